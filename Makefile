@@ -1,0 +1,69 @@
+# What a newcomer, a maintainer and CI call. `make` alone lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON_BIN := .venv/bin/python
+# Skipping a test is no way to pass: the plugin fails the run.
+PYTEST := $(PYTHON_BIN) -m pytest -p scripts.no_skips
+LAB_HOSTS ?= gw1:fresh,agent1:agent
+# Of what uv could write into a lock file: nothing that names this machine or its package index.
+COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-header --no-annotate --no-emit-index-url
+
+.PHONY: help setup lab lab-down test test-unit test-lab check-server bench lint format types lock tiktoken clean
+
+help: ## list these commands
+	@echo 'make …'
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## install all that the rest needs: Debian's packages, .venv (nothing when it is there)
+	@PYTHON='$(PYTHON)' scripts/setup.sh
+
+lab: setup ## a disposable host, deployed, verified and checked; it is left running (LAB_HOSTS=name:profile,…)
+	@$(PYTHON_BIN) -m lab up --hosts $(LAB_HOSTS)
+	@.venv/bin/pyinfra -y lab/inventory.py deploy.py
+	@$(MAKE) check-server INVENTORY=lab/inventory.py
+	@$(PYTHON_BIN) -m lab status
+
+lab-down: setup ## remove all that `make lab` made
+	@$(PYTHON_BIN) -m lab down
+
+test: lint types ## all of it: lint, types, unit and lab tests
+	@$(PYTEST) tests/unit tests/lab $(ARGS)
+
+test-unit: setup ## the tests that need no Docker (ARGS=… goes to pytest)
+	@$(PYTEST) tests/unit $(ARGS)
+
+test-lab: setup ## the tests on lab hosts (ARGS=… goes to pytest)
+	@$(PYTEST) tests/lab $(ARGS)
+
+check-server: setup ## check a deployed server, INVENTORY=inventory.py, and change nothing on it
+	@test -n '$(INVENTORY)' || { echo 'which servers? make check-server INVENTORY=inventory.py' >&2; exit 2; }
+	@$(PYTEST) tests/server --inventory='$(INVENTORY)' $(ARGS)
+
+bench: setup ## how long a run takes, beside a bash script over ssh that checks the same
+	@$(PYTHON_BIN) -m lab.bench
+
+lint: setup ## ruff: mistakes and layout
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --quiet --check . || { echo 'make format mends the layout' >&2; exit 1; }
+
+format: setup ## ruff: lay out the code and mend what can be mended
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+types: setup ## mypy, strict
+	@.venv/bin/mypy
+
+lock: setup ## the newest packages that requirements/*.in allow, into the lock files
+	@cd requirements && for name in runtime dev; do \
+		../$(COMPILE) --upgrade $$name.in -o $$name.txt; done
+
+tiktoken: setup ## fetch the tiktoken files that a gateway needs before its first start
+	@$(PYTHON_BIN) -m gateway.tiktoken
+
+clean: ## remove .venv and what tools left behind (not the lab: make lab-down)
+	@rm -rf .venv .setup.log .pytest_cache .mypy_cache .ruff_cache .hypothesis pyinfra-debug.log
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

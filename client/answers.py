@@ -1,0 +1,175 @@
+"""What came back: an answer that can be used, or the reason why not."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from client.errors import LLMProtocolError, LLMStatusError
+
+_RETRYABLE = frozenset({429, 502, 503, 504})
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_PIECE = 200
+"""Characters of a body that is not JSON, shown in the summary."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One HTTP answer, read to its end (or, for an error, as far as is of use)."""
+
+    status: int
+    body: bytes
+    location: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True)
+class _Complaint:
+    """What a gateway says is wrong."""
+
+    text: str
+    type: str | None = None
+    code: str | None = None
+
+
+def chat_answer(reply: Reply) -> dict[str, Any]:
+    """Return a chat completion that holds at least one choice.
+
+    Raises:
+        LLMStatusError: the status is not 2xx.
+        LLMProtocolError: 2xx without a completion: One API answers 200 to some failures.
+    """
+    answer = json_answer(reply)
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise _unusable(reply, "an answer without choices")
+    return answer
+
+
+def model_names(reply: Reply) -> list[str]:
+    """Return the names in a model list."""
+    rows = json_answer(reply).get("data")
+    if not isinstance(rows, list):
+        raise _unusable(reply, "a model list without data")
+    names = [row.get("id") for row in rows if isinstance(row, dict)]
+    if len(names) != len(rows) or not all(isinstance(name, str) for name in names):
+        raise _unusable(reply, "a model list with an entry that has no id")
+    return [str(name) for name in names]
+
+
+def json_answer(reply: Reply) -> dict[str, Any]:
+    """Return the JSON object of a 2xx answer that holds no error."""
+    if not 200 <= reply.status < 300:
+        raise _status_error(reply)
+    found = _parsed(reply.body)
+    if not isinstance(found, dict):
+        raise _unusable(reply, _looks_like(reply.body))
+    if found.get("error") or _base_resp_failed(found):
+        complaint = _complaint(reply.body)
+        raise LLMProtocolError(
+            f"HTTP {reply.status} with an error in it: {complaint.text or 'no message'}",
+            status=reply.status,
+            request_id=reply.request_id,
+            error_type=complaint.type,
+            error_code=complaint.code,
+        )
+    return found
+
+
+def _status_error(reply: Reply) -> LLMStatusError:
+    complaint = _complaint(reply.body)
+    text = complaint.text
+    if 300 <= reply.status < 400:
+        text = f"redirect to {reply.location or 'nowhere'} not followed: it would take the key along"
+    return LLMStatusError(
+        f"HTTP {reply.status}: {text or 'no message'}",
+        status=reply.status,
+        request_id=reply.request_id,
+        retryable=reply.status in _RETRYABLE and not _no_channel(reply.status, complaint),
+        error_type=complaint.type,
+        error_code=complaint.code,
+    )
+
+
+def _no_channel(status: int, complaint: _Complaint) -> bool:
+    """One API's own 503 says that no channel serves the model: waiting does not help."""
+    return status == 503 and complaint.type == "one_api_error"
+
+
+def _unusable(reply: Reply, what: str) -> LLMProtocolError:
+    return LLMProtocolError(
+        f"HTTP {reply.status} with {what}", status=reply.status, request_id=reply.request_id
+    )
+
+
+def _complaint(body: bytes) -> _Complaint:
+    """The message of an error, in any of the shapes in which gateways and providers send it."""
+    found = _parsed(body)
+    if not isinstance(found, dict):
+        return _Complaint(_looks_like(body) if _is_html(body) else _piece(body))
+    error = found.get("error")
+    if isinstance(error, dict):
+        text = _first_text(error, "message", "msg", "code", "type") or _piece(body)
+        return _Complaint(text, _scalar(error.get("type")), _scalar(error.get("code")))
+    if isinstance(error, str) and error:
+        message = _first_text(found, "message", "msg")
+        return _Complaint(error if message is None else f"{error}: {message}")
+    base = found.get("base_resp")
+    if isinstance(base, dict):
+        text = _first_text(base, "status_msg") or "MiniMax refused"
+        return _Complaint(text, code=_scalar(base.get("status_code")))
+    text = _first_text(found, "message", "msg", "detail") or _piece(body)
+    return _Complaint(text, _scalar(found.get("type")), _scalar(found.get("code")))
+
+
+def _base_resp_failed(found: dict[str, Any]) -> bool:
+    base = found.get("base_resp")
+    return isinstance(base, dict) and base.get("status_code") not in (0, None)
+
+
+def _first_text(found: dict[str, Any], *names: str) -> str | None:
+    for name in names:
+        text = _scalar(found.get(name))
+        if text and text.strip():
+            return text
+    return None
+
+
+def _scalar(value: object) -> str | None:
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def _parsed(body: bytes) -> object:
+    """The JSON in `body`, or None: no caller has a use for a JSON null."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _looks_like(body: bytes) -> str:
+    """In words what a body is that should have been a JSON object."""
+    if not body.strip():
+        return "an empty body"
+    if _is_html(body):
+        title = _TITLE.search(body[:4096].decode("utf-8", "replace"))
+        named = f" ({title.group(1).strip()[:80]})" if title else ""
+        return f"a web page{named} instead of JSON: is the base URL right?"
+    if body.lstrip()[:1] in (b"{", b"["):
+        return "JSON that is cut or is no object"
+    return f"something that is not JSON: {_piece(body)}"
+
+
+def _is_html(body: bytes) -> bool:
+    return body.lstrip()[:1] == b"<"
+
+
+def _piece(body: bytes) -> str:
+    """The beginning of a body; longer than is shown, since the key is looked for before the cut."""
+    return body[: _PIECE * 20].decode("utf-8", "replace").strip()

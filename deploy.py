@@ -1,0 +1,37 @@
+"""Turn hosts into private, verified LLM gateways, and point OpenClaw hosts at them.
+
+    pyinfra inventory.py deploy.py
+
+Every step changes only what differs, so that a second run changes nothing. Settings: group_data/all.py.
+"""
+
+from pyinfra import host, state
+
+from gateway import (
+    docker,
+    first_start,
+    fleet,
+    image,
+    openclaw,
+    provisioning,
+    service,
+    tiktoken,
+    verification,
+)
+
+# Checks every host's settings and state; nothing is touched when anything anywhere is wrong.
+member = fleet.member_of(state, host)
+
+if member.is_gateway:
+    docker.install(member)
+    service.install_files(member)
+    image.provide(member)
+    tiktoken.place(member)
+    first_start.secure(member)
+    service.publish(member)
+    provisioning.reconcile(member)
+
+if member.is_openclaw:
+    openclaw.point_at_gateway(member)
+
+verification.verify(member)

@@ -1,0 +1,182 @@
+"""From a database whose root may have a known password to one that may be published.
+
+One API gives every empty database the account root/123456. So a gateway starts first on a network of its own that only
+this host can reach; there the password is replaced and registration is closed, and only then is a port published.
+A database that comes from an older gateway goes the same way, after a copy of it was put aside.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import httpx
+from pyinfra.api import FunctionCommand, operation
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from gateway import remote, service
+from gateway.host_state import PROJECT
+from gateway.route import RouteError, route
+from gateway.secrets import ROOT_PASSWORD
+from oneapi import AdminClient, OneAPIError, Unauthorised
+
+if TYPE_CHECKING:
+    from gateway.fleet import Member
+
+DEFAULT_PASSWORD = "123456"  # noqa: S105 - One API's own, known to everybody
+PORT = 3000
+CONTAINER = f"{PROJECT}-first-start"
+
+
+class FirstStartError(Exception):
+    """The gateway cannot be made safe to publish; the text says why and what mends it."""
+
+
+def is_done(member: Member) -> bool:
+    """Whether this host's database was made safe by an earlier run."""
+    return member.state.file(f"{member.directory}/{service.FIRST_START_DONE}") is not None
+
+
+def is_taken_over(member: Member) -> bool:
+    """Whether there is a database already: an older gateway's, or one that an interrupted run left."""
+    return bool(member.state.text("database_size")) and not is_done(member)
+
+
+def secure(member: Member) -> None:
+    """Make the database safe to publish, once."""
+    if not is_done(member):
+        _secure(name="Replace the default password out of everybody's reach", member=member)
+
+
+@operation()
+def _secure(member: Member) -> Generator[FunctionCommand, None, None]:
+    yield FunctionCommand(_run, (member,), {})
+
+
+def _run(state: State, host: Host, member: Member) -> bool:
+    directory = shlex.quote(member.directory)
+    compose = f"cd {directory} && docker compose --env-file secrets.env -f first-start.yml"
+    old = f"{PROJECT}-replaced"
+    try:
+        _check_password_while_old_gateway_serves(host, member)
+        remote.run(host, _put_old_gateway_aside(member.directory, old, is_taken_over(member)))
+        try:
+            remote.run(host, f"{compose} up --detach --quiet-pull")
+            address = _address(host)
+            if problem := service.await_answer(host, address, PORT, member.settings.gateway_start_timeout):
+                log = "\n".join(remote.run(host, f"docker logs --tail 12 {CONTAINER} 2>&1"))
+                raise FirstStartError(f"One API does not start: {problem}. Its own words:\n{log}")
+            with route(host, address, PORT) as transport:
+                _make_safe(host, member, f"http://{address}:{PORT}", transport)
+        finally:
+            remote.run(host, f"{compose} down --timeout 10")
+        remote.run(
+            host,
+            f"date -u +%FT%TZ > {directory}/{service.FIRST_START_DONE}.new &&"
+            f" mv {directory}/{service.FIRST_START_DONE}.new {directory}/{service.FIRST_START_DONE} &&"
+            f" {{ docker rm --force {old} >/dev/null 2>&1 || true; }}",
+        )
+    except (FirstStartError, RouteError, OneAPIError, remote.RemoteError) as problem:
+        remote.complain(host, f"the gateway was not published: {problem}")
+        _put_old_gateway_back(host, old)
+        return False
+    return True
+
+
+def _check_password_while_old_gateway_serves(host: Host, member: Member) -> None:
+    """Before an old gateway is stopped, be sure that the new one can be set up from its database."""
+    container = member.state.container
+    if not is_taken_over(member) or container is None or not container["State"]["Running"]:
+        return
+    addresses = [network["IPAddress"] for network in container["NetworkSettings"]["Networks"].values()]
+    for address in filter(None, addresses):
+        with route(host, address, PORT) as transport:
+            _log_in(AdminClient(f"http://{address}:{PORT}", transport=transport), member)
+        return
+
+
+def _put_old_gateway_aside(directory: str, old: str, taken_over: bool) -> str:
+    """Stop what holds the database, keep the container until the new one is safe, and copy an inherited database."""
+    data = shlex.quote(directory)
+    aside = (
+        f"systemctl stop {service.UNIT} 2>/dev/null;"
+        f" if docker container inspect {PROJECT} >/dev/null 2>&1; then"
+        f" docker stop --time 10 {PROJECT} >/dev/null &&"
+        f" {{ docker rm --force {old} >/dev/null 2>&1; docker rename {PROJECT} {old}; }}; fi"
+    )
+    if not taken_over:
+        return aside
+    copies = f"{data}/backups/taken-over"
+    return (
+        # The journal belongs to the database: without it a copy of a killed server's file is not whole.
+        f"{aside} && install -d -m 700 {data}/backups && if [ ! -d {copies} ]; then rm -rf {copies}.new &&"
+        f" install -d -m 700 {copies}.new && cp -p {data}/data/one-api.db* {copies}.new/ &&"
+        f" mv {copies}.new {copies}; fi"
+    )
+
+
+def _put_old_gateway_back(host: Host, old: str) -> None:
+    """After a failure, what served before serves again."""
+    try:
+        lines = remote.run(
+            host,
+            f"if docker container inspect {old} >/dev/null 2>&1; then docker rename {old} {PROJECT} &&"
+            f" docker start {PROJECT} >/dev/null && echo back; fi",
+        )
+    except remote.RemoteError as problem:
+        remote.complain(
+            host,
+            f"the old gateway could not be started again: {problem}. On the host: docker rename {old} {PROJECT};"
+            f" docker start {PROJECT}",
+        )
+        return
+    if lines:
+        remote.tell(host, "the old gateway serves again")
+
+
+def _address(host: Host) -> str:
+    """The address of the first-start container on its internal network, which this host alone reaches."""
+    lines = remote.run(
+        host,
+        f"docker inspect {CONTAINER} --format '{{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}}{{{{end}}}}'",
+    )
+    if not lines or not lines[0].strip():
+        log = "\n".join(remote.run(host, f"docker logs --tail 12 {CONTAINER} 2>&1"))
+        raise FirstStartError(f"One API ended at once. Its own words:\n{log}")
+    return lines[0].strip()
+
+
+def _log_in(admin: AdminClient, member: Member) -> str:
+    """Log in as root with the first password that is right, and return that password."""
+    handed_in = member.provided.get(ROOT_PASSWORD)
+    for password in filter(None, (member.generated.root_password, handed_in, DEFAULT_PASSWORD)):
+        if admin.log_in("root", password):
+            return password
+    raise FirstStartError(
+        f"the database in {member.directory}/data knows another root password; export {ROOT_PASSWORD}=… in the"
+        " shell that runs pyinfra, and run again"
+    )
+
+
+def _make_safe(host: Host, member: Member, base_url: str, transport: httpx.BaseTransport) -> None:
+    """Our access token works, the default password does not, and nobody can register."""
+    admin = AdminClient(base_url, access_token=member.generated.access_token, transport=transport)
+    try:
+        admin.own_user()
+        password = None
+    except Unauthorised:
+        admin = AdminClient(base_url, transport=transport)
+        password = _log_in(admin, member)
+    if password is not None:
+        # A password that a person chose stays theirs; the access token is made anew, for nobody else knew it.
+        kept = member.generated.root_password if password == DEFAULT_PASSWORD else password
+        member.generated = replace(member.generated, root_password=kept, access_token=admin.new_access_token())
+        remote.write_now(host, f"{member.directory}/secrets.env", member.generated.render().encode(), "600")
+    if password in (None, DEFAULT_PASSWORD):
+        admin.set_own_password(member.generated.root_password)
+    admin.set_option("RegisterEnabled", "false")
+    if AdminClient(base_url, transport=transport).log_in("root", DEFAULT_PASSWORD):
+        raise FirstStartError("root/123456 is still accepted after the password was replaced")

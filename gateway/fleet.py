@@ -1,0 +1,221 @@
+"""All hosts of one run: their settings, what they are like, and what a run learns on its way.
+
+pyinfra runs `deploy.py` once for each host. The first of them surveys the whole fleet, all hosts at once, so that
+everything that is wrong anywhere is told in one message before anything is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+from pyinfra import logger
+from pyinfra.api import DeployError
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from gateway import host_state, preflight, remote, service, settings
+from gateway.host_state import HostState
+from gateway.secrets import ROOT_PASSWORD, Generated, Provided, SecretsError
+from gateway.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass
+class Member:
+    """One host of the run."""
+
+    host: Host
+    settings: Settings
+    provided: Provided
+    fleet: Fleet
+    is_gateway: bool
+    is_openclaw: bool
+    state: HostState = field(init=False)
+    generated: Generated = field(init=False, repr=False)
+    applied_keys: dict[str, str] = field(default_factory=dict, repr=False)
+    """Fingerprints of the channel keys that One API was given, by channel name."""
+    token_keys: dict[str, str] = field(default_factory=dict, repr=False)
+    """A gateway's token keys, by token name, once they are known."""
+    environment_changed: bool = False
+    """Whether this run has changed OpenClaw's environment."""
+    verification_seconds: float = 0.0
+    """How long the models took to answer in this run."""
+
+    @property
+    def name(self) -> str:
+        """The host's name in the inventory."""
+        return str(self.host.name)
+
+    @property
+    def directory(self) -> str:
+        """The install directory on the host."""
+        return self.settings.gateway_directory
+
+    @property
+    def address(self) -> str:
+        """The Tailscale address that the gateway is published on."""
+        return self.settings.gateway_tailscale_address or self.state.tailscale_addresses[0]
+
+    @property
+    def base_url(self) -> str:
+        """The gateway's root, without /v1."""
+        return f"http://{self.address}:{self.settings.gateway_port}"
+
+    @property
+    def gateway(self) -> Member:
+        """The gateway that this host uses: itself when it is one, unless its settings name another."""
+        return self.fleet.gateway_of(self)
+
+    def read_state(self) -> HostState:
+        """Read the host anew. Raises RemoteError or Unreadable."""
+        roles = [role for role, has in (("gateway", self.is_gateway), ("openclaw", self.is_openclaw)) if has]
+        values = {
+            "DIRECTORY": self.directory,
+            "PORT": str(self.settings.gateway_port),
+            "IMAGE": self.settings.gateway_image,
+            "OPENCLAW_UNIT": self.settings.openclaw_unit,
+            "OPENCLAW_SCOPE": self.settings.openclaw_unit_scope,
+            "OPENCLAW_USER": self.settings.openclaw_user or "",
+        }
+        tracked = service.tracked_files(self.directory) if self.is_gateway else ["/etc/os-release"]
+        script = host_state.script(roles, values, tracked)
+        return HostState.parse(remote.run(self.host, script))
+
+
+class Fleet:
+    """The hosts of one run by name, and what the run learns that other hosts need."""
+
+    def __init__(self, state: State) -> None:
+        self.members = self._settle(state)
+        self._read_all()
+
+    def _settle(self, state: State) -> dict[str, Member]:
+        """Settings of every host, connected or not: all that is wrong in one message."""
+        active = {host.name for host in state.inventory.get_active_hosts()}
+        problems: list[str] = []
+        members = {}
+        for host in state.inventory:
+            found, wrong = settings.check(host.data.dict())
+            problems += [f"{host.name}: {text}" for text in wrong]
+            if found is None:
+                continue
+            is_gateway, is_openclaw = "gateways" in host.groups, "openclaw" in host.groups
+            try:
+                provided = Provided(found.secrets_file)
+                if is_gateway:
+                    problems += [f"{host.name}: {text}" for text in preflight.missing_secrets(found, provided)]
+            except SecretsError as problem:
+                problems.append(f"{host.name}: {problem}")
+                continue
+            if not (is_gateway or is_openclaw):
+                problems.append(
+                    f"{host.name}: is in neither group, `gateways` nor `openclaw`; list it in one of them"
+                    " in the inventory"
+                )
+            members[str(host.name)] = Member(host, found, provided, self, is_gateway, is_openclaw)
+        self._gateways = [member for member in members.values() if member.is_gateway]
+        self._agents = [member for member in members.values() if member.is_openclaw]
+        for member in members.values():
+            if member.is_openclaw and (wrong_gateway := self._gateway_problem(member)):
+                problems.append(f"{member.name}: openclaw_gateway: {wrong_gateway}")
+        _refuse(problems, "the settings")
+        return {name: member for name, member in members.items() if name in active}
+
+    def _gateway_problem(self, member: Member) -> str | None:
+        wanted = member.settings.openclaw_gateway
+        names = [gateway.name for gateway in self._gateways]
+        if wanted is not None:
+            return None if wanted in names else f"{wanted} is not a host of the group `gateways`"
+        if not names:
+            return "the group `gateways` has no host; add one to the inventory"
+        if len(names) > 1 and not member.is_gateway:
+            return f"name one of the gateways: {', '.join(names)}"
+        return None
+
+    def gateway_of(self, member: Member) -> Member:
+        """The gateway that an OpenClaw host uses."""
+        if wanted := member.settings.openclaw_gateway:
+            return next(gateway for gateway in self._gateways if gateway.name == wanted)
+        return member if member.is_gateway else self._gateways[0]
+
+    def agents_of(self, gateway: Member) -> list[Member]:
+        """The OpenClaw hosts that use a gateway, reached in this run or not."""
+        return [member for member in self._agents if self.gateway_of(member) is gateway]
+
+    def _read_all(self) -> None:
+        """Read every host at the same time; then all that is wrong anywhere, in one message."""
+        for name, problem in concurrently(self._read_one, self.members.values()):
+            if problem:
+                _refuse([f"{name}: {problem}"], "the hosts")
+        problems = [
+            f"{member.name}: {problem}" for member in self.members.values() for problem in preflight.problems(member)
+        ]
+        _refuse(problems, "the hosts")
+
+    def _read_one(self, member: Member) -> tuple[str, str | None]:
+        remote.without_delay(member.host)
+        try:
+            member.state = member.read_state()
+            text = member.state.answers.get("secrets")
+            member.generated = Generated.read(text) if text else Generated.new()
+            member.applied_keys = json.loads(member.state.text("applied_keys") or "{}")
+        except SecretsError as problem:
+            return member.name, (
+                f"{member.directory}/secrets.env is damaged: {problem}; restore it from a backup, or move it"
+                f" away and export {ROOT_PASSWORD}=… (the gateway's root password)"
+            )
+        except (remote.RemoteError, host_state.UnreadableError, OSError) as problem:
+            return member.name, f"its state cannot be read: {problem}"
+        return member.name, None
+
+
+def concurrently(step: Callable[[Member], T], members: Iterable[Member]) -> list[T]:
+    """Run a step for several hosts at the same time and return the answers in their order."""
+    chosen = list(members)
+    if len(chosen) < 2:
+        return [step(member) for member in chosen]
+    with ThreadPoolExecutor(max_workers=min(32, len(chosen))) as pool:
+        return list(pool.map(step, chosen))
+
+
+def _refuse(problems: list[str], where: str) -> None:
+    if problems:
+        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise DeployError(
+            f"{count} with {where}; nothing was changed.\n" + "\n".join(f"  - {text}" for text in problems)
+        )
+
+
+_fleets: WeakKeyDictionary[State, Fleet | DeployError] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def member_of(state: State, host: Host) -> Member:
+    """The member for a host of this run; the first call surveys the whole fleet.
+
+    Raises DeployError with every problem of every host.
+    """
+    with _lock:
+        if state not in _fleets:
+            logger.info("--> Reading the hosts...")
+            try:
+                _fleets[state] = Fleet(state)
+            except DeployError as refusal:
+                _fleets[state] = refusal
+    fleet = _fleets[state]
+    if isinstance(fleet, DeployError):
+        raise fleet
+    return fleet.members[str(host.name)]
+
+
+def current(state: State) -> Fleet | None:
+    """The fleet of this run, or None where there is none."""
+    fleet = _fleets.get(state)
+    return fleet if isinstance(fleet, Fleet) else None

@@ -1,0 +1,60 @@
+# Reads all that a run needs to know of a host, in one round trip, and changes nothing.
+# Before this text stand: ROLES DIRECTORY PORT IMAGE PROJECT TRACKED OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER.
+# Each answer is one line: its name, a space, its bytes in base64. What cannot be read is an empty answer.
+export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+
+emit() { printf '%s ' "$1"; base64 -w0; printf '\n'; }
+content() { [ ! -f "$2" ] || emit "$1" < "$2"; }
+nearest() { path=$1; while [ ! -d "$path" ]; do path=$(dirname "$path"); done; printf '%s' "$path"; }
+
+emit os_release < /etc/os-release
+uname -m | emit machine
+id -u | emit uid
+[ -d /run/systemd/system ] && echo yes | emit systemd
+# shellcheck disable=SC2086 # TRACKED is a list of paths without blanks
+{ stat -c '%n %a %U:%G %.6Y' $TRACKED; } 2>/dev/null | emit tracked_stat
+# shellcheck disable=SC2086
+{ sha256sum $TRACKED; } 2>/dev/null | emit tracked_sum
+
+case " $ROLES " in *" gateway "*)
+    df -Pk "$(nearest "$DIRECTORY")" "$(nearest /var/lib/docker)" | emit disk
+    { ip -4 -o addr show dev tailscale0 2>/dev/null | awk '{print $4}'; } | emit tailscale0
+    { command -v tailscale >/dev/null && timeout 5 tailscale ip -4; } 2>/dev/null | emit tailscale_ip
+    ss -ltnpH "sport = :$PORT" 2>/dev/null | emit listeners
+    content daemon_json /etc/docker/daemon.json
+    content secrets "$DIRECTORY/secrets.env"
+    content applied_keys "$DIRECTORY/applied-keys.json"
+    ls -A "$DIRECTORY/data" 2>/dev/null | emit data
+    stat -c '%s' "$DIRECTORY/data/one-api.db" 2>/dev/null | emit database_size
+    if command -v docker >/dev/null; then
+        docker version --format '{{.Server.Version}}' 2>/dev/null | emit docker
+        docker compose version --short 2>/dev/null | emit compose
+        docker container inspect "$PROJECT" 2>/dev/null | emit container
+        docker image inspect "$IMAGE" --format '{{.Id}} {{.Architecture}} {{json .RepoDigests}}' 2>/dev/null | emit image
+    fi
+    systemctl show "$PROJECT.service" --timestamp=us+utc -p LoadState -p ActiveState -p SubState \
+        -p UnitFileState -p NeedDaemonReload -p ExecMainStartTimestamp 2>/dev/null | emit gateway_unit
+esac
+
+case " $ROLES " in *" openclaw "*)
+    manager() {
+        if [ "$OPENCLAW_SCOPE" = user ]; then systemctl --user -M "$OPENCLAW_USER@.host" "$@"; else systemctl "$@"; fi
+    }
+    unit=$(manager show "$OPENCLAW_UNIT" --timestamp=us+utc -p LoadState -p ActiveState -p User -p MainPID \
+        -p NeedDaemonReload -p ExecMainStartTimestamp -p UnsetEnvironment 2>/dev/null)
+    printf '%s' "$unit" | emit openclaw_unit
+    user=$OPENCLAW_USER
+    [ -n "$user" ] || user=$(printf '%s\n' "$unit" | sed -n 's/^User=//p')
+    getent passwd "${user:-root}" | emit openclaw_passwd
+    home=$(getent passwd "${user:-root}" | cut -d: -f6)
+    content openclaw_env "$home/.openclaw/.env"
+    stat -c '%a %U:%G %.6Y' "$home/.openclaw/.env" 2>/dev/null | emit openclaw_env_stat
+    dropin=/etc/systemd/system/$OPENCLAW_UNIT.d/zz-llm-gateway.conf
+    [ "$OPENCLAW_SCOPE" = system ] || dropin=$home/.config/systemd/user/$OPENCLAW_UNIT.d/zz-llm-gateway.conf
+    content openclaw_dropin "$dropin"
+    stat -c '%a %U:%G %.6Y' "$dropin" 2>/dev/null | emit openclaw_dropin_stat
+    pid=$(printf '%s\n' "$unit" | sed -n 's/^MainPID=//p')
+    # Names alone: the values are secrets of other people.
+    [ "${pid:-0}" = 0 ] || { tr '\0' '\n' < "/proc/$pid/environ" | sed -n 's/=.*//p'; } 2>/dev/null | emit openclaw_process
+esac
+printf 'end %s\n' "$(printf complete | base64 -w0)"

@@ -1,0 +1,132 @@
+"""The gateway's image: pulled by its pin, or sent as an archive and never pulled."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tarfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyinfra.operations import files
+
+from gateway import remote
+
+if TYPE_CHECKING:
+    from gateway.fleet import Member
+
+
+class ArchiveError(ValueError):
+    """The archive cannot be used; the text says why and what mends it."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What a file made by `docker save` holds."""
+
+    path: Path
+    identifiers: frozenset[str]
+    """The IDs that a host may know the image by: of its config (Docker's classic store) or of its manifest
+    (the containerd store, default from Docker 29)."""
+    architecture: str
+    references: tuple[str, ...]
+
+
+@cache
+def read_archive(path: str) -> Archive:
+    """Look into an archive. Raises ArchiveError when it is missing or not one of a single image."""
+    file = Path(path).expanduser()
+    try:
+        with tarfile.open(file) as archive:
+            manifests = _json_member(archive, "manifest.json")
+            if len(manifests) != 1:
+                raise ArchiveError(f"{file} holds {len(manifests)} images; save one: docker save IMAGE -o {file}")
+            config_name = manifests[0]["Config"]
+            config = _json_member(archive, config_name)
+            identifiers = {"sha256:" + Path(config_name).name.removesuffix(".json")}
+            if "index.json" in archive.getnames():
+                index = _json_member(archive, "index.json")
+                identifiers |= {manifest["digest"] for manifest in index["manifests"]}
+            return Archive(
+                file,
+                frozenset(identifiers),
+                str(config.get("architecture", "unknown")),
+                tuple(manifests[0].get("RepoTags") or ()),
+            )
+    except FileNotFoundError:
+        raise ArchiveError(
+            f"{file} is not there; make it on a machine with the image: docker save IMAGE -o {file}"
+        ) from None
+    except (tarfile.TarError, OSError, EOFError, KeyError, TypeError, ValueError) as problem:
+        if isinstance(problem, ArchiveError):
+            raise
+        raise ArchiveError(f"{file} is not a file made by `docker save`: {problem}") from None
+
+
+def _json_member(archive: tarfile.TarFile, name: str) -> Any:
+    member = archive.extractfile(name)
+    if member is None:
+        raise KeyError(name)
+    return json.load(member)
+
+
+def reference(member: Member) -> str:
+    """The image as the compose file names it: with its digest where one is pinned and it is pulled.
+
+    `docker load` drops digests (moby#43570), so an image from an archive goes by tag, checked by its ID.
+    """
+    digest = member.settings.gateway_image_digest
+    image = member.settings.gateway_image
+    return image if digest is None or member.settings.gateway_image_archive else f"{image}@{digest}"
+
+
+def pull_policy(member: Member) -> str:
+    """compose's pull policy: the deployment provides the image, so compose never pulls by itself."""
+    return "never" if member.settings.gateway_image_archive else "missing"
+
+
+def is_present(member: Member) -> bool:
+    """Whether the host has the very image."""
+    if member.state.image is None:
+        return False
+    identifier, _, digests = member.state.image
+    if path := member.settings.gateway_image_archive:
+        return identifier in read_archive(path).identifiers
+    digest = member.settings.gateway_image_digest
+    return digest is None or any(known.endswith(f"@{digest}") for known in digests)
+
+
+def provide(member: Member) -> None:
+    """Send and load the archive, or pull the image; nothing where the host has it."""
+    if is_present(member):
+        return
+    if member.settings.gateway_image_archive:
+        _load(member, read_archive(member.settings.gateway_image_archive))
+    else:
+        remote.shell(
+            name=f"Pull {reference(member)}",
+            command=f"docker pull --quiet {shlex.quote(reference(member))}",
+        )
+
+
+def _load(member: Member, archive: Archive) -> None:
+    kept = f"{member.directory}/image.tar"
+    files.put(
+        name=f"Send the image archive ({archive.path.stat().st_size >> 20} MiB)",
+        src=str(archive.path.resolve()),
+        dest=kept,
+        mode="600",
+    )
+    image = member.settings.gateway_image
+    wanted = " ".join(sorted(archive.identifiers))
+    remote.shell(
+        name=f"Load {image} from the archive",
+        command=(
+            f"docker load --quiet --input {shlex.quote(kept)} &&"
+            f" id=$(docker image inspect {shlex.quote(image)} --format '{{{{.Id}}}}') &&"
+            f' case " {wanted} " in *" $id "*) ;; *) echo "after loading, {image} is $id on the host,'
+            f' not the image of the archive" >&2; exit 1 ;; esac'
+        ),
+    )

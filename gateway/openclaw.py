@@ -1,0 +1,204 @@
+"""OpenClaw hosts: their own token in ~/.openclaw/.env, and nothing in the unit's environment that would win over it."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from pyinfra.api import FunctionCommand, StringCommand, operation
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from gateway import dotenv, remote, service
+from gateway.host_state import started_at
+from gateway.provisioning import token_name
+
+if TYPE_CHECKING:
+    from gateway.fleet import Member
+
+DROP_IN = "zz-llm-gateway.conf"
+BACKUP_SUFFIX = ".before-llm-gateway"
+RESTART_SECONDS = 360
+"""OpenClaw may take 330 s to stop (its TimeoutStopSec)."""
+
+
+def has_unit(member: Member) -> bool:
+    """Whether the host has the OpenClaw unit."""
+    return member.state.properties("openclaw_unit").get("LoadState") == "loaded"
+
+
+def _account(member: Member) -> tuple[str, str, str]:
+    """User, numeric group and home directory that OpenClaw runs with."""
+    user, _, _, group, _, home, *_ = member.state.text("openclaw_passwd").split(":")
+    return user, group, home
+
+
+def environment_path(member: Member) -> str:
+    """The path of OpenClaw's .env on the host."""
+    return f"{_account(member)[2]}/.openclaw/.env"
+
+
+def drop_in_path(member: Member) -> str:
+    """The path of our drop-in on the host."""
+    unit = member.settings.openclaw_unit
+    if member.settings.openclaw_unit_scope == "system":
+        return f"/etc/systemd/system/{unit}.d/{DROP_IN}"
+    return f"{_account(member)[2]}/.config/systemd/user/{unit}.d/{DROP_IN}"
+
+
+def merged_environment(member: Member, base_url: str, key: str) -> str:
+    """The host's .env with our four names in it and all else as it was.
+
+    Raises DotenvError when the file is such that its readers would not agree on the result.
+    """
+    return dotenv.merge(
+        member.state.answers.get("openclaw_env", ""),
+        {
+            "LLM_BASE_URL": f"{base_url}/v1",
+            "LLM_API_KEY": f"sk-{key}",
+            "LLM_MODEL_ID": member.settings.llm_model,
+            "EMBEDDING_MODEL_ID": member.settings.embedding_model,
+        },
+    )
+
+
+def point_at_gateway(member: Member) -> None:
+    """Write .env and the drop-in, and restart OpenClaw where its environment has changed."""
+    _write_environment(name="Point OpenClaw at the gateway", member=member)
+    if not has_unit(member):
+        remote.tell(
+            member.host,
+            f"there is no {member.settings.openclaw_unit} ({member.settings.openclaw_unit_scope} unit) on this host:"
+            f" {environment_path(member)} is kept up to date, and there is nothing to restart",
+        )
+        return
+    if _drop_in_differs(member):
+        _write_drop_in(name="Take the old variables out of OpenClaw's unit", member=member)
+    _restart(name="Restart OpenClaw where its environment has changed", member=member)
+
+
+@operation()
+def _write_environment(member: Member) -> Generator[StringCommand | FunctionCommand, None, None]:
+    key = member.gateway.token_keys.get(token_name(member.name))
+    if key is None:
+        if member.host.state.is_executing:
+            yield FunctionCommand(_no_token, (member,), {})
+        elif not member.state.text("openclaw_env"):
+            yield _environment_command(member, "")
+        return
+    content = merged_environment(member, member.gateway.base_url, key)
+    found = member.state.stat("openclaw_env_stat")
+    if content != member.state.answers.get("openclaw_env") or found is None or found.mode != "600":
+        member.environment_changed = True
+        yield _environment_command(member, content)
+
+
+def _no_token(state: State, host: Host, member: Member) -> bool:
+    remote.complain(
+        host,
+        f"has no token: its gateway {member.gateway.name} was not reached or failed in this run; mend that host, then"
+        " run again without --limit",
+    )
+    return False
+
+
+def _environment_command(member: Member, content: str) -> StringCommand:
+    """As the user whose directory it is, so that root follows no link that the user has put there."""
+    user, group, _ = _account(member)
+    path = environment_path(member)
+    backup = shlex.quote(path + BACKUP_SUFFIX)
+    keep = f"if [ -f {shlex.quote(path)} ] && [ ! -e {backup} ]; then cp {shlex.quote(path)} {backup}; fi"
+    script = f"umask 077; {keep} && {remote.write_script(path, '600', f'{user}:{group}', parent='700')}"
+    stdin = remote.encoded(content.encode("utf-8", "surrogateescape"))
+    return StringCommand(_as_user(user, script), _stdin=stdin)
+
+
+def _as_user(user: str, script: str) -> str:
+    prefix = "" if user == "root" else f"runuser -u {user} -- "
+    return f"{prefix}sh -c {shlex.quote(script)}"
+
+
+def _wanted_drop_in(member: Member) -> str:
+    return service.render(
+        "etc/systemd/system/openclaw-gateway.service.d/zz-llm-gateway.conf.j2",
+        names=member.settings.openclaw_unset_environment,
+    ).decode()
+
+
+def _drop_in_differs(member: Member) -> bool:
+    return member.state.answers.get("openclaw_dropin") != _wanted_drop_in(member)
+
+
+@operation()
+def _write_drop_in(member: Member) -> Generator[StringCommand, None, None]:
+    member.environment_changed = True
+    user, group, _ = _account(member)
+    of_user = member.settings.openclaw_unit_scope == "user"
+    owner = f"{user}:{group}" if of_user else "root:root"
+    script = remote.write_script(drop_in_path(member), "644", owner)
+    stdin = remote.encoded(_wanted_drop_in(member).encode())
+    yield StringCommand(_as_user(user, script) if of_user else script, _stdin=stdin)
+
+
+@operation()
+def _restart(member: Member) -> Generator[StringCommand | FunctionCommand, None, None]:
+    if not (member.environment_changed or _runs_with_old_environment(member)):
+        return
+    if member.state.properties("openclaw_unit").get("ActiveState") == "inactive":
+        remote.tell(member.host, f"{member.settings.openclaw_unit} is stopped and was left so")
+        yield StringCommand(_systemctl(member, "daemon-reload"))
+        return
+    unit = shlex.quote(member.settings.openclaw_unit)
+    yield StringCommand(f"{_systemctl(member, 'daemon-reload')} && {_systemctl(member, f'restart {unit}')}")
+    yield FunctionCommand(_prove_environment, (member,), {})
+
+
+def _systemctl(member: Member, arguments: str) -> str:
+    if member.settings.openclaw_unit_scope == "system":
+        return f"systemctl {arguments}"
+    return f"systemctl --user -M {_account(member)[0]}@.host {arguments}"
+
+
+def _runs_with_old_environment(member: Member) -> bool:
+    """A run that was cut off between writing and restarting is finished by the next one."""
+    unit = member.state.properties("openclaw_unit")
+    if unit.get("NeedDaemonReload") == "yes":
+        return True
+    started = started_at(unit)
+    if started is None or unit.get("MainPID", "0") == "0":
+        return False
+    files = (member.state.stat("openclaw_env_stat"), member.state.stat("openclaw_dropin_stat"))
+    is_stale = any(file is not None and file.modified > started for file in files)
+    return is_stale or bool(_left_over(member, member.state.lines("openclaw_process")))
+
+
+def _left_over(member: Member, names: list[str]) -> list[str]:
+    return sorted(set(names) & set(member.settings.openclaw_unset_environment))
+
+
+def _prove_environment(state: State, host: Host, member: Member) -> bool:
+    """Read from the running process, since `systemctl show` lists variables that UnsetEnvironment= has removed."""
+    unit = shlex.quote(member.settings.openclaw_unit)
+    command = (
+        f'pid=$({_systemctl(member, f"show -p MainPID --value {unit}")}) && [ "$pid" -gt 0 ] &&'
+        " tr '\\0' '\\n' < /proc/$pid/environ | sed 's/=.*//'"
+    )
+    deadline = time.monotonic() + RESTART_SECONDS
+    while True:
+        try:
+            left = _left_over(member, remote.run(host, command))
+            break
+        except remote.RemoteError:
+            if time.monotonic() > deadline:
+                remote.complain(host, f"{unit} does not run after its restart; `journalctl -u {unit}` tells why")
+                return False
+            time.sleep(0.25)
+    if left:
+        remote.complain(
+            host,
+            f"{', '.join(left)} is still in the environment of {unit}: `systemctl cat {unit}` shows what sets it; does"
+            f" ExecStart= set it itself?",
+        )
+    return not left

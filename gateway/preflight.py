@@ -1,0 +1,187 @@
+"""What stands in the way of a deployment, told before anything is touched; each text with its mend."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gateway import docker, dotenv, first_start, image, openclaw, tiktoken
+from gateway.host_state import PROJECT
+from gateway.secrets import Provided, SecretsError
+from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.fleet import Member
+
+ARCHITECTURES = ("amd64", "arm64")
+NEEDED_KIB = 3 * 1024 * 1024
+"""For Docker and the image, measured with room to spare: 3 GiB."""
+NEEDED_KIB_LATER = 256 * 1024
+"""For a host that has both already: 256 MiB."""
+
+
+def missing_secrets(settings: Settings, provided: Provided) -> list[str]:
+    """Which of the secrets that the channels name were not handed in."""
+    problems = []
+    for name in dict.fromkeys(channel.key for channel in settings.gateway_channels):
+        try:
+            provided.require(name)
+        except SecretsError as problem:
+            problems.append(str(problem))
+    return problems
+
+
+def problems(member: Member) -> list[str]:
+    """All that stands in the way on one host."""
+    found = list(_machine(member))
+    if found:
+        return found  # the rest cannot be judged without them
+    if member.is_gateway:
+        found += [
+            *_gateway_machine(member),
+            *_tailscale(member),
+            *_port(member),
+            *_data(member),
+            *_files(member),
+        ]
+    if member.is_openclaw:
+        found += _openclaw(member)
+    return found
+
+
+def _machine(member: Member) -> Iterator[str]:
+    if member.state.text("uid") != "0":
+        yield (
+            'the user that pyinfra connects as is not root: put "_sudo": True in the host\'s data, or run'
+            " pyinfra with --sudo (--use-sudo-password where sudo asks for one)"
+        )
+    if not member.state.text("systemd"):
+        yield "it does not run systemd, which the deployment needs"
+
+
+def _gateway_machine(member: Member) -> Iterator[str]:
+    distribution = member.state.os.get("ID", "unknown")
+    if distribution not in docker.supported_distributions():
+        yield f"{distribution} is not supported; use Debian 12 or 13, or Ubuntu"
+        return
+    if member.state.architecture not in ARCHITECTURES:
+        yield f"One API has no image for {member.state.architecture}; use an amd64 or arm64 host"
+    if text := docker.problem(member):
+        yield text
+    try:
+        docker.merged_daemon_json(member)
+    except ValueError as problem:
+        yield f"{docker.DAEMON_JSON} cannot be merged with the docker_ settings ({problem}); mend it by hand"
+    is_set_up = docker.is_usable(member) and member.state.image is not None
+    needed = NEEDED_KIB_LATER if is_set_up else NEEDED_KIB
+    if member.state.free_kib < needed:
+        yield (
+            f"only {member.state.free_kib >> 10} MiB are free below {member.directory} or /var/lib/docker;"
+            f" {needed >> 10} MiB are needed: make room (`docker system df`, `du -xh --max-depth=2 /`)"
+        )
+
+
+def _tailscale(member: Member) -> Iterator[str]:
+    addresses = member.state.tailscale_addresses
+    wanted = member.settings.gateway_tailscale_address
+    if not addresses:
+        yield "it has no Tailscale address (interface tailscale0): log in with `tailscale up` on the host"
+    elif wanted is not None and wanted not in addresses:
+        yield (
+            f"gateway_tailscale_address is {wanted}, but the host's is {', '.join(addresses)}: correct the"
+            " setting, or leave it out to take the host's own"
+        )
+    elif wanted is None and len(addresses) > 1:
+        yield f"it has several Tailscale addresses ({', '.join(addresses)}): choose by gateway_tailscale_address"
+
+
+def _port(member: Member) -> Iterator[str]:
+    """Who listens where we want to: nobody, or our own container."""
+    addresses = {*member.state.tailscale_addresses, "0.0.0.0", "*", "[::]"}  # noqa: S104 - what ss prints
+    for line in member.state.lines("listeners"):
+        local = line.split()[3]
+        address, _, port = local.rpartition(":")
+        if address.partition("%")[0] not in addresses or _is_ours(member, line, port):
+            continue
+        owner = re.search(r'users:\(\("([^"]+)",pid=(\d+)', line)
+        who = f"{owner[1]} (process {owner[2]})" if owner else "another program"
+        yield (f"port {port} on {address} is taken by {who}: stop it, or choose another port by gateway_port")
+
+
+def _is_ours(member: Member, line: str, port: str) -> bool:
+    """Docker listens by docker-proxy; the port is ours where our container has it."""
+    container = member.state.container
+    if container is None or "docker-proxy" not in line:
+        return False
+    bindings = container["HostConfig"]["PortBindings"] or {}
+    return any(entry["HostPort"] == port for entries in bindings.values() for entry in entries or [])
+
+
+def _data(member: Member) -> Iterator[str]:
+    """A database is taken over knowingly, and never begun anew where one should be."""
+    data = f"{member.directory}/data"
+    source = member.state.data_source
+    if source is not None and source != data:
+        parent, _, name = source.rpartition("/")
+        mend = (
+            f'set gateway_directory to "{parent}" to take it over'
+            if name == "data"
+            else f"stop it, copy {source} to {data}, and remove the container"
+        )
+        yield f"a gateway runs there already ({PROJECT}) with its data in {source}: {mend}"
+    has_database = bool(member.state.text("database_size"))
+    if has_database and member.state.text("database_size") == "0":
+        yield f"{data}/one-api.db is empty (0 bytes): restore it from a backup, or remove it to begin anew"
+    if first_start.is_done(member) and not has_database:
+        yield (
+            f"{data}/one-api.db is gone though a gateway was set up there: mount or restore it; to begin anew with an"
+            f" empty database, remove {member.directory}/first-start-done"
+        )
+    if not has_database and (strangers := member.state.lines("data")):
+        yield (
+            f"{data} holds {', '.join(strangers[:3])} but no one-api.db: it is not One API's; move it away or choose"
+            " another gateway_directory"
+        )
+
+
+def _files(member: Member) -> Iterator[str]:
+    """What has to be sent can be read on this machine, and fits the host."""
+    if path := member.settings.gateway_image_archive:
+        try:
+            archive = image.read_archive(path)
+        except image.ArchiveError as problem:
+            yield f"gateway_image_archive: {problem}"
+        else:
+            if archive.architecture != member.state.architecture:
+                yield (
+                    f"gateway_image_archive: {path} is for {archive.architecture}, the host is"
+                    f" {member.state.architecture}: save the image on a machine of that architecture"
+                    f" (docker pull --platform linux/{member.state.architecture} …; docker save …)"
+                )
+            elif member.settings.gateway_image not in archive.references:
+                yield (
+                    f"gateway_image_archive: {path} holds {', '.join(archive.references) or 'no named image'},"
+                    f" not {member.settings.gateway_image}: set gateway_image to what it holds"
+                )
+    if tiktoken.missing_on(member):
+        try:
+            tiktoken.read_local(member.settings.gateway_tiktoken_directory)
+        except tiktoken.TiktokenError as problem:
+            yield str(problem)
+
+
+def _openclaw(member: Member) -> Iterator[str]:
+    if member.settings.openclaw_user and not member.state.text("openclaw_passwd"):
+        yield f"openclaw_user: there is no user {member.settings.openclaw_user} on the host"
+    elif not member.state.text("openclaw_passwd"):
+        yield f"the user of {member.settings.openclaw_unit} does not exist on the host; correct its User="
+    if member.settings.openclaw_unit_required and not openclaw.has_unit(member):
+        yield (
+            f"there is no {member.settings.openclaw_unit}: install OpenClaw, correct openclaw_unit or"
+            " openclaw_unit_scope, or set openclaw_unit_required to False"
+        )
+    try:
+        openclaw.merged_environment(member, "http://100.64.0.1:3000", "0" * 48)
+    except dotenv.DotenvError as problem:
+        yield f"{openclaw.environment_path(member)}: {problem}"

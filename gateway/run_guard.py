@@ -1,0 +1,43 @@
+"""What pyinfra's exit code does not tell: a run that reached no host has not succeeded."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from pyinfra import logger
+from pyinfra.api.state import StateStage
+from pyinfra.context import ctx_state
+
+from gateway import summary
+
+INTERRUPTED = 130
+"""The shell's code for a program that Ctrl-C has ended; pyinfra itself says 0."""
+
+
+def watch() -> None:
+    """Look at how the run ended, once it has, and say so by the exit code; for `config.py`.
+
+    pyinfra ends with 0 when the inventory's path is mistyped, when a group or --limit matches no host, and on Ctrl-C.
+    """
+    context = click.get_current_context(silent=True)
+    if context is not None and any(str(name).endswith(".py") for name in context.params.get("operations", ())):
+        context.call_on_close(lambda: _judge(context))
+
+
+def _judge(context: click.Context) -> None:
+    if not ctx_state.isset() or sys.exc_info()[0] not in (None, SystemExit):
+        return
+    state = ctx_state.get()
+    if not state.initialised:
+        return
+    if not state.activated_hosts and not state.failed_hosts:
+        logger.error(
+            f"No host to work on: is {context.params['inventory']} the right inventory file, has it hosts in its"
+            " groups, and does --limit match one of them?"
+        )
+        sys.exit(1)
+    if state.current_stage == StateStage.Execute:
+        logger.error("Interrupted: run the same command again, it goes on where this run ended.")
+        sys.exit(INTERRUPTED)
+    summary.tell(state)

@@ -1,0 +1,1 @@
+"""A disposable lab: real systemd hosts in containers, a tailnet, a LAN and a real small model."""

@@ -1,0 +1,59 @@
+"""The image that the lab's gateways run: the real One API, or the lab's stand-in."""
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from lab import registry
+from lab.building import Recipe, copy_into, ensure
+from lab.docker import Docker
+from lab.errors import LabError
+from lab.progress import say, step
+from lab.state import CACHE, GatewayImage
+
+REAL = "justsong/one-api:v0.6.10"
+STAND_IN = Path(__file__).resolve().parent / "standin"
+
+
+def choose(docker: Docker, python_image: str) -> GatewayImage:
+    """Return the real image where a registry gives it, else the stand-in and its archive.
+
+    Raises:
+        LabError: the stand-in could not be built or saved.
+    """
+    if registry.offers(docker, REAL):
+        say(f"the gateways run the real One API, {REAL}")
+        return GatewayImage(REAL, None, is_stand_in=False)
+    reference = ensure(docker, _stand_in(python_image))
+    archive = CACHE / f"gateway-image-{reference.rpartition(':')[2]}.tar"
+    if not archive.exists():
+        with step(f"saving {reference} to {archive.name}"):
+            _save(docker, reference, archive)
+    say(f"the gateways run the lab's STAND-IN for One API, {reference} (no registry answers)")
+    return GatewayImage(reference, str(archive), is_stand_in=True)
+
+
+def _stand_in(python_image: str) -> Recipe:
+    return Recipe(
+        name="one-api-stand-in",
+        folder="gateway",
+        base=python_image,
+        also=(STAND_IN,),
+        prepare=lambda context: copy_into(STAND_IN, context),
+    )
+
+
+def _save(docker: Docker, reference: str, archive: Path) -> None:
+    handle, temporary = tempfile.mkstemp(dir=CACHE, prefix="gateway-image-", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as output:
+            result = subprocess.run(
+                docker.argv("save", reference), stdout=output, stderr=subprocess.PIPE, check=False
+            )
+        if result.returncode != 0:
+            said = result.stderr.decode(errors="replace")
+            raise LabError(f"docker save of {reference} failed: {said}", "is the disk full? df -h")
+        Path(temporary).replace(archive)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

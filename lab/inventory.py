@@ -1,0 +1,83 @@
+"""pyinfra's inventory of the lab: ``pyinfra lab/inventory.py deploy.py`` from the checkout's root.
+
+The lab's name comes from ``LAB_NAME``. Names that begin with ``_`` are no groups.
+"""
+
+from typing import Any as _Any
+
+from pyinfra.api.exceptions import PyinfraError as _PyinfraError
+
+from lab import errors as _errors
+from lab import state as _lab_state
+
+
+def _load() -> _lab_state.LabState:
+    try:
+        return _lab_state.load()
+    except _errors.LabError as error:
+        raise _PyinfraError(f"lab/inventory.py: {error}") from None
+
+
+def _deployment_settings(state: _lab_state.LabState, host: _lab_state.Host) -> dict[str, _Any]:
+    """Return what the lab sets otherwise than group_data/all.py: its own upstream and image."""
+    upstream, image = state.upstream, state.gateway_image
+    if upstream is None or image is None:
+        raise _PyinfraError(f"lab/inventory.py: the lab is only half up; {_lab_state.up_command()}")
+    settings: dict[str, _Any] = {
+        "secrets_file": str(_lab_state.directory(state.name) / _lab_state.SECRETS_FILE),
+        "gateway_image": image.reference,
+        "gateway_image_archive": image.archive,
+        "gateway_channels": [
+            {
+                "name": "lab-upstream",
+                "type": 1,
+                "base_url": upstream.base_url,
+                "key": _lab_state.UPSTREAM_SECRET,
+                "models": list(dict.fromkeys([upstream.chat_model, upstream.embedding_model])),
+            }
+        ],
+        "llm_model": upstream.chat_model,
+        "embedding_model": upstream.embedding_model,
+        "embedding_dimensions": upstream.dimensions,
+    }
+    if host.profile == "legacy":
+        # The directory of the gateway that was set up by hand: it is taken over.
+        settings["gateway_directory"] = "/root/workspace/infrastructure/oneapi"
+    return settings
+
+
+def _connection(host: _lab_state.Host) -> dict[str, _Any]:
+    return {
+        "ssh_hostname": host.lan_address,
+        "ssh_port": host.ssh_port,
+        "ssh_user": host.ssh_user,
+        "ssh_key": host.ssh_key,
+        "ssh_known_hosts_file": host.known_hosts,
+        "ssh_strict_host_key_checking": "yes",
+        # The person's own ssh configuration and keys have no say in the lab.
+        "ssh_config_file": "/dev/null",
+        "ssh_allow_agent": False,
+        "ssh_look_for_keys": False,
+        "_sudo": True,
+    }
+
+
+def _members(belongs: _Any) -> list[tuple[str, dict[str, _Any]]]:
+    return [
+        (name, {**_connection(host), **_deployment_settings(_state, host)})
+        for name, host in _state.hosts.items()
+        if belongs(name, host.profile)
+    ]
+
+
+def _is_gateway(name: str, profile: str) -> bool:
+    return name.startswith("gw") or profile == "legacy"
+
+
+def _is_openclaw(name: str, profile: str) -> bool:
+    return name.startswith("agent") or profile in ("agent", "legacy")
+
+
+_state = _load()
+gateways = _members(_is_gateway)
+openclaw = _members(_is_openclaw)

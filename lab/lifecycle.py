@@ -1,0 +1,132 @@
+"""A lab from nothing to up, and back to nothing."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lab import base_image, building, gateway_image, hosts, networks, upstream
+from lab.docker import Docker, connect, require
+from lab.errors import LabError
+from lab.labels import label_options, object_name, ours, refuse_foreign
+from lab.progress import say, step
+from lab.state import (
+    CACHE,
+    LabState,
+    directory,
+    lab_name,
+    load_if_any,
+    make_directory,
+    save,
+)
+
+
+def up(wanted: dict[str, str], delay_s: float) -> LabState:
+    """Bring the lab up with these hosts; what runs already is kept.
+
+    Args:
+        wanted: the profile of each host.
+        delay_s: seconds from the boot of a new host to its tailnet address.
+
+    Returns:
+        The state, as it was saved.
+
+    Raises:
+        LabError: something is missing or did not work.
+    """
+    name = lab_name()
+    require("ssh", "openssh-client")
+    docker = connect()
+    with _alone(name):
+        refuse_foreign(docker, name)
+        state = networks.ensure_networks(docker, name, load_if_any(name))
+        state.complete = False
+        for host, profile in wanted.items():
+            hosts.allocate(state, host, profile)
+        save(state)
+        _ensure_all(docker, state, delay_s)
+        state.complete = True
+        save(state)
+    return state
+
+
+def _ensure_all(docker: Docker, state: LabState, delay_s: float) -> None:
+    base = base_image.ensure_base(docker)
+    images = {
+        profile: hosts.ensure_image(docker, base, profile)
+        for profile in sorted({host.profile for host in state.hosts.values()})
+    }
+    for name, host in state.hosts.items():
+        hosts.ensure_started(docker, state, name, images[host.profile], delay_s)
+    python = building.ensure(docker, building.Recipe("python", "python", base))
+    _ensure_machines_around(docker, state, python)
+    upstream.ensure_running(docker, state, upstream.ensure_image(docker, python))
+    state.gateway_image = gateway_image.choose(docker, python)
+    for name in state.hosts:
+        hosts.wait_until_up(docker, state, name)
+
+
+def _ensure_machines_around(docker: Docker, state: LabState, python: str) -> None:
+    """Start the peer, on the tailnet alone, and the neighbour, on the LAN alone."""
+    tools = building.ensure(docker, building.Recipe("tools", "tools", python))
+    tailnet, lan = networks.tailnet(state.name), networks.lan(state.name)
+    peer = networks.address(state.tailnet_subnet, networks.PEER)
+    neighbour = networks.address(state.lan_subnet, networks.NEIGHBOUR)
+    for name, network, address in (("peer", tailnet, peer), ("neighbour", lan, neighbour)):
+        container = object_name(state.name, name)
+        if docker.container_status(container) == "running":
+            continue
+        docker.try_run("rm", "--force", container)
+        docker.run(
+            *("run", "--detach", "--init", "--name", container, "--hostname", name),
+            *("--network", network, "--ip", address, "--cap-add", "NET_ADMIN"),
+            *("--restart", "unless-stopped", *label_options(state.name)),
+            tools,
+        )
+
+
+def down(purge: bool) -> None:
+    """Remove everything of this lab; with ``purge`` the images and archives of all labs too.
+
+    Raises:
+        LabError: docker refused.
+    """
+    name = lab_name()
+    docker = connect()
+    with _alone(name), step(f"taking the lab '{name}' down"):
+        filters = ours(name)
+        _remove(docker, ["rm", "--force", "--volumes"], ["ps", "--all", "--quiet", *filters])
+        _remove(docker, ["volume", "rm", "--force"], ["volume", "ls", "--quiet", *filters])
+        _remove(docker, ["network", "rm"], ["network", "ls", "--quiet", *filters])
+    shutil.rmtree(directory(name))
+    if purge:
+        _purge(docker)
+
+
+def _remove(docker: Docker, remove: list[str], find: list[str]) -> None:
+    found = docker.run(*find).split()
+    if found:
+        docker.run(*remove, *found)
+
+
+def _purge(docker: Docker) -> None:
+    with step("removing the labs' images and archives"):
+        tags = docker.run("images", "--format={{.Repository}}:{{.Tag}}", f"{building.REPOSITORY}/*").split()
+        for tag in tags:
+            removed = docker.try_run("image", "rm", tag)
+            if removed.returncode != 0:
+                say(f"kept {tag}: {removed.stderr.strip()}")
+        docker.run("image", "prune", "--force", "--filter=label=openclaw-lab.image")
+        if CACHE.exists():
+            shutil.rmtree(CACHE)
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Keep a second ``up`` or ``down`` of the same lab out."""
+    with (make_directory(name) / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LabError(f"another command is at work on the lab '{name}'", "wait") from error
+        yield

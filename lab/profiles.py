@@ -1,0 +1,75 @@
+"""The three kinds of lab host, and what each finds on its disk before its first boot."""
+
+from lab import legacy_database
+from lab.archives import Entry
+from lab.errors import LabError
+from lab.state import NAME, Host
+
+PROFILES = ("fresh", "agent", "legacy")
+OPERATOR = (1000, 100)
+LEGACY_TREE = "root/workspace/infrastructure/oneapi"
+
+
+def parse_hosts(text: str, default_profile: str) -> dict[str, str]:
+    """Read the hosts of a command line.
+
+    Args:
+        text: such as ``gw1:fresh,agent1``.
+        default_profile: for a host that names no profile.
+
+    Returns:
+        The profile of each host, in the given order.
+
+    Raises:
+        LabError: an unknown profile, an unusable or a repeated name.
+    """
+    hosts: dict[str, str] = {}
+    for part in text.split(","):
+        name, _, profile = part.strip().partition(":")
+        profile = profile or default_profile
+        if profile not in PROFILES:
+            raise LabError(f"host {name!r} has the unknown profile {profile!r}", _known_profiles())
+        if not NAME.fullmatch(name):
+            raise LabError(f"{name!r} is no name for a host", "--hosts gw1:fresh,agent1:agent")
+        if name in hosts or name in ("upstream", "peer", "neighbour", "lan", "tailnet"):
+            raise LabError(f"the host name {name!r} is given twice or taken by the lab")
+        hosts[name] = profile
+    return hosts
+
+
+def _known_profiles() -> str:
+    return f"use one of {', '.join(PROFILES)}"
+
+
+def first_files(host: Host, tailnet_subnet: str, delay_s: float, public_key: str) -> list[Entry]:
+    """Return the files that a host gets before its first boot.
+
+    Args:
+        host: the host.
+        tailnet_subnet: the tailnet that its address is in.
+        delay_s: seconds from the start of tailscaled to the address.
+        public_key: the line for ``authorized_keys``.
+    """
+    tailnet = f"ADDRESS={host.tailscale_address}\nSUBNET={tailnet_subnet}\n".encode()
+    key = public_key.encode()
+    user, group = OPERATOR
+    entries = [
+        Entry("etc/openclaw-lab", None, 0o755),
+        Entry("etc/openclaw-lab/tailnet", tailnet, 0o644),
+        Entry("etc/openclaw-lab/tailscale-delay", f"{delay_s:g}\n".encode(), 0o644),
+        Entry("root/.ssh", None, 0o700),
+        Entry("root/.ssh/authorized_keys", key, 0o600),
+        Entry("home/operator/.ssh", None, 0o700, user, group),
+        Entry("home/operator/.ssh/authorized_keys", key, 0o600, user, group),
+    ]
+    return entries + (_old_gateway(host) if host.profile == "legacy" else [])
+
+
+def _old_gateway(host: Host) -> list[Entry]:
+    """Return the data of a gateway from before: modes as they are found in the wild."""
+    settings = f"# 本机 Tailscale IP\nTAILSCALE_IP={host.tailscale_address}\n".encode()
+    return [
+        Entry(f"{LEGACY_TREE}/.env", settings, 0o644),
+        Entry(f"{LEGACY_TREE}/data", None, 0o755),
+        Entry(f"{LEGACY_TREE}/data/one-api.db", legacy_database.build(), 0o644),
+    ]

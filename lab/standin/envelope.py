@@ -1,0 +1,162 @@
+"""What all of /api shares: the envelope, who may call, and reading a JSON body as Go would."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from .database import NotFoundError, Row
+from .schema import GO_TYPES, USERS, Table
+from .web import Handler, Request, Response, json_response
+
+if TYPE_CHECKING:
+    from .app import App
+
+USER, ADMIN, ROOT = 1, 10, 100
+DISABLED = 2
+PAGE_SIZE = 10
+INVALID = "无效的参数"
+KINDS = {str: "string", bool: "bool", dict: "object", list: "array"}
+
+
+class AdminError(Exception):
+    """A failure that is told in the envelope: HTTP 200, success false, this message."""
+
+
+def ok(**extra: Any) -> Response:
+    """The envelope of a success; `data` and other keys where given."""
+    return json_response(dict(sorted({"message": "", "success": True, **extra}.items())))
+
+
+def failed(message: str, status: int = 200, **extra: Any) -> Response:
+    """The envelope of a failure: HTTP 200 nearly always."""
+    return json_response(dict(sorted({"message": message, "success": False, **extra}.items())), status)
+
+
+def page(request: Request) -> str:
+    """LIMIT and OFFSET of the zero-based `?p=`."""
+    return f"LIMIT {PAGE_SIZE} OFFSET {max(request.query_number('p'), 0) * PAGE_SIZE}"
+
+
+def api(role: int = 0, limit: tuple[str, int, int] | None = None) -> Any:
+    """Make a handler an /api endpoint: limits, then authentication, then errors as envelopes.
+
+    `role` is the least role (0: no login); `limit` a mark, a number of requests and seconds for the
+    endpoint's own rate limit.
+    """
+
+    def wrap(handler: Handler) -> Handler:
+        @functools.wraps(handler)
+        def endpoint(app: App, request: Request) -> Response:
+            limits = [("GA", app.config.api_rate_limit, 180), *([limit] if limit else [])]
+            for mark, number, seconds in limits:
+                if not app.limiter.allow(mark, request.client_ip, number, seconds):
+                    return Response(429)
+            refusal = authenticate(app, request, role) if role else None
+            if refusal:
+                return refusal
+            try:
+                return handler(app, request)
+            except (AdminError, NotFoundError, sqlite3.Error) as error:
+                return failed(str(error))
+
+        return endpoint
+
+    return wrap
+
+
+def authenticate(app: App, request: Request, least_role: int) -> Response | None:
+    """Set the caller on the request, or answer why not.
+
+    The cookie comes first; the Authorization header is looked at only without a session.
+    """
+    who = app.sessions.read(request.header("Cookie"))
+    if not who:
+        token = request.header("Authorization")
+        if not token:
+            return failed("无权进行此操作，未登录且未提供 access token", 401)
+        found = app.database.rows(USERS, "WHERE access_token = ?", (token.replace("Bearer ", "", 1),))
+        if not found or not token.replace("Bearer ", "", 1):
+            return failed("无权进行此操作，access token 无效")
+        who = found[0]
+    if who["status"] == DISABLED or who["id"] in app.banned_users:
+        response = failed("用户已被封禁")
+        response.headers["Set-Cookie"] = app.sessions.cookie({})
+        return response
+    if who["role"] < least_role:
+        return failed("无权进行此操作，权限不足")
+    request.user_id, request.username, request.role = who["id"], who["username"], who["role"]
+    return None
+
+
+def read_object(body: bytes, struct: str = "") -> Row:
+    """The JSON object of a request body.
+
+    Raises AdminError in Go's words where it is none.
+    """
+    if not body.strip():
+        raise AdminError("EOF")
+    try:
+        value = json.loads(body)
+    except ValueError as error:
+        raise AdminError(f"invalid character in JSON body: {error}") from None
+    if not isinstance(value, dict):
+        raise AdminError(f"json: cannot unmarshal {kind_of(value)} into Go value of type {struct}")
+    return value
+
+
+def bind(table: Table, body: bytes) -> Row:
+    """A request body as the table's Go struct: unknown fields dropped, absent ones zero.
+
+    Raises AdminError where a field has another type than the struct.
+    """
+    given = read_object(body, f"model.{table.struct}")
+    bound = {}
+    for column in table.columns:
+        value = given.get(column.field)
+        if value is None:
+            bound[column.field] = column.zero
+        elif is_kind(value, column.kind):
+            bound[column.field] = value
+        else:
+            raise AdminError(
+                f"json: cannot unmarshal {kind_of(value)} into Go struct field"
+                f" {table.struct}.{column.field} of type {GO_TYPES[column.kind]}"
+            )
+    return bound
+
+
+def is_kind(value: object, kind: str) -> bool:
+    """Whether a JSON value fits a Go type (a bool is no number)."""
+    if kind in ("int", "float"):
+        wanted: Any = int if kind == "int" else (int, float)
+        return isinstance(value, wanted) and not isinstance(value, bool)
+    return isinstance(value, {"str": str, "bool": bool}[kind])
+
+
+def kind_of(value: object) -> str:
+    """Go's name for a JSON value's kind."""
+    return KINDS.get(type(value), "number")
+
+
+def set_fields(table: Table, row: Row) -> Row:
+    """The columns that an ORM update of this struct writes: pointers that are set, others not zero."""
+    return {
+        c.name: row[c.field]
+        for c in table.columns
+        if c.name != "id" and row[c.field] is not None and (c.pointer or row[c.field] != c.zero)
+    }
+
+
+def path_id(request: Request) -> int:
+    """The `:id` of the path.
+
+    Raises AdminError in Go's words where it is no number.
+    """
+    text = request.params["id"]
+    try:
+        return int(text)
+    except ValueError:
+        raise AdminError(f'strconv.Atoi: parsing "{text}": invalid syntax') from None

@@ -1,0 +1,104 @@
+"""The options: defaults of v0.6.10, overlaid by the `options` table."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from . import NAME
+from .database import Database
+from .schema import OPTIONS
+
+UNKNOWN_MODEL_RATIO = 30.0
+
+_RATIOS = {
+    "gpt-3.5-turbo": 0.25,
+    "gpt-4": 15,
+    "gpt-4o": 1.25,
+    "gpt-4o-mini": 0.075,
+    "text-embedding-3-small": 0.01,
+    "text-embedding-ada-002": 0.05,
+}
+_OFF = (
+    "EmailVerificationEnabled GitHubOAuthEnabled OidcEnabled WeChatAuthEnabled TurnstileCheckEnabled"
+    " AutomaticDisableChannelEnabled AutomaticEnableChannelEnabled ApproximateTokenEnabled"
+    " EmailDomainRestrictionEnabled"
+)
+_ON = (
+    "PasswordLoginEnabled PasswordRegisterEnabled RegisterEnabled LogConsumeEnabled"
+    " DisplayInCurrencyEnabled DisplayTokenStatEnabled"
+)
+_EMPTY = (
+    "SMTPServer SMTPFrom SMTPAccount SMTPToken Notice About HomePageContent Footer Logo ServerAddress"
+    " GitHubClientId GitHubClientSecret WeChatServerAddress WeChatServerToken"
+    " WeChatAccountQRCodeImageURL MessagePusherAddress MessagePusherToken TurnstileSiteKey"
+    " TurnstileSecretKey TopUpLink ChatLink"
+)
+_OTHERS = {
+    "SystemName": NAME,
+    "SMTPPort": "587",
+    "EmailDomainWhitelist": (
+        "gmail.com,163.com,126.com,qq.com,outlook.com,hotmail.com,icloud.com,yahoo.com,foxmail.com"
+    ),
+    "ChannelDisableThreshold": "5",
+    "QuotaForNewUser": "0",
+    "QuotaForInviter": "0",
+    "QuotaForInvitee": "0",
+    "QuotaRemindThreshold": "1000",
+    "PreConsumedQuota": "500",
+    "ModelRatio": json.dumps(_RATIOS),
+    "GroupRatio": '{"default":1,"svip":1,"vip":1}',
+    "CompletionRatio": "{}",
+    "QuotaPerUnit": "500000",
+    "RetryTimes": "0",
+}
+
+
+class Options:
+    """The option map: every value is a string, kept in memory and in the database."""
+
+    def __init__(self, database: Database, theme: str) -> None:
+        self._database = database
+        self.values = {
+            **dict.fromkeys(_OFF.split(), "false"),
+            **dict.fromkeys(_ON.split(), "true"),
+            **dict.fromkeys(_EMPTY.split(), ""),
+            **_OTHERS,
+            "Theme": theme,
+        }
+        for row in database.rows(OPTIONS):
+            self.values[row["key"]] = row["value"]
+
+    def put(self, key: str, value: str) -> None:
+        """Store an option, an unknown one too.
+
+        Raises ValueError where a ratio is no JSON object; it is stored even so, as in One API.
+        """
+        self._database.execute("INSERT OR REPLACE INTO options (`key`, `value`) VALUES (?, ?)", (key, value))
+        self.values[key] = value
+        if key.endswith("Ratio"):
+            json.loads(value)
+
+    def on(self, key: str) -> bool:
+        return self.values.get(key) == "true"
+
+    def number(self, key: str) -> int:
+        """A whole number; 0 where the stored text is none."""
+        try:
+            return int(self.values.get(key, ""))
+        except ValueError:
+            return 0
+
+    def listed(self) -> list[dict[str, str]]:
+        """Every option but the secret ones."""
+        return [
+            {"key": key, "value": value} for key, value in self.values.items() if not key.endswith(("Token", "Secret"))
+        ]
+
+    def ratio(self, option: str, name: str, default: float) -> float:
+        """The factor for `name` in one of the JSON options."""
+        try:
+            table: Any = json.loads(self.values.get(option) or "{}")
+            return float(table.get(name, default))
+        except (ValueError, AttributeError, TypeError):
+            return default

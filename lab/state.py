@@ -1,0 +1,168 @@
+"""What a running lab looks like: ``.lab/<name>/state.json``, readable without Docker."""
+
+import json
+import os
+import re
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab.errors import LabError
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+LAB_ROOT = CHECKOUT / ".lab"
+CACHE = LAB_ROOT / "cache"
+SECRETS_FILE = "secrets.env"
+"""Beside the state: what an operator would hand in, as the deployment's setting ``secrets_file`` reads it."""
+UPSTREAM_SECRET = "LAB_UPSTREAM_API_KEY"
+"""The name, not the value."""
+NAME = re.compile(r"[a-z][a-z0-9-]{0,20}")
+
+
+@dataclass
+class Host:
+    """One lab host, and how to reach it over SSH."""
+
+    profile: str
+    lan_address: str
+    tailscale_address: str
+    ssh_port: int
+    ssh_user: str
+    ssh_key: str
+    known_hosts: str
+
+
+@dataclass
+class Upstream:
+    """The real small model behind an OpenAI-compatible API; ``base_url`` has no ``/v1``."""
+
+    base_url: str
+    api_key: str
+    chat_model: str
+    embedding_model: str
+    dimensions: int
+
+
+@dataclass
+class GatewayImage:
+    """The image that a gateway host runs: from a registry, or an archive on this machine."""
+
+    reference: str
+    archive: str | None
+    is_stand_in: bool
+
+
+@dataclass
+class LabState:
+    """The whole lab. ``complete`` is false while ``up`` is at work or was interrupted."""
+
+    name: str
+    tailnet_subnet: str
+    lan_subnet: str
+    hosts: dict[str, Host] = field(default_factory=dict)
+    upstream: Upstream | None = None
+    gateway_image: GatewayImage | None = None
+    complete: bool = False
+
+
+def lab_name() -> str:
+    """Return this lab's name: the environment variable ``LAB_NAME``, else ``lab``.
+
+    Raises:
+        LabError: the name is not usable for Docker objects and directories.
+    """
+    name = os.environ.get("LAB_NAME") or "lab"
+    if not NAME.fullmatch(name) or name == CACHE.name:
+        raise LabError(
+            f"LAB_NAME={name!r} is no name for a lab",
+            "use at most 21 small letters, digits and '-', beginning with a letter, not 'cache'",
+        )
+    return name
+
+
+def directory(name: str | None = None) -> Path:
+    """Return the directory of a lab's state, ``.lab/<name>``; it may not exist."""
+    return LAB_ROOT / (name or lab_name())
+
+
+def up_command(name: str | None = None) -> str:
+    """Return the command that brings a lab up, for messages."""
+    name = name or lab_name()
+    if name == "lab":
+        return "make lab   (or: python -m lab up)"
+    return f"LAB_NAME={name} python -m lab up"
+
+
+def load_if_any(name: str | None = None) -> LabState | None:
+    """Return a lab's state, complete or not; None if there is none.
+
+    Raises:
+        LabError: the file is there and cannot be understood.
+    """
+    path = directory(name) / "state.json"
+    try:
+        return _from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabError(f"{path} is damaged ({error!r})", "python -m lab down") from error
+
+
+def load(name: str | None = None) -> LabState:
+    """Return the state of a lab that is up.
+
+    Args:
+        name: the lab's name; the environment's by default.
+
+    Raises:
+        LabError: there is no such lab, or its ``up`` did not finish.
+    """
+    state = load_if_any(name)
+    if state is None:
+        raise LabError(f"the lab '{name or lab_name()}' is not up", up_command(name))
+    if not state.complete:
+        raise LabError(f"the lab '{state.name}' is only half up", up_command(name))
+    return state
+
+
+def save(state: LabState) -> None:
+    """Write a lab's state, atomically, readable by its owner alone."""
+    path = make_directory(state.name) / "state.json"
+    write_private(path, json.dumps(asdict(state), indent=2) + "\n")
+    if state.upstream is not None:
+        write_private(path.with_name(SECRETS_FILE), f"{UPSTREAM_SECRET}={state.upstream.api_key}\n")
+
+
+def make_directory(name: str) -> Path:
+    """Make a lab's directory, 0700, and return it."""
+    LAB_ROOT.mkdir(exist_ok=True)
+    path = directory(name)
+    path.mkdir(mode=0o700, exist_ok=True)
+    path.chmod(0o700)
+    return path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that is never readable by others and never half written."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _from_json(raw: dict[str, Any]) -> LabState:
+    upstream, image = raw["upstream"], raw["gateway_image"]
+    return LabState(
+        name=raw["name"],
+        tailnet_subnet=raw["tailnet_subnet"],
+        lan_subnet=raw["lan_subnet"],
+        hosts={name: Host(**host) for name, host in raw["hosts"].items()},
+        upstream=None if upstream is None else Upstream(**upstream),
+        gateway_image=None if image is None else GatewayImage(**image),
+        complete=raw["complete"],
+    )

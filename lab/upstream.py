@@ -1,0 +1,110 @@
+"""The upstream: SmolLM2, a real small model, in a container on the lab's LAN."""
+
+import importlib.util
+import secrets
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from lab import networks, waiting
+from lab.building import Recipe, ensure
+from lab.docker import Docker
+from lab.errors import LabError
+from lab.labels import label_options, object_name
+from lab.progress import step
+from lab.state import CHECKOUT, LabState, Upstream, make_directory, write_private
+
+REQUIREMENTS = CHECKOUT / "requirements" / "upstream.txt"
+PORT = 8080
+READY_WITHIN_S = 120
+MODEL = "smollm2"
+DIMENSIONS = 576
+
+
+def ensure_image(docker: Docker, python_image: str) -> str:
+    """Return the tag of the upstream's image; its Python packages come pinned by hashes."""
+    return ensure(
+        docker,
+        Recipe(
+            name="upstream",
+            folder="upstream",
+            base=python_image,
+            also=(REQUIREMENTS,),
+            prepare=lambda context: _install_packages(context / "site-packages"),
+        ),
+    )
+
+
+def ensure_running(docker: Docker, state: LabState, image: str) -> None:
+    """Start the upstream unless it runs, and wait until it has loaded its model.
+
+    Raises:
+        LabError: it did not get ready; the message holds its log.
+    """
+    name = object_name(state.name, "upstream")
+    key_file = make_directory(state.name) / "upstream.key"
+    if not key_file.exists():
+        write_private(key_file, f"sk-lab-{secrets.token_hex(24)}\n")
+    where = networks.address(state.lan_subnet, networks.UPSTREAM)
+    base_url = f"http://{where}:{PORT}"
+    if docker.container_status(name) != "running":
+        docker.try_run("rm", "--force", name)
+        _start(docker, state, image, name, where, key_file)
+    with step(f"waiting for the model at {base_url}"):
+        waiting.until(
+            lambda: _is_ready(docker, name, base_url),
+            READY_WITHIN_S,
+            lambda: _no_model(docker, name),
+        )
+    key = key_file.read_text(encoding="ascii").strip()
+    state.upstream = Upstream(base_url, key, MODEL, MODEL, DIMENSIONS)
+
+
+def _start(docker: Docker, state: LabState, image: str, name: str, where: str, key_file: Path) -> None:
+    inside = "/run/upstream.key"
+    docker.run(
+        *("run", "--detach", "--name", name, "--hostname", "upstream"),
+        *("--network", networks.lan(state.name), "--ip", where),
+        *("--restart", "unless-stopped", "--memory", "1g"),
+        # A file and not a variable: `docker inspect` shows variables.
+        *("--mount", f"type=bind,src={key_file},dst={inside},readonly"),
+        *("--env", f"UPSTREAM_KEY_FILE={inside}"),
+        *label_options(state.name),
+        image,
+    )
+
+
+def _is_ready(docker: Docker, name: str, base_url: str) -> bool:
+    restarts = docker.run("container", "inspect", "--format", "{{.RestartCount}}", name)
+    if int(restarts) > 0:
+        raise _no_model(docker, name)
+    # No proxy: the model is on this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{base_url}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _no_model(docker: Docker, name: str) -> LabError:
+    said = docker.try_run("logs", "--tail", "20", name)
+    return LabError(f"the upstream model was not ready within {READY_WITHIN_S} s; it said:\n{said.stdout}{said.stderr}")
+
+
+def _install_packages(target: Path) -> None:
+    wanted = ["--no-deps", "--require-hashes", "--target", str(target), "-r", str(REQUIREMENTS)]
+    if importlib.util.find_spec("pip"):
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
+    elif shutil.which("uv"):
+        command = ["uv", "pip", "install", "--quiet", "--only-binary=:all:"]
+    else:
+        raise LabError("neither pip nor uv is there to fetch the model", "make setup")
+    result = subprocess.run([*command, *wanted], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise LabError(
+            f"the model's packages could not be installed:\n{result.stderr.strip()[-1500:]}",
+            "check the network and pip's index settings (pip config list)",
+        )

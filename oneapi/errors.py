@@ -1,0 +1,49 @@
+"""The one family of errors of the admin client. No message holds a key or a password."""
+
+# ruff: noqa: N818 (each reads as what One API did, where it is raised and where it is caught)
+
+from __future__ import annotations
+
+
+class OneAPIError(Exception):
+    """Something about the admin API went wrong; ``str(error)`` says what, in one line."""
+
+
+class Invalid(OneAPIError, ValueError):
+    """A value that One API would misread or refuse; found before anything was sent."""
+
+
+class Unreachable(OneAPIError):
+    """No answer: no connection, a time-out, or only a proxy's word that there is none."""
+
+
+class NotOneAPI(OneAPIError):
+    """Something answered that is not One API's admin API."""
+
+
+class Unauthorised(OneAPIError):
+    """Not logged in, a wrong access token, or a role that may not do this."""
+
+
+class RateLimited(OneAPIError):
+    """Too many requests from this address; logging in is limited to 20 in 20 minutes."""
+
+
+class Refused(OneAPIError):
+    """One API understood and said no.
+
+    Attributes:
+        message: its own words, almost always Chinese.
+    """
+
+    def __init__(self, call: str, message: str) -> None:
+        super().__init__(call, message)
+        self.call = call
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.call} was refused: {self.message or 'no reason given'}"
+
+
+class Ambiguous(OneAPIError):
+    """Several things have the same name, and One API allows that: a person must choose."""

@@ -1,0 +1,145 @@
+"""What One API answers with, as plain typed values; keys never appear in a repr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from oneapi import wire
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What anyone may know about a running One API. `start_time` is in seconds since 1970."""
+
+    version: str
+    system_name: str
+    start_time: int
+
+    @classmethod
+    def read(cls, row: Row) -> Status:
+        """Raises TypeError or KeyError when `row` is something else."""
+        return cls(
+            _text(row, "version"),
+            _text(row, "system_name"),
+            _whole(row, "start_time"),
+        )
+
+
+@dataclass(frozen=True)
+class User:
+    """An account. `role`: 1 common, 10 admin, 100 root."""
+
+    id: int
+    username: str
+    role: int
+
+    @classmethod
+    def read(cls, row: Row) -> User:
+        """Raises TypeError or KeyError when `row` is something else."""
+        return cls(_whole(row, "id"), _text(row, "username"), _whole(row, "role"))
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel as listed: One API blanks its key. `status`: 1 enabled, 2 disabled, 3 by itself."""
+
+    id: int
+    name: str
+    type: int
+    base_url: str
+    models: tuple[str, ...]
+    model_mapping: Mapping[str, str] | None
+    groups: tuple[str, ...]
+    priority: int
+    weight: int
+    status: int
+
+    @classmethod
+    def read(cls, row: Row) -> Channel:
+        """Raises TypeError or KeyError when `row` is something else."""
+        return cls(
+            id=_whole(row, "id"),
+            name=_text(row, "name"),
+            type=_whole(row, "type"),
+            base_url=_text(row, "base_url", null=""),
+            models=wire.names(row, "models"),
+            model_mapping=_mapping(_text(row, "model_mapping", null="")),
+            groups=wire.names(row, "group"),
+            priority=_whole(row, "priority", null=0),
+            weight=_whole(row, "weight", null=0),
+            status=_whole(row, "status"),
+        )
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of the relay. `status`: 1 enabled, 2 disabled, 3 expired, 4 exhausted.
+
+    `expired_time` is in seconds since 1970, or -1 for never; quotas are in One API's own unit
+    (500,000 to the dollar by default).
+    """
+
+    id: int
+    name: str
+    status: int
+    expired_time: int
+    remain_quota: int
+    unlimited_quota: bool
+    models: tuple[str, ...]
+    subnets: tuple[str, ...]
+    key: str = field(repr=False)
+
+    @property
+    def api_key(self) -> str:
+        """The key as clients send it; One API stores and lists it without ``sk-``."""
+        return f"sk-{self.key}"
+
+    @classmethod
+    def read(cls, row: Row) -> Token:
+        """Raises TypeError or KeyError when `row` is something else."""
+        unlimited = row["unlimited_quota"]
+        if not isinstance(unlimited, bool):
+            raise TypeError("unlimited_quota is no boolean")
+        return cls(
+            id=_whole(row, "id"),
+            name=_text(row, "name"),
+            status=_whole(row, "status"),
+            expired_time=_whole(row, "expired_time"),
+            remain_quota=_whole(row, "remain_quota"),
+            unlimited_quota=unlimited,
+            models=wire.names(row, "models"),
+            subnets=wire.names(row, "subnet"),
+            key=_text(row, "key").removeprefix("sk-"),
+        )
+
+
+def _mapping(text: str) -> dict[str, str] | None:
+    """A model mapping; None for none, and for broken JSON, which One API itself passes over."""
+    try:
+        found = json.loads(text or "null")
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and found else None
+
+
+def _text(row: Row, name: str, *, null: str | None = None) -> str:
+    value = row.get(name, null) if null is not None else row[name]
+    if value is None and null is not None:
+        return null
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is no text")
+    return value
+
+
+def _whole(row: Row, name: str, *, null: int | None = None) -> int:
+    value = row.get(name, null) if null is not None else row[name]
+    if value is None and null is not None:
+        return null
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is no whole number")
+    return value

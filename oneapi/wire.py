@@ -1,0 +1,97 @@
+"""One API's paths, field names and peculiar answers: all that another flavour would change.
+
+True of v0.6.10 and v0.6.11-preview.7. Paths end in ``/`` where the server's do: without it gin
+answers with a redirect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+STATUS = "/api/status"
+LOG_IN = "/api/user/login"
+OWN_USER = "/api/user/self"
+ACCESS_TOKEN = "/api/user/token"  # noqa: S105 (a path)
+CHANNELS = "/api/channel/"
+ALL_CHANNELS = "/api/channel/search?keyword="
+TOKENS = "/api/token/"
+ALL_TOKENS = "/api/token/search?keyword="
+TOKEN_STATUS = "/api/token/?status_only=1"  # noqa: S105 (a path)
+OPTIONS = "/api/option/"
+
+ENABLED = 1
+NEVER_EXPIRES = -1
+PASSWORD_CHARACTERS = range(8, 21)
+TOKEN_NAME_BYTES = 30
+MODEL_MAPPING_CHARACTERS = 1024
+
+NOT_ALLOWED = "无权进行此操作"
+"""How the middleware begins each refusal of a role or an access token, in HTTP 200; it is not
+translated, and no code comes with it."""
+PASSWORD_LOGIN_OFF = "管理员关闭了密码登录"  # noqa: S105 (a message)
+"""The one refusal of a login that says nothing about the password."""
+
+SECRET_FIELDS = ("key", "password")
+"""Fields of a request whose value an error message must never repeat."""
+
+Fields = dict[str, Any]
+
+
+def channel_fields(
+    *,
+    name: str,
+    type_: int,
+    base_url: str,
+    models: tuple[str, ...],
+    model_mapping: str,
+    groups: tuple[str, ...],
+    priority: int,
+    weight: int,
+    status: int,
+) -> Fields:
+    """The fields of a channel in a request, the key excepted.
+
+    On an update an absent or empty `key` keeps the old one.
+    """
+    return {
+        "name": name,
+        "type": type_,
+        "base_url": base_url,
+        "models": ",".join(models),
+        "model_mapping": model_mapping,
+        "group": ",".join(groups),
+        "priority": priority,
+        "weight": weight,
+        "status": status,
+    }
+
+
+def token_fields(
+    *,
+    name: str,
+    expired_time: int,
+    remain_quota: int,
+    unlimited_quota: bool,
+    models: tuple[str, ...],
+    subnets: tuple[str, ...],
+) -> Fields:
+    """All fields of a token: an update sets those that are not sent to zero, `expired_time` too."""
+    return {
+        "name": name,
+        "expired_time": expired_time,
+        "remain_quota": remain_quota,
+        "unlimited_quota": unlimited_quota,
+        "models": ",".join(models),
+        "subnet": ",".join(subnets),
+    }
+
+
+def names(row: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    """A comma list of One API's; null and the empty text are the empty list."""
+    value = row.get(field)
+    if value is None:
+        return ()
+    if not isinstance(value, str):
+        raise TypeError(f"{field} is no text")
+    return tuple(name for name in value.split(",") if name)

@@ -1,0 +1,106 @@
+"""The hosts of an inventory, for checks that look at them from outside: `pytest tests/server --inventory=FILE`.
+
+Nothing here or in the checks changes a host. A lab host and a production host are checked alike.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+from gateway import settings
+from gateway.settings import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Server:
+    """A host of the inventory: its settings, and the way in."""
+
+    name: str
+    settings: Settings
+    host: Host
+    gateway_addresses: tuple[str, ...]
+
+    def sh(self, command: str) -> str:
+        """What a shell command prints; it must succeed."""
+        return str(self.host.check_output(command)).strip()
+
+    @property
+    def address(self) -> str:
+        """The host's Tailscale address."""
+        return self.settings.gateway_tailscale_address or self.sh(
+            "ip -4 -o addr show dev tailscale0 | awk '{print $4}' | cut -d/ -f1"
+        )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--inventory", default=None, help="the pyinfra inventory whose hosts are checked")
+
+
+@cache
+def _inventory(path: str) -> list[dict[str, Any]]:
+    """What pyinfra makes of the inventory: name, groups and data of each host."""
+    if not (ROOT / path).is_file():
+        raise pytest.UsageError(f"no inventory {path}: make check-server INVENTORY=inventory.py")
+    pyinfra = Path(sys.executable).with_name("pyinfra")
+    answer = subprocess.run(
+        [str(pyinfra), path, "debug-inventory", "--json"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if answer.returncode:
+        raise pytest.UsageError(f"pyinfra cannot read {path}: {answer.stderr.strip()[-2000:]}")
+    hosts: list[dict[str, Any]] = json.loads(answer.stdout)
+    if not hosts:
+        raise pytest.UsageError(f"{path} has no host: list yours in `gateways` and `openclaw`")
+    return hosts
+
+
+def _connect(name: str, data: dict[str, Any]) -> Host:
+    sudo = bool(data.get("_sudo"))
+    if name == "@local" or name.startswith("@local/"):
+        return testinfra.get_host("local://", sudo=sudo)
+    user = f"{data['ssh_user']}@" if data.get("ssh_user") else ""
+    port = f":{data['ssh_port']}" if data.get("ssh_port") else ""
+    options = []
+    if known_hosts := data.get("ssh_known_hosts_file"):
+        options.append(f"-o UserKnownHostsFile={shlex.quote(known_hosts)}")
+    if config := data.get("ssh_config_file"):
+        options.append(f"-F {shlex.quote(config)}")
+    return testinfra.get_host(
+        f"ssh://{user}{data.get('ssh_hostname', name)}{port}",
+        sudo=sudo,
+        ssh_identity_file=data.get("ssh_key"),
+        ssh_extra_args=" ".join(options) or None,
+    )
+
+
+@cache
+def _server(path: str, name: str) -> Server:
+    data = next(entry["data"] for entry in _inventory(path) if entry["name"] == name)
+    found, problems = settings.check(data)
+    if found is None:
+        raise pytest.UsageError(f"{name}: " + "; ".join(problems))
+    return Server(name, found, _connect(name, data), ())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A check with the argument `gateway` runs for each gateway, one with `agent` for each OpenClaw host."""
+    path = metafunc.config.getoption("--inventory")
+    for argument, group in (("gateway", "gateways"), ("agent", "openclaw")):
+        if argument not in metafunc.fixturenames:
+            continue
+        if path is None:
+            raise pytest.UsageError("which servers? make check-server INVENTORY=inventory.py")
+        names = [entry["name"] for entry in _inventory(path) if group in entry["groups"]]
+        metafunc.parametrize(argument, [_server(path, name) for name in names], ids=names, scope="session")

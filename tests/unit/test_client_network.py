@@ -1,0 +1,302 @@
+"""The client on real sockets: deadlines, broken connections, keep-alive, proxies (loopback only)."""
+
+from __future__ import annotations
+
+import gc
+import http.server
+import json
+import os
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from test_client import ANSWER, HELLO, KEY
+
+from client import (
+    LLMClient,
+    LLMConfigError,
+    LLMConnectionError,
+    LLMError,
+    LLMProtocolError,
+    LLMTimeoutError,
+    call_specific_model,
+)
+
+BODY = json.dumps(ANSWER).encode()
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+Behaviour = Callable[[socket.socket], None]
+
+
+@contextmanager
+def raw_server(behave: Behaviour) -> Iterator[str]:
+    """A server that reads one request on each connection and then does what `behave` says."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    done = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        with connection:
+            try:
+                connection.recv(65536)
+                behave(connection)
+            except OSError:
+                return  # the client hung up, as it should
+
+    def accept() -> None:
+        while not done.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=talk, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        done.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def drip(start: bytes, piece: bytes) -> Behaviour:
+    """Send `start`, then `piece` every 50 ms until the client goes."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(start)
+        while True:
+            connection.sendall(piece)
+            time.sleep(0.05)  # the slowness is the subject of the test
+
+    return behave
+
+
+def silent(connection: socket.socket) -> None:
+    while connection.recv(65536):
+        pass
+
+
+def call(base: str, timeout: float = 0.4) -> LLMError:
+    with LLMClient(base, KEY) as client, pytest.raises(LLMError) as caught:
+        client.chat("m", HELLO, timeout=timeout)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    return caught.value
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        silent,
+        drip(b"", b"H"),
+        drip(b"HTTP/1.1 200 OK\r\n", b"X: 1\r\n"),
+        drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b" "),
+        drip(CHUNKED, b"1\r\n \r\n"),
+        drip(b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    ],
+    ids=["silent", "status", "headers", "body", "chunks", "error-body"],
+)
+def test_one_deadline_ends_the_whole_call(behave: Behaviour) -> None:
+    with raw_server(behave) as base:
+        begun = time.monotonic()
+        error = call(base, timeout=0.4)
+        taken = time.monotonic() - begun
+    assert isinstance(error, LLMTimeoutError)
+    assert (error.code, error.summary) == ("ETIMEDOUT", "timeout (400ms)")
+    assert 0.35 < taken < 1.5
+
+
+def test_a_request_that_nobody_reads_ends_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        large = [{"role": "user", "content": "x" * 20_000_000}]
+        with LLMClient(base, KEY) as client, pytest.raises(LLMTimeoutError):
+            client.chat("m", large, timeout=0.4)
+
+
+def test_a_name_that_does_not_resolve_in_time_is_a_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release = threading.Event()
+
+    def slow(*_: object, **__: object) -> list[object]:
+        release.wait(10)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    error = call("http://gw.example.ts.net:3000")
+    release.set()
+    assert isinstance(error, LLMTimeoutError)
+
+
+def test_an_unknown_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    error = call("http://gw.example.ts.net:3000")
+    assert isinstance(error, LLMConnectionError)
+    assert error.code == "ENOTFOUND"
+    assert "gw.example.ts.net" in error.summary
+
+
+def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    with raw_server(lambda connection: connection.sendall(OK)) as base:
+        port = int(base.rsplit(":", 1)[1])
+        rows = [(2, 1, 6, "", (address, port)) for address in ("127.0.0.9", "127.0.0.1")]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: rows)
+        with LLMClient(f"http://localhost:{port}", KEY) as client:
+            assert client.chat("m", HELLO) == ANSWER
+
+
+def test_a_refused_connection_is_told_and_may_be_retried() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        error = call(f"http://127.0.0.1:{unused.getsockname()[1]}")
+    assert isinstance(error, LLMConnectionError)
+    assert (error.code, error.retryable) == ("ECONNREFUSED", True)
+
+
+def reset(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        reset,
+        lambda connection: connection.close(),
+        lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"),
+        lambda connection: connection.sendall(CHUNKED + b"5\r\n{"),
+    ],
+    ids=["reset", "no-answer", "cut", "cut-chunk"],
+)
+def test_a_broken_connection_is_told_and_never_retryable(behave: Behaviour) -> None:
+    with raw_server(behave) as base:
+        error = call(base, timeout=5)
+    assert isinstance(error, LLMConnectionError)
+    assert (error.code, error.retryable) == ("ECONNRESET", False)
+
+
+def test_a_server_that_does_not_speak_http_is_told() -> None:
+    with raw_server(lambda connection: connection.sendall(b"220 mail ready\r\n\r\n")) as base:
+        error = call(base, timeout=5)
+    assert isinstance(error, LLMProtocolError)
+    assert "does not speak HTTP" in error.summary
+
+
+def test_https_to_a_plain_server_is_a_tls_error() -> None:
+    with raw_server(lambda connection: connection.sendall(OK)) as base:
+        error = call(base.replace("http:", "https:"), timeout=5)
+    assert isinstance(error, LLMConnectionError)
+    assert error.code == "ETLS"
+
+
+def test_no_certificates_are_loaded_for_plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loaded(*_: object) -> None:
+        raise AssertionError("the CA bundle was loaded")
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", loaded)
+    with raw_server(lambda connection: connection.sendall(OK)) as base, LLMClient(base, KEY) as client:
+        assert client.chat("m", HELLO) == ANSWER
+
+
+def test_a_missing_ca_bundle_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/ca.pem")
+    with pytest.raises(LLMConfigError, match="SSL_CERT_FILE"):
+        LLMClient("https://127.0.0.1", KEY)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    connections: set[tuple[str, int]]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.connections.add(self.client_address)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(BODY)))
+        self.end_headers()
+        self.wfile.write(BODY)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, set[tuple[str, int]]]]:
+    seen: set[tuple[str, int]] = set()
+    kind = type("Counting", (Handler,), {"connections": seen})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) as running:
+        running.daemon_threads = True
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_address[1]}", seen
+        running.shutdown()
+
+
+def test_calls_share_one_kept_connection(server: tuple[str, set[tuple[str, int]]]) -> None:
+    base, connections = server
+    for address in (base, f"{base}/v1", f"{base}/v1/"):
+        for _ in range(3):
+            assert call_specific_model("m", HELLO, base_url=address, api_key=KEY) == ANSWER
+    assert len(connections) == 1
+
+
+def test_threads_share_one_client(server: tuple[str, set[tuple[str, int]]]) -> None:
+    base, connections = server
+    answers: list[object] = []
+
+    def work() -> None:
+        for _ in range(10):
+            answers.append(call_specific_model("m", HELLO, base_url=base, api_key=KEY))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert answers == [ANSWER] * 80
+    assert len(connections) <= 8
+
+
+def test_a_forked_child_opens_its_own_connection(
+    server: tuple[str, set[tuple[str, int]]],
+) -> None:
+    base, connections = server
+    call_specific_model("m", HELLO, base_url=base, api_key=KEY)
+    child = os.fork()
+    if child == 0:
+        try:
+            call_specific_model("m", HELLO, base_url=base, api_key=KEY)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    call_specific_model("m", HELLO, base_url=base, api_key=KEY)
+    assert len(connections) == 2
+
+
+def test_a_connection_that_the_server_closed_between_calls_is_opened_anew() -> None:
+    with raw_server(lambda connection: connection.sendall(OK)) as base, LLMClient(base, KEY) as client:
+        assert client.chat("m", HELLO) == ANSWER
+        assert client.chat("m", HELLO) == ANSWER
+
+
+def test_a_client_that_is_dropped_leaves_no_socket(
+    server: tuple[str, set[tuple[str, int]]],
+) -> None:
+    base, _ = server
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for _ in range(20):
+        with LLMClient(base, KEY) as client:
+            client.chat("m", HELLO)
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before + 20  # noqa: PTH208 (the server's ends)

@@ -1,0 +1,355 @@
+"""The lab's stand-in for One API: start-up, database, accounts, limits, paths."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import bcrypt as reference
+import httpx
+import pytest
+from standin_kit import ACCESS_TOKEN, CONTENTS, RELAY_KEY, Gateway
+
+from lab.standin import NAME, VERSION, bcrypt, passwords
+from lab.standin.encoders import ENCODERS
+
+pytest_plugins = ["standin_fixtures"]
+
+LAB = Path(__file__).parents[2] / "lab"
+CACHE_NAMES = [
+    "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
+    "fb374d419588a4632f3f557e76b4b70aebbca790",
+]
+TABLES = {"users", "channels", "abilities", "tokens", "options", "redemptions", "logs"}
+Start = Callable[..., Gateway]
+
+
+def run(directory: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """The real program, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "standin", *arguments],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(LAB), **env},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+# --- start-up
+
+
+def test_exits_1_without_token_encoders(tmp_path: Path) -> None:
+    done = run(tmp_path, TIKTOKEN_CACHE_DIR=str(tmp_path))
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("[FATAL] ")
+    assert "failed to get gpt-3.5-turbo token encoder" in last
+    assert CACHE_NAMES[0] in last
+    assert "not tried by the stand-in" in last
+
+
+def test_database_and_root_are_made_before_the_encoders_fail(tmp_path: Path) -> None:
+    run(tmp_path, TIKTOKEN_CACHE_DIR=str(tmp_path))
+    with sqlite3.connect(tmp_path / "one-api.db") as db:
+        assert db.execute("SELECT username, role FROM users").fetchall() == [("root", 100)]
+
+
+def test_exits_1_when_an_encoder_has_other_contents(tmp_path: Path) -> None:
+    for name, content in CONTENTS.items():
+        (tmp_path / name).write_bytes(content)
+    done = run(tmp_path, DATA_GYM_CACHE_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert "has SHA-256" in done.stderr
+
+
+def test_version_and_help_say_what_it_is(tmp_path: Path) -> None:
+    for flag in ("--version", "--help"):
+        done = run(tmp_path, flag)
+        assert done.returncode == 0
+        assert f"{NAME} {VERSION}" in done.stdout
+
+
+def test_log_directory_needs_its_parent(tmp_path: Path) -> None:
+    done = run(tmp_path, "--log-dir", "missing/logs")
+    assert done.returncode == 1
+    assert "cannot log to" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_encoder_names_are_the_known_ones() -> None:
+    assert [encoder.cache_name for encoder in ENCODERS] == CACHE_NAMES
+
+
+def test_dotenv_is_read_and_the_environment_wins(tmp_path: Path, start: Start) -> None:
+    (tmp_path / ".env").write_text('INITIAL_ROOT_TOKEN="fromfile" # why\nexport SQLITE_PATH=other.db\n')
+    gateway = start()
+    assert (tmp_path / "other.db").exists()
+    assert gateway.ok("GET", "/api/token/1")["key"] == RELAY_KEY
+
+
+def test_log_lines_have_the_format_of_the_version(start: Start) -> None:
+    gateway = start()
+    first = gateway.log_text().splitlines()[0]
+    assert first.startswith("[SYS] ")
+    assert first.endswith(f"| {NAME} {VERSION} started ")
+
+
+def test_no_secret_is_logged(start: Start) -> None:
+    gateway = start()
+    gateway.add_channel("quiet", "m", "http://127.0.0.1:9", key="sk-very-secret")
+    gateway.chat("m")
+    gateway.ok("GET", "/api/channel/")
+    text = gateway.log_text()
+    assert "do_request_failed" in text or "DoRequest failed" in text
+    for secret in ("very-secret", RELAY_KEY, ACCESS_TOKEN):
+        assert secret not in text
+
+
+# --- database
+
+
+def test_tables_are_the_real_ones(gateway: Gateway) -> None:
+    with sqlite3.connect(gateway.directory / "one-api.db") as db:
+        names = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    assert names >= TABLES
+
+
+def test_legacy_database_keeps_its_rows_and_root(tmp_path: Path, start: Start) -> None:
+    hashed = reference.hashpw(b"an-old-password", reference.gensalt(10)).decode()
+    with sqlite3.connect(tmp_path / "one-api.db") as db:
+        db.execute("CREATE TABLE users (id integer PRIMARY KEY, username text, password text)")
+        db.execute("INSERT INTO users VALUES (7, 'boss', ?)", (hashed,))
+    gateway = start()
+    with sqlite3.connect(tmp_path / "one-api.db") as db:
+        assert db.execute("SELECT id, username FROM users").fetchall() == [(7, "boss")]
+    assert gateway.login("boss", "an-old-password").json()["data"]["id"] == 7
+    assert not gateway.login("root", "123456").json()["success"]
+
+
+def test_initial_tokens_count_only_for_an_empty_table(start: Start) -> None:
+    start()
+    gateway = start(INITIAL_ROOT_TOKEN="L" * 48, INITIAL_ROOT_ACCESS_TOKEN="b" * 32)
+    assert gateway.ok("GET", "/api/token/1")["key"] == RELAY_KEY
+    assert not gateway.api("GET", "/api/user/self", token="b" * 32)["success"]
+
+
+def test_initial_root_token_row(gateway: Gateway) -> None:
+    token = gateway.ok("GET", "/api/token/1")
+    assert token["name"] == "Initial Root Token"
+    assert (token["expired_time"], token["unlimited_quota"]) == (-1, True)
+    assert token["remain_quota"] == 500000000000000
+
+
+# --- passwords
+
+
+@pytest.mark.parametrize("password", ["123456", "", "密码-with-more", "x" * 80])
+def test_pure_bcrypt_agrees_with_the_reference(password: str) -> None:
+    salt = reference.gensalt(4)
+    expected = reference.hashpw(password.encode()[:72], salt).decode()
+    assert bcrypt.hashpw(password.encode(), salt.decode()) == expected
+
+
+def test_pure_bcrypt_writes_what_the_reference_accepts() -> None:
+    made = bcrypt.hashpw(b"123456", bcrypt.gensalt(4))
+    assert made.startswith("$2a$04$")
+    assert reference.checkpw(b"123456", made.encode())
+    assert not bcrypt.checkpw(b"1234567", made)
+
+
+def test_pure_bcrypt_is_used_without_libcrypt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_native", lambda: None)
+    made = passwords.hash_password("123456")
+    assert passwords.check_password("123456", made)
+    assert not passwords.check_password("654321", made)
+    assert reference.checkpw(b"123456", made.encode())
+
+
+@pytest.mark.parametrize("hashed", ["", "plain", "$2a$10$short", "$1$x$y"])
+def test_what_is_no_bcrypt_hash_fits_no_password(hashed: str) -> None:
+    for password in ("", hashed):
+        assert not passwords.check_password(password, hashed)
+        assert not bcrypt.checkpw(password.encode(), hashed)
+
+
+# --- accounts
+
+
+def test_default_password_logs_in_and_a_wrong_one_is_told_with_200(gateway: Gateway) -> None:
+    good = gateway.login("root", "123456")
+    assert good.json()["data"]["username"] == "root"
+    assert good.json()["data"]["password"] == good.json()["data"]["access_token"] == ""
+    assert "Path=/" in good.headers["set-cookie"]
+    bad = gateway.login("root", "wrong")
+    assert (bad.status_code, bad.json()["success"]) == (200, False)
+    assert "set-cookie" not in bad.headers
+
+
+@pytest.mark.parametrize("length, accepted", [(7, False), (8, True), (20, True), (21, False)])
+def test_passwords_have_8_to_20_characters(gateway: Gateway, length: int, accepted: bool) -> None:
+    user = gateway.add_user(f"pw{length}")
+    body = {"password": "密" * length}
+    assert gateway.api("PUT", "/api/user/self", body, user["access_token"])["success"] is accepted
+    assert gateway.login(f"pw{length}", "密" * length, "10.0.1.1").json()["success"] is accepted
+
+
+def test_put_self_leaves_empty_fields_alone(gateway: Gateway) -> None:
+    user = gateway.add_user("keeper")
+    gateway.ok("PUT", "/api/user/self", {"display_name": "K"}, user["access_token"])
+    after = gateway.ok("GET", f"/api/user/{user['id']}")
+    assert (after["username"], after["display_name"]) == ("keeper", "K")
+    assert gateway.login("keeper", "password-1", "10.0.1.2").json()["success"]
+
+
+def test_self_shows_the_access_token_and_no_password(gateway: Gateway) -> None:
+    me = gateway.ok("GET", "/api/user/self")
+    assert (me["access_token"], me["password"], me["role"]) == (ACCESS_TOKEN, "", 100)
+
+
+def test_access_token_is_replaced_at_every_call(gateway: Gateway) -> None:
+    old = gateway.add_user("rotate")["access_token"]
+    new = gateway.ok("GET", "/api/user/token", token=old)
+    assert len(new) == 32
+    assert not gateway.api("GET", "/api/user/self", token=old)["success"]
+    assert gateway.ok("GET", "/api/user/self", token=f"Bearer {new}")["username"] == "rotate"
+
+
+def test_no_credentials_is_401_and_a_wrong_one_200(gateway: Gateway) -> None:
+    nothing = gateway.client.get("/api/user/self")
+    assert (nothing.status_code, nothing.json()["success"]) == (401, False)
+    for wrong in ("nope", f"sk-{RELAY_KEY}", f"Bearer {RELAY_KEY}", "Bearer"):
+        answer = gateway.client.get("/api/user/self", headers={"Authorization": wrong})
+        assert (answer.status_code, answer.json()["success"]) == (200, False)
+
+
+def test_roles(gateway: Gateway) -> None:
+    user, admin = gateway.add_user("plain"), gateway.add_user("admin", role=10)
+    assert not gateway.api("GET", "/api/channel/", token=user["access_token"])["success"]
+    assert gateway.api("GET", "/api/channel/", token=admin["access_token"])["success"]
+    assert not gateway.api("GET", "/api/option/", token=admin["access_token"])["success"]
+
+
+def test_session_outlives_a_restart_only_with_the_secret(start: Start) -> None:
+    cookie = start(SESSION_SECRET="s1").login("root", "123456").headers["set-cookie"].split(";")[0]
+
+    def accepted(gateway: Gateway) -> bool:
+        answer = httpx.get(f"{gateway.url}/api/user/self", headers={"Cookie": cookie})
+        return answer.status_code == 200 and answer.json()["success"]
+
+    assert accepted(start(SESSION_SECRET="s1"))
+    assert not accepted(start(SESSION_SECRET="s2"))
+    assert not accepted(start())
+    refused = start(SESSION_SECRET="random_string")
+    assert "SESSION_SECRET is set to" in refused.log_text()
+    cookie = refused.login("root", "123456").headers["set-cookie"].split(";")[0]
+    assert not accepted(start(SESSION_SECRET="random_string"))
+
+
+def test_forged_cookie_is_no_session(gateway: Gateway) -> None:
+    cookie = gateway.login("root", "123456", "10.0.1.3").headers["set-cookie"].split(";")[0]
+    forged = cookie[:12] + ("A" if cookie[12] != "A" else "B") + cookie[13:]
+    answer = httpx.get(f"{gateway.url}/api/user/self", headers={"Cookie": forged})
+    assert answer.status_code == 401
+
+
+def test_password_change_does_not_end_sessions(start: Start) -> None:
+    gateway = start()
+    cookie = gateway.login("root", "123456").headers["set-cookie"].split(";")[0]
+    gateway.ok("PUT", "/api/user/self", {"password": "new-password"})
+    answer = httpx.get(f"{gateway.url}/api/user/self", headers={"Cookie": cookie})
+    assert answer.json()["success"]
+    assert not gateway.login("root", "123456").json()["success"]
+
+
+def test_disabled_user_is_out_at_once(gateway: Gateway) -> None:
+    user = gateway.add_user("banned")
+    gateway.ok("POST", "/api/user/manage", {"username": "banned", "action": "disable"})
+    assert not gateway.api("GET", "/api/user/self", token=user["access_token"])["success"]
+    root = {"username": "root", "action": "disable"}
+    assert not gateway.api("POST", "/api/user/manage", root)["success"]
+
+
+def test_registration_is_open_until_the_option_says_no(gateway: Gateway) -> None:
+    body = {"username": "visitor", "password": "password-1"}
+    ip = {"X-Forwarded-For": "10.0.9.1"}
+    assert gateway.post("/api/user/register", body, ip).json()["success"]
+    assert gateway.ok("GET", "/api/user/search?keyword=visitor")[0]["quota"] == 0
+    gateway.ok("PUT", "/api/option/", {"key": "RegisterEnabled", "value": "false"})
+    body = {**body, "username": "late"}
+    assert not gateway.post("/api/user/register", body, ip).json()["success"]
+
+
+# --- limits and paths
+
+
+def test_login_is_limited_per_address_with_an_empty_429(start: Start) -> None:
+    gateway = start()
+    for _ in range(20):
+        assert gateway.post("/api/user/login", {}, {}).status_code == 200
+    limited = gateway.post("/api/user/login", {}, {})
+    assert (limited.status_code, limited.content) == (429, b"")
+    assert gateway.login("root", "123456", "10.9.9.9").json()["success"]
+
+
+def test_api_is_limited_and_v1_is_not(start: Start) -> None:
+    gateway = start(GLOBAL_API_RATE_LIMIT="3")
+    codes = [gateway.client.get("/api/status").status_code for _ in range(4)]
+    assert codes == [200, 200, 200, 429]
+    headers = {"Authorization": f"Bearer {RELAY_KEY}"}
+    assert gateway.client.get("/v1/models", headers=headers).status_code == 200
+
+
+def test_default_limits_are_those_of_the_version(tmp_path: Path) -> None:
+    from lab.standin.config import load_config
+
+    config = load_config({}, tmp_path)
+    assert (config.api_rate_limit, config.web_rate_limit) == (240, 120)
+
+
+def test_status_names_the_stand_in(gateway: Gateway) -> None:
+    answer = gateway.client.get("/api/status")
+    assert '"success":true' in answer.text
+    data = answer.json()["data"]
+    assert (data["version"], data["quota_per_unit"]) == ("v0.6.10-stand-in", 500000)
+    assert NAME in data["system_name"]
+    gateway.ok("PUT", "/api/option/", {"key": "SystemName", "value": "One API"})
+    assert NAME in gateway.client.get("/api/status").json()["data"]["system_name"]
+
+
+def test_status_is_get_only(gateway: Gateway) -> None:
+    assert gateway.client.head("/api/status").status_code == 404
+
+
+@pytest.mark.parametrize("method, code", [("GET", 301), ("POST", 307), ("PUT", 307)])
+def test_missing_last_slash_is_redirected(gateway: Gateway, method: str, code: int) -> None:
+    answer = gateway.client.request(method, "/api/channel?p=1")
+    assert answer.status_code == code
+    assert answer.headers["location"] == "/api/channel/?p=1"
+
+
+def test_unknown_paths(gateway: Gateway) -> None:
+    for path in ("/api/nothing", "/v1/nothing"):
+        error = gateway.client.post(path)
+        assert error.status_code == 404
+        assert error.json()["error"] == {
+            "message": f"Invalid URL (POST {path})",
+            "type": "invalid_request_error",
+            "param": "",
+            "code": "",
+        }
+    page = gateway.client.get("/login")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.status_code == 200
+    assert NAME in page.text
+
+
+def test_request_id_is_on_every_answer(gateway: Gateway) -> None:
+    for path in ("/api/status", "/v1/models", "/", "/v1/nothing"):
+        assert len(gateway.client.get(path).headers["x-oneapi-request-id"]) == 31
