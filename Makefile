@@ -58,8 +58,9 @@ types: setup ## mypy, strict
 	@.venv/bin/mypy
 
 lock: setup ## the newest packages that requirements/*.in allow, into the lock files
-	@cd requirements && for name in runtime dev; do \
-		../$(COMPILE) --upgrade $$name.in -o $$name.txt; done
+	@cd requirements && ../$(COMPILE) --upgrade runtime.in -o runtime.txt
+	@cd requirements && ../$(COMPILE) --upgrade dev.in -o dev.txt
+	@cd requirements && ../$(COMPILE) --upgrade --no-deps tiktoken.in -o tiktoken.txt
 
 tiktoken: setup ## fetch the tiktoken files that a gateway needs before its first start
 	@$(PYTHON_BIN) -m gateway.tiktoken

@@ -20,7 +20,7 @@ from gateway import (
 )
 
 # Checks every host's settings and state; nothing is touched when anything anywhere is wrong.
-member = fleet.member_of(state, host)
+member = fleet.member_to_deploy(state, host)
 
 if member.is_gateway:
     docker.install(member)
@@ -29,7 +29,8 @@ if member.is_gateway:
     tiktoken.place(member)
     first_start.secure(member)
     service.publish(member)
-    provisioning.reconcile(member)
+
+provisioning.reconcile(member)
 
 if member.is_openclaw:
     openclaw.point_at_gateway(member)

@@ -9,4 +9,4 @@ from pyinfra import host, state
 
 from gateway import fleet, verification
 
-verification.verify(fleet.member_of(state, host))
+verification.verify(fleet.member_to_verify(state, host))

@@ -26,7 +26,7 @@ _READ_LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
 # The characters that one reader or the other skips before a key; Node counts a byte order mark among them.
 _BLANK = r"[\s\ufeff]*"
-_EXPORT = rf"{_BLANK}(?:export\s+)?"
+_EXPORT = rf"{_BLANK}(?:export[\s\ufeff]+)?"
 # What some reader takes as a setting of KEY: `export` (not systemd), `KEY: value` (Node, compose),
 # a quoted key (python-dotenv), a key without a value (python-dotenv, compose).
 _OCCURRENCE = re.compile(rf"{_EXPORT}(?P<quote>['\"]?)(?P<key>[A-Za-z_]\w*)(?P=quote){_BLANK}(?:[=:#]|$)")
@@ -43,7 +43,7 @@ _QUOTE_IN_VALUE = re.compile(r"(?:[^\S\n]|\ufeff)*(?=['\"`])")
 # What all readers see as a quoted value.
 _QUOTED_VALUE = re.compile(rf"{_EXPORT}[A-Za-z0-9_.-]+\s*=[ \t]*['\"]")
 # A line that begins with `;` is none: python-dotenv reads a setting in it.
-_COMMENT_LINE = re.compile(rf"{_BLANK}#")
+_COMMENT_LINE = re.compile(r"[ \t]*#")
 # The end of a line that takes the next one with it: a backslash for systemd, `KEY:` for Node.
 _RUNS_ON = re.compile(rf".*\\|{_EXPORT}[A-Za-z0-9_.-]+:\s*")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -89,14 +89,19 @@ class Member:
         return HostState.parse(remote.run(self.host, script))
 
 
+Check = Callable[[Member], Iterable[str]]
+"""Finds what is wrong with one host: texts, each with its mend."""
+
+
 class Fleet:
     """The hosts of one run by name, and what the run learns that other hosts need."""
 
-    def __init__(self, state: State) -> None:
-        self.members = self._settle(state)
-        self._read_all()
+    def __init__(self, state: State, settings_checks: Sequence[Check], host_checks: Sequence[Check]) -> None:
+        """Read all hosts. Raises DeployError with all that the checks find, settings first."""
+        self.members = self._settle(state, settings_checks)
+        self._read_all(host_checks)
 
-    def _settle(self, state: State) -> dict[str, Member]:
+    def _settle(self, state: State, checks: Sequence[Check]) -> dict[str, Member]:
         """Settings of every host, connected or not: all that is wrong in one message."""
         active = {host.name for host in state.inventory.get_active_hosts()}
         problems: list[str] = []
@@ -104,22 +109,15 @@ class Fleet:
         for host in state.inventory:
             found, wrong = settings.check(host.data.dict())
             problems += [f"{host.name}: {text}" for text in wrong]
-            if found is None:
-                continue
             is_gateway, is_openclaw = "gateways" in host.groups, "openclaw" in host.groups
             try:
                 provided = Provided(found.secrets_file)
-                if is_gateway:
-                    problems += [f"{host.name}: {text}" for text in preflight.missing_secrets(found, provided)]
             except SecretsError as problem:
                 problems.append(f"{host.name}: {problem}")
                 continue
-            if not (is_gateway or is_openclaw):
-                problems.append(
-                    f"{host.name}: is in neither group, `gateways` nor `openclaw`; list it in one of them"
-                    " in the inventory"
-                )
-            members[str(host.name)] = Member(host, found, provided, self, is_gateway, is_openclaw)
+            member = Member(host, found, provided, self, is_gateway, is_openclaw)
+            problems += _found(member, checks)
+            members[member.name] = member
         self._gateways = [member for member in members.values() if member.is_gateway]
         self._agents = [member for member in members.values() if member.is_openclaw]
         for member in members.values():
@@ -149,15 +147,12 @@ class Fleet:
         """The OpenClaw hosts that use a gateway, reached in this run or not."""
         return [member for member in self._agents if self.gateway_of(member) is gateway]
 
-    def _read_all(self) -> None:
+    def _read_all(self, checks: Sequence[Check]) -> None:
         """Read every host at the same time; then all that is wrong anywhere, in one message."""
         for name, problem in concurrently(self._read_one, self.members.values()):
             if problem:
                 _refuse([f"{name}: {problem}"], "the hosts")
-        problems = [
-            f"{member.name}: {problem}" for member in self.members.values() for problem in preflight.problems(member)
-        ]
-        _refuse(problems, "the hosts")
+        _refuse([problem for member in self.members.values() for problem in _found(member, checks)], "the hosts")
 
     def _read_one(self, member: Member) -> tuple[str, str | None]:
         remote.without_delay(member.host)
@@ -185,6 +180,10 @@ def concurrently(step: Callable[[Member], T], members: Iterable[Member]) -> list
         return list(pool.map(step, chosen))
 
 
+def _found(member: Member, checks: Sequence[Check]) -> list[str]:
+    return [f"{member.name}: {problem}" for check in checks for problem in check(member)]
+
+
 def _refuse(problems: list[str], where: str) -> None:
     if problems:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -197,16 +196,29 @@ _fleets: WeakKeyDictionary[State, Fleet | DeployError] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def member_of(state: State, host: Host) -> Member:
-    """The member for a host of this run; the first call surveys the whole fleet.
+def member_to_deploy(state: State, host: Host) -> Member:
+    """The member for a host of this run, once nothing stands in the way of a deployment anywhere.
 
     Raises DeployError with every problem of every host.
     """
+    return _member(state, host, [preflight.group_problems, preflight.missing_secrets], [preflight.problems])
+
+
+def member_to_verify(state: State, host: Host) -> Member:
+    """The member for a host of this run, to be looked at and left as it is: that takes no provider keys.
+
+    Raises DeployError with every problem of every host.
+    """
+    return _member(state, host, [preflight.group_problems], [preflight.verification_problems])
+
+
+def _member(state: State, host: Host, settings_checks: Sequence[Check], host_checks: Sequence[Check]) -> Member:
+    """The first call of a run surveys the whole fleet."""
     with _lock:
         if state not in _fleets:
             logger.info("--> Reading the hosts...")
             try:
-                _fleets[state] = Fleet(state)
+                _fleets[state] = Fleet(state, settings_checks, host_checks)
             except DeployError as refusal:
                 _fleets[state] = refusal
     fleet = _fleets[state]

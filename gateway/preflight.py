@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway import docker, dotenv, first_start, image, openclaw, tiktoken
 from gateway.host_state import PROJECT
-from gateway.secrets import Provided, SecretsError
-from gateway.settings import Settings
+from gateway.secrets import SecretsError
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
@@ -21,19 +20,30 @@ NEEDED_KIB_LATER = 256 * 1024
 """For a host that has both already: 256 MiB."""
 
 
-def missing_secrets(settings: Settings, provided: Provided) -> list[str]:
-    """Which of the secrets that the channels name were not handed in."""
-    problems = []
-    for name in dict.fromkeys(channel.key for channel in settings.gateway_channels):
+def group_problems(member: Member) -> Iterator[str]:
+    """A host that is in none of our groups was forgotten."""
+    if not (member.is_gateway or member.is_openclaw):
+        yield "is in neither group, `gateways` nor `openclaw`; list it in one of them in the inventory"
+
+
+def missing_secrets(member: Member) -> Iterator[str]:
+    """Which of the secrets that a gateway's channels name were not handed in."""
+    if not member.is_gateway:
+        return
+    for name in dict.fromkeys(channel.key for channel in member.settings.gateway_channels):
         try:
-            provided.require(name)
+            member.provided.require(name)
         except SecretsError as problem:
-            problems.append(str(problem))
-    return problems
+            yield str(problem)
+
+
+def verification_problems(member: Member) -> list[str]:
+    """What stands in the way of looking at a host."""
+    return [*_machine(member), *(_tailscale(member) if member.is_gateway else ())]
 
 
 def problems(member: Member) -> list[str]:
-    """All that stands in the way on one host."""
+    """All that stands in the way of a deployment on one host."""
     found = list(_machine(member))
     if found:
         return found  # the rest cannot be judged without them

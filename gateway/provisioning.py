@@ -44,12 +44,18 @@ def token_name(host_name: str) -> str:
 
 
 def reconcile(member: Member) -> None:
-    """Make the gateway hold what is declared; nothing where it does."""
+    """Make a gateway hold what is declared; on other hosts, wait until all gateways do.
+
+    pyinfra keeps the order of operations for each host alone, and across hosts only at those that they share
+    (pyinfra.api.State.get_op_order). OpenClaw hosts need the tokens that are made here, so they share it.
+    """
     _reconcile(name="Declare channels and tokens", member=member)
 
 
 @operation()
 def _reconcile(member: Member) -> Generator[FunctionCommand, None, None]:
+    if not member.is_gateway:
+        return
     if not member.host.state.is_executing and not first_start.is_done(member):
         yield _failure(member, "it is not set up yet")  # counted as a change to come, never carried out
         return

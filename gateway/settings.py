@@ -265,11 +265,12 @@ def misspelt(names: set[str]) -> list[str]:
     return problems
 
 
-def check(data: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
+def check(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     """Turn a host's data into settings.
 
     Parameters: `data`, the host's data by name; names that are not ours are left to others.
-    Returns the settings, or None with the problems: one text each, naming the setting and the mend.
+    Returns the settings and the problems: one text each, naming the setting and the mend. Where there are
+    any, the settings are good for finding more problems and for nothing else.
     """
     problems = misspelt(set(data))
     values = {}
@@ -281,4 +282,8 @@ def check(data: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
             # A URL with a password in it is among what is refused: it must not be printed.
             shown = "" if "@" in str(value) else f"; it is {value!r}"
             problems.append(f"{name}: {problem}{shown}")
-    return (None, problems) if problems else (Settings(**values), [])
+            values[name] = () if name == "gateway_channels" else check_value(defaults()[name])
+    found = Settings(**values)
+    if found.openclaw_unit_scope == "user" and found.openclaw_user is None:
+        problems.append('openclaw_user: name the user whose unit it is, since openclaw_unit_scope is "user"')
+    return found, problems

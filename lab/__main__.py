@@ -112,9 +112,7 @@ def _exec(arguments: argparse.Namespace) -> int:
     container = object_name(lab.name, arguments.machine)
     command = arguments.command or ["bash"]
     docker = connect()
-    return subprocess.run(
-        docker.argv("exec", "--interactive", *terminal, container, *command), check=False
-    ).returncode
+    return subprocess.run(docker.argv("exec", "--interactive", *terminal, container, *command), check=False).returncode
 
 
 def _restart(arguments: argparse.Namespace) -> int:

@@ -76,9 +76,7 @@ def _debstrap(docker: Docker, settings: AptSettings, tag: str) -> None:
         ) as making,
     ):
         # Imported under no name, so that a half-made file system never gets the tag.
-        imported = subprocess.run(
-            docker.argv("import", "-"), stdin=making.stdout, capture_output=True, check=False
-        )
+        imported = subprocess.run(docker.argv("import", "-"), stdin=making.stdout, capture_output=True, check=False)
     if making.returncode != 0 or imported.returncode != 0:
         told = log.read_text(encoding="utf-8", errors="replace")[-1500:]
         told += imported.stderr.decode(errors="replace")

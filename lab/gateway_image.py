@@ -48,9 +48,7 @@ def _save(docker: Docker, reference: str, archive: Path) -> None:
     handle, temporary = tempfile.mkstemp(dir=CACHE, prefix="gateway-image-", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as output:
-            result = subprocess.run(
-                docker.argv("save", reference), stdout=output, stderr=subprocess.PIPE, check=False
-            )
+            result = subprocess.run(docker.argv("save", reference), stdout=output, stderr=subprocess.PIPE, check=False)
         if result.returncode != 0:
             said = result.stderr.decode(errors="replace")
             raise LabError(f"docker save of {reference} failed: {said}", "is the disk full? df -h")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ from oneapi.errors import (
 )
 
 _TEXT_LIMIT = 300
-_ROOM_FOR_A_KEY = 200
+_HIDDEN = "[hidden]"
+_LOOKS_LIKE_A_KEY = re.compile(r"sk-[\w-]{6,}")
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,11 @@ def _parsed(body: bytes) -> object:
 
 
 def _shown(message: object, secrets: Collection[str]) -> str:
-    """A server's message on one line, short, without any of `secrets`."""
+    """A server's message on one line, without `secrets` or other keys; cut last, or half stays."""
     if not isinstance(message, str):
         return ""
-    text = message[: _TEXT_LIMIT + _ROOM_FOR_A_KEY]
+    text = message
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, "[hidden]")
+        text = text.replace(secret, _HIDDEN)
+    text = _LOOKS_LIKE_A_KEY.sub(_HIDDEN, text)
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_TEXT_LIMIT]

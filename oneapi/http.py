@@ -78,7 +78,7 @@ def ask(client: httpx.Client, method: str, path: str, fields: object | None, sec
 def _read(response: httpx.Response, call: str, seconds: float) -> bytes:
     end = time.monotonic() + seconds
     body = bytearray()
-    for piece in response.iter_bytes(65536):
+    for piece in response.iter_bytes():
         body += piece
         if time.monotonic() > end:
             raise Unreachable(f"{call}: the answer was not complete within {seconds:g} s")

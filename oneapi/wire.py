@@ -32,9 +32,6 @@ translated, and no code comes with it."""
 PASSWORD_LOGIN_OFF = "管理员关闭了密码登录"  # noqa: S105 (a message)
 """The one refusal of a login that says nothing about the password."""
 
-SECRET_FIELDS = ("key", "password")
-"""Fields of a request whose value an error message must never repeat."""
-
 Fields = dict[str, Any]
 
 

@@ -31,7 +31,6 @@ class Server:
     name: str
     settings: Settings
     host: Host
-    gateway_addresses: tuple[str, ...]
 
     def sh(self, command: str) -> str:
         """What a shell command prints; it must succeed."""
@@ -89,9 +88,9 @@ def _connect(name: str, data: dict[str, Any]) -> Host:
 def _server(path: str, name: str) -> Server:
     data = next(entry["data"] for entry in _inventory(path) if entry["name"] == name)
     found, problems = settings.check(data)
-    if found is None:
+    if problems:
         raise pytest.UsageError(f"{name}: " + "; ".join(problems))
-    return Server(name, found, _connect(name, data), ())
+    return Server(name, found, _connect(name, data))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -47,6 +47,4 @@ def _process() -> subprocess.Popen[str]:
     if not _PACKAGE.exists():
         raise missing("the npm package dotenv")
     node = Path(package.origin).parent / "bin" / "node"
-    return subprocess.Popen(
-        [node, _SCRIPT, _PACKAGE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
-    )
+    return subprocess.Popen([node, _SCRIPT, _PACKAGE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
