@@ -66,5 +66,5 @@ tiktoken: setup ## fetch the tiktoken files that a gateway needs before its firs
 	@$(PYTHON_BIN) -m gateway.tiktoken
 
 clean: ## remove .venv and what tools left behind (not the lab: make lab-down)
-	@rm -rf .venv .setup.log .pytest_cache .mypy_cache .ruff_cache .hypothesis pyinfra-debug.log
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis pyinfra-debug.log
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -99,9 +99,7 @@ def _no_channel(status: int, complaint: _Complaint) -> bool:
 
 
 def _unusable(reply: Reply, what: str) -> LLMProtocolError:
-    return LLMProtocolError(
-        f"HTTP {reply.status} with {what}", status=reply.status, request_id=reply.request_id
-    )
+    return LLMProtocolError(f"HTTP {reply.status} with {what}", status=reply.status, request_id=reply.request_id)
 
 
 def _complaint(body: bytes) -> _Complaint:

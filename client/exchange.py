@@ -124,9 +124,7 @@ def _explained(exc: Exception, url: httpx.URL) -> LLMError:
     if isinstance(cause, socket.gaierror):
         again = cause.errno == socket.EAI_AGAIN
         code = "EAI_AGAIN" if again else "ENOTFOUND"
-        return LLMConnectionError(
-            f"{code}: the name {url.host} cannot be resolved", code=code, retryable=again
-        )
+        return LLMConnectionError(f"{code}: the name {url.host} cannot be resolved", code=code, retryable=again)
     if cause is not None and cause.errno:
         code = errno.errorcode.get(cause.errno, str(cause.errno))
         return LLMConnectionError(f"{code}: {place}: {cause.strerror}", code=code, retryable=_never_sent(exc))

@@ -27,9 +27,7 @@ def chat_payload(model: str, messages: object, options: Mapping[str, object]) ->
     return to_json({"model": model, "messages": messages, **options})
 
 
-def embedding_payloads(
-    model: str, inputs: Sequence[str], dimensions: int | None
-) -> Iterator[tuple[bytes, int]]:
+def embedding_payloads(model: str, inputs: Sequence[str], dimensions: int | None) -> Iterator[tuple[bytes, int]]:
     """Yield the body and the number of inputs of each request; at most ten inputs in one.
 
     The answer is asked for as plain numbers: some SDKs ask for base64 and take a gateway's floats

@@ -103,7 +103,5 @@ def _checked_key(text: str) -> str:
     """The key, trimmed; refused here because httpx's own refusal quotes the whole header."""
     key = text.strip()
     if not all("!" <= c <= "~" for c in key):
-        raise LLMConfigError(
-            f"the API key ({API_KEY_VARIABLE}) holds a character that is not printable ASCII"
-        )
+        raise LLMConfigError(f"the API key ({API_KEY_VARIABLE}) holds a character that is not printable ASCII")
     return key

@@ -80,6 +80,4 @@ def _finite(number: float) -> bool:
 
 
 def _wrong(reply: Reply, what: str) -> LLMProtocolError:
-    return LLMProtocolError(
-        f"HTTP {reply.status} with {what}", status=reply.status, request_id=reply.request_id
-    )
+    return LLMProtocolError(f"HTTP {reply.status} with {what}", status=reply.status, request_id=reply.request_id)

@@ -7,6 +7,7 @@ connection that pyinfra holds already, by way of a socket in a private directory
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 import tempfile
 import threading
@@ -23,6 +24,10 @@ from pyinfra.connectors.local import LocalConnector
 TAILNET = ipaddress.IPv4Network("100.64.0.0/10")
 CONNECT_SECONDS = 3.0
 _CHUNK = 65536
+
+# paramiko prints every refused channel to stderr; while a gateway starts, refusals are what is awaited, and
+# where they matter a RouteError tells them.
+logging.getLogger("paramiko.transport").setLevel(logging.CRITICAL)
 
 
 class RouteError(Exception):

@@ -92,22 +92,27 @@ def _down(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _status(_: argparse.Namespace) -> int:
+def _lab() -> state.LabState:
+    """Return the lab, half up or not: a person may want to look into it just then."""
     lab = state.load_if_any()
     if lab is None:
         raise LabError(f"the lab '{state.lab_name()}' is not up", state.up_command())
-    print(table(lab, connect()))
+    return lab
+
+
+def _status(_: argparse.Namespace) -> int:
+    print(table(_lab(), connect()))
     return 0
 
 
 def _ssh(arguments: argparse.Namespace) -> int:
-    host = hosts.require_host(state.load(), arguments.host)
+    host = hosts.require_host(_lab(), arguments.host)
     command = keys.ssh_command(host, arguments.command, arguments.user)
     return subprocess.run(command, check=False).returncode
 
 
 def _exec(arguments: argparse.Namespace) -> int:
-    lab = state.load()
+    lab = _lab()
     terminal = ["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else []
     container = object_name(lab.name, arguments.machine)
     command = arguments.command or ["bash"]
@@ -116,7 +121,7 @@ def _exec(arguments: argparse.Namespace) -> int:
 
 
 def _restart(arguments: argparse.Namespace) -> int:
-    hosts.restart(connect(), state.load(), arguments.host)
+    hosts.restart(connect(), _lab(), arguments.host)
     return 0
 
 

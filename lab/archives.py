@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import time
 from dataclasses import dataclass
 
 
@@ -23,6 +24,7 @@ def pack(entries: list[Entry]) -> bytes:
         for entry in entries:
             item = tarfile.TarInfo(entry.path.lstrip("/"))
             item.mode, item.uid, item.gid = entry.mode, entry.owner, entry.group
+            item.mtime = int(time.time())
             if entry.content is None:
                 item.type = tarfile.DIRTYPE
                 archive.addfile(item)

@@ -10,7 +10,7 @@ from lab.building import Recipe, copy_into, ensure
 from lab.docker import Docker
 from lab.errors import LabError
 from lab.progress import say, step
-from lab.state import CACHE, GatewayImage
+from lab.state import CACHE, LAB_ROOT, GatewayImage, load_if_any
 
 REAL = "justsong/one-api:v0.6.10"
 STAND_IN = Path(__file__).resolve().parent / "standin"
@@ -30,6 +30,7 @@ def choose(docker: Docker, python_image: str) -> GatewayImage:
     if not archive.exists():
         with step(f"saving {reference} to {archive.name}"):
             _save(docker, reference, archive)
+        _remove_unused(archive)
     say(f"the gateways run the lab's STAND-IN for One API, {reference} (no registry answers)")
     return GatewayImage(reference, str(archive), is_stand_in=True)
 
@@ -42,6 +43,20 @@ def _stand_in(python_image: str) -> Recipe:
         also=(STAND_IN,),
         prepare=lambda context: copy_into(STAND_IN, context),
     )
+
+
+def _remove_unused(newest: Path) -> None:
+    """Remove archives of older stand-ins, except those that a lab of this checkout names."""
+    named = {str(newest)}
+    for folder in LAB_ROOT.iterdir():
+        state_file = folder / "state.json"
+        if state_file.is_file():
+            lab = load_if_any(folder.name)
+            if lab is not None and lab.gateway_image is not None:
+                named.add(str(lab.gateway_image.archive))
+    for archive in CACHE.glob("gateway-image-*.tar"):
+        if str(archive) not in named:
+            archive.unlink()
 
 
 def _save(docker: Docker, reference: str, archive: Path) -> None:

@@ -70,9 +70,8 @@ def ensure_started(docker: Docker, state: LabState, name: str, image: str, delay
     """Start a host unless it runs. One that an interrupted ``up`` left half made is made anew."""
     container = object_name(state.name, name)
     status = docker.container_status(container)
-    if status == "running":
-        return
-    if status in ("exited", "paused"):
+    if status not in (None, "created", "dead"):
+        # Whatever it does now, it has data: it is started, never made anew. No-op if it runs.
         docker.run("unpause" if status == "paused" else "start", container)
         return
     docker.try_run("rm", "--force", container)
@@ -116,12 +115,13 @@ def wait_until_up(docker: Docker, state: LabState, name: str) -> None:
         LabError: it did not; the message says what it waits for.
     """
     host, container = state.hosts[name], object_name(state.name, name)
-    with step(f"waiting for {name} to boot"):
-        waiting.until(
-            lambda: _has_booted(docker, container),
-            BOOTS_WITHIN_S,
-            lambda: _not_booted(docker, name, container),
-        )
+    if not _has_booted(docker, container):
+        with step(f"waiting for {name} to boot"):
+            waiting.until(
+                lambda: _has_booted(docker, container),
+                BOOTS_WITHIN_S,
+                lambda: _not_booted(docker, name, container),
+            )
     _tell_failed_units(docker, name, container)
     public_key = docker.run("exec", container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
     keys.remember(state.name, host.lan_address, public_key)
@@ -149,7 +149,7 @@ def restart(docker: Docker, state: LabState, name: str) -> None:
     """
     require_host(state, name)
     with step(f"rebooting {name}"):
-        docker.run("restart", "--time", str(STOPS_WITHIN_S), object_name(state.name, name))
+        docker.run("restart", "-t", str(STOPS_WITHIN_S), object_name(state.name, name))
     wait_until_up(docker, state, name)
 
 

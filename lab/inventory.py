@@ -43,6 +43,8 @@ def _deployment_settings(state: _lab_state.LabState, host: _lab_state.Host) -> d
     if host.profile == "legacy":
         # The directory of the gateway that was set up by hand: it is taken over.
         settings["gateway_directory"] = "/root/workspace/infrastructure/oneapi"
+    elif first := next((name for name, other in state.hosts.items() if _is_gateway(name, other.profile)), None):
+        settings["openclaw_gateway"] = first
     return settings
 
 

@@ -4,6 +4,7 @@ import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from lab import base_image, building, gateway_image, hosts, networks, upstream
 from lab.docker import Docker, connect, require
@@ -37,6 +38,7 @@ def up(wanted: dict[str, str], delay_s: float) -> LabState:
     name = lab_name()
     require("ssh", "openssh-client")
     docker = connect()
+    _warn_of_a_real_tailnet()
     with _alone(name):
         refuse_foreign(docker, name)
         state = networks.ensure_networks(docker, name, load_if_any(name))
@@ -48,6 +50,14 @@ def up(wanted: dict[str, str], delay_s: float) -> LabState:
         state.complete = True
         save(state)
     return state
+
+
+def _warn_of_a_real_tailnet() -> None:
+    if Path("/sys/class/net/tailscale0").exists():
+        say(
+            "note: this machine is in a real tailnet, whose firewall drops packets from 100.64.0.0/10"
+            " that come by another way: reach the lab's gateways with `python -m lab peer`"
+        )
 
 
 def _ensure_all(docker: Docker, state: LabState, delay_s: float) -> None:

@@ -52,12 +52,13 @@ def ensure_running(docker: Docker, state: LabState, image: str) -> None:
     if docker.container_status(name) != "running":
         docker.try_run("rm", "--force", name)
         _start(docker, state, image, name, where, key_file)
-    with step(f"waiting for the model at {base_url}"):
-        waiting.until(
-            lambda: _is_ready(docker, name, base_url),
-            READY_WITHIN_S,
-            lambda: _no_model(docker, name),
-        )
+    if not _is_ready(docker, name, base_url):
+        with step(f"waiting for the model at {base_url}"):
+            waiting.until(
+                lambda: _is_ready(docker, name, base_url),
+                READY_WITHIN_S,
+                lambda: _no_model(docker, name),
+            )
     key = key_file.read_text(encoding="ascii").strip()
     state.upstream = Upstream(base_url, key, MODEL, MODEL, DIMENSIONS)
 

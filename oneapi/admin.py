@@ -121,7 +121,12 @@ class AdminClient:
         self._call("POST", wire.CHANNELS, spec.fields(with_key=True), secret=spec.key)
 
     def update_channel(self, channel_id: int, spec: ChannelSpec) -> None:
-        """Make a channel into `spec`; an empty key keeps the one it has."""
+        """Make a channel into `spec`; an empty key keeps the one it has.
+
+        Looks first whether the channel is there: One API answers "success" for one that is not,
+        and leaves routing entries for it that make its models fail with 503.
+        """
+        self._call("GET", f"{wire.CHANNELS}{channel_id:d}")
         fields = spec.fields(with_key=bool(spec.key))
         # The answer holds the upstream key in clear; it is read for success and dropped.
         self._call("PUT", wire.CHANNELS, {"id": channel_id, **fields}, secret=spec.key)

@@ -6,7 +6,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly venv=.venv
-readonly log=$PWD/.setup.log
 readonly lock=requirements/dev.txt
 readonly npm_files=(tests/unit/readers/package.json tests/unit/readers/package-lock.json)
 
@@ -22,7 +21,6 @@ main() {
     install_python_packages "$python"
     install_npm_packages
     printf '%s\n' "$stamp" >"$venv/.stamp"
-    rm -f "$log"
     printf 'setup: done; the commands are in %s/bin\n' "$venv"
 }
 
@@ -114,6 +112,7 @@ step() {
     stop_heartbeat
     if [ "$status" -ne 0 ]; then
         printf ' failed\n'
+        keep_log=yes
         tail -n 30 "$log" >&2
         die "this failed (exit code $status): $*" "its whole output is in $log" \
             "mend that and call \`make setup\` again"
@@ -122,7 +121,15 @@ step() {
 }
 
 heartbeat=
-trap stop_heartbeat EXIT
+log=$(mktemp)
+trap clean_up EXIT
+
+# The log stays only where `step` has pointed to it.
+clean_up() {
+    stop_heartbeat
+    [ -n "$keep_log" ] || rm -f "$log"
+}
+keep_log=
 
 stop_heartbeat() {
     [ -n "$heartbeat" ] || return 0

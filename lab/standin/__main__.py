@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -45,4 +44,4 @@ def _die_at_once_on_signals() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from .channel_test import test_channel
 from .channels import AUTO_OFF, MANUALLY_OFF
 from .database import NotFoundError
 from .envelope import ADMIN, AdminError, api, bind, failed, ok, page, path_id, set_fields
 from .models import known_models
+from .probe import probe_channel
 from .schema import CHANNELS
 from .web import Request, Response, json_response
 
@@ -86,11 +86,11 @@ def delete_disabled(app: App, request: Request) -> Response:
 
 
 @api(ADMIN)
-def test_one(app: App, request: Request) -> Response:
+def probe_one(app: App, request: Request) -> Response:
     channel = app.channels.by_id(path_id(request))
     model = request.query("model")
     started = time.perf_counter()
-    problem = test_channel(app, channel, model)
+    problem = probe_channel(app, channel, model)
     took_ms = 0 if problem else int((time.perf_counter() - started) * 1000)
     _remember(app, channel["id"], took_ms)
     if problem:
@@ -99,14 +99,14 @@ def test_one(app: App, request: Request) -> Response:
 
 
 @api(ADMIN)
-def test_all(app: App, request: Request) -> Response:
+def probe_all(app: App, request: Request) -> Response:
     scope = f"WHERE {DISABLED} " if request.query("scope") == "disabled" else ""
     channels = app.database.rows(CHANNELS, f"{scope}ORDER BY id DESC")
 
     def run() -> None:
         for channel in channels:
             started = time.perf_counter()
-            test_channel(app, channel, "")
+            probe_channel(app, channel, "")
             _remember(app, channel["id"], int((time.perf_counter() - started) * 1000))
 
     app.background(run)

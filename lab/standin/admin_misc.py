@@ -92,7 +92,8 @@ def put_option(app: App, request: Request) -> Response:
 
 def _filtered(request: Request, *leave_out: str) -> tuple[str, list[object]]:
     """The WHERE clause of the filters that the query sets."""
-    clauses, params = ["1 = 1"], []
+    clauses = ["1 = 1"]
+    params: list[object] = []
     for clause, name in FILTERS.items():
         value = request.query_number(name) if name in NUMBERS else request.query(name)
         if value and name not in leave_out:

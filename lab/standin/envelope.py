@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sqlite3
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .database import NotFoundError, Row
@@ -40,7 +41,7 @@ def page(request: Request) -> str:
     return f"LIMIT {PAGE_SIZE} OFFSET {max(request.query_number('p'), 0) * PAGE_SIZE}"
 
 
-def api(role: int = 0, limit: tuple[str, int, int] | None = None) -> Any:
+def api(role: int = 0, limit: tuple[str, int, int] | None = None) -> Callable[[Handler], Handler]:
     """Make a handler an /api endpoint: limits, then authentication, then errors as envelopes.
 
     `role` is the least role (0: no login); `limit` a mark, a number of requests and seconds for the

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import proxy_bypass_environment
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from .config import Config
 
@@ -44,7 +44,7 @@ class Upstream:
         """A connection, direct or through a proxy, and the target to name in the request line."""
         path = parts._replace(scheme="", netloc="").geturl() or "/"
         timeout = self.config.relay_timeout_s or None
-        proxy = self._proxy_for(parts)
+        proxy = self.proxy_for(parts)
         host, port = (parts.hostname or ""), parts.port
         if not proxy:
             if parts.scheme == "http":
@@ -57,7 +57,7 @@ class Upstream:
         tunnel.set_tunnel(host, port or 443)
         return tunnel, path
 
-    def _proxy_for(self, parts: SplitResult) -> str:
+    def proxy_for(self, parts: SplitResult) -> str:
         """The proxy of a URL, or none; Go never sends loopback through the environment's proxy."""
         if self.config.relay_proxy:
             return self.config.relay_proxy

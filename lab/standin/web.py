@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http.client import HTTPMessage
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,7 +20,7 @@ class Request:
 
     method: str
     target: str
-    headers: Mapping[str, str]
+    headers: HTTPMessage
     body: bytes
     client_ip: str
     request_id: str
@@ -107,7 +108,7 @@ def _fits(segments: list[str], wanted: list[str]) -> bool:
     )
 
 
-def client_ip(peer: str, headers: Mapping[str, str]) -> str:
+def client_ip(peer: str, headers: HTTPMessage) -> str:
     """The caller's address as gin's defaults see it: X-Forwarded-For is believed from anyone."""
     for name in ("X-Forwarded-For", "X-Real-IP"):
         first = (headers.get(name) or "").split(",")[0].strip()

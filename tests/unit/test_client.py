@@ -157,3 +157,9 @@ def test_a_closed_client_says_so() -> None:
         client.chat("m", HELLO)
     with pytest.raises(LLMConfigError, match="closed"):
         client.chat("m", HELLO)
+
+
+def test_a_missing_ca_bundle_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/ca.pem")
+    with pytest.raises(LLMConfigError, match="SSL_CERT_FILE"):
+        LLMClient("https://127.0.0.1", KEY)

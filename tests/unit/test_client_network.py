@@ -19,7 +19,6 @@ from test_client import ANSWER, HELLO, KEY
 
 from client import (
     LLMClient,
-    LLMConfigError,
     LLMConnectionError,
     LLMError,
     LLMProtocolError,
@@ -207,12 +206,6 @@ def test_no_certificates_are_loaded_for_plain_http(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", loaded)
     with raw_server(lambda connection: connection.sendall(OK)) as base, LLMClient(base, KEY) as client:
         assert client.chat("m", HELLO) == ANSWER
-
-
-def test_a_missing_ca_bundle_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/ca.pem")
-    with pytest.raises(LLMConfigError, match="SSL_CERT_FILE"):
-        LLMClient("https://127.0.0.1", KEY)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -86,6 +86,14 @@ def test_a_refusal_keeps_the_servers_words() -> None:
     assert str(caught.value) == "PUT /api/option/ was refused: 令牌名称过长"
 
 
+def test_a_channel_that_is_gone_is_not_updated() -> None:
+    """One API would say success and leave broken routing entries."""
+    admin, seen = admin_for(envelope("record not found"))
+    with pytest.raises(Refused, match="record not found"):
+        admin.update_channel(99, SPEC)
+    assert [request.method for request in seen] == ["GET"]
+
+
 def test_a_banned_user_is_not_authorised() -> None:
     admin, _ = admin_for(envelope("用户已被封禁"))
     with pytest.raises(Unauthorised, match="封禁"):

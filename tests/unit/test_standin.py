@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import bcrypt as reference
-import httpx
 import pytest
 from standin_kit import ACCESS_TOKEN, CONTENTS, RELAY_KEY, Gateway
 
@@ -147,6 +146,17 @@ def test_initial_root_token_row(gateway: Gateway) -> None:
     assert token["remain_quota"] == 500000000000000
 
 
+def test_locked_database_fails_after_the_busy_timeout(start: Start) -> None:
+    gateway = start(SQLITE_BUSY_TIMEOUT="50")
+    other = sqlite3.connect(gateway.directory / "one-api.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    answer = gateway.api("POST", "/api/token/", {"name": "late"})
+    assert answer == {"message": "database is locked", "success": False}
+    other.execute("ROLLBACK")
+    other.close()
+    gateway.ok("POST", "/api/token/", {"name": "now"})
+
+
 # --- passwords
 
 
@@ -166,6 +176,7 @@ def test_pure_bcrypt_writes_what_the_reference_accepts() -> None:
 
 def test_pure_bcrypt_is_used_without_libcrypt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_native", lambda: None)
+    monkeypatch.setattr(passwords, "PURE_COST", 4)
     made = passwords.hash_password("123456")
     assert passwords.check_password("123456", made)
     assert not passwords.check_password("654321", made)
@@ -240,7 +251,7 @@ def test_session_outlives_a_restart_only_with_the_secret(start: Start) -> None:
     cookie = start(SESSION_SECRET="s1").login("root", "123456").headers["set-cookie"].split(";")[0]
 
     def accepted(gateway: Gateway) -> bool:
-        answer = httpx.get(f"{gateway.url}/api/user/self", headers={"Cookie": cookie})
+        answer = gateway.client.get("/api/user/self", headers={"Cookie": cookie})
         return answer.status_code == 200 and answer.json()["success"]
 
     assert accepted(start(SESSION_SECRET="s1"))
@@ -255,7 +266,7 @@ def test_session_outlives_a_restart_only_with_the_secret(start: Start) -> None:
 def test_forged_cookie_is_no_session(gateway: Gateway) -> None:
     cookie = gateway.login("root", "123456", "10.0.1.3").headers["set-cookie"].split(";")[0]
     forged = cookie[:12] + ("A" if cookie[12] != "A" else "B") + cookie[13:]
-    answer = httpx.get(f"{gateway.url}/api/user/self", headers={"Cookie": forged})
+    answer = gateway.client.get("/api/user/self", headers={"Cookie": forged})
     assert answer.status_code == 401
 
 
@@ -263,7 +274,7 @@ def test_password_change_does_not_end_sessions(start: Start) -> None:
     gateway = start()
     cookie = gateway.login("root", "123456").headers["set-cookie"].split(";")[0]
     gateway.ok("PUT", "/api/user/self", {"password": "new-password"})
-    answer = httpx.get(f"{gateway.url}/api/user/self", headers={"Cookie": cookie})
+    answer = gateway.client.get("/api/user/self", headers={"Cookie": cookie})
     assert answer.json()["success"]
     assert not gateway.login("root", "123456").json()["success"]
 

@@ -7,11 +7,16 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from standin_kit import RELAY_KEY, Gateway, Upstream, wait_for
+
+from lab.standin.config import load_config
+from lab.standin.upstream import Upstream as Proxied
 
 pytest_plugins = ["standin_fixtures"]
 
@@ -115,6 +120,65 @@ def test_unreadable_mapping_is_ignored(gateway: Gateway, upstream: Upstream) -> 
     gateway.add_channel("badmap", "badmap", upstream.url, model_mapping="{nonsense")
     assert gateway.chat("badmap").status_code == 200
     assert "failed to unmarshal model mapping" in gateway.log_text()
+
+
+def test_chunked_request(gateway: Gateway, upstream: Upstream) -> None:
+    raw = b'{"model":"m","input":"x"}'
+    headers = {"Authorization": f"Bearer {RELAY_KEY}", "Content-Type": JSON}
+    pieces = iter([raw[:9], raw[9:]])
+    answer = gateway.client.post("/v1/embeddings", content=pieces, headers=headers)
+    assert answer.status_code == 200
+    assert upstream.requests[-1][2] == raw
+
+
+def test_client_that_leaves_a_stream_is_charged_for_all_of_it(gateway: Gateway) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        gateway.add_channel("left", "left", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        body = b'{"model":"left","stream":true,"messages":[{"role":"user","content":"hi"}]}'
+        client = socket.create_connection(gateway.server.server_address[:2])
+        client.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer %b\r\nContent-Length: %d\r\n\r\n%b" % (RELAY_KEY.encode(), len(body), body)
+        )
+        peer, _ = listener.accept()
+        asked = b""
+        while not asked.endswith(body):
+            asked += peer.recv(65536)
+        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
+        client.close()
+        for _ in range(5):
+            peer.sendall(b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n')
+        usage = b'{"prompt_tokens":1,"completion_tokens":9,"total_tokens":10}'
+        peer.sendall(b'data: {"choices":[],"usage":%b}\n\n' % usage)
+        peer.close()
+    (row,) = wait_for(lambda: gateway.ok("GET", "/api/log/?model_name=left"))
+    assert row["completion_tokens"] == 9
+
+
+# --- proxies
+
+
+def test_relay_proxy_is_asked_for_the_whole_url(start: Callable[..., Gateway], upstream: Upstream) -> None:
+    gateway = start(RELAY_PROXY=upstream.url)
+    gateway.add_channel("far", "m", "http://far.invalid")
+    assert gateway.chat("m").status_code == 200
+    assert upstream.requests[-1][0] == "http://far.invalid/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    "url, proxy",
+    [
+        ("http://far.invalid/v1", "http://p1"),
+        ("https://far.invalid/v1", "http://p2"),
+        ("https://near.invalid/v1", ""),
+        ("http://127.0.0.1:9/v1", ""),
+        ("http://localhost/v1", ""),
+    ],
+)
+def test_proxies_of_the_environment(tmp_path: Path, url: str, proxy: str) -> None:
+    env = {"HTTP_PROXY": "http://p1", "https_proxy": "http://p2", "NO_PROXY": "near.invalid"}
+    assert Proxied(load_config(env, tmp_path)).proxy_for(urlsplit(url)) == proxy
 
 
 # --- routing
@@ -462,7 +526,7 @@ def test_quota_taken_beforehand(gateway: Gateway, upstream: Upstream) -> None:
 
 
 def test_200_connections_at_once(start: Callable[..., Gateway], upstream: Upstream) -> None:
-    gateway = start(SQLITE_BUSY_TIMEOUT="30000")
+    gateway = start()
     gateway.add_channel("many", "m", upstream.url)
     with httpx.Client(base_url=gateway.url, limits=httpx.Limits(max_connections=200), timeout=30) as client:
         headers = {"Authorization": f"Bearer {RELAY_KEY}"}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .app import App
 
 
-def test_channel(app: App, channel: Row, wanted: str) -> str:
+def probe_channel(app: App, channel: Row, wanted: str) -> str:
     """Why the channel fails, or nothing.
 
     It is always a chat completion, so a channel that serves embeddings only always fails. A model

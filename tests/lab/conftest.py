@@ -1,0 +1,149 @@
+"""A lab of the tests' own: a bare host, an OpenClaw host and one that comes from the older, hand-made set-up.
+
+It is made anew for each run of the tests and removed afterwards (KEEP_LAB=1 leaves it, for looking around).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.watching import Watchers
+
+ROOT = Path(__file__).parent.parent.parent
+HOSTS = "gw1:fresh,agent1:agent,old1:legacy"
+INVENTORY = "lab/inventory.py"
+
+# One lab for each checkout, so that two of them can be tested on one machine.
+os.environ["LAB_NAME"] = "test-" + hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a command ended and what it printed."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        """All that it printed."""
+        return self.stdout + self.stderr
+
+
+class Lab:
+    """The lab of the tests, used as a person uses it: by its commands."""
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the lab says of itself."""
+        found: dict[str, Any] = json.loads((self.directory / "state.json").read_text())
+        return found
+
+    @property
+    def directory(self) -> Path:
+        """Where the lab keeps its state."""
+        return ROOT / ".lab" / os.environ["LAB_NAME"]
+
+    def command(self, *arguments: str, stdin: str | None = None, timeout: float = 900) -> Run:
+        """`python -m lab …`."""
+        return _run([sys.executable, "-m", "lab", *arguments], stdin=stdin, timeout=timeout)
+
+    def ssh(self, host: str, command: str, stdin: str | None = None) -> str:
+        """What a shell command, run as root on a host, prints; it must succeed."""
+        run = self.command("ssh", host, "--", "sudo", "sh", "-c", command, stdin=stdin)
+        assert run.code == 0, f"{command}: {run.output}"
+        return run.stdout.strip()
+
+    def pyinfra(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
+        """`pyinfra …`, from the checkout's root."""
+        pyinfra = str(Path(sys.executable).with_name("pyinfra"))
+        return _run([pyinfra, *arguments], environment=environment)
+
+    def deploy(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
+        """`pyinfra -y lab/inventory.py deploy.py`, with more arguments before the inventory."""
+        return self.pyinfra("-y", *arguments, INVENTORY, "deploy.py", environment=environment)
+
+    def verify(self, *arguments: str) -> Run:
+        """`pyinfra -y lab/inventory.py verify.py`."""
+        return self.pyinfra("-y", *arguments, INVENTORY, "verify.py")
+
+    def address(self, host: str) -> str:
+        """A host's address on the tailnet."""
+        return str(self.state["hosts"][host]["tailscale_address"])
+
+
+def _run(
+    command: Sequence[str],
+    stdin: str | None = None,
+    timeout: float = 900,
+    environment: dict[str, str] | None = None,
+) -> Run:
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        input=stdin if stdin is not None else "",
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Run(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
+    """The lab, up; nothing is deployed yet."""
+    found = Lab()
+    reporter = pytestconfig.pluginmanager.getplugin("terminalreporter")
+    found.command("down")
+    reporter.write_line("bringing the tests' lab up (the first time on a machine this builds its images) ...")
+    up = found.command("up", "--hosts", HOSTS, timeout=1800)
+    assert up.code == 0, up.output
+    yield found
+    if not os.environ.get("KEEP_LAB"):
+        down = found.command("down")
+        assert down.code == 0, down.output
+
+
+@dataclass(frozen=True)
+class First:
+    """The first deployment, what stood before it, and what was seen meanwhile."""
+
+    run: Run
+    old_rows: dict[str, list[Any]]
+    old_environment: dict[str, str]
+    logins: str
+    arguments: str
+
+
+@pytest.fixture(scope="session")
+def first(lab: Lab) -> First:
+    """The first deployment of all hosts, at pyinfra's highest verbosity, watched from outside."""
+    from tests.lab.rows import rows  # only needed here
+
+    old_rows = rows(lab, "old1")
+    environment = {
+        host: lab.ssh(host, "cat /home/openclaw/.openclaw/.env") + "\n" for host in ("agent1", "old1")
+    }
+    with Watchers(lab, "gw1") as watchers:
+        run = lab.deploy("-vvv", "--diff")
+    return First(run, old_rows, environment, watchers.logins(), watchers.arguments())
+
+
+@pytest.fixture(scope="session")
+def deployed(lab: Lab, first: First) -> Lab:
+    """The lab after a first deployment that succeeded."""
+    assert first.run.code == 0, first.run.output[-6000:]
+    return lab

@@ -1,0 +1,310 @@
+"""The parts of the lab that need no Docker."""
+
+import json
+import os
+import runpy
+import shlex
+import sqlite3
+import subprocess
+import sys
+import tarfile
+from io import BytesIO
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import bcrypt
+import pytest
+from pyinfra.api.exceptions import PyinfraError
+
+from lab import apt, archives, building, docker, keys, legacy_database, profiles, state, subnets
+from lab import waiting
+from lab.errors import LabError
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+HOST = state.Host("fresh", "172.30.4.10", "100.64.4.10", 22, "operator", "/k", "/known_hosts")
+
+
+@pytest.fixture
+def lab_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place for labs' state that is not the checkout's."""
+    monkeypatch.setattr(state, "LAB_ROOT", tmp_path / ".lab")
+    monkeypatch.setenv("LAB_NAME", "unit")
+    return tmp_path / ".lab"
+
+
+def a_lab(complete: bool = True) -> state.LabState:
+    return state.LabState(
+        name="unit",
+        tailnet_subnet="100.64.4.0/24",
+        lan_subnet="172.30.4.0/24",
+        hosts={"gw1": HOST},
+        upstream=state.Upstream("http://172.30.4.5:8080", "sk-lab-secret", "m", "m", 576),
+        gateway_image=state.GatewayImage("openclaw-lab/one-api-stand-in:1", "/a.tar", True),
+        complete=complete,
+    )
+
+
+def test_state_is_read_back_as_it_was_saved(lab_root: Path) -> None:
+    state.save(a_lab())
+    assert state.load() == a_lab()
+
+
+def test_state_is_readable_by_its_owner_alone(lab_root: Path) -> None:
+    before = os.umask(0)
+    try:
+        state.save(a_lab())
+    finally:
+        os.umask(before)
+    assert (lab_root / "unit").stat().st_mode & 0o777 == 0o700
+    assert (lab_root / "unit" / "state.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lab_that_is_not_up_is_told_with_its_mend(lab_root: Path) -> None:
+    with pytest.raises(LabError, match=r"'unit' is not up\n  mend: LAB_NAME=unit python -m lab up"):
+        state.load()
+
+
+def test_a_lab_that_is_half_up_is_not_loaded(lab_root: Path) -> None:
+    state.save(a_lab(complete=False))
+    with pytest.raises(LabError, match="half up"):
+        state.load()
+    assert state.load_if_any() is not None
+
+
+def test_a_damaged_state_is_told(lab_root: Path) -> None:
+    state.save(a_lab())
+    (lab_root / "unit" / "state.json").write_text('{"name": "unit"}', encoding="utf-8")
+    with pytest.raises(LabError, match="is damaged"):
+        state.load()
+
+
+@pytest.mark.parametrize("name", ["Lab", "cache", "a b", "../x", "1lab", "x" * 22])
+def test_an_unusable_lab_name_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_NAME", name)
+    with pytest.raises(LabError, match="is no name for a lab"):
+        state.lab_name()
+
+
+def test_state_needs_no_docker_and_no_other_package() -> None:
+    code = "import sys; sys.modules['subprocess'] = None; import lab.state"
+    subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = ['.']; {code}"], cwd=CHECKOUT, check=True
+    )
+
+
+def test_subnets_avoid_what_docker_and_the_routes_use() -> None:
+    used = [IPv4Network("100.64.0.7/32"), IPv4Network("172.30.1.0/24"), IPv4Network("10.0.0.0/8")]
+    tailnet, lan = subnets.choose(used)
+    assert (str(tailnet), str(lan)) == ("100.64.2.0/24", "172.30.2.0/24")
+
+
+def test_subnets_can_run_out() -> None:
+    with pytest.raises(LabError, match="no free subnet"):
+        subnets.choose([IPv4Network("172.30.0.0/16")])
+
+
+def test_only_narrow_routes_count() -> None:
+    routes = [
+        {"dst": "default"},
+        {"dst": "100.64.0.0/10"},
+        {"dst": "100.64.3.4"},
+        {"type": "broadcast", "dst": "172.30.0.255"},
+        {"dst": "172.30.9.0/24"},
+    ]
+    found = subnets.routes_from_json(json.dumps(routes))
+    assert [str(n) for n in found] == ["100.64.3.4/32", "172.30.0.255/32", "172.30.9.0/24"]
+
+
+def test_hosts_may_carry_their_own_profile() -> None:
+    read = profiles.parse_hosts("gw1, old1:legacy,agent1:agent", "fresh")
+    assert read == {"gw1": "fresh", "old1": "legacy", "agent1": "agent"}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("gw1:new", "unknown profile 'new'"),
+        ("", "'' is no name"),
+        ("gw1,,gw2", "'' is no name"),
+        ("gw1,gw1", "given twice"),
+        ("peer", "taken by the lab"),
+        ("GW1", "'GW1' is no name"),
+    ],
+)
+def test_bad_hosts_are_refused(text: str, problem: str) -> None:
+    with pytest.raises(LabError, match=problem):
+        profiles.parse_hosts(text, "fresh")
+
+
+def test_mirrors_of_deb822_sources() -> None:
+    text = (
+        "Types: deb deb-src\n# a comment\nURIs: http://mirror.test/debian/\n"
+        "Suites: bookworm bookworm-updates\nComponents: main\n\n"
+        "Types: deb\nURIs: http://mirror.test/security\nSuites: bookworm-security\n\n"
+        "Types: deb\nEnabled: no\nURIs: http://other.test/\nSuites: bookworm\n"
+    )
+    assert apt.mirrors([text], "bookworm") == (
+        "http://mirror.test/debian/",
+        "http://mirror.test/security",
+    )
+
+
+def test_mirrors_of_one_line_sources() -> None:
+    text = (
+        "# deb http://old.test/debian bookworm main\n"
+        "deb [arch=amd64 signed-by=/k.gpg] https://tools.test/ stable main\n"
+        "deb https://user:secret@private.test/debian bookworm main\n"
+        "deb [arch=amd64] https://mirror.test/debian bookworm main\n"
+    )
+    assert apt.mirrors([text], "bookworm") == ("https://mirror.test/debian", None)
+
+
+def test_proxies_of_apt_config() -> None:
+    dump = (
+        'Acquire::http "";\nAcquire::http::Proxy "http://proxy.test:3128/";\n'
+        'Acquire::http::Proxy::mirror.test "DIRECT";\nAcquire::Retries "3";\n'
+    )
+    assert apt.proxies(dump) == (
+        'Acquire::http::Proxy "http://proxy.test:3128/";',
+        'Acquire::http::Proxy::mirror.test "DIRECT";',
+    )
+
+
+def test_sources_of_another_release() -> None:
+    settings = apt.AptSettings("http://m.test/debian", "http://m.test/security")
+    assert settings.sources("trixie") == [
+        "deb http://m.test/debian trixie main",
+        "deb http://m.test/debian trixie-updates main",
+        "deb http://m.test/security trixie-security main",
+    ]
+    assert apt.AptSettings().sources("trixie") == []
+
+
+def test_the_content_hash_follows_contents_names_and_texts(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_text("1", encoding="utf-8")
+    first = building.content_hash([folder], ["base"])
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "a.pyc").write_text("compiled", encoding="utf-8")
+    assert building.content_hash([folder], ["base"]) == first
+    assert building.content_hash([folder], ["other"]) != first
+    (folder / "a").write_text("2", encoding="utf-8")
+    second = building.content_hash([folder], ["base"])
+    (folder / "a").rename(folder / "b")
+    assert len({first, second, building.content_hash([folder], ["base"])}) == 3
+
+
+def test_an_archive_keeps_owners_and_modes() -> None:
+    packed = archives.pack([archives.Entry("/d", None, 0o700, 5, 6), archives.Entry("d/f", b"x", 0o640, 7, 8)])
+    with tarfile.open(fileobj=BytesIO(packed)) as archive:
+        folder, file = archive.getmembers()
+        assert (folder.name, folder.isdir(), folder.mode, folder.uid, folder.gid) == (
+            "d",
+            True,
+            0o700,
+            5,
+            6,
+        )
+        assert (file.name, file.mode, file.uid, file.gid) == ("d/f", 0o640, 7, 8)
+
+
+def test_a_host_key_replaces_the_older_one_of_its_address() -> None:
+    text = "172.30.4.1 ssh-ed25519 OTHER\n172.30.4.10 ssh-ed25519 OLD\n"
+    assert keys.with_host_key(text, "172.30.4.10", "ssh-ed25519 NEW root@gw1\n") == (
+        "172.30.4.1 ssh-ed25519 OTHER\n172.30.4.10 ssh-ed25519 NEW\n"
+    )
+
+
+def test_ssh_gives_several_words_to_the_host_as_they_are() -> None:
+    words = ["ss", "-ltnH", "sport = :3000"]
+    assert shlex.split(keys.ssh_command(HOST, words)[-1]) == words
+    assert keys.ssh_command(HOST, ["ls | wc -l"])[-1] == "ls | wc -l"
+    assert keys.ssh_command(HOST, ["true"], "root")[-2:] == ["root@172.30.4.10", "true"]
+
+
+def test_a_host_finds_its_tailnet_and_its_keys_on_disk() -> None:
+    entries = {entry.path: entry for entry in profiles.first_files(HOST, "100.64.4.0/24", 1.5, "ssh-x K\n")}
+    tailnet = entries["etc/openclaw-lab/tailnet"].content
+    assert tailnet == b"ADDRESS=100.64.4.10\nSUBNET=100.64.4.0/24\n"
+    assert entries["etc/openclaw-lab/tailscale-delay"].content == b"1.5\n"
+    assert entries["home/operator/.ssh/authorized_keys"].mode == 0o600
+    assert not any(path.startswith(profiles.LEGACY_TREE) for path in entries)
+
+
+def test_the_old_gateway_has_the_rows_that_must_not_get_lost(tmp_path: Path) -> None:
+    path = tmp_path / "one-api.db"
+    path.write_bytes(legacy_database.build())
+    database = sqlite3.connect(path)
+    try:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        count = "SELECT (SELECT count(*) FROM channels), (SELECT count(*) FROM abilities),"
+        count += " (SELECT count(*) FROM tokens), (SELECT count(*) FROM logs),"
+        count += " (SELECT count(*) FROM options)"
+        assert database.execute(count).fetchone() == (2, 3, 3, 300, 1)
+        assert database.execute("SELECT DISTINCT length(key) FROM tokens").fetchall() == [(48,)]
+        (hashed,) = database.execute("SELECT password FROM users WHERE username='root'").fetchone()
+    finally:
+        database.close()
+    assert bcrypt.checkpw(b"123456", hashed.encode())
+
+
+def test_waiting_ends_at_its_deadline() -> None:
+    with pytest.raises(LabError, match="too late"):
+        waiting.until(lambda: False, 0.0, lambda: LabError("too late"))
+
+
+def test_a_user_without_root_and_sudo_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(LabError, match="needs root or sudo"):
+        docker.sudo()
+    with pytest.raises(LabError, match=r"docker is missing.*\n  mend: make setup"):
+        docker.connect()
+
+
+def test_the_inventory_of_a_lab_that_is_not_up_is_an_error_of_pyinfra(lab_root: Path) -> None:
+    with pytest.raises(PyinfraError, match="python -m lab up"):
+        runpy.run_path(str(CHECKOUT / "lab" / "inventory.py"))
+
+
+def test_the_inventory_groups_hosts_by_name_and_profile(lab_root: Path) -> None:
+    lab = a_lab()
+    for name, profile in (("agent1", "agent"), ("old1", "legacy"), ("box", "agent")):
+        lab.hosts[name] = state.Host(profile, "172.30.4.11", "100.64.4.11", 22, "u", "/k", "/h")
+    state.save(lab)
+    names = runpy.run_path(str(CHECKOUT / "lab" / "inventory.py"))
+    groups = {key for key, value in names.items() if isinstance(value, list) and key[0] != "_"}
+    assert groups == {"gateways", "openclaw"}
+    assert [name for name, _ in names["gateways"]] == ["gw1", "old1"]
+    assert [name for name, _ in names["openclaw"]] == ["agent1", "old1", "box"]
+    data = dict(names["gateways"])["gw1"]
+    assert (data["ssh_hostname"], data["_sudo"]) == ("172.30.4.10", True)
+    assert "sk-lab-secret" not in repr(names["gateways"])
+
+
+def test_no_text_of_the_lab_is_lost_to_the_checkouts_ignore_list() -> None:
+    ignored = subprocess.run(
+        ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "lab/images"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [line for line in ignored.stdout.splitlines() if "__pycache__" not in line] == []
+
+
+def test_the_command_line_tells_a_mistake_without_a_traceback() -> None:
+    environment = {**os.environ, "LAB_NAME": "No Name"}
+    for arguments in (["ssh", "gw1", "--", "true"], ["status"], ["up", "--hosts", "a:b"]):
+        result = subprocess.run(
+            [sys.executable, "-m", "lab", *arguments],
+            cwd=CHECKOUT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 1
+        assert "lab: error:" in result.stderr
+        assert "Traceback" not in result.stderr
