@@ -149,26 +149,37 @@ class Fleet:
 
     def _read_all(self, checks: Sequence[Check]) -> None:
         """Read every host at the same time; then all that is wrong anywhere, in one message."""
-        for name, problem in concurrently(self._read_one, self.members.values()):
-            if problem:
-                _refuse([f"{name}: {problem}"], "the hosts")
-        _refuse([problem for member in self.members.values() for problem in _found(member, checks)], "the hosts")
+        problems = []
+        for member, unread in zip(
+            self.members.values(), concurrently(self._read_one, self.members.values()), strict=True
+        ):
+            problems += _found(member, checks) if unread is None else [f"{member.name}: {unread}"]
+        _refuse(problems, "the hosts")
 
-    def _read_one(self, member: Member) -> tuple[str, str | None]:
+    def _read_one(self, member: Member) -> str | None:
         remote.without_delay(member.host)
         try:
             member.state = member.read_state()
             text = member.state.answers.get("secrets")
             member.generated = Generated.read(text) if text else Generated.new()
-            member.applied_keys = json.loads(member.state.text("applied_keys") or "{}")
+            member.applied_keys = _applied_keys(member.state.text("applied_keys"))
         except SecretsError as problem:
-            return member.name, (
+            return (
                 f"{member.directory}/secrets.env is damaged: {problem}; restore it from a backup, or move it"
                 f" away and export {ROOT_PASSWORD}=… (the gateway's root password)"
             )
         except (remote.RemoteError, host_state.UnreadableError, OSError) as problem:
-            return member.name, f"its state cannot be read: {problem}"
-        return member.name, None
+            return f"its state cannot be read: {problem}"
+        return None
+
+
+def _applied_keys(text: str) -> dict[str, str]:
+    """The fingerprints that an earlier run left; none where they are damaged: then every key is applied again."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def concurrently(step: Callable[[Member], T], members: Iterable[Member]) -> list[T]:

@@ -7,7 +7,6 @@ secrets. `host.run_shell_command` prints nothing unless asked to.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -66,7 +65,7 @@ class HostState:
             name, _, encoded = line.strip().partition(" ")
             try:
                 answers[name] = base64.b64decode(encoded, validate=True).decode("utf-8", "surrogateescape")
-            except binascii.Error:
+            except ValueError:
                 continue  # a login banner or a warning of sudo among the answers
         if answers.get("end") != "complete":
             raise UnreadableError("the host's answer broke off before its end")

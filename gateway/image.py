@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import tarfile
+import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,9 @@ from gateway import remote
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
+
+
+_UNREADABLE = (tarfile.TarError, zlib.error, OSError, EOFError)
 
 
 class ArchiveError(ValueError):
@@ -59,9 +63,9 @@ def read_archive(path: str) -> Archive:
         raise ArchiveError(
             f"{file} is not there; make it on a machine with the image: docker save IMAGE -o {file}"
         ) from None
-    except (tarfile.TarError, OSError, EOFError, KeyError, TypeError, ValueError) as problem:
-        if isinstance(problem, ArchiveError):
-            raise
+    except ArchiveError:
+        raise
+    except (*_UNREADABLE, LookupError, TypeError, ValueError, AttributeError) as problem:
         raise ArchiveError(f"{file} is not a file made by `docker save`: {problem}") from None
 
 

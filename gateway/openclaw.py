@@ -85,7 +85,7 @@ def _write_environment(member: Member) -> Generator[StringCommand | FunctionComm
     if key is None:
         if member.host.state.is_executing:
             yield FunctionCommand(_no_token, (member,), {})
-        elif not member.state.text("openclaw_env"):
+        elif "LLM_API_KEY" not in member.state.text("openclaw_env"):
             yield _environment_command(member, "")
         return
     content = merged_environment(member, member.gateway.base_url, key)

@@ -120,9 +120,9 @@ def _port(member: Member) -> Iterator[str]:
 
 
 def _is_ours(member: Member, line: str, port: str) -> bool:
-    """Docker listens by docker-proxy; the port is ours where our container has it."""
+    """Docker listens by docker-proxy, or by itself without a userland proxy; ours is what our container has."""
     container = member.state.container
-    if container is None or "docker-proxy" not in line:
+    if container is None or not re.search(r'\("(docker-proxy|dockerd)",', line):
         return False
     bindings = container["HostConfig"]["PortBindings"] or {}
     return any(entry["HostPort"] == port for entries in bindings.values() for entry in entries or [])

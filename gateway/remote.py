@@ -80,14 +80,17 @@ def write_script(path: str, mode: str, owner: str = "root:root", parent: str = "
     return (
         "umask 077 &&"
         f' directory=$(dirname {target}) && mkdir -p -m {parent} "$directory" &&'
-        f" new=$(mktemp {shlex.quote(path + '.XXXXXX')}) && trap 'rm -f \"$new\"' EXIT &&"
-        f' base64 -d > "$new" && chown {owner} "$new" && chmod {mode} "$new" && mv -f "$new" {target}'
+        f" new=$(mktemp {shlex.quote(path + '.XXXXXX')}) && trap 'rm -f \"$new\"' EXIT && trap 'exit 1' HUP INT TERM &&"
+        ' read -r size && base64 -d > "$new" && [ "$(wc -c < "$new")" = "$size" ] &&'
+        f' chown {owner} "$new" && chmod {mode} "$new" && mv -fT "$new" {target}'
     )
 
 
 def encoded(content: bytes) -> str:
-    """What `write_script` reads: base64, since pyinfra sends text lines."""
-    return base64.b64encode(content).decode("ascii")
+    """What `write_script` reads: the number of bytes, by which a connection that breaks off is noticed, and the
+    bytes in base64, since pyinfra sends text lines.
+    """
+    return f"{len(content)}\n{base64.b64encode(content).decode('ascii')}"
 
 
 def write_now(host: Host, path: str, content: bytes, mode: str) -> None:

@@ -34,7 +34,8 @@ _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _SECRET_SHAPED = re.compile(r".*(_API_KEY|_SECRET|_TOKEN|_PASSWORD)$")
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*:[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_PATH = re.compile(r"/[A-Za-z0-9._/+-]*[A-Za-z0-9._+-]")
+# Without "." and "..", which systemd refuses, and without "//", which Docker does not give back.
+_PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._+-]+)+")
 _MODEL = re.compile(r"[^\s,\x00-\x1f'\"\\$`]+")
 _UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
 _USER = re.compile(r"[a-z_][a-z0-9_-]*\$?")
@@ -154,9 +155,13 @@ def _image(value: Any) -> str:
 def _http_url(value: Any) -> str:
     if not isinstance(value, str) or any(character in value for character in " \t\r\n'\"\\$`"):
         raise InvalidError('must be a URL such as "https://example.com"')
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidError('must be a URL that starts with "http://" or "https://"')
+    try:
+        parts = urlsplit(value)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or a bracket that does not close
+        is_whole = False
+    if not is_whole:
+        raise InvalidError('must be a whole URL that starts with "http://" or "https://"')
     if parts.username or parts.password:
         raise InvalidError("must not hold a user name or password")
     return value.rstrip("/")
@@ -208,7 +213,7 @@ def _channels(value: Any) -> tuple[Channel, ...]:
     return channels
 
 
-_local_path = _text(re.compile(r"[^\x00\n]+"), "a path on the machine that runs pyinfra")
+_local_path = _text(re.compile(r"(?!~[^/])[^\x00\n]+"), "a path on the machine that runs pyinfra")
 _model = _text(_MODEL, "a model name without spaces, commas or quotes")
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
@@ -247,6 +252,11 @@ def defaults() -> dict[str, Any]:
     return {name: value for name, value in runpy.run_path(str(DEFAULTS_FILE)).items() if name in _CHECKS}
 
 
+def _shown(name: str, value: Any) -> str:
+    """The refused value, where it cannot hold a secret: a URL may have a password in it, a channel a pasted key."""
+    return "" if name == "gateway_channels" or "@" in str(value) else f"; it is {value!r}"
+
+
 def misspelt(names: set[str]) -> list[str]:
     """What in a host's data is not a setting though it looks meant as one, each with the mend."""
     problems = []
@@ -275,14 +285,16 @@ def check(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     problems = misspelt(set(data))
     values = {}
     for name, check_value in _CHECKS.items():
-        value = data.get(name, defaults()[name])
+        # The default is no better than what was refused: a person may have edited group_data/all.py.
+        values[name] = () if name == "gateway_channels" else None
+        if name not in data and name not in defaults():
+            problems.append(f"{name}: has no value; put its line back into group_data/all.py")
+            continue
+        value = data[name] if name in data else defaults()[name]
         try:
             values[name] = check_value(value)
         except InvalidError as problem:
-            # A URL with a password in it is among what is refused: it must not be printed.
-            shown = "" if "@" in str(value) else f"; it is {value!r}"
-            problems.append(f"{name}: {problem}{shown}")
-            values[name] = () if name == "gateway_channels" else check_value(defaults()[name])
+            problems.append(f"{name}: {problem}{_shown(name, value)}")
     found = Settings(**values)
     if found.openclaw_unit_scope == "user" and found.openclaw_user is None:
         problems.append('openclaw_user: name the user whose unit it is, since openclaw_unit_scope is "user"')

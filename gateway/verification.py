@@ -112,8 +112,10 @@ def _key(member: Member) -> str:
 def _key_in_environment_file(member: Member) -> str:
     for line in member.state.answers.get("openclaw_env", "").splitlines():
         if line.startswith("LLM_API_KEY="):
-            values = dotenv.read(line)
-            return values["LLM_API_KEY"].removeprefix("sk-")
+            try:
+                return dotenv.read(line)["LLM_API_KEY"].removeprefix("sk-")
+            except dotenv.DotenvError as problem:
+                raise VerificationError(f"~/.openclaw/.env: {problem}: deploy again, which mends the line") from None
     raise VerificationError("~/.openclaw/.env has no LLM_API_KEY: deploy first (pyinfra inventory.py deploy.py)")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from lab import base_image, building, gateway_image, hosts, networks, upstream
 from lab.docker import Docker, connect, require
 from lab.errors import LabError
-from lab.labels import label_options, object_name, ours, refuse_foreign
+from lab.labels import LABEL, label_options, object_name, ours, refuse_foreign
 from lab.progress import say, step
 from lab.state import (
     CACHE,
@@ -103,6 +103,8 @@ def down(purge: bool) -> None:
     """
     name = lab_name()
     docker = connect()
+    if purge:
+        _refuse_to_purge_for_others(docker, name)
     with _alone(name), step(f"taking the lab '{name}' down"):
         filters = ours(name)
         _remove(docker, ["rm", "--force", "--volumes"], ["ps", "--all", "--quiet", *filters])
@@ -117,6 +119,17 @@ def _remove(docker: Docker, remove: list[str], find: list[str]) -> None:
     found = docker.run(*find).split()
     if found:
         docker.run(*remove, *found)
+
+
+def _refuse_to_purge_for_others(docker: Docker, name: str) -> None:
+    listed = docker.run("ps", "--all", f"--filter=label={LABEL}", "--format={{.Names}}")
+    mine = docker.run("ps", "--all", *ours(name), "--format={{.Names}}")
+    others = sorted(set(listed.split()) - set(mine.split()))
+    if others:
+        raise LabError(
+            f"other labs use the images and archives: {', '.join(others)}",
+            "take those labs down first, or leave --purge out",
+        )
 
 
 def _purge(docker: Docker) -> None:

@@ -74,7 +74,10 @@ class App:
 
     def _open_database(self) -> Database:
         self.log.system("SQL_DSN not set, using SQLite as database")
-        database = Database(self.config.sqlite_path, self.config.busy_timeout_ms)
+        try:
+            database = Database(self.config.sqlite_path, self.config.busy_timeout_ms)
+        except sqlite3.Error as error:
+            self.log.fatal(f"failed to initialize database: {error}")
         self.log.system("database migration started")
         try:
             database.migrate()

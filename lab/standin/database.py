@@ -11,7 +11,6 @@ from typing import Any
 
 from .schema import TABLES, Table
 
-MAX_CONNECTIONS = 64
 Row = dict[str, Any]
 
 
@@ -23,51 +22,35 @@ class NotFoundError(Exception):
 
 
 class Database:
-    """A pool of connections to one SQLite file.
+    """One SQLite file behind one connection, which its callers take in turn.
 
-    The journal mode is left as the file has it (DELETE on a new one), as One API does. Writers of
-    this process queue on a lock; only a writer from outside can make them wait the busy timeout.
+    The journal mode is left as the file has it (DELETE on a new one), as One API does. Taking turns
+    keeps this process from locking itself out under load; only another process can make it wait
+    the busy timeout.
     """
 
     def __init__(self, path: Path, busy_timeout_ms: int) -> None:
-        self.path = path
-        self._busy_timeout_ms = busy_timeout_ms
-        self._idle: list[sqlite3.Connection] = []
-        self._guard = threading.Lock()
-        self._writing = threading.Lock()
-        self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._turn = threading.Lock()
+        self._connection = sqlite3.connect(
+            path, timeout=busy_timeout_ms / 1000, isolation_level=None, check_same_thread=False
+        )
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("PRAGMA synchronous=NORMAL")
 
     def close(self) -> None:
-        """Close the idle connections."""
-        with self._guard:
-            while self._idle:
-                self._idle.pop().close()
+        """Close the file."""
+        with self._turn:
+            self._connection.close()
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection in autocommit mode."""
-        with self._slots:
-            with self._guard:
-                conn = self._idle.pop() if self._idle else None
-            conn = conn or self._open()
+        """Lend the connection, in autocommit mode; what is left uncommitted is rolled back."""
+        with self._turn:
             try:
-                yield conn
+                yield self._connection
             finally:
-                if conn.in_transaction:
-                    conn.rollback()
-                with self._guard:
-                    self._idle.append(conn)
-
-    def _open(self) -> sqlite3.Connection:
-        conn = sqlite3.connect(
-            self.path,
-            timeout=self._busy_timeout_ms / 1000,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        conn.row_factory = sqlite3.Row
-        conn.execute("PRAGMA synchronous=NORMAL")
-        return conn
+                if self._connection.in_transaction:
+                    self._connection.rollback()
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """All rows of a SELECT."""
@@ -76,7 +59,7 @@ class Database:
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run one writing statement in its own transaction; the number of rows it touched."""
-        with self._writing, self.connection() as conn:
+        with self.connection() as conn:
             return conn.execute(sql, params).rowcount
 
     def rows(self, table: Table, tail: str = "", params: Sequence[Any] = (), omit: str = "") -> list[Row]:
@@ -98,7 +81,7 @@ class Database:
     def insert(self, table: Table, *rows: Row) -> list[int]:
         """Insert rows in one transaction, defaults in place of zero values; their ids."""
         ids: list[int] = []
-        with self._writing, self.connection() as conn:
+        with self.connection() as conn:
             conn.execute("BEGIN")
             for row in rows:
                 ids.append(_insert(conn, table, row))

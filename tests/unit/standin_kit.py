@@ -98,7 +98,7 @@ class Gateway:
         self._thread = threading.Thread(target=lambda: self.server.serve_forever(0.02))
         self._thread.start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.client = httpx.Client(base_url=self.url, trust_env=False)
+        self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
 
     def stop(self) -> None:
         self.client.close()
@@ -160,3 +160,19 @@ def wait_for(find: Callable[[], Any], seconds: float = 5) -> Any:
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.01)
     return found
+
+
+def error_of(answer: httpx.Response) -> dict[str, Any]:
+    """The error object, whose text has to end in the answer's request id."""
+    error = answer.json()["error"]
+    suffix = f" (request id: {answer.headers['x-oneapi-request-id']})"
+    assert error["message"].endswith(suffix)
+    return {**error, "message": error["message"].removesuffix(suffix)}
+
+
+def new_token(gateway: Gateway, **fields: Any) -> dict[str, Any]:
+    return dict(gateway.ok("POST", "/api/token/", {"name": "t", "unlimited_quota": True, **fields}))
+
+
+def new_key(gateway: Gateway, **fields: Any) -> str:
+    return str(new_token(gateway, **fields)["key"])

@@ -1,0 +1,123 @@
+"""A mistake of the user's is told with its mend, before anything is touched, and never as a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.lab.conftest import INVENTORY, ROOT, Lab, Run
+from tests.lab.rows import DIRECTORY
+
+# perl is the one interpreter that a bare Debian has.
+_LISTEN = (
+    "setsid perl -MIO::Socket::INET -e 'IO::Socket::INET->new(LocalAddr => q(ADDRESS), LocalPort => 3456, Listen => 1)"
+    ' or die; open(F, ">/run/squatter") && close(F); sleep 600\' </dev/null >/dev/null 2>&1 &'
+    " until [ -e /run/squatter ]; do sleep 0.05; done"
+)
+
+
+def _files(lab: Lab) -> str:
+    """What a refused run must leave as it was: every file of the gateway, and of the units."""
+    return lab.ssh(
+        "gw1",
+        f"find {DIRECTORY} /etc/systemd /etc/docker -not -path '*/data*' -printf '%p %m %s %T@\\n' | sort",
+    )
+
+
+def _told(run: Run, *words: str) -> None:
+    assert run.code == 1, run.output[-3000:]
+    told = " ".join(run.output.split())
+    for word in words:
+        assert word in told, run.output[-3000:]
+    assert "Traceback" not in run.output
+
+
+def _refused(lab: Lab, *arguments: str, words: tuple[str, ...]) -> None:
+    before = _files(lab)
+    _told(lab.deploy("--limit", "gw1", *arguments), "nothing was changed", *words)
+    assert _files(lab) == before
+
+
+@contextmanager
+def _squatter(lab: Lab) -> Iterator[None]:
+    lab.ssh("gw1", _LISTEN.replace("ADDRESS", lab.address("gw1")))
+    try:
+        yield
+    finally:
+        lab.ssh("gw1", "pkill -x perl; rm -f /run/squatter")
+
+
+def test_a_port_taken_by_another_program(deployed: Lab) -> None:
+    with _squatter(deployed):
+        _refused(deployed, "--data", "gateway_port=3456", words=("port 3456", "is taken by perl", "gateway_port"))
+
+
+def test_an_address_that_is_not_the_hosts(deployed: Lab) -> None:
+    _refused(
+        deployed,
+        "--data",
+        "gateway_tailscale_address=100.99.9.9",
+        words=("gateway_tailscale_address is 100.99.9.9", f"the host's is {deployed.address('gw1')}"),
+    )
+
+
+def test_a_directory_beside_a_running_gateway(deployed: Lab) -> None:
+    _refused(
+        deployed,
+        "--data",
+        "gateway_directory=/srv/another",
+        words=("a gateway runs there already", f'set gateway_directory to "{DIRECTORY}"'),
+    )
+
+
+def test_a_disk_that_is_full(deployed: Lab) -> None:
+    deployed.ssh("agent1", "mkdir -p /mnt/small && mount -t tmpfs -o size=16m tmpfs /mnt/small")
+    inventory = ROOT / ".lab" / "full.py"
+    inventory.write_text(
+        "from lab.inventory import openclaw as _openclaw\n"
+        "_data = {**dict(_openclaw)['agent1'], 'gateway_directory': '/mnt/small/gateway', 'openclaw_gateway': None}\n"
+        "gateways = [('agent1', _data)]\n"
+    )
+    try:
+        run = deployed.pyinfra("-y", str(inventory), "deploy.py")
+        _told(run, "nothing was changed", "MiB are free below /mnt/small/gateway", "make room")
+        assert deployed.ssh("agent1", "ls -A /mnt/small") == ""
+    finally:
+        inventory.unlink()
+        deployed.ssh("agent1", "umount /mnt/small")
+
+
+def test_a_host_that_cannot_be_reached_among_three(deployed: Lab) -> None:
+    inventory = ROOT / ".lab" / "unreachable.py"
+    inventory.write_text(
+        "from lab.inventory import gateways, openclaw as _openclaw\n"
+        "_gone = {**dict(_openclaw)['agent1'], 'ssh_hostname': '127.0.0.1', 'ssh_port': 9}\n"
+        "openclaw = [*_openclaw, ('gone1', _gone)]\n"
+    )
+    deployed.ssh("agent1", "rm /etc/systemd/system/openclaw-gateway.service.d/zz-llm-gateway.conf")
+    try:
+        run = deployed.pyinfra("-y", str(inventory), "deploy.py")
+    finally:
+        inventory.unlink()
+    _told(run, "gone1", "agent1: OpenClaw uses", "Take the old variables out of OpenClaw's unit")
+    assert deployed.ssh("agent1", "ls /etc/systemd/system/openclaw-gateway.service.d") == "zz-llm-gateway.conf"
+    assert deployed.deploy().code == 0
+
+
+def test_no_lab_is_told_how_to_get_one(deployed: Lab) -> None:
+    run = deployed.pyinfra("-y", INVENTORY, "deploy.py", environment={"LAB_NAME": "none-of-this-name"})
+    assert run.code == 1
+    assert "python -m lab up" in run.output
+    assert "Traceback" not in run.output
+
+
+def test_a_damaged_archive_of_the_image(deployed: Lab, tmp_path: Path) -> None:
+    archive = tmp_path / "image.tar"
+    archive.write_bytes(b"not a tar file")
+    _refused(
+        deployed,
+        "--data",
+        f"gateway_image_archive={archive}",
+        words=("gateway_image_archive", "is not a file made by `docker save`"),
+    )

@@ -1,0 +1,246 @@
+"""Each setting: what it takes, and what is said of the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api.connectors import get_all_connectors
+
+from gateway import settings
+
+CHANNEL = {"name": "c", "base_url": "https://a.example", "key": "A_API_KEY", "models": ["m"]}
+SHA = "sha256:" + "0" * 64
+
+
+def problems(**chosen: Any) -> list[str]:
+    """What is wrong with the defaults and these."""
+    return settings.check({**settings.defaults(), **chosen})[1]
+
+
+def found(**chosen: Any) -> settings.Settings:
+    """The settings that come of these, which must be right."""
+    checked, wrong = settings.check(chosen)
+    assert wrong == []
+    return checked
+
+
+def channel(**changes: Any) -> list[dict[str, Any]]:
+    """A list of one right channel with these changes; None takes a field away."""
+    return [{key: value for key, value in {**CHANNEL, **changes}.items() if value is not None}]
+
+
+def test_the_defaults_are_right() -> None:
+    assert problems() == []
+    assert settings.check({})[1] == []
+
+
+def test_the_reference_holds_exactly_the_settings_that_exist() -> None:
+    assert set(settings.defaults()) == {field.name for field in dataclasses.fields(settings.Settings)}
+
+
+def test_the_reference_documents_every_setting() -> None:
+    """A comment stands above each, or above the group of assignments that it is in."""
+    previous = ""
+    for line in settings.DEFAULTS_FILE.read_text().splitlines():
+        name = line.partition(" = ")[0]
+        if name in settings.defaults():
+            stands_in_group = previous.partition("_")[0] == name.partition("_")[0] and " = " in previous
+            assert (previous.startswith("# ") and "----" not in previous) or stands_in_group, name
+        previous = line
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("secrets_file", "~/keys.env"),
+        ("gateway_directory", "/srv/gate-way_1.2+x"),
+        ("gateway_port", 65535),
+        ("gateway_tailscale_address", "100.127.255.254"),
+        ("gateway_timezone", "Etc/GMT+8"),
+        ("gateway_image", "registry.example:5000/a/one-api:v0.6.11-preview.7"),
+        ("gateway_image_digest", SHA),
+        ("gateway_image_archive", "with a blank.tar"),
+        ("docker_source", "preinstalled"),
+        ("docker_registry_mirrors", ("https://mirror.example",)),
+        ("docker_https_proxy", "http://proxy.example:3128"),
+        ("docker_no_proxy", "localhost,100.64.0.0/10,.ts.net"),
+        ("llm_model", "模型/x:free"),
+        ("openclaw_unit", "openclaw@main.service"),
+        ("openclaw_unit_required", True),
+        ("openclaw_user", "claw"),
+        ("openclaw_unset_environment", ()),
+    ],
+)
+def test_right_values_are_taken_as_they_are(name: str, value: Any) -> None:
+    assert getattr(found(**{name: value}), name) == value
+
+
+PATH = "an absolute path of letters, digits and . _ + - /"
+MODEL = "must be a model name without spaces, commas or quotes"
+WHOLE_URL = 'must be a whole URL that starts with "http://" or "https://"'
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("secrets_file", "~nobody/keys", "must be a path on the machine that runs pyinfra"),
+        ("gateway_directory", "opt/x", f"must be {PATH}"),
+        ("gateway_directory", "/opt/a b", f"must be {PATH}"),
+        ("gateway_directory", "/opt/%n", f"must be {PATH}"),
+        ("gateway_directory", "/opt/../x", f"must be {PATH}"),
+        ("gateway_directory", "/opt//x", f"must be {PATH}"),
+        ("gateway_directory", "/opt/x/", f"must be {PATH}"),
+        ("gateway_directory", "/", f"must be {PATH}"),
+        ("gateway_port", 0, "must be a whole number from 1 to 65535"),
+        ("gateway_port", 65536, "must be a whole number from 1 to 65535"),
+        ("gateway_port", "3000", "must be a whole number from 1 to 65535"),
+        ("gateway_port", True, "must be a whole number from 1 to 65535"),
+        ("gateway_tailscale_address", "100.64.0", "must be an IPv4 address such as 100.64.0.1, or None"),
+        ("gateway_tailscale_address", 3, "must be an address of the tailnet (100.64.0.0/10), or None"),
+        ("gateway_tailscale_address", "0.0.0.0", "must be an address of the tailnet (100.64.0.0/10), or None"),
+        ("gateway_tailscale_address", "192.168.0.1", "must be an address of the tailnet (100.64.0.0/10), or None"),
+        ("gateway_timezone", "Asia Shanghai", 'must be a zone such as "Asia/Shanghai"'),
+        ("gateway_image", "justsong/one-api", "must be an image with its tag"),
+        ("gateway_image", "registry.example:5000/one-api", "must be an image with its tag"),
+        ("gateway_image", "justsong/one-api:latest", 'must be pinned: "latest" changes without you; name a version'),
+        ("gateway_image_digest", "sha256:12", 'must be "sha256:…"'),
+        ("gateway_start_timeout", 0, "must be a whole number from 1 to 3600"),
+        ("docker_source", "snap", 'must be "distribution" or "preinstalled"'),
+        ("docker_registry_mirrors", "https://a.example", "must be a list of URLs"),
+        ("docker_registry_mirrors", ["a.example"], WHOLE_URL),
+        ("docker_http_proxy", "proxy.example:3128", WHOLE_URL),
+        ("docker_http_proxy", "http://proxy.example:x", WHOLE_URL),
+        ("docker_http_proxy", "http://[::1", WHOLE_URL),
+        ("docker_http_proxy", "http://a b", 'must be a URL such as "https://example.com"'),
+        ("docker_no_proxy", "a, b", "must be a comma list of hosts"),
+        ("gateway_channels", {}, "must be a list of dicts"),
+        ("llm_model", "", MODEL),
+        ("embedding_model", "a,b", MODEL),
+        ("embedding_dimensions", 0, "must be a whole number from 1 to 65536"),
+        ("verification_timeout", 1.5, "must be a whole number from 1 to 3600"),
+        ("openclaw_gateway", "a b", "must be the name of a host in `gateways`"),
+        ("openclaw_unit", "openclaw", 'must be a unit such as "openclaw-gateway.service"'),
+        ("openclaw_unit", "../x.service", 'must be a unit such as "openclaw-gateway.service"'),
+        ("openclaw_unit_scope", "root", 'must be "system" or "user"'),
+        ("openclaw_unit_required", "yes", "must be True or False"),
+        ("openclaw_user", "a b", "must be the name of a user"),
+        ("openclaw_unset_environment", "OPENAI_BASE_URL", "must be a list of names of variables"),
+        ("openclaw_unset_environment", ["A B"], "must be the name of a variable"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_name_and_the_mend(name: str, value: Any, told: str) -> None:
+    wrong = problems(**{name: value})
+    assert len(wrong) == 1
+    assert wrong[0].startswith(f"{name}: {told}")
+    assert name == "gateway_channels" or wrong[0].endswith(f"it is {value!r}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"name": "a_b"}, "channel a_b: name must be a name"),
+        ({"name": None}, "channel ?: name is missing"),
+        ({"key": None, "models": None}, "channel c: key, models is missing"),
+        ({"modles": []}, "channel c: unknown modles"),
+        ({"type": 0}, "channel c: type must be a whole number from 1 to 51"),
+        ({"base_url": "https://a.example/v1/"}, "channel c: base_url must not end in /v1: One API appends it"),
+        ({"base_url": "a.example"}, f"channel c: base_url {WHOLE_URL}"),
+        ({"models": []}, "channel c: models must name at least one"),
+        ({"models": "m"}, "channel c: models must be a list of model names"),
+        ({"models": ["a,b"]}, "channel c: models must be a model name without spaces, commas or quotes"),
+        ({"priority": "1"}, "channel c: priority must be a whole number"),
+    ],
+)
+def test_a_wrong_channel_is_told_by_its_name(changes: dict[str, Any], told: str) -> None:
+    wrong = problems(gateway_channels=channel(**changes))
+    assert len(wrong) == 1
+    assert wrong[0].startswith(f"gateway_channels: {told}")
+
+
+def test_channels_are_taken_with_their_defaults() -> None:
+    assert found(gateway_channels=channel(base_url="https://a.example/x/")).gateway_channels == (
+        settings.Channel("c", 1, "https://a.example/x", "A_API_KEY", ("m",), 0),
+    )
+    assert problems(gateway_channels=["c"]) == ["gateway_channels: each channel must be a dict"]
+    assert problems(gateway_channels=channel() * 2) == ["gateway_channels: must name each channel once: c stands twice"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("docker_http_proxy", "http://user:hush@proxy.example"),
+        ("docker_registry_mirrors", ["https://user:hush@mirror.example"]),
+        ("gateway_channels", channel(base_url="https://user:hush@a.example")),
+        ("gateway_channels", channel(key="sk-hush")),
+        ("gateway_channels", [{**channel(key="sk-hush")[0], "type": 99}]),
+    ],
+)
+def test_a_secret_in_a_refused_value_is_not_shown(name: str, value: Any) -> None:
+    wrong = problems(**{name: value})
+    assert len(wrong) == 1
+    assert "hush" not in wrong[0]
+    assert (
+        "must not hold a user name or password" in wrong[0]
+        or "must be the NAME of a secret" in wrong[0]
+        or "type" in wrong[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("gateway_prot", "did you mean gateway_port?"),
+        ("gatewayport", "did you mean gateway_port?"),
+        ("embeding_model", "did you mean embedding_model?"),
+        ("openclaw_colour", "group_data/all.py lists them all"),
+        ("verification_model_of_choice", "group_data/all.py lists them all"),
+    ],
+)
+def test_a_misspelt_name_is_told(name: str, told: str) -> None:
+    assert problems(**{name: 1}) == [f"{name}: no such setting; {told}"]
+
+
+@pytest.mark.parametrize("name", ["DASHSCOPE_API_KEY", "ONEAPI_ROOT_PASSWORD", "MY_TOKEN", "SESSION_SECRET"])
+def test_a_secret_among_the_settings_is_refused_and_not_shown(name: str) -> None:
+    wrong = problems(**{name: "hush"})
+    assert len(wrong) == 1
+    assert wrong[0].startswith(f"{name}: secrets are not taken from the inventory or --data")
+    assert f"export {name}=…" in wrong[0]
+    assert "hush" not in wrong[0]
+
+
+def test_names_of_others_are_left_alone() -> None:
+    """pyinfra's own for the connectors that reach real hosts, its arguments, and what a person adds for other deploys."""
+    connectors = get_all_connectors()
+    theirs = {key for name in ("ssh", "local", "fake") for key in connectors[name].data_cls.__annotations__}
+    assert "ssh_user" in theirs
+    assert problems(**dict.fromkeys(theirs | {"_sudo", "_sudo_password", "backup_hour", "tags"}, "x")) == []
+
+
+def test_the_user_of_a_user_unit_must_be_named() -> None:
+    assert problems(openclaw_unit_scope="user") == [
+        'openclaw_user: name the user whose unit it is, since openclaw_unit_scope is "user"'
+    ]
+    assert problems(openclaw_unit_scope="user", openclaw_user="claw") == []
+
+
+def test_a_reference_that_was_edited_wrongly_is_told_like_any_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People set values in group_data/all.py itself: what is wrong there is wrong in the defaults as well."""
+    text = settings.DEFAULTS_FILE.read_text().replace("gateway_port = 3000", 'gateway_port = "3000"')
+    edited = tmp_path / "all.py"
+    edited.write_text(text.replace("gateway_start_timeout = 120\n", ""))
+    monkeypatch.setattr(settings, "DEFAULTS_FILE", edited)
+    settings.defaults.cache_clear()
+    try:
+        wrong = settings.check(settings.defaults())[1]
+    finally:
+        settings.defaults.cache_clear()
+    assert wrong == [
+        "gateway_port: must be a whole number from 1 to 65535; it is '3000'",
+        "gateway_start_timeout: has no value; put its line back into group_data/all.py",
+    ]

@@ -1,0 +1,97 @@
+"""The lab's stand-in for One API: quota, and many requests at once."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable
+
+import httpx
+import pytest
+from standin_kit import RELAY_KEY, Gateway, Upstream, error_of, new_token, wait_for
+
+pytest_plugins = ["standin_fixtures"]
+
+JSON = "application/json"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def channel(gateway: Gateway, upstream: Upstream) -> int:
+    """A channel for the model `m`."""
+    return gateway.add_channel("main", "m,n", upstream.url)
+
+
+# --- accounts
+
+
+def test_unlimited_token_keeps_its_counters(gateway: Gateway) -> None:
+    token = new_token(gateway, name="unlimited")
+    gateway.chat("m", token["key"])
+    wait_for(lambda: gateway.ok("GET", "/api/log/?token_name=unlimited"))
+    assert gateway.ok("GET", f"/api/token/{token['id']}") == token
+
+
+def test_limited_token_pays_ratio_30(gateway: Gateway, channel: int) -> None:
+    before = gateway.ok("GET", f"/api/channel/{channel}")["used_quota"]
+    token = new_token(gateway, name="limited", unlimited_quota=False, remain_quota=1000)
+    gateway.chat("m", token["key"])
+
+    def counters() -> tuple[int, int]:
+        row = gateway.ok("GET", f"/api/token/{token['id']}")
+        return row["remain_quota"], row["used_quota"]
+
+    wait_for(lambda: counters() == (850, 150))
+    wait_for(lambda: gateway.ok("GET", f"/api/channel/{channel}")["used_quota"] >= before + 150)
+
+
+def test_user_without_quota(gateway: Gateway) -> None:
+    user = gateway.add_user("poor")
+    key = gateway.ok("GET", "/api/token/", token=user["access_token"])[0]["key"]
+    answer = gateway.chat("m", key)
+    assert answer.status_code == 403
+    assert error_of(answer) == {
+        "message": "user quota is not enough",
+        "type": "one_api_error",
+        "param": "",
+        "code": "insufficient_user_quota",
+    }
+
+
+def test_quota_taken_beforehand(gateway: Gateway, upstream: Upstream) -> None:
+    user = gateway.add_user("modest", quota=100_000)
+    access = user["access_token"]
+    small = {"name": "small", "remain_quota": 10}
+    key = gateway.ok("POST", "/api/token/", small, access)["key"]
+    answer = gateway.chat("m", key)
+    assert (answer.status_code, error_of(answer)["code"]) == (403, "pre_consume_token_quota_failed")
+    key = gateway.ok("GET", "/api/token/search?keyword=default", token=access)[0]["key"]
+    upstream.replies["fails"] = (400, JSON, b'{"error":{"message":"x"}}')
+    gateway.add_channel("fails", "fails", upstream.url)
+    gateway.chat("fails", key)
+
+    def quota() -> int:
+        return int(gateway.ok("GET", "/api/user/self", token=access)["quota"])
+
+    wait_for(lambda: quota() == 100_000)
+    gateway.chat("m", key)
+    wait_for(lambda: quota() == 100_000 - 150)
+    gateway.add_channel("dead", "dead", "http://127.0.0.1:9")
+    gateway.chat("dead", key)
+    assert quota() < 90_000, "not given back when the upstream cannot be reached"
+
+
+# --- under load
+
+
+def test_200_connections_at_once(start: Callable[..., Gateway], upstream: Upstream) -> None:
+    gateway = start()
+    gateway.add_channel("many", "m", upstream.url)
+    with httpx.Client(base_url=gateway.url, limits=httpx.Limits(max_connections=200), timeout=30) as client:
+        headers = {"Authorization": f"Bearer {RELAY_KEY}"}
+        body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+
+        def ask(_: int) -> int:
+            return client.post("/v1/chat/completions", json=body, headers=headers).status_code
+
+        with concurrent.futures.ThreadPoolExecutor(200) as pool:
+            assert set(pool.map(ask, range(200))) == {200}
+    wait_for(lambda: gateway.ok("GET", "/api/log/?type=2&p=19")[9:], seconds=20)
