@@ -44,7 +44,7 @@ check-server: setup ## check a deployed server, INVENTORY=inventory.py, and chan
 	@$(PYTEST) tests/server --inventory='$(INVENTORY)' $(ARGS)
 
 bench: setup ## how long a run takes, beside a bash script over ssh that checks the same
-	@$(PYTHON_BIN) -m lab.bench
+	@$(PYTHON_BIN) -m bench
 
 lint: setup ## ruff: mistakes and layout
 	@.venv/bin/ruff check --quiet .
@@ -61,6 +61,7 @@ lock: setup ## the newest packages that requirements/*.in allow, into the lock f
 	@cd requirements && ../$(COMPILE) --upgrade runtime.in -o runtime.txt
 	@cd requirements && ../$(COMPILE) --upgrade dev.in -o dev.txt
 	@cd requirements && ../$(COMPILE) --upgrade --no-deps tiktoken.in -o tiktoken.txt
+	@cd requirements && ../$(COMPILE) --upgrade --no-deps upstream.in -o upstream.txt
 
 tiktoken: setup ## fetch the tiktoken files that a gateway needs before its first start
 	@$(PYTHON_BIN) -m gateway.tiktoken

@@ -1,8 +1,13 @@
 """pyinfra reads this file before anything else."""
 
-from pyinfra import config
+import sys
 
-from gateway.run_guard import watch
+# pyinfra switches this off for the sake of deploy files; our modules would be compiled anew in every run.
+sys.dont_write_bytecode = False
+
+from pyinfra import config  # noqa: E402
+
+from gateway.run_guard import watch  # noqa: E402
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 watch()

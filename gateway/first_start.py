@@ -8,7 +8,8 @@ A database that comes from an older gateway goes the same way, after a copy of i
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,7 @@ def _run(state: State, host: Host, member: Member) -> bool:
     try:
         _check_password_while_old_gateway_serves(host, member)
         remote.run(host, _put_old_gateway_aside(member.directory, old, is_taken_over(member)))
-        try:
+        with _then(host, f"{compose} down --timeout 10"):
             remote.run(host, f"{compose} up --detach --quiet-pull")
             address = _address(host)
             if problem := service.await_answer(host, address, PORT, member.settings.gateway_start_timeout):
@@ -71,8 +72,6 @@ def _run(state: State, host: Host, member: Member) -> bool:
                 raise FirstStartError(f"One API does not start: {problem}. Its own words:\n{log}")
             with route(host, address, PORT) as transport:
                 _make_safe(host, member, f"http://{address}:{PORT}", transport)
-        finally:
-            remote.run(host, f"{compose} down --timeout 10")
         remote.run(
             host,
             f"date -u +%FT%TZ > {directory}/{service.FIRST_START_DONE}.new &&"
@@ -84,6 +83,18 @@ def _run(state: State, host: Host, member: Member) -> bool:
         _put_old_gateway_back(host, old)
         return False
     return True
+
+
+@contextmanager
+def _then(host: Host, command: str) -> Iterator[None]:
+    """Run a command at the end, however that is; where both fail, the first failure is the one to tell."""
+    try:
+        yield
+    except Exception:
+        with suppress(remote.RemoteError):
+            remote.run(host, command)
+        raise
+    remote.run(host, command)
 
 
 def _check_password_while_old_gateway_serves(host: Host, member: Member) -> None:

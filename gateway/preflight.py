@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway import docker, dotenv, first_start, image, openclaw, tiktoken
 from gateway.host_state import PROJECT
-from gateway.secrets import SecretsError
+from gateway.secrets import ROOT_PASSWORD, SecretsError
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
@@ -35,6 +35,10 @@ def missing_secrets(member: Member) -> Iterator[str]:
             member.provided.require(name)
         except SecretsError as problem:
             yield str(problem)
+    try:
+        dotenv.quote(member.provided.get(ROOT_PASSWORD) or "")
+    except dotenv.DotenvError as problem:
+        yield f"{ROOT_PASSWORD}: {problem}; choose another in the gateway's admin page and hand that one in"
 
 
 def verification_problems(member: Member) -> list[str]:

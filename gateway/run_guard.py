@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 from pyinfra import logger
@@ -22,7 +23,15 @@ def watch() -> None:
     """
     context = click.get_current_context(silent=True)
     if context is not None and any(str(name).endswith(".py") for name in context.params.get("operations", ())):
+        _require_inventory(str(context.params.get("inventory", "")))
         context.call_on_close(lambda: _judge(context))
+
+
+def _require_inventory(path: str) -> None:
+    """Before pyinfra takes a mistyped path for a host's name: where it is long, that ends in a traceback."""
+    if path.endswith(".py") and not Path(path).is_file():
+        logger.error(f"There is no inventory file {path} (seen from {Path.cwd()}): correct the path.")
+        sys.exit(1)
 
 
 def _judge(context: click.Context) -> None:

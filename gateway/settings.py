@@ -283,7 +283,7 @@ def check(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     any, the settings are good for finding more problems and for nothing else.
     """
     problems = misspelt(set(data))
-    values = {}
+    values: dict[str, Any] = {}
     for name, check_value in _CHECKS.items():
         # The default is no better than what was refused: a person may have edited group_data/all.py.
         values[name] = () if name == "gateway_channels" else None

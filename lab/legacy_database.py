@@ -4,7 +4,7 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-import bcrypt
+from lab.errors import LabError
 
 # As GORM writes them for One API v0.6.10.
 SCHEMA = """
@@ -63,8 +63,20 @@ def build() -> bytes:
         return path.read_bytes()
 
 
+def _hash(password: bytes) -> bytes:
+    # Imported here: all else in the lab runs on any Python, outside of the project's venv too.
+    try:
+        import bcrypt
+    except ModuleNotFoundError as error:
+        raise LabError(
+            "the legacy profile needs the Python package bcrypt, which this Python does not have",
+            "make setup, then use the Python of .venv",
+        ) from error
+    return bcrypt.hashpw(password, bcrypt.gensalt(BCRYPT_COST, prefix=b"2a"))
+
+
 def _add_root(database: sqlite3.Connection) -> None:
-    hashed = bcrypt.hashpw(DEFAULT_PASSWORD, bcrypt.gensalt(BCRYPT_COST, prefix=b"2a"))
+    hashed = _hash(DEFAULT_PASSWORD)
     database.execute(
         "INSERT INTO users (id, username, password, display_name, role, status, access_token, quota,"
         " aff_code) VALUES (1, 'root', ?, 'Root User', 100, 1, ?, ?, '')",

@@ -85,8 +85,8 @@ def put_option(app: App, request: Request) -> Response:
         raise AdminError("无效的主题")
     try:
         app.options.put(option["key"], option["value"])
-    except json.JSONDecodeError as error:
-        raise AdminError(f"invalid character in JSON: {error}") from None
+    except ValueError as error:
+        raise AdminError(str(error)) from None
     return ok()
 
 

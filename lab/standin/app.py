@@ -25,7 +25,7 @@ from .schema import TOKENS, USERS
 from .server import Server
 from .sessions import Sessions
 from .upstream import Upstream
-from .web import Request, Response
+from .web import Handler, Request, Response, compressed
 
 ROOT_QUOTA = 500_000_000_000_000
 PAGE = f"""<!doctype html>
@@ -140,8 +140,12 @@ class App:
         """The answer to a request: a route, a redirect to one, a 404 or the page."""
         found = self.router.find(request.method, request.path)
         if not found:
-            return self.router.redirect(request.method, request.target) or self._no_route(request)
+            return self.router.redirect(request.method, request.target) or compressed(request, self._no_route(request))
         handler, request.params = found
+        response = self._call(handler, request)
+        return response if request.path.startswith("/v1") else compressed(request, response)
+
+    def _call(self, handler: Handler, request: Request) -> Response:
         try:
             return handler(self, request)
         except Exception:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .database import NotFoundError, Row
+from .go_words import BROKEN_OFF, read_json
 from .schema import GO_TYPES, USERS, Table
 from .web import Handler, Request, Response, json_response
 
@@ -100,9 +100,11 @@ def read_object(body: bytes, struct: str = "") -> Row:
     if not body.strip():
         raise AdminError("EOF")
     try:
-        value = json.loads(body)
+        value = read_json(body, BROKEN_OFF)
     except ValueError as error:
-        raise AdminError(f"invalid character in JSON body: {error}") from None
+        raise AdminError(str(error)) from None
+    if value is None:  # to Go, null is an object without fields
+        return {}
     if not isinstance(value, dict):
         raise AdminError(f"json: cannot unmarshal {kind_of(value)} into Go value of type {struct}")
     return value

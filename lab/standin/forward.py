@@ -12,6 +12,7 @@ from .billing import Bill, count_tokens
 from .channels import model_mapping
 from .database import Row
 from .errors import RelayError, from_upstream, openai_error
+from .go_words import read_json, reading_problem
 from .openai_body import prompt_text, read_body, rewritten
 from .relay_auth import Caller
 from .upstream import UpstreamError
@@ -44,7 +45,7 @@ def attempt(app: App, request: Request, caller: Caller, channel: Row) -> Respons
     answer = _ask(app, request, channel, sent, streaming=bool(body.get("stream")))
     if _is_error(answer, bool(body.get("stream"))):
         bill.give_back()
-        raise from_upstream(answer.status, _read(answer))
+        raise from_upstream(answer.status, read_whole(answer))
     if body.get("stream"):
         return Response(200, b"", dict(STREAM_HEADERS), stream=_events(app, answer, bill))
     return _whole(answer, bill)
@@ -91,17 +92,21 @@ def _is_error(answer: HTTPResponse, streaming: bool) -> bool:
     return answer.status not in (200, 201) or (streaming and is_json)
 
 
-def _read(answer: HTTPResponse) -> bytes:
+def read_whole(answer: HTTPResponse) -> bytes:
+    """The body of an upstream's answer.
+
+    Raises RelayError where it breaks off.
+    """
     try:
         return answer.read()
     except (OSError, HTTPException) as error:
-        raise RelayError(500, f"unexpected EOF: {error}", "read_response_body_failed") from None
+        raise RelayError(500, reading_problem(error), "read_response_body_failed") from None
 
 
 def _whole(answer: HTTPResponse, bill: Bill) -> Response:
     """An answer that is no stream: the upstream's bytes and headers."""
     try:
-        content = _read(answer)
+        content = read_whole(answer)
         given = read_answer(answer.status, content)
     except RelayError:
         bill.give_back()
@@ -117,7 +122,7 @@ def read_answer(status: int, content: bytes) -> dict[str, Any]:
     Raises RelayError for what is none, and for an error object inside an answer that says 200.
     """
     try:
-        given = json.loads(content)
+        given = read_json(content)
         error = given.get("error") or {}
         failed = error.get("type")
     except (ValueError, AttributeError) as problem:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .envelope import is_kind, kind_of
 from .errors import RelayError
+from .go_words import read_json
 from .schema import GO_TYPES
 from .web import Request
 
@@ -66,9 +67,10 @@ def read_body(request: Request) -> dict[str, Any]:
     given: Any = {}
     if request.header("Content-Type").startswith("application/json"):
         try:
-            given = json.loads(request.body)
+            given = read_json(request.body)
         except ValueError as error:
             raise _invalid(str(error)) from None
+    given = {} if given is None else given  # to Go, null is an object without fields
     if not isinstance(given, dict):
         raise _invalid(f"json: cannot unmarshal {kind_of(given)} into Go value of type model.GeneralOpenAIRequest")
     body = {name: given[name] for name in FIELDS if given.get(name) is not None}
@@ -76,6 +78,9 @@ def read_body(request: Request) -> dict[str, Any]:
         _check_type(name, value)
     if request.path.endswith("embeddings") and not body.get("model"):
         body["model"] = request.params.get("model", "")
+    for message in body.get("messages", ()):
+        if not isinstance(message, dict):
+            raise _invalid(_mismatch(message, "messages", "model.Message"))
     _check_content(request.path, body)
     return body
 
@@ -89,9 +94,12 @@ def _check_type(name: str, value: object) -> None:
     fits = kind == "any" or (isinstance(value, list) if kind == "list" else is_kind(value, kind))
     if not fits:
         wanted = "[]model.Message" if kind == "list" else GO_TYPES[kind]
-        raise _invalid(
-            f"json: cannot unmarshal {kind_of(value)} into Go struct field GeneralOpenAIRequest.{name} of type {wanted}"
-        )
+        raise _invalid(_mismatch(value, name, wanted))
+
+
+def _mismatch(value: object, name: str, wanted: str) -> str:
+    """Go's words for a field of another type than One API's."""
+    return f"json: cannot unmarshal {kind_of(value)} into Go struct field GeneralOpenAIRequest.{name} of type {wanted}"
 
 
 def _check_content(path: str, body: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import NAME
 from .database import Database
+from .go_words import read_json
 from .schema import OPTIONS
 
 UNKNOWN_MODEL_RATIO = 30.0
@@ -77,7 +78,7 @@ class Options:
         self._database.execute("INSERT OR REPLACE INTO options (`key`, `value`) VALUES (?, ?)", (key, value))
         self.values[key] = value
         if key.endswith("Ratio"):
-            json.loads(value)
+            read_json(value)
 
     def on(self, key: str) -> bool:
         return self.values.get(key) == "true"

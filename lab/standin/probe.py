@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .channels import model_mapping
 from .database import Row
 from .errors import RelayError, from_upstream
-from .forward import ask_headers, base_url, read_answer
+from .forward import ask_headers, base_url, read_answer, read_whole
 from .upstream import UpstreamError
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ def probe_channel(app: App, channel: Row, wanted: str) -> str:
         headers = ask_headers(channel, "application/json", "")
         url = base_url(channel) + "/v1/chat/completions"
         answer = app.upstream.send("POST", url, headers, body.encode())
-        content = answer.read()
+        content = read_whole(answer)
         if answer.status != 200:
             message = from_upstream(answer.status, content).message
             return f"status code {answer.status}: {message}"
         read_answer(answer.status, content)
     except RelayError as error:
         return error.message
-    except (UpstreamError, OSError) as error:
+    except UpstreamError as error:
         return str(error)
     shown = app.hide(content.decode(errors="replace"), channel["key"])
     app.log.system(f"testing channel #{channel['id']}, response: \n{shown}")

@@ -152,4 +152,6 @@ def not_in_stand_in(app: App, request: Request) -> Response:
 def not_found(app: App, request: Request) -> Response:
     """An unknown path under /v1 or /api."""
     message = f"Invalid URL ({request.method} {request.path})"
-    return error_object(message, "invalid_request_error", "", 404)
+    response = error_object(message, "invalid_request_error", "", 404)
+    response.headers["Cache-Control"] = "max-age=604800"  # One API lets clients keep even this for a week
+    return response

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from .admin_token import ENABLED, EXHAUSTED, EXPIRED
 from .channels import BrokenAbilitiesError
 from .database import NotFoundError, Row
-from .envelope import ADMIN
+from .envelope import ADMIN, kind_of
 from .errors import RefusedError
+from .go_words import read_json
 from .schema import TOKENS, USERS
 from .web import Request
 
@@ -90,17 +90,27 @@ def requested_model(request: Request) -> str:
     try:
         if not request.header("Content-Type").startswith("application/json"):
             return ""
-        given: Any = json.loads(request.body)
-        model = given.get("model") or ""
-        if not isinstance(model, str):
-            raise ValueError("model is not a string")
-    except (ValueError, AttributeError) as error:
+        given: Any = read_json(request.body)
+        model = _model_in({} if given is None else given)
+    except ValueError as error:
         if request.path.startswith(STRICT_PATHS):
             message = f"common.UnmarshalBodyReusable failed: {error}"
             raise RefusedError(400, message) from None
         return ""
     if not model and request.path.endswith("embeddings"):
         return request.params.get("model", "")
+    return model
+
+
+def _model_in(body: object) -> str:
+    """The `model` of a body; raises ValueError in Go's words where there can be none."""
+    if not isinstance(body, dict):
+        raise ValueError(f"json: cannot unmarshal {kind_of(body)} into Go value of type middleware.ModelRequest")
+    model = body.get("model") or ""
+    if not isinstance(model, str):
+        raise ValueError(
+            f"json: cannot unmarshal {kind_of(model)} into Go struct field ModelRequest.model of type string"
+        )
     return model
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .app import App
 
 REQUEST_ID_HEADER = "X-Oneapi-Request-Id"
+BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -103,13 +104,17 @@ class Connection(BaseHTTPRequestHandler):
         headers = {"Date": formatdate(usegmt=True), **response.headers}
         if response.status not in (301, 307):  # gin redirects before its middleware runs
             headers[REQUEST_ID_HEADER] = request.request_id
+        if response.status in BODILESS:
+            self.wfile.write(self._head(response.status, headers))
+            return
         if response.stream is None:
             headers["Content-Length"] = str(len(response.body))
             body = b"" if self.command == "HEAD" else response.body
             self.wfile.write(self._head(response.status, headers) + body)
             return
         chunked = self.request_version == "HTTP/1.1"
-        headers["Transfer-Encoding" if chunked else "Connection"] = "chunked" if chunked else "close"
+        if chunked:
+            headers["Transfer-Encoding"] = "chunked"
         self.close_connection = self.close_connection or not chunked
         self._send_stream(self._head(response.status, headers), response.stream, chunked)
 
@@ -131,8 +136,9 @@ class Connection(BaseHTTPRequestHandler):
 
     def _head(self, status: int, headers: dict[str, str]) -> bytes:
         phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
-        lines = [f"HTTP/1.1 {status} {phrase}"]
+        lines = [f"{self.request_version} {status} {phrase}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        if self.close_connection:
-            lines.append("Connection: close")
+        old = self.request_version == "HTTP/1.0"  # there, closing is what goes without saying
+        if self.close_connection != old:
+            lines.append("Connection: keep-alive" if old else "Connection: close")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

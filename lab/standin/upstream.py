@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from .config import Config
+from .go_words import network_problem
 
 
 class UpstreamError(Exception):
@@ -29,15 +30,16 @@ class Upstream:
 
         Raises UpstreamError in the words of Go's client, without headers (they hold the key).
         """
+        parts = urlsplit(url)
         try:
-            parts = urlsplit(url)
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise OSError(f'unsupported protocol scheme "{parts.scheme}"')
             connection, target = self._connect(parts)
             connection.request(method, target, body=body, headers=dict(headers))
             return connection.getresponse()
         except (OSError, HTTPException, ValueError) as error:
-            message = f'do request failed: {method.capitalize()} "{url}": {error or repr(error)}'
+            problem = network_problem(error, parts.hostname or "", _port(parts))
+            message = f'do request failed: {method.capitalize()} "{url}": {problem}'
             raise UpstreamError(message) from None
 
     def _connect(self, parts: SplitResult) -> tuple[HTTPConnection, str]:
@@ -69,6 +71,13 @@ class Upstream:
         if _is_loopback(host) or proxy_bypass_environment(host, proxies):
             return ""
         return proxy
+
+
+def _port(parts: SplitResult) -> int:
+    try:
+        return parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return 0
 
 
 def _is_loopback(host: str) -> bool:

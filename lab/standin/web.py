@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import html
 import ipaddress
 import json
 from collections.abc import Callable, Iterator
@@ -71,6 +73,14 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
     return Response(status, text.encode(), {**content_type, **(headers or {})})
 
 
+def compressed(request: Request, response: Response) -> Response:
+    """The answer gzipped where the client takes that: One API does so everywhere but on the relay."""
+    if "gzip" in request.header("Accept-Encoding"):
+        response.headers.update({"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
+        response.body = gzip.compress(response.body)
+    return response
+
+
 class Router:
     """Paths with `:name` segments; a literal segment wins over a parameter."""
 
@@ -98,8 +108,10 @@ class Router:
         if parts.path == "/" or not self.find(method, other):
             return None
         location = parts._replace(path=other).geturl()
-        status = 301 if method == "GET" else 307
-        return Response(status, b"", {"Location": location})
+        if method != "GET":
+            return Response(307, b"", {"Location": location})
+        page = f'<a href="{html.escape(location)}">Moved Permanently</a>.\n\n'
+        return Response(301, page.encode(), {"Location": location, "Content-Type": "text/html; charset=utf-8"})
 
 
 def _fits(segments: list[str], wanted: list[str]) -> bool:

@@ -23,7 +23,7 @@ FRESH = {
     "machine": "x86_64\n",
     "uid": "0\n",
     "systemd": "yes\n",
-    "disk": "Filesystem 1024-blocks Used Available Capacity Mounted\n/dev/a 90 9 9000000 9% /\n/dev/a 90 9 9000000 9% /\n",
+    "disk": "Filesystem 1024-blocks Used Available Capacity Mounted\n" + "/dev/a 90 9 9000000 9% /\n" * 2,
     "tailscale0": f"{ADDRESS}/32\n",
 }
 """What a bare Debian 13 host in a tailnet answers."""
@@ -57,7 +57,11 @@ def tiktoken_answers(directory: str) -> dict[str, str]:
 def host(name: str, values: Mapping[str, str] = FRESH, **data: Any) -> tuple[str, dict[str, Any]]:
     """A host of an inventory; `data` are its settings."""
     directory = data.get("gateway_directory", "/opt/openclaw-llm-gateway")
-    responses = {"Reads all that a run needs to know": answer({**tiktoken_answers(directory), **values})}
+    responses = {
+        **data.pop("fake_responses", {}),
+        "Reads all that a run needs to know": answer({**tiktoken_answers(directory), **values}),
+        "docker inspect openclaw-llm-gateway-first-start": "172.18.0.2",
+    }
     return f"@fake/{name}", {"fake_responses": responses, "fake_delay": 0, "fake_delay_jitter": 0, **data}
 
 
@@ -66,11 +70,15 @@ def run(
     *arguments: str,
     script: str = "deploy.py",
     environment: Mapping[str, str] | None = None,
+    prelude: str = "",
     **groups: list[tuple[str, dict[str, Any]]],
 ) -> subprocess.CompletedProcess[str]:
-    """Run pyinfra as a user does, on an inventory of these groups; secrets are in the environment."""
+    """Run pyinfra as a user does, on an inventory of these groups; secrets are in the environment.
+
+    Parameters: `prelude`, what the inventory does before: Python, run inside pyinfra's process.
+    """
     inventory = place / "inventory.py"
-    inventory.write_text("\n".join(f"{name} = {hosts!r}" for name, hosts in groups.items()) + "\n")
+    inventory.write_text("\n".join([prelude, *(f"{name} = {hosts!r}" for name, hosts in groups.items())]) + "\n")
     clean = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_PASSWORD"))}
     return subprocess.run(
         [str(Path(sys.executable).with_name("pyinfra")), *arguments, str(inventory), str(ROOT / script)],

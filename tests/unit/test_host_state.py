@@ -103,9 +103,10 @@ def test_an_openclaw_host_is_read(tmp_path: Path) -> None:
     env.chmod(0o640)
     process = subprocess.Popen(["sleep", "60"], env={"OPENAI_BASE_URL": "hush", "PATH": os.environ["PATH"]})
     try:
+        shown = f"LoadState=loaded\\nUser=claw\\nMainPID={process.pid}\\n"
         path = commands(
             tmp_path / "bin",
-            systemctl=f'case "$*" in *openclaw-gateway*) printf "LoadState=loaded\\nUser=claw\\nMainPID={process.pid}\\n";; esac',
+            systemctl=f'case "$*" in *openclaw-gateway*) printf "{shown}";; esac',
             getent=f'[ "$2" = claw ] && echo "claw:x:7:8::{tmp_path}:/bin/sh"',
         )
         # The process has its new environment only once it has been through exec.

@@ -105,9 +105,9 @@ def test_generated_secrets_are_read_back() -> None:
 
 def test_generated_secrets_that_are_damaged_are_told() -> None:
     text = Generated.new().render()
-    with pytest.raises(SecretsError, match="^ONEAPI_ACCESS_TOKEN is missing$"):
+    with pytest.raises(SecretsError, match="ONEAPI_ACCESS_TOKEN is missing"):
         Generated.read("\n".join(line for line in text.splitlines() if "ACCESS" not in line) + "\n")
-    with pytest.raises(SecretsError, match="^line 1: ") as refused:
+    with pytest.raises(SecretsError, match="line 1: ") as refused:
         Generated.read("hush hush\n")
     assert "hush" not in str(refused.value)
 

@@ -34,15 +34,20 @@ def read_project(text: str) -> dict[str, str]:
     return {key: value for key, _, value in (line.partition("=") for line in lines)}
 
 
-def _config(text: str, *options: str) -> str:
+def binary() -> Path:
+    """Docker Compose itself."""
     if not _BINARY.exists():
         raise missing("docker-compose")
+    return _BINARY
+
+
+def _config(text: str, *options: str) -> str:
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, "compose.yaml").write_text(_PROJECT)
         Path(directory, "values.env").write_bytes(text.encode())
         Path(directory, ".env").write_bytes(text.encode())
         done = subprocess.run(
-            [_BINARY, "config", *options],
+            [binary(), "config", *options],
             cwd=directory,
             env={"HOME": directory},
             capture_output=True,

@@ -1,0 +1,141 @@
+"""The no-op run of deploy.py against one lab gateway, beside a bash script over one ssh session."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.delay import delayed
+from gateway import host_state, service
+from lab import state as lab_state
+from lab.errors import LabError
+
+ROOT = Path(__file__).parent.parent
+DIRECTORY = "/opt/openclaw-llm-gateway"
+
+
+class BenchError(Exception):
+    """A measurement cannot be made; the text says why."""
+
+
+@dataclass
+class Found:
+    """Seconds of each round, without the models' time, and the channels of one pyinfra run."""
+
+    bash: list[float] = field(default_factory=list)
+    pyinfra: list[float] = field(default_factory=list)
+    channels: str = ""
+
+
+def measure(round_trip: float, rounds: int) -> Found:
+    """Measure both in turn, `rounds` times, over a link of that round trip in seconds.
+
+    Raises BenchError when the lab is not up or a run fails.
+    """
+    try:
+        lab = lab_state.load()
+    except LabError as problem:
+        raise BenchError(f"the lab is needed: {problem}") from None
+    name = next((host for host, found in lab.hosts.items() if found.profile == "fresh"), None)
+    if name is None:
+        raise BenchError("a deployed gateway of the profile fresh is needed: make lab")
+    host = lab.hosts[name]
+    found = Found()
+    with (
+        tempfile.TemporaryDirectory() as place,
+        delayed(host.lan_address, host.ssh_port, round_trip) as port,
+        _outside_the_tailnet(host.tailscale_address),
+    ):
+        inventory = Path(place) / "inventory.py"
+        inventory.write_text(
+            "from lab.inventory import gateways as _gateways\n"
+            f"gateways = [(n, {{**d, 'ssh_hostname': '127.0.0.1', 'ssh_port': {port},\n"
+            "    'ssh_strict_host_key_checking': 'off', 'ssh_known_hosts_file': '/dev/null'})\n"
+            f"    for n, d in _gateways if n == {name!r}]\n"
+        )
+        script = _same_checks(lab, host)
+        for _ in range(rounds):
+            found.bash.append(_bash(host, port, script))
+            seconds, found.channels = _pyinfra(inventory)
+            found.pyinfra.append(seconds)
+    return found
+
+
+@contextmanager
+def _outside_the_tailnet(address: str) -> Iterator[None]:
+    """This machine reaches the gateway's address directly, by the lab's bridge; meanwhile it shall not."""
+    _checked("ip", "route", "add", "unreachable", f"{address}/32")
+    try:
+        yield
+    finally:
+        _checked("ip", "route", "del", "unreachable", f"{address}/32")
+
+
+def _checked(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"`{' '.join(command)}` failed: {done.stderr.strip()}; make bench needs root")
+
+
+def _same_checks(lab: lab_state.LabState, host: lab_state.Host) -> str:
+    if lab.upstream is None or lab.gateway_image is None:
+        raise BenchError("the lab is only half up: make lab")
+    values = {
+        "DIRECTORY": DIRECTORY,
+        "PORT": "3000",
+        "IMAGE": lab.gateway_image.reference,
+        "OPENCLAW_UNIT": "",
+        "OPENCLAW_SCOPE": "system",
+        "OPENCLAW_USER": "",
+        "ADDRESS": host.tailscale_address,
+        "CHAT": lab.upstream.chat_model,
+        "EMBEDDING": lab.upstream.embedding_model,
+        "DIMENSIONS": str(lab.upstream.dimensions),
+    }
+    reading = host_state.script(["gateway"], values, service.tracked_files(DIRECTORY))
+    return reading + (Path(__file__).with_name("same_checks.sh")).read_text()
+
+
+def _bash(host: lab_state.Host, port: int, script: str) -> float:
+    command = ["ssh", "-F", "/dev/null", "-i", host.ssh_key, "-p", str(port), "-o", "BatchMode=yes"]
+    command += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+    started = time.monotonic()
+    done = subprocess.run(
+        [*command, f"{host.ssh_user}@127.0.0.1", "sudo bash -s"],
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    seconds = time.monotonic() - started
+    model = re.search(r"^model (\d+)$", done.stdout, re.MULTILINE)
+    if done.returncode or model is None:
+        raise BenchError(f"the bash script failed: {done.stderr[-500:]}")
+    return seconds - int(model[1]) / 1e6
+
+
+def _pyinfra(inventory: Path) -> tuple[float, str]:
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.counted", "-y", str(inventory), "deploy.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    seconds = time.monotonic() - started
+    times = re.search(r"completed in ([\d.]+) s; \S+ embedded .* in ([\d.]+) s", done.stderr)
+    channels = re.search(r"^channels: (.*)$", done.stderr, re.MULTILINE)
+    if done.returncode or times is None or channels is None or "nothing was changed" not in done.stderr:
+        raise BenchError(f"the run was no no-op: {done.stderr[-1500:]}")
+    # Both requests are under way at the same time, so the longer one is what they took.
+    return seconds - max(float(times[1]), float(times[2])), channels[1]

@@ -1,0 +1,95 @@
+"""What hosts answer once they are deployed, and what their One API holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from gateway import openclaw, provisioning, service
+from gateway.fleet import Member
+from gateway.host_state import PROJECT
+from oneapi import ChannelSpec, TokenSpec
+from tests.unit.fake_hosts import ADDRESS, FRESH, OPENCLAW, digest, tiktoken_answers
+from tests.unit.members import DIRECTORY, GENERATED, Fleet, member
+
+IMAGE_ID = "sha256:" + "1" * 64
+WRITTEN = "1700000000.000000"
+STARTED = "Sun 2026-11-22 10:00:00.000000 UTC"
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A gateway and an OpenClaw host after a deployment with the defaults."""
+
+    gateway: dict[str, str]
+    agent: dict[str, str]
+    channels: list[dict[str, Any]]
+    tokens: list[dict[str, Any]]
+
+
+def deployed(gateway_name: str, agent_name: str) -> Deployed:
+    """The hosts of these names, deployed."""
+    fleet = Fleet()
+    gateway = member(name=gateway_name, fleet=fleet)
+    agent = member({**FRESH, **OPENCLAW}, name=agent_name, roles="openclaw", fleet=fleet)
+    specs = [
+        ChannelSpec(each.name, each.type, each.base_url, gateway.provided.require(each.key), each.models)
+        for each in gateway.settings.gateway_channels
+    ]
+    channels = [{"id": number, **spec.fields(with_key=True)} for number, spec in enumerate(specs, 1)]
+    names = [provisioning.VERIFICATION_TOKEN, provisioning.token_name(agent_name)]
+    tokens = [
+        {"id": number, "status": 1, "key": f"relay-key-{number}".ljust(48, "0"), **TokenSpec(name).fields()}
+        for number, name in enumerate(names, 1)
+    ]
+    applied = {spec.name: provisioning._fingerprint(gateway, spec) for spec in specs}
+    return Deployed(
+        gateway_answers(gateway, applied), agent_answers(agent, gateway, str(tokens[1]["key"])), channels, tokens
+    )
+
+
+def gateway_answers(gateway: Member, applied: dict[str, str]) -> dict[str, str]:
+    """What a gateway host answers when all that is wanted is there and runs."""
+    files = service.wanted_files(gateway)
+    here = tiktoken_answers(DIRECTORY)
+    bindings = {"3000/tcp": [{"HostIp": ADDRESS, "HostPort": "3000"}]}
+    container = {
+        "State": {"Running": True},
+        "Image": IMAGE_ID,
+        "HostConfig": {"PortBindings": bindings},
+        "Mounts": [{"Source": f"{DIRECTORY}/data", "Destination": "/data"}],
+    }
+    return {
+        **FRESH,
+        "tracked_stat": here["tracked_stat"]
+        + "".join(f"{file.path} {file.mode} root:root {WRITTEN}\n" for file in files)
+        + f"{DIRECTORY}/data 700 root:root {WRITTEN}\n{DIRECTORY}/first-start-done 600 root:root {WRITTEN}\n",
+        "tracked_sum": here["tracked_sum"] + "".join(f"{digest(file.content)}  {file.path}\n" for file in files),
+        "secrets": GENERATED.render(),
+        "applied_keys": json.dumps(applied),
+        "data": "logs\none-api.db\n",
+        "database_size": "4096\n",
+        "docker": "26.1.5\n",
+        "compose": "2.26.1-4\n",
+        "image": f"{IMAGE_ID} amd64 []\n",
+        "container": json.dumps([container]),
+        "listeners": f'LISTEN 0 4096 {ADDRESS}:3000 0.0.0.0:* users:(("docker-proxy",pid=9,fd=4))\n',
+        "gateway_unit": "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n"
+        f"NeedDaemonReload=no\nExecMainStartTimestamp={STARTED}\n",
+    }
+
+
+def agent_answers(agent: Member, gateway: Member, key: str) -> dict[str, str]:
+    """What an OpenClaw host answers when it has its token and its process runs with it."""
+    stat = f"claw:claw {WRITTEN}\n"
+    assert PROJECT == "openclaw-llm-gateway"
+    return {
+        **FRESH,
+        **OPENCLAW,
+        "openclaw_env": openclaw.merged_environment(agent, gateway.base_url, key),
+        "openclaw_env_stat": f"600 {stat}",
+        "openclaw_dropin": openclaw._wanted_drop_in(agent),
+        "openclaw_dropin_stat": f"644 {stat}",
+        "openclaw_process": "PATH\nLLM_API_KEY\n",
+    }

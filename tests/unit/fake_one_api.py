@@ -1,0 +1,110 @@
+"""One API's admin API and its relay in memory: just what a deployment asks of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+Row = dict[str, Any]
+DEFAULT_PASSWORD = "123456"
+
+
+class FakeOneAPI:
+    """Takes requests by `transport`; `requests` are all but the looking ones: method, path, body."""
+
+    def __init__(self, access_token: str, dimensions: int = 1024) -> None:
+        self.access_token = access_token
+        self.dimensions = dimensions
+        self.password = DEFAULT_PASSWORD
+        self.channels: list[Row] = []
+        self.tokens: list[Row] = []
+        self.options = {"RegisterEnabled": "true", "SystemName": "One API"}
+        self.changes: list[tuple[str, str, Row]] = []
+        self.tried: list[str] = []
+        """The passwords that were tried."""
+        self.refusal: str | None = None
+        """What every change is refused with, where it is."""
+        self._answers: dict[tuple[str, str], Callable[[Row], object]] = {
+            ("GET", "/api/status"): lambda _: {"version": "v0.6.10", "system_name": "One API", "start_time": 1},
+            ("GET", "/api/user/self"): lambda _: {"id": 1, "username": "root", "role": 100},
+            ("PUT", "/api/user/self"): self._set_password,
+            ("GET", "/api/user/token"): self._new_access_token,
+            ("GET", "/api/channel/search"): lambda _: [{**row, "key": ""} for row in self.channels],
+            ("POST", "/api/channel/"): self._create_channel,
+            ("PUT", "/api/channel/"): self._update_channel,
+            ("GET", "/api/token/search"): lambda _: self.tokens,
+            ("POST", "/api/token/"): self._create_token,
+            ("GET", "/api/option/"): lambda _: [{"key": key, "value": value} for key, value in self.options.items()],
+            ("PUT", "/api/option/"): lambda row: self.options.update({row["key"]: row["value"]}),
+        }
+
+    @property
+    def transport(self) -> httpx.MockTransport:
+        """How clients reach it."""
+        return httpx.MockTransport(self._answer)
+
+    @contextmanager
+    def route(self, *where: object) -> Iterator[httpx.BaseTransport]:
+        """In the place of `gateway.route.route`."""
+        yield self.transport
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        path, method = request.url.path, request.method
+        body = json.loads(request.content or b"{}")
+        if path.startswith("/v1/"):
+            return self._relay(path)
+        if path == "/api/user/login":
+            return self._log_in(body["password"])
+        is_known = request.headers.get("Authorization") == self.access_token or "session=" in request.headers.get(
+            "Cookie", ""
+        )
+        if path != "/api/status" and not is_known:
+            return httpx.Response(
+                401, json={"success": False, "message": "无权进行此操作，未登录且未提供 access token"}
+            )
+        if method != "GET":
+            if self.refusal:
+                return _envelope(success=False, message=self.refusal)
+            self.changes.append((method, path, body))
+        if path.startswith("/api/channel/") and path[13:].isdigit():
+            return _envelope(self.channels[int(path[13:]) - 1])
+        return _envelope(self._answers[method, path](body))
+
+    def _log_in(self, password: str) -> httpx.Response:
+        self.tried.append(password)
+        answer = _envelope(success=password == self.password)
+        if password == self.password:
+            answer.headers["Set-Cookie"] = "session=1; Path=/"
+        return answer
+
+    def _new_access_token(self, _: Row) -> str:
+        self.access_token = "new-access-token".ljust(32, "0")
+        return self.access_token
+
+    def _set_password(self, row: Row) -> None:
+        self.password = row["password"]
+
+    def _create_channel(self, row: Row) -> None:
+        self.channels.append({"id": len(self.channels) + 1, "status": 1, **row})
+
+    def _update_channel(self, row: Row) -> Row:
+        self.channels[row["id"] - 1].update(row)
+        return self.channels[row["id"] - 1]
+
+    def _create_token(self, row: Row) -> Row:
+        number = len(self.tokens) + 1
+        self.tokens.append({"id": number, "key": f"relay-key-{number}".ljust(48, "0"), "status": 1, **row})
+        return self.tokens[-1]
+
+    def _relay(self, path: str) -> httpx.Response:
+        if path.endswith("embeddings"):
+            return httpx.Response(200, json={"data": [{"index": 0, "embedding": [0.5] * self.dimensions}]})
+        return httpx.Response(200, json={"choices": [{"message": {"role": "assistant", "content": "Blue."}}]})
+
+
+def _envelope(data: object = None, *, success: bool = True, message: str = "") -> httpx.Response:
+    return httpx.Response(200, json={"success": success, "message": message, "data": data})

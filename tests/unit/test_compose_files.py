@@ -1,0 +1,167 @@
+"""Our compose files as Docker Compose itself understands them, and the health check as the container runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import service
+from gateway.fleet import Member
+from tests.unit.fake_hosts import ADDRESS
+from tests.unit.members import GENERATED, member
+from tests.unit.readers import compose
+
+IMAGE = "justsong/one-api:v0.6.10"
+LOGGING = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
+
+
+def config(place: Path, made: Member, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`docker compose config` in an install directory that holds our files."""
+    for file in service.wanted_files(made):
+        if file.path.startswith(made.directory):
+            (place / Path(file.path).name).write_bytes(file.content)
+    return subprocess.run(
+        [compose.binary(), *arguments, "config", "--format", "json"],
+        cwd=place,
+        env={"HOME": str(place), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def understood(place: Path, *arguments: str, **chosen: Any) -> dict[str, Any]:
+    """The project as compose understands it; compose must say nothing against it."""
+    done = config(place, member(**chosen), *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    project: dict[str, Any] = json.loads(done.stdout)
+    return project
+
+
+def mounts(place: Path) -> list[dict[str, Any]]:
+    data = {"type": "bind", "source": str(place / "data"), "target": "/data", "bind": {}}
+    tiktoken = {"type": "bind", "source": str(place / "tiktoken"), "target": "/tiktoken", "read_only": True, "bind": {}}
+    return [data, tiktoken]
+
+
+def without_defaults(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mounts without what compose adds differently from version to version."""
+    return [{**mount, "bind": {}} for mount in found]
+
+
+def test_the_gateway(tmp_path: Path) -> None:
+    project = understood(tmp_path)
+    assert project["name"] == "openclaw-llm-gateway"
+    assert list(project["services"]) == ["oneapi"]
+    gateway = project["services"]["oneapi"]
+    assert gateway["container_name"] == "openclaw-llm-gateway"
+    assert gateway["image"] == IMAGE
+    assert gateway["pull_policy"] == "missing"
+    assert gateway["restart"] == "no"
+    assert gateway["ports"] == [
+        {"mode": "ingress", "host_ip": ADDRESS, "target": 3000, "published": "3000", "protocol": "tcp"}
+    ]
+    assert without_defaults(gateway["volumes"]) == mounts(tmp_path)
+    assert gateway["environment"] == {
+        "TZ": "Asia/Shanghai",
+        "SESSION_SECRET": GENERATED.session_secret,
+        "SQLITE_BUSY_TIMEOUT": "10000",
+        "TIKTOKEN_CACHE_DIR": "/tiktoken",
+    }
+    assert gateway["logging"] == LOGGING
+    assert "privileged" not in gateway
+    assert "network_mode" not in gateway
+
+
+def test_the_first_start_publishes_nothing_and_is_out_of_reach(tmp_path: Path) -> None:
+    project = understood(tmp_path, "--env-file", "secrets.env", "-f", "first-start.yml")
+    assert project["name"] == "openclaw-llm-gateway-first-start"
+    first = project["services"]["oneapi"]
+    assert first["container_name"] == "openclaw-llm-gateway-first-start"
+    assert "ports" not in first
+    assert list(first["networks"]) == ["unreachable"]
+    assert list(project["networks"]) == ["unreachable"]
+    assert project["networks"]["unreachable"]["internal"] is True
+    assert first["restart"] == "no"
+    assert without_defaults(first["volumes"]) == mounts(tmp_path)
+    assert first["environment"]["INITIAL_ROOT_ACCESS_TOKEN"] == GENERATED.access_token
+    assert "SESSION_SECRET" not in first["environment"]
+
+
+def test_the_settings_are_in_it(tmp_path: Path) -> None:
+    digest = "sha256:" + "d" * 64
+    chosen = {"gateway_port": 3001, "gateway_tailscale_address": "100.99.0.1", "gateway_image_digest": digest}
+    gateway = understood(tmp_path, gateway_timezone="UTC", **chosen)["services"]["oneapi"]
+    assert gateway["image"] == f"{IMAGE}@{digest}"
+    assert (gateway["ports"][0]["host_ip"], gateway["ports"][0]["published"]) == ("100.99.0.1", "3001")
+    assert gateway["ports"][0]["target"] == 3000
+    assert gateway["environment"]["TZ"] == "UTC"
+
+
+@pytest.mark.parametrize("name", ["TAILSCALE_IP", "SESSION_SECRET"])
+def test_without_its_values_it_refuses_to_start(tmp_path: Path, name: str) -> None:
+    """An empty address would mean every address of the host."""
+    assert config(tmp_path, member()).returncode == 0
+    environment = tmp_path / ".env"
+    kept = [line for line in environment.read_text().splitlines() if not line.startswith(name)]
+    for text in ("\n".join(kept) + "\n", "\n".join([*kept, f"{name}="]) + "\n"):
+        environment.write_text(text)
+        done = subprocess.run(
+            [compose.binary(), "config"],
+            cwd=tmp_path,
+            env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode != 0
+        assert name in done.stderr
+
+
+# ------------------------------------------------------------------------------- the health check
+
+HEALTHY = '{"success":true,"message":"","data":{"version":"v0.6.10"}}'
+
+
+def run_health_check(place: Path, wget: str) -> int:
+    """The health check's exit code, with this in the place of `wget`."""
+    kind, command = understood(place)["services"]["oneapi"]["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    commands = place / "bin"
+    commands.mkdir(exist_ok=True)
+    (commands / "wget").write_text(f'#!/bin/sh\necho "$*" > {place}/asked\n{wget}\n')
+    (commands / "wget").chmod(0o755)
+    # `config` prints a compose file, in which a dollar sign is written twice.
+    text = command.replace("$$", "$")
+    done = subprocess.run(["sh", "-c", text], env={"PATH": f"{commands}:{os.environ['PATH']}"}, timeout=10)
+    return done.returncode
+
+
+def test_the_health_check_passes_when_one_api_is_well(tmp_path: Path) -> None:
+    assert run_health_check(tmp_path, f"echo '{HEALTHY}'") == 0
+    assert (tmp_path / "asked").read_text() == "-q -T 5 -O - http://127.0.0.1:3000/api/status\n"
+
+
+@pytest.mark.parametrize(
+    "wget",
+    [
+        pytest.param("exit 1", id="nobody answers"),
+        pytest.param(":", id="an empty answer"),
+        pytest.param("echo '<html>One API</html>'", id="a web page"),
+        pytest.param("""echo '{"success":false,"message":"no database"}'""", id="not well"),
+        pytest.param("""echo '{"success": "true"}'""", id="another API"),
+        pytest.param("exit 127", id="no wget"),
+    ],
+)
+def test_the_health_check_fails_when_it_is_not(tmp_path: Path, wget: str) -> None:
+    assert run_health_check(tmp_path, wget) == 1
+
+
+def test_the_health_check_gives_a_start_its_time(tmp_path: Path) -> None:
+    check = understood(tmp_path)["services"]["oneapi"]["healthcheck"]
+    assert (check["interval"], check["timeout"], check["retries"]) == ("15s", "10s", 3)
+    assert check["start_period"] == "1m30s"

@@ -1,0 +1,208 @@
+"""deploy.py on fake hosts: which operations, in which order, and none when nothing differs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import service
+from tests.unit import fake_hosts
+from tests.unit.deployed import deployed
+from tests.unit.fake_hosts import FRESH, KEYS, OPENCLAW
+from tests.unit.members import GENERATED, member
+
+GATEWAY = "@fake/gw1"
+AGENT = "@fake/agent1"
+DIRECTORY = "/opt/openclaw-llm-gateway"
+ON_A_FRESH_GATEWAY = [
+    "Install Docker from the distribution's packages",
+    "Make the data directory, readable by root alone",
+    f"Write the generated secrets ({DIRECTORY}/secrets.env)",
+    f"Write the compose environment ({DIRECTORY}/.env)",
+    f"Write the compose file ({DIRECTORY}/docker-compose.yml)",
+    f"Write the compose file of the first start ({DIRECTORY}/first-start.yml)",
+    f"Write the script that waits for the Tailscale address ({DIRECTORY}/wait-for-address)",
+    "Write the systemd unit (/etc/systemd/system/openclaw-llm-gateway.service)",
+    "Pull justsong/one-api:v0.6.10",
+    "Replace the default password out of everybody's reach",
+    "Publish the gateway on its Tailscale address",
+    "Declare channels and tokens",
+]
+ON_A_FRESH_AGENT = [
+    "Point OpenClaw at the gateway",
+    "Take the old variables out of OpenClaw's unit",
+    "Restart OpenClaw where its environment has changed",
+]
+SECRETS = [*vars(GENERATED).values(), *KEYS.values(), "relay-key-1", "relay-key-2"]
+
+
+def prelude(place: Path, **rows: Any) -> str:
+    """What puts a One API in memory behind the fake hosts."""
+    arguments = "".join(f", {name}={value!r}" for name, value in rows.items())
+    return f"from tests.unit import in_memory\nin_memory.install({str(place / 'seen.json')!r}{arguments})"
+
+
+def fresh(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run deploy.py on a bare gateway and an OpenClaw host that has never seen one."""
+    return fake_hosts.run(
+        place,
+        *arguments,
+        prelude=prelude(place),
+        gateways=[fake_hosts.host("gw1")],
+        openclaw=[fake_hosts.host("agent1", {**FRESH, **OPENCLAW})],
+    )
+
+
+def again(place: Path, *arguments: str, script: str = "deploy.py", **changed: str) -> subprocess.CompletedProcess[str]:
+    """Run on hosts that are deployed, but for the changed answers of the gateway."""
+    done = deployed(GATEWAY, AGENT)
+    return fake_hosts.run(
+        place,
+        *arguments,
+        script=script,
+        prelude=prelude(place, channels=done.channels, tokens=done.tokens),
+        environment=KEYS if script == "deploy.py" else {},
+        gateways=[fake_hosts.host("gw1", {**done.gateway, **changed})],
+        openclaw=[fake_hosts.host("agent1", done.agent)],
+    )
+
+
+def leaks(text: str) -> list[str]:
+    """Which secrets stand in a text, as they are or in base64."""
+    tokens = re.findall(r"[A-Za-z0-9+/]{16,}={0,2}", text)
+    decoded = [base64.b64decode(token[: len(token) // 4 * 4] + "====") for token in tokens]
+    everything = text.encode() + b"\n" + b"\n".join(decoded)
+    return [secret for secret in SECRETS if secret.encode() in everything]
+
+
+def test_the_plan_for_fresh_hosts(tmp_path: Path) -> None:
+    """In this order: pyinfra goes through the operations one by one, each on all hosts that have it."""
+    result = fresh(tmp_path, "--dry", "--json")
+    assert fake_hosts.planned(result) == ON_A_FRESH_GATEWAY + ON_A_FRESH_AGENT
+    plan = json.loads(result.stdout)["plan"]
+    hosts = {name: set(entry["hosts_with_change"]) for entry in plan for name in entry["names"]}
+    assert all(hosts[name] == {GATEWAY} for name in ON_A_FRESH_GATEWAY)
+    assert all(hosts[name] == {AGENT} for name in ON_A_FRESH_AGENT)
+    assert [entry["names"] for entry in plan if not entry["hosts_with_change"]] == [
+        ["Verify with a real completion and a real embedding"]
+    ], "which looks and changes nothing"
+    assert not [entry for entry in plan if entry["hosts_with_conditional_change"]]
+    assert leaks(result.stdout + result.stderr) == []
+
+
+def test_a_fresh_deployment_goes_through_and_tells_no_secret(tmp_path: Path) -> None:
+    """OpenClaw hosts come first in this inventory, and yet get the tokens that their gateway makes for them."""
+    both = fake_hosts.host("both", {**FRESH, **OPENCLAW})
+    without_unit = {**FRESH, **OPENCLAW, "openclaw_unit": "LoadState=not-found\n"}
+    result = fake_hosts.run(
+        tmp_path,
+        *("-y", "-vvv", "--debug", "--diff"),
+        prelude=prelude(tmp_path),
+        openclaw=[
+            fake_hosts.host("agent1", {**FRESH, **OPENCLAW}, openclaw_gateway=GATEWAY),
+            fake_hosts.host("agent2", without_unit, openclaw_gateway=GATEWAY),
+            both,
+        ],
+        gateways=[both, fake_hosts.host("gw1")],
+    )
+    told = result.stdout + result.stderr
+    assert result.returncode == 0, told
+    assert "Traceback" not in told
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert [row["name"] for row in seen["channels"]] == ["dashscope", "minimax"]
+    names = ["llm-gateway-verification", AGENT, "@fake/agent2", "@fake/both"]
+    assert sorted(row["name"] for row in seen["tokens"]) == sorted(names)
+    assert not seen["default_password"]
+    assert seen["options"]["RegisterEnabled"] == "false"
+    assert told.count("verified on http://100.64.0.10:3000") == 4
+    assert "root; password in /opt/openclaw-llm-gateway/secrets.env on the host" in told
+    assert "there is no openclaw-gateway.service (system unit) on this host" in told
+    assert leaks(told) == []
+    assert len(seen["hosts"][GATEWAY]) > 10
+    assert leaks(json.dumps(seen["hosts"])) == [], "nor is one in the arguments of a command"
+
+
+def test_what_pyinfra_shows_of_a_plan_holds_no_secret(tmp_path: Path) -> None:
+    result = fresh(tmp_path, "-vvv", "--debug-all", "--diff")
+    told = result.stdout + result.stderr
+    assert "Declare channels and tokens" in told, "the operations are shown"
+    assert leaks(told) == []
+
+
+def test_the_search_for_secrets_finds_them() -> None:
+    content = f"{GENERATED.render()}"
+    assert leaks(content) == list(vars(GENERATED).values())
+    assert leaks(base64.b64encode(content.encode()).decode()) == list(vars(GENERATED).values())
+    assert leaks(f"x {KEYS['MINIMAX_API_KEY']} y") == [KEYS["MINIMAX_API_KEY"]]
+
+
+def test_deployed_hosts_need_nothing(tmp_path: Path) -> None:
+    assert fake_hosts.planned(again(tmp_path, "--dry", "--json")) == []
+
+
+def test_a_second_run_changes_nothing_and_says_so(tmp_path: Path) -> None:
+    result = again(tmp_path, "-y")
+    told = result.stdout + result.stderr
+    assert result.returncode == 0, told
+    assert told.count("nothing was changed") == 2
+    assert "Traceback" not in told
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    # One command a host: the one that reads its state.
+    assert {name: len(commands) for name, commands in seen["hosts"].items()} == {GATEWAY: 1, AGENT: 1}
+
+
+UNIT = "LoadState=loaded\nActiveState={}\nUnitFileState={}\nNeedDaemonReload={}\nExecMainStartTimestamp={}\n"
+RUNS = "Sun 2026-11-22 10:00:00.000000 UTC"
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [
+        pytest.param("gateway_unit", UNIT.format("failed", "enabled", "no", RUNS), id="failed"),
+        pytest.param("gateway_unit", UNIT.format("active", "disabled", "no", RUNS), id="disabled"),
+        pytest.param("gateway_unit", UNIT.format("active", "enabled", "yes", RUNS), id="not reloaded"),
+        pytest.param("gateway_unit", UNIT.format("active", "enabled", "no", ""), id="never started"),
+        pytest.param(
+            "gateway_unit",
+            UNIT.format("active", "enabled", "no", "Sun 2020-11-22 10:00:00.000000 UTC"),
+            id="started before the files were written",
+        ),
+        pytest.param("container", "[]\n", id="no container"),
+    ],
+)
+def test_a_gateway_that_does_not_run_as_wanted_is_published_again(answer: str, value: str) -> None:
+    values = deployed(GATEWAY, AGENT).gateway
+    assert service.is_published(member(values))
+    assert not service.is_published(member({**values, answer: value}))
+
+
+@pytest.mark.parametrize(
+    ("what", "was", "now", "written"),
+    [
+        ("tracked_stat", "/.env 600", "/.env 644", ".env"),
+        ("tracked_stat", "/.env 600 root:root", "/.env 600 claw:claw", ".env"),
+        ("tracked_stat", f"{DIRECTORY}/docker-compose.yml 644", "/x 644", "docker-compose.yml"),
+        ("tracked_sum", f"  {DIRECTORY}/wait-for-address", "x  /x", "wait-for-address"),
+    ],
+)
+def test_a_file_that_differs_is_written_again(what: str, was: str, now: str, written: str) -> None:
+    values = deployed(GATEWAY, AGENT).gateway
+    assert service.differing_files(member(values)) == []
+    assert was in values[what]
+    differing = service.differing_files(member({**values, what: values[what].replace(was, now)}))
+    assert [file.path for file in differing] == [f"{DIRECTORY}/{written}"]
+
+
+def test_verify_needs_no_keys_and_changes_nothing(tmp_path: Path) -> None:
+    result = again(tmp_path, "-y", script="verify.py")
+    told = result.stdout + result.stderr
+    assert result.returncode == 0, told
+    assert told.count("verified on http://100.64.0.10:3000") == 2
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert {name: len(commands) for name, commands in seen["hosts"].items()} == {GATEWAY: 1, AGENT: 1}

@@ -1,0 +1,148 @@
+"""What is done on an OpenClaw host, and when its service is restarted."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import openclaw, remote
+from gateway.fleet import Member
+from tests.unit.deployed import WRITTEN, deployed
+from tests.unit.fake_hosts import FRESH, OPENCLAW
+from tests.unit.members import Fleet, member
+
+UNIT = OPENCLAW["openclaw_unit"]
+DONE = deployed("gw1", "agent1").agent
+KEY = "relay-key-2".ljust(48, "0")
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the person at the terminal reads."""
+    lines: list[str] = []
+    monkeypatch.setattr(remote, "tell", lambda host, text: lines.append(text))
+    monkeypatch.setattr(remote, "complain", lambda host, text: lines.append(text))
+    return lines
+
+
+def agent(changed: dict[str, str] | None = None, **chosen: Any) -> Member:
+    """A deployed OpenClaw host but for these answers; its gateway's tokens are known."""
+    fleet = Fleet()
+    gateway = member(fleet=fleet)
+    gateway.token_keys = {"agent1": KEY}
+    return member({**DONE, **(changed or {})}, name="agent1", roles="openclaw", fleet=fleet, **chosen)
+
+
+def written(made: Member) -> list[str]:
+    """The contents that .env is to get."""
+    commands = list(openclaw._write_environment._inner(made))  # type: ignore[attr-defined]
+    inputs = [command.connector_arguments["_stdin"] for command in commands]
+    return [base64.b64decode(text.partition("\n")[2]).decode() for text in inputs]
+
+
+def restarts(made: Member) -> list[Any]:
+    """The commands of the restart."""
+    return list(openclaw._restart._inner(made))  # type: ignore[attr-defined]
+
+
+def test_a_host_in_order_is_left_alone() -> None:
+    made = agent()
+    assert written(made) == []
+    assert not openclaw._drop_in_differs(made)
+    assert restarts(made) == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"openclaw_env": "# mine\nOTHER=kept\n"}, id="not ours yet"),
+        pytest.param({"openclaw_env": DONE["openclaw_env"].replace(KEY, "0" * 48)}, id="another token"),
+        pytest.param({"openclaw_env_stat": f"644 claw:claw {WRITTEN}\n"}, id="readable by others"),
+    ],
+)
+def test_an_env_file_that_differs_is_written_and_the_service_restarted(changed: dict[str, str]) -> None:
+    made = agent(changed)
+    (text,) = written(made)
+    assert text == DONE["openclaw_env"]
+    assert "OTHER=kept" in text
+    assert restarts(made)
+
+
+@pytest.mark.parametrize(
+    ("changed", "restarted"),
+    [
+        pytest.param({"openclaw_unit": UNIT.replace("Reload=no", "Reload=yes")}, True, id="not reloaded"),
+        pytest.param({"openclaw_env_stat": "600 claw:claw 1800000000.0\n"}, True, id="env is newer"),
+        pytest.param({"openclaw_dropin_stat": "644 root:root 1800000000.0\n"}, True, id="drop-in is newer"),
+        pytest.param({"openclaw_process": "PATH\nOPENAI_BASE_URL\n"}, True, id="an old variable is left"),
+        pytest.param({"openclaw_process": "PATH\nOPENAI_BASE_URLS\n"}, False, id="another variable"),
+        pytest.param(
+            {"openclaw_unit": UNIT.replace("=70", "=0"), "openclaw_env_stat": "600 claw:claw 1800000000.0\n"},
+            False,
+            id="does not run",
+        ),
+    ],
+)
+def test_what_an_earlier_run_left_undone_is_finished(changed: dict[str, str], restarted: bool) -> None:
+    assert bool(restarts(agent(changed))) == restarted
+
+
+def test_a_stopped_service_stays_stopped(told: list[str]) -> None:
+    made = agent({"openclaw_unit": UNIT.replace("ActiveState=active", "ActiveState=inactive")})
+    made.environment_changed = True
+    (command,) = restarts(made)
+    assert "daemon-reload" in str(command)
+    assert "restart" not in str(command)
+    assert told == ["openclaw-gateway.service is stopped and was left so"]
+
+
+def test_without_a_token_the_host_is_told_why(told: list[str]) -> None:
+    made = agent()
+    made.gateway.token_keys.clear()
+    (command,) = openclaw._write_environment._inner(made)  # type: ignore[attr-defined]
+    assert command.function(None, made.host, *command.args) is False
+    assert told == [
+        "has no token: its gateway gw1 was not reached or failed in this run; mend that host, then run again"
+        " without --limit"
+    ]
+
+
+def test_a_variable_that_stays_is_told(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
+    monkeypatch.setattr(remote, "run", lambda host, command: ["PATH", "OPENAI_BASE_URL"])
+    made = agent()
+    assert not openclaw._prove_environment(None, made.host, made)  # type: ignore[arg-type]
+    assert "OPENAI_BASE_URL is still in the environment of openclaw-gateway.service: `systemctl cat" in told[0]
+    monkeypatch.setattr(remote, "run", lambda host, command: ["PATH"])
+    assert openclaw._prove_environment(None, made.host, made)  # type: ignore[arg-type]
+
+
+def test_the_places_of_a_system_unit_and_of_a_users() -> None:
+    system, of_user = agent(), agent(openclaw_unit_scope="user", openclaw_user="claw", openclaw_unit="x.service")
+    assert openclaw.environment_path(system) == "/home/claw/.openclaw/.env"
+    assert openclaw.drop_in_path(system) == "/etc/systemd/system/openclaw-gateway.service.d/zz-llm-gateway.conf"
+    assert openclaw.drop_in_path(of_user) == "/home/claw/.config/systemd/user/x.service.d/zz-llm-gateway.conf"
+    assert openclaw._systemctl(system, "daemon-reload") == "systemctl daemon-reload"
+    assert openclaw._systemctl(of_user, "daemon-reload") == "systemctl --user -M claw@.host daemon-reload"
+
+
+def test_the_previous_content_is_kept_once(tmp_path: Path) -> None:
+    """The command as the host runs it, here for this process's own user."""
+    account = f"root:x:{os.getuid()}:{os.getgid()}::{tmp_path}:/bin/sh\n"
+    owner = {"openclaw_passwd": account}
+    path = tmp_path / ".openclaw/.env"
+    backup = tmp_path / ".openclaw/.env.before-llm-gateway"
+    for content in ("first\n", "second\n"):
+        command = openclaw._environment_command(member({**FRESH, **OPENCLAW, **owner}, roles="openclaw"), content)
+        text = command.get_raw_value()
+        done = subprocess.run(["sh", "-c", text], input=command.connector_arguments["_stdin"], text=True, check=False)
+        assert done.returncode == 0
+        assert path.read_text() == content
+        assert f"{path.stat().st_mode & 0o777:o}" == "600"
+    assert backup.read_text() == "first\n"
+    assert f"{backup.stat().st_mode & 0o777:o}" == "600"
+    assert f"{path.parent.stat().st_mode & 0o777:o}" == "700"

@@ -1,0 +1,264 @@
+"""What stands in the way of a deployment, one test for each message."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway import preflight
+from tests.unit.fake_hosts import ADDRESS, FRESH, KEYS, OPENCLAW, tiktoken_answers
+from tests.unit.members import DIRECTORY, member
+
+READY = {**FRESH, **tiktoken_answers(DIRECTORY)}
+"""A bare host in order; the tiktoken files are there, so that the test needs none."""
+
+DONE = {"tracked_stat": READY["tracked_stat"] + f"{DIRECTORY}/first-start-done 600 root:root 1.0\n"}
+
+
+def found(values: dict[str, str] | None = None, *, roles: str = "gateway", **chosen: Any) -> list[str]:
+    """What is told of a host that differs from a bare one in these answers."""
+    return list(preflight.problems(member({**READY, **(values or {})}, roles=roles, **chosen)))
+
+
+def container(source: str = f"{DIRECTORY}/data", host_port: str = "3000", address: str = ADDRESS) -> str:
+    """`docker container inspect` of a gateway with its data there, on this port."""
+    return json.dumps(
+        [
+            {
+                "Mounts": [{"Source": source, "Destination": "/data"}],
+                "HostConfig": {"PortBindings": {"3000/tcp": [{"HostIp": address, "HostPort": host_port}]}},
+            }
+        ]
+    )
+
+
+def listener(address: str = ADDRESS, program: str | None = "nginx") -> str:
+    """A line of `ss -ltnpH`."""
+    users = f' users:(("{program}",pid=812,fd=6))' if program else ""
+    return f"LISTEN 0      4096   {address}:3000   0.0.0.0:*{users}\n"
+
+
+def test_a_bare_host_is_in_order() -> None:
+    assert found() == []
+    assert found({**OPENCLAW, "openclaw_env": ""}, roles="gateway openclaw") == []
+    assert found(OPENCLAW, roles="openclaw") == []
+
+
+@pytest.mark.parametrize("system", ["ID=debian\nVERSION_ID=13\n", 'ID="ubuntu"\nVERSION_ID="24.04"\n'])
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_these_systems_are_supported(system: str, machine: str) -> None:
+    assert found({"os_release": system, "machine": machine}) == []
+
+
+def test_another_distribution() -> None:
+    assert found({"os_release": "ID=fedora\nVERSION_ID=43\n"})[0] == (
+        "fedora is not supported; use Debian 12 or 13, or Ubuntu"
+    )
+    assert "unknown is not supported" in found({"os_release": ""})[0]
+    assert found({**OPENCLAW, "os_release": "ID=fedora\n"}, roles="openclaw") == [], "an OpenClaw host may be any"
+
+
+def test_another_architecture() -> None:
+    assert found({"machine": "riscv64"}) == ["One API has no image for riscv64; use an amd64 or arm64 host"]
+
+
+@pytest.mark.parametrize("roles", ["gateway", "openclaw"])
+def test_not_root(roles: str) -> None:
+    (told,) = found({**OPENCLAW, "uid": "1000\n"}, roles=roles)
+    assert told.startswith("the user that pyinfra connects as is not root: ")
+    assert '"_sudo": True' in told
+    assert "--use-sudo-password" in told
+
+
+def test_no_systemd() -> None:
+    assert found({"systemd": ""}) == ["it does not run systemd, which the deployment needs"]
+
+
+@pytest.mark.parametrize(
+    ("release", "least"),
+    [('ID=debian\nVERSION_ID="12"\n', "debian 13"), ('ID=ubuntu\nVERSION_ID="22.04"\n', "ubuntu 24")],
+)
+def test_packages_with_compose_1_only(release: str, least: str) -> None:
+    (told,) = found({"os_release": release})
+    assert "have Compose 1 only" in told
+    assert 'set docker_source to "preinstalled"' in told
+    assert told.endswith(f"use {least} or newer")
+    assert found({"os_release": release, "docker": "29.1.0\n", "compose": "2.40.1\n"}) == []
+    assert found({"os_release": release, "docker": "29.1.0\n", "compose": "v5.0.1\n"}) == []
+
+
+def test_preinstalled_docker_that_is_not_there() -> None:
+    (told,) = found(docker_source="preinstalled")
+    assert "no Docker engine answers" in told
+    assert "systemctl enable --now docker" in told
+    (told,) = found({"docker": "20.10.24\n", "compose": "1.29.2\n"}, docker_source="preinstalled")
+    assert "Docker is there but Compose 2 is not: install the plugin" in told
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '"x"'])
+def test_a_daemon_json_that_cannot_be_merged(text: str) -> None:
+    (told,) = found({"daemon_json": text}, docker_registry_mirrors=["https://mirror.example"])
+    assert told.startswith("/etc/docker/daemon.json cannot be merged with the docker_ settings (")
+    assert told.endswith("mend it by hand")
+    assert found({"daemon_json": text}) == [], "no setting asks for a change of it"
+
+
+def test_a_full_disk() -> None:
+    (told,) = found({"disk": FRESH["disk"].replace("9000000", "2097152", 1)})
+    assert told.startswith(f"only 2048 MiB are free below {DIRECTORY} or /var/lib/docker; 3072 MiB are needed: ")
+    assert "docker system df" in told
+
+
+def test_a_host_that_has_docker_and_the_image_needs_less() -> None:
+    there = {"docker": "29.1.0\n", "compose": "2.40.1\n", "image": "sha256:1 amd64 []\n"}
+    assert found({**there, "disk": FRESH["disk"].replace("9000000", "300000")}) == []
+    (told,) = found({**there, "disk": FRESH["disk"].replace("9000000", "1000")})
+    assert "256 MiB are needed" in told
+
+
+def test_no_tailscale_address() -> None:
+    assert found({"tailscale0": ""}) == [
+        "it has no Tailscale address (interface tailscale0): log in with `tailscale up` on the host"
+    ]
+    assert found({"tailscale0": "", "tailscale_ip": f"{ADDRESS}\n"}) == []
+
+
+def test_another_tailscale_address_than_configured() -> None:
+    (told,) = found(gateway_tailscale_address="100.64.0.99")
+    assert told.startswith(f"gateway_tailscale_address is 100.64.0.99, but the host's is {ADDRESS}: ")
+    assert "correct the setting" in told
+    assert found(gateway_tailscale_address=ADDRESS) == []
+
+
+def test_several_tailscale_addresses() -> None:
+    two = {"tailscale0": f"{ADDRESS}/32\n100.64.0.11/32\n"}
+    assert found(two) == [
+        f"it has several Tailscale addresses ({ADDRESS}, 100.64.0.11): choose by gateway_tailscale_address"
+    ]
+    assert found(two, gateway_tailscale_address="100.64.0.11") == []
+
+
+@pytest.mark.parametrize("address", [ADDRESS, "0.0.0.0", "*", "[::]", "0.0.0.0%tailscale0"])  # noqa: S104
+def test_the_port_is_taken_by_another_program(address: str) -> None:
+    assert found({"listeners": listener(address)}) == [
+        f"port 3000 on {address} is taken by nginx (process 812): stop it, or choose another port by gateway_port"
+    ]
+    assert "is taken by another program: stop it" in found({"listeners": listener(address, None)})[0]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]", "192.168.1.2", "100.64.0.11"])
+def test_the_port_is_taken_on_an_address_that_is_not_ours(address: str) -> None:
+    assert found({"listeners": listener(address)}) == []
+
+
+@pytest.mark.parametrize("program", ["docker-proxy", "dockerd"])
+def test_the_port_is_taken_by_our_own_container(program: str) -> None:
+    """dockerd itself listens where the userland proxy is switched off."""
+    assert found({"listeners": listener(program=program), "container": container()}) == []
+
+
+@pytest.mark.parametrize("ours", [container(host_port="3001"), "[]", '[{"HostConfig":{"PortBindings":null}}]'])
+def test_the_port_is_taken_by_another_container(ours: str) -> None:
+    (told,) = found({"listeners": listener(program="docker-proxy"), "container": ours})
+    assert "is taken by docker-proxy (process 812)" in told
+
+
+def test_another_program_beside_our_container() -> None:
+    (told,) = found({"listeners": listener("*"), "container": container()})
+    assert "is taken by nginx" in told
+
+
+def test_an_older_gateway_with_its_data_elsewhere() -> None:
+    (told,) = found({"container": container("/home/me/gateway/data", "3001")})
+    assert "with its data in /home/me/gateway/data" in told
+    assert 'set gateway_directory to "/home/me/gateway" to take it over' in told
+    (told,) = found({"container": container("/var/lib/docker/volumes/one/_data", "3001")})
+    assert f"copy /var/lib/docker/volumes/one/_data to {DIRECTORY}/data, and remove the container" in told
+
+
+def test_an_empty_database() -> None:
+    (told,) = found({"database_size": "0\n", "data": "one-api.db\n"})
+    assert f"{DIRECTORY}/data/one-api.db is empty (0 bytes): restore it from a backup" in told
+
+
+def test_a_database_that_is_gone() -> None:
+    (told,) = found(DONE)
+    assert f"{DIRECTORY}/data/one-api.db is gone though a gateway was set up there" in told
+    assert f"remove {DIRECTORY}/first-start-done" in told
+    assert found({**DONE, "database_size": "9\n", "data": "one-api.db\nlogs\n"}) == []
+
+
+def test_a_data_directory_of_something_else() -> None:
+    (told,) = found({"data": "a\nb\nc\nd\n"})
+    assert told.startswith(f"{DIRECTORY}/data holds a, b, c but no one-api.db: it is not One API's")
+
+
+def test_no_tiktoken_files() -> None:
+    (told,) = found({"tracked_stat": "", "tracked_sum": ""}, gateway_tiktoken_directory="/nowhere")
+    assert told.startswith("gateway_tiktoken_directory: [Errno 2] No such file or directory: '/nowhere/")
+    assert told.endswith("`make tiktoken` gets the files")
+
+
+def test_no_such_user() -> None:
+    gone = {**OPENCLAW, "openclaw_passwd": "", "openclaw_env": ""}
+    assert found(gone, roles="openclaw", openclaw_user="claw") == ["openclaw_user: there is no user claw on the host"]
+    assert found(gone, roles="openclaw") == [
+        "the user of openclaw-gateway.service does not exist on the host; correct its User="
+    ]
+
+
+def test_no_such_unit() -> None:
+    missing = {**OPENCLAW, "openclaw_unit": "LoadState=not-found\n"}
+    assert found(missing, roles="openclaw") == []
+    (told,) = found(missing, roles="openclaw", openclaw_unit_required=True)
+    assert told.startswith("there is no openclaw-gateway.service: install OpenClaw, ")
+    assert "set openclaw_unit_required to False" in told
+
+
+def test_an_env_file_that_its_readers_read_differently() -> None:
+    (told,) = found({**OPENCLAW, "openclaw_env": "A=1\nB='hush\n"}, roles="openclaw")
+    assert told.startswith("/home/claw/.openclaw/.env: line 2 opens a quote and does not close it: ")
+    assert told.endswith("mend or delete that line")
+    assert "hush" not in told
+
+
+def test_a_host_in_no_group() -> None:
+    assert list(preflight.group_problems(member(roles=""))) == [
+        "is in neither group, `gateways` nor `openclaw`; list it in one of them in the inventory"
+    ]
+    assert not list(preflight.group_problems(member(roles="openclaw")))
+
+
+def test_missing_secrets_of_a_gateway() -> None:
+    told = list(preflight.missing_secrets(member(secrets={"MINIMAX_API_KEY": "a b"})))
+    assert len(told) == 2
+    assert told[0].startswith("DASHSCOPE_API_KEY: this secret is missing; `export DASHSCOPE_API_KEY=…`")
+    assert told[1].startswith("MINIMAX_API_KEY: this secret holds a blank")
+    assert not list(preflight.missing_secrets(member(secrets=KEYS)))
+    assert not list(preflight.missing_secrets(member(roles="openclaw", secrets={})))
+
+
+def test_a_root_password_that_cannot_be_kept() -> None:
+    told = list(preflight.missing_secrets(member(secrets={**KEYS, "ONEAPI_ROOT_PASSWORD": "it's hush"})))
+    assert len(told) == 1
+    assert told[0].startswith("ONEAPI_ROOT_PASSWORD: ")
+    assert told[0].endswith("choose another in the gateway's admin page and hand that one in")
+    assert "hush" not in told[0]
+    assert not list(preflight.missing_secrets(member(secrets={**KEYS, "ONEAPI_ROOT_PASSWORD": "pass word$"})))
+
+
+def test_a_verification_needs_a_host_that_can_be_read_and_no_more() -> None:
+    full = {"disk": FRESH["disk"].replace("9000000", "1"), "listeners": listener(), "machine": "riscv64"}
+    assert preflight.verification_problems(member({**FRESH, **full}, secrets={})) == []
+    told = preflight.verification_problems(member({**FRESH, "uid": "1000", "tailscale0": ""}))
+    assert [text.split(":")[0] for text in told] == [
+        "the user that pyinfra connects as is not root",
+        "it has no Tailscale address (interface tailscale0)",
+    ]
+
+
+def test_everything_at_once() -> None:
+    wrong = {"machine": "riscv64", "tailscale0": "", "data": "x\n", "openclaw_passwd": ""}
+    assert len(found({**OPENCLAW, **wrong}, roles="gateway openclaw", gateway_image_archive="/nowhere")) == 5

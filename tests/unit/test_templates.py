@@ -1,0 +1,113 @@
+"""Every template, as it lands on a host, against the files in golden/.
+
+After a change that is meant, look at the difference and renew them: `UPDATE_GOLDEN=1 make test-unit`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import jinja2.meta
+import pytest
+
+from gateway import openclaw, service
+from gateway.fleet import Member
+from tests.unit.fake_hosts import FRESH, OPENCLAW
+from tests.unit.members import member
+
+GOLDEN = Path(__file__).parent / "golden"
+TEMPLATES = service.ROOT / "templates"
+DIGEST = "sha256:" + "d" * 64
+
+
+def every_file(member: Member) -> dict[str, bytes]:
+    """The content of every file that comes out of a template, by the name of its golden file."""
+    files = {Path(file.path).name.lstrip("."): file.content for file in service.wanted_files(member)}
+    del files["wait-for-address"]  # is not rendered, and run in test_wait_for_address.py
+    return {**files, openclaw.DROP_IN: openclaw._wanted_drop_in(member).encode()}
+
+
+def rendered(**chosen: Any) -> dict[str, bytes]:
+    """The files of a host that is a gateway and an OpenClaw host."""
+    return every_file(member({**FRESH, **OPENCLAW}, roles="gateway openclaw", **chosen))
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "other": {
+        "gateway_directory": "/srv/llm-gateway",
+        "gateway_port": 3001,
+        "gateway_tailscale_address": "100.100.100.100",
+        "gateway_timezone": "UTC",
+        "gateway_image_digest": DIGEST,
+        "openclaw_unset_environment": ["ONE", "TWO"],
+    },
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_rendered_is_as_before(case: str) -> None:
+    files = rendered(**CASES[case])
+    for name, content in files.items():
+        golden = GOLDEN / case / name
+        if os.environ.get("UPDATE_GOLDEN"):
+            golden.parent.mkdir(parents=True, exist_ok=True)
+            golden.write_bytes(content)
+        assert content.decode() == golden.read_text(), f"{golden}: is the change meant? UPDATE_GOLDEN=1 renews it"
+    assert {path.name for path in (GOLDEN / case).iterdir()} == set(files)
+
+
+def test_every_template_is_rendered_by_these_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = set()
+    render = service.render
+
+    def watched(template: str, **values: Any) -> bytes:
+        seen.add(template)
+        return render(template, **values)
+
+    monkeypatch.setattr(service, "render", watched)
+    rendered()
+    assert seen == {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*") if path.is_file()}
+
+
+def test_a_template_with_an_unknown_variable_is_an_error() -> None:
+    with pytest.raises(jinja2.UndefinedError, match="'session_secret' is undefined"):
+        service.render("gateway_directory/dot-env.j2", address="100.64.0.1")
+
+
+def test_every_variable_counts() -> None:
+    """Taking any value away makes rendering fail: none is silently empty."""
+    values = {"project": "p", "directory": "/d", "image": "i:1", "pull_policy": "never", "port": 1}
+    values |= {"timezone": "UTC", "address": "a", "session_secret": "s", "names": ["A"]}
+    environment = service._environment()
+    for path in TEMPLATES.rglob("*.j2"):
+        template = str(path.relative_to(TEMPLATES))
+        used = jinja2.meta.find_undeclared_variables(environment.parse(path.read_text()))
+        assert used <= set(values)
+        for name in used:
+            with pytest.raises(jinja2.UndefinedError):
+                service.render(template, **{key: value for key, value in values.items() if key != name})
+
+
+def test_every_line_ends_and_no_tag_is_left() -> None:
+    for case in CASES.values():
+        for name, content in rendered(**case).items():
+            assert content.endswith(b"\n"), name
+            assert b"{%" not in content, name
+            assert b"{{" not in content, name
+            assert not any(line.endswith(b" ") for line in content.splitlines()), name
+
+
+def test_secrets_are_in_private_files_alone() -> None:
+    made = member()
+    for file in service.wanted_files(made):
+        holds = [secret for secret in vars(made.generated).values() if secret.encode() in file.content]
+        assert bool(holds) == (file.mode == "600"), file.path
+
+
+def test_every_file_is_compared_with_the_hosts() -> None:
+    made = member()
+    assert {file.path for file in service.wanted_files(made)} <= set(service.tracked_files(made.directory))

@@ -1,0 +1,123 @@
+"""Our systemd unit and our drop-in, judged by systemd itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway import openclaw, service
+from tests.unit.fake_hosts import FRESH, OPENCLAW
+from tests.unit.members import member
+from tests.unit.readers.missing import missing
+
+# What our units name, as a real host has it.
+STUBS = {
+    "docker.service": "[Service]\nExecStart=/bin/true\n",
+    "tailscaled.service": "[Service]\nExecStart=/bin/true\n",
+    "tailscale-online.target": "[Unit]\n",
+    "network-online.target": "[Unit]\n",
+    "multi-user.target": "[Unit]\n",
+    "basic.target": "[Unit]\n",
+    "sysinit.target": "[Unit]\n",
+    "shutdown.target": "[Unit]\n",
+    "system.slice": "[Unit]\n",
+    "-.mount": "[Mount]\nWhat=/dev/none\nWhere=/\n",
+}
+SET = ("MEM0_DASHSCOPE_API_KEY", "OPENAI_API_BASE", "OPENAI_BASE_URL")
+OPENCLAW_UNIT = "[Service]\nExecStart=/bin/true\nUser=root\n" + "".join(f"Environment={name}=old\n" for name in SET)
+
+
+def analyze(place: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """systemd-analyze with the units of this directory and no others."""
+    if shutil.which("systemd-analyze") is None:
+        raise missing("systemd-analyze (Debian: systemd)")
+    return subprocess.run(
+        ["systemd-analyze", *arguments],
+        env={**os.environ, "SYSTEMD_UNIT_PATH": str(place), "LC_ALL": "C", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def complaints(place: Path, unit: str) -> str:
+    """All that systemd says of a unit. Its exit code is 0 for unknown keys and wrong values, so its words count."""
+    done = analyze(place, "verify", "--man=no", "--generators=no", str(place / unit))
+    return done.stderr + done.stdout + (f"exit code {done.returncode}" if done.returncode else "")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """The units of a host, ours among them; what our unit runs is there."""
+    directory = tmp_path / "gateway"
+    directory.mkdir()
+    made = member({**FRESH, **OPENCLAW}, roles="gateway openclaw", gateway_directory=str(directory))
+    units = tmp_path / "units"
+    units.mkdir()
+    for name, text in STUBS.items():
+        (units / name).write_text(text)
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\n")
+    docker.chmod(0o755)
+    for file in service.wanted_files(made):
+        if file.path == service.UNIT_PATH:
+            # systemd-analyze wants the programs to be there; this machine need not have Docker.
+            (units / service.UNIT).write_bytes(file.content.replace(b"/usr/bin/docker", str(docker).encode()))
+        if file.mode == "755":
+            Path(file.path).write_bytes(file.content)
+            Path(file.path).chmod(0o755)
+    (units / "openclaw-gateway.service").write_text(OPENCLAW_UNIT)
+    drop_ins = units / "openclaw-gateway.service.d"
+    drop_ins.mkdir()
+    (drop_ins / openclaw.DROP_IN).write_text(openclaw._wanted_drop_in(made))
+    return units
+
+
+def test_systemd_says_nothing_against_our_unit(place: Path) -> None:
+    assert complaints(place, service.UNIT) == ""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("RestartSec=5", "RestartSecs=5"),
+        ("Restart=always", "Restart=allways"),
+        ("KillMode=mixed", "KillMode=mix"),
+        ("WorkingDirectory=/", "WorkingDirectory=/../"),
+        ("wait-for-address", "wait-for-adress"),
+    ],
+)
+def test_systemd_would_say_something_against_a_wrong_one(place: Path, right: str, wrong: str) -> None:
+    unit = place / service.UNIT
+    text = unit.read_text()
+    assert right in text
+    unit.write_text(text.replace(right, wrong, 1))
+    assert complaints(place, service.UNIT) != ""
+
+
+def test_what_our_unit_calls_is_where_debian_has_it() -> None:
+    (unit,) = [file for file in service.wanted_files(member()) if file.path == service.UNIT_PATH]
+    programs = re.findall(r"^Exec\w+=(\S+)", unit.content.decode(), re.MULTILINE)
+    assert set(programs) == {"/usr/bin/docker", "/opt/openclaw-llm-gateway/wait-for-address"}
+
+
+def test_systemd_says_nothing_against_our_drop_in(place: Path) -> None:
+    assert complaints(place, "openclaw-gateway.service") == ""
+    drop_in = place / "openclaw-gateway.service.d" / openclaw.DROP_IN
+    drop_in.write_text(drop_in.read_text() + "UnsetEnviroment=A\n")
+    assert "UnsetEnviroment" in complaints(place, "openclaw-gateway.service")
+
+
+def test_the_drop_in_is_in_force(place: Path) -> None:
+    """systemd joins it to the unit: the names set, then all of them taken away. It says so while it verifies."""
+    dump = analyze(
+        place, "verify", "--man=no", str(place / "openclaw-gateway.service"), SYSTEMD_LOG_LEVEL="debug"
+    ).stdout
+    ours = dump.partition("-> Unit openclaw-gateway.service:")[2].partition("-> Unit ")[0]
+    assert re.findall(r"^\s+Environment: (\w+)=old$", ours, re.MULTILINE) == list(SET)
+    assert re.findall(r"^\s+UnsetEnvironment: (.+)$", ours, re.MULTILINE) == list(SET)
