@@ -43,6 +43,8 @@ class Member:
     """Fingerprints of the channel keys that One API was given, by channel name."""
     token_keys: dict[str, str] = field(default_factory=dict, repr=False)
     """A gateway's token keys, by token name, once they are known."""
+    is_republished: bool = False
+    """Whether this run starts the gateway anew, so that what was read of it no longer holds."""
     environment_changed: bool = False
     """Whether this run has changed OpenClaw's environment."""
     verification_seconds: float = 0.0
@@ -78,6 +80,7 @@ class Member:
         roles = [role for role, has in (("gateway", self.is_gateway), ("openclaw", self.is_openclaw)) if has]
         values = {
             "DIRECTORY": self.directory,
+            "ADDRESS": self.settings.gateway_tailscale_address or "",
             "PORT": str(self.settings.gateway_port),
             "IMAGE": self.settings.gateway_image,
             "OPENCLAW_UNIT": self.settings.openclaw_unit,

@@ -1,9 +1,19 @@
 # Reads all that a run needs to know of a host, in one round trip, and changes nothing.
-# Before this text stand: ROLES DIRECTORY PORT IMAGE PROJECT TRACKED OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER.
+# Before this text stand: ROLES DIRECTORY ADDRESS PORT IMAGE PROJECT TRACKED OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER.
 # Each answer is one line: its name, a space, its bytes in base64. What cannot be read is an empty answer.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
 emit() { printf '%s ' "$1"; base64 -w0; printf '\n'; }
+# What the admin API knows, asked here: over a slow link that saves a round trip each. bash speaks TCP by itself, so no
+# curl is needed and the access token is in no argument.
+ask() {
+    timeout 5 bash -c '
+        token=$(sed -n "s/^ONEAPI_ACCESS_TOKEN=//p" "$1/secrets.env" | tr -d "\047")
+        exec 3<>"/dev/tcp/$2/$3" || exit
+        printf "GET %s HTTP/1.0\r\nHost: gateway\r\nAuthorization: %s\r\n\r\n" "$4" "$token" >&3
+        cat <&3
+    ' ask "$DIRECTORY" "$1" "$PORT" "$2" 2>/dev/null
+}
 content() { [ ! -f "$2" ] || emit "$1" < "$2"; }
 nearest() { path=$1; while [ ! -d "$path" ]; do path=$(dirname "$path"); done; printf '%s' "$path"; }
 
@@ -31,6 +41,12 @@ case " $ROLES " in *" gateway "*)
         docker compose version --short 2>/dev/null | emit compose
         docker container inspect "$PROJECT" 2>/dev/null | emit container
         docker image inspect "$IMAGE" --format '{{.Id}} {{.Architecture}} {{json .RepoDigests}}' 2>/dev/null | emit image
+    fi
+    address=${ADDRESS:-$(ip -4 -o addr show dev tailscale0 2>/dev/null | awk '{print $4; exit}' | cut -d/ -f1)}
+    if [ -n "$address" ] && [ -f "$DIRECTORY/secrets.env" ]; then
+        ask "$address" '/api/channel/search?keyword=' | emit api_channels
+        ask "$address" '/api/token/search?keyword=' | emit api_tokens
+        ask "$address" '/api/option/' | emit api_options
     fi
     systemctl show "$PROJECT.service" --timestamp=us+utc -p LoadState -p ActiveState -p SubState \
         -p UnitFileState -p NeedDaemonReload -p ExecMainStartTimestamp 2>/dev/null | emit gateway_unit

@@ -15,7 +15,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from gateway import first_start, remote
-from gateway.route import RouteError, route
+from gateway.admin import admin_api
+from gateway.route import RouteError
 from oneapi import (
     AdminClient,
     Channel,
@@ -60,17 +61,15 @@ def _reconcile(member: Member) -> Generator[FunctionCommand, None, None]:
         yield _failure(member, "it is not set up yet")  # counted as a change to come, never carried out
         return
     try:
-        with route(member.host, member.address, member.settings.gateway_port) as transport:
-            admin = AdminClient(member.base_url, access_token=member.generated.access_token, transport=transport)
-            with admin, ThreadPoolExecutor(max_workers=3) as pool:
-                channels, tokens = pool.submit(admin.channels), pool.submit(admin.tokens)
-                options = pool.submit(admin.options)
-                for what, step in (
-                    *_channel_steps(member, admin, channels.result()),
-                    *_token_steps(member, admin, tokens.result()),
-                    *_option_steps(admin, options.result()),
-                ):
-                    yield _application(what, step)
+        with admin_api(member) as admin, ThreadPoolExecutor(max_workers=3) as pool:
+            channels, tokens = pool.submit(admin.channels), pool.submit(admin.tokens)
+            options = pool.submit(admin.options)
+            for what, step in (
+                *_channel_steps(member, admin, channels.result()),
+                *_token_steps(member, admin, tokens.result()),
+                *_option_steps(admin, options.result()),
+            ):
+                yield _application(what, step)
     except (RouteError, OneAPIError) as problem:
         yield _failure(member, str(problem))
 

@@ -175,6 +175,7 @@ def is_published(member: Member) -> bool:
 def publish(member: Member) -> None:
     """Start or restart the unit where it does not run what is wanted, and wait until it answers."""
     if differing_files(member) or not image.is_present(member) or not is_published(member):
+        member.is_republished = True
         _restart(name="Publish the gateway on its Tailscale address", member=member)
 
 

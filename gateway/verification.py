@@ -15,9 +15,10 @@ from pyinfra.api.state import State
 
 from client import LLMClient, LLMConnectionError, LLMError, LLMProtocolError, LLMTimeoutError
 from gateway import dotenv, remote
+from gateway.admin import admin_api
 from gateway.provisioning import VERIFICATION_TOKEN, token_name
 from gateway.route import RouteError, route
-from oneapi import AdminClient, OneAPIError, only
+from oneapi import OneAPIError, only
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
@@ -98,12 +99,11 @@ def _key(member: Member) -> str:
         return gateway.token_keys[name]
     if member.is_openclaw:
         return _key_in_environment_file(member)
-    with route(gateway.host, gateway.address, gateway.settings.gateway_port) as transport:
-        admin = AdminClient(gateway.base_url, access_token=gateway.generated.access_token, transport=transport)
-        try:
+    try:
+        with admin_api(gateway) as admin:
             found = only(admin.tokens(), name)
-        except OneAPIError as problem:
-            raise VerificationError(f"the gateway's tokens cannot be read: {problem}") from None
+    except OneAPIError as problem:
+        raise VerificationError(f"the gateway's tokens cannot be read: {problem}") from None
     if found is None:
         raise VerificationError(f"the gateway has no token {name}: deploy first (pyinfra inventory.py deploy.py)")
     return str(found.key)

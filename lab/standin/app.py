@@ -134,7 +134,9 @@ class App:
         try:
             return Server(self, host, self.config.port)
         except OSError as error:
-            self.log.fatal(f"failed to start HTTP server: listen tcp :{self.config.port}: {error.strerror}")
+            self.log.fatal(
+                f"failed to start HTTP server: listen tcp :{self.config.port}: bind: {str(error.strerror).lower()}"
+            )
 
     def respond(self, request: Request) -> Response:
         """The answer to a request: a route, a redirect to one, a 404 or the page."""

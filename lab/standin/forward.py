@@ -27,6 +27,7 @@ HOP_HEADERS = {"connection", "keep-alive", "transfer-encoding", "content-length"
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache",
+    "Connection": "keep-alive",
     "X-Accel-Buffering": "no",
 }
 DATA, DONE = b"data: ", b"[DONE]"
@@ -156,9 +157,10 @@ def _events(app: App, answer: HTTPResponse, bill: Bill) -> Iterator[bytes]:
                 yield DATA + data + b"\n\n"
                 continue
             chunk = _chunk(data)
-            if chunk.get("choices") == [] and not chunk.get("usage"):
-                continue
+            if chunk is not None and not chunk.get("choices") and chunk.get("usage") is None:
+                continue  # an error in mid-stream is swallowed so, too
             yield DATA + data + b"\n\n"
+            chunk = chunk or {}
             text += [_delta(choice) for choice in chunk.get("choices") or ()]
             usage = chunk.get("usage") or usage
     except (OSError, HTTPException) as error:
@@ -169,13 +171,13 @@ def _events(app: App, answer: HTTPResponse, bill: Bill) -> Iterator[bytes]:
     bill.settle(_stream_usage(usage, "".join(text), bill.prompt_tokens))
 
 
-def _chunk(data: bytes) -> dict[str, Any]:
-    """One event's object; what cannot be read goes to the client all the same."""
+def _chunk(data: bytes) -> dict[str, Any] | None:
+    """One event's object; none for what cannot be read, which goes to the client all the same."""
     try:
         given = json.loads(data)
     except ValueError:
-        return {}
-    return given if isinstance(given, dict) else {}
+        return None
+    return given if isinstance(given, dict) else None
 
 
 def _delta(choice: Any) -> str:

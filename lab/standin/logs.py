@@ -56,10 +56,10 @@ class Log:
 
 
 def new_request_id() -> str:
-    """Local time to the second, then its nanoseconds, then eight random digits."""
+    """Local time to the second, then its nanoseconds (no leading zeros), then eight random digits."""
     now = time.time_ns()
     stamp = time.strftime("%Y%m%d%H%M%S", time.localtime(now // 1_000_000_000))
-    return f"{stamp}{now % 1_000_000_000:09d}{secrets.randbelow(10**8):08d}"
+    return f"{stamp}{now % 1_000_000_000}{secrets.randbelow(10**8):08d}"
 
 
 def _now() -> str:

@@ -137,8 +137,10 @@ class Connection(BaseHTTPRequestHandler):
     def _head(self, status: int, headers: dict[str, str]) -> bytes:
         phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
         lines = [f"{self.request_version} {status} {phrase}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
         old = self.request_version == "HTTP/1.0"  # there, closing is what goes without saying
+        if self.close_connection:
+            headers.pop("Connection", None)
         if self.close_connection != old:
-            lines.append("Connection: keep-alive" if old else "Connection: close")
+            headers["Connection"] = "keep-alive" if old else "close"
+        lines += [f"{name}: {value}" for name, value in headers.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

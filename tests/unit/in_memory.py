@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyinfra.context import ctx_state
 
-from gateway import first_start, provisioning, service, verification
+from gateway import admin, first_start, service, verification
 from gateway.secrets import Generated
 from tests.unit.fake_one_api import DEFAULT_PASSWORD, FakeOneAPI, Row
 from tests.unit.members import GENERATED
@@ -26,7 +26,7 @@ def install(commands: str, *, channels: Sequence[Row] = (), tokens: Sequence[Row
     if one_api.channels:
         one_api.options["RegisterEnabled"] = "false"
         one_api.password = GENERATED.root_password
-    for module in (service, first_start, provisioning, verification):
+    for module in (service, first_start, admin, verification):
         module.route = one_api.route  # type: ignore[assignment]
     Generated.new = classmethod(lambda cls: GENERATED)  # type: ignore[assignment, method-assign]
     atexit.register(_write, Path(commands), one_api)

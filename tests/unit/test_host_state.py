@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import shutil
+import socket
 import subprocess
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
+import httpx
 import pytest
 
-from gateway import host_state
+from gateway import admin, host_state
 from gateway.host_state import HostState, UnreadableError, started_at
 from tests.unit import fake_hosts
+from tests.unit.members import GENERATED
 
 VALUES = {
+    "ADDRESS": "",
     "PORT": "3000",
     "IMAGE": "justsong/one-api:v0.6.10",
     "OPENCLAW_UNIT": "openclaw-gateway.service",
@@ -94,6 +102,50 @@ def test_values_reach_the_script_as_they_are(tmp_path: Path) -> None:
     assert f"<inspect><{image}><--format>" in state.text("image")
     assert "<container><inspect><openclaw-llm-gateway>" in state.text("container")
     assert "show openclaw-llm-gateway.service --timestamp=us+utc" in state.text("gateway_unit")
+
+
+class AdminAPI(BaseHTTPRequestHandler):
+    """Records who asks what, and answers with that."""
+
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers["Authorization"]))
+        body = json.dumps({"success": True, "data": self.path, "中": "文"}, ensure_ascii=False).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def test_the_admin_api_is_asked_on_the_host(tmp_path: Path) -> None:
+    (tmp_path / "secrets.env").write_text(GENERATED.render())
+    with ThreadingHTTPServer(("127.0.0.1", 0), AdminAPI) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        state = read(tmp_path, "gateway", ADDRESS="127.0.0.1", PORT=str(server.server_address[1]))
+        server.shutdown()
+    assert AdminAPI.asked == [(path, GENERATED.access_token) for path in admin.READS]
+    for path, name in admin.READS.items():
+        answer = admin.parse_answer(state.answers[name])
+        assert answer.json() == {"success": True, "data": path, "中": "文"}
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+
+
+def test_an_admin_api_that_does_not_answer_is_an_empty_answer(tmp_path: Path) -> None:
+    (tmp_path / "secrets.env").write_text(GENERATED.render())
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        state = read(tmp_path, "gateway", ADDRESS="127.0.0.1", PORT=str(nobody.getsockname()[1]))
+    assert [state.answers[name] for name in admin.READS.values()] == [""] * 3
+
+
+@pytest.mark.parametrize("text", ["SSH-2.0-OpenSSH\r\n", "HTTP/1.0 200 OK\r\nContent-Type: a", "hello\r\n\r\nyou"])
+def test_an_answer_of_another_program_is_refused(text: str) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        admin.parse_answer(text)
 
 
 def test_an_openclaw_host_is_read(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway import provisioning, remote, route
+from gateway import admin, provisioning, remote, route
 from gateway.fleet import Member
 from oneapi import TokenSpec
 from tests.unit.fake_hosts import FRESH, OPENCLAW
@@ -25,7 +25,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> FakeOneAPI:
     """A gateway after its first start, on the way that members take to it."""
     one_api = FakeOneAPI(GENERATED.access_token)
     one_api.options["RegisterEnabled"] = "false"
-    monkeypatch.setattr(provisioning, "route", one_api.route)
+    monkeypatch.setattr(admin, "route", one_api.route)
     return one_api
 
 
@@ -183,7 +183,7 @@ def test_no_way_to_the_gateway_is_told(monkeypatch: pytest.MonkeyPatch, written:
     def no_route(*where: object) -> None:
         raise route.RouteError("nothing listens on 100.64.0.10:3000")
 
-    monkeypatch.setattr(provisioning, "route", no_route)
+    monkeypatch.setattr(admin, "route", no_route)
     assert reconcile(fleet()) == [False]
     assert "nothing listens on 100.64.0.10:3000" in written.told[-1]
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from client import LLMConnectionError, LLMError, LLMProtocolError, LLMStatusError, LLMTimeoutError
-from gateway import remote, route, verification
+from gateway import admin, remote, route, verification
 from gateway.fleet import Member
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.fake_one_api import FakeOneAPI
@@ -226,7 +226,7 @@ def test_an_env_file_without_a_token_is_told(text: str, mend: str) -> None:
 
 def test_the_token_of_a_gateway_is_asked_of_its_admin_api(monkeypatch: pytest.MonkeyPatch) -> None:
     one_api = FakeOneAPI(GENERATED.access_token)
-    monkeypatch.setattr(verification, "route", one_api.route)
+    monkeypatch.setattr(admin, "route", one_api.route)
     with pytest.raises(verification.VerificationError, match="has no token llm-gateway-verification: deploy first"):
         verification._key(member())
     one_api._create_token(
