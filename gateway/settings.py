@@ -20,15 +20,7 @@ from urllib.parse import urlsplit
 DEFAULTS_FILE = Path(__file__).parent.parent / "group_data" / "all.py"
 
 # A name that starts like one of ours is meant for us, so an unknown one is a misspelling.
-OUR_PREFIXES = (
-    "gateway_",
-    "docker_",
-    "openclaw_",
-    "llm_",
-    "embedding_",
-    "verification_",
-    "secrets_",
-)
+OUR_PREFIXES = ("gateway_", "docker_", "openclaw_", "llm_", "embedding_", "verification_", "secrets_")
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")

@@ -8,12 +8,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway import admin, provisioning, remote, route
 from gateway.fleet import Member
+from gateway.host_state import HostState
 from oneapi import TokenSpec
-from tests.unit.fake_hosts import FRESH, OPENCLAW
+from tests.unit.fake_hosts import FRESH, OPENCLAW, answer
 from tests.unit.fake_one_api import FakeOneAPI
 from tests.unit.members import DIRECTORY, GENERATED, Fleet, member
 
@@ -186,6 +188,30 @@ def test_no_way_to_the_gateway_is_told(monkeypatch: pytest.MonkeyPatch, written:
     monkeypatch.setattr(admin, "route", no_route)
     assert reconcile(fleet()) == [False]
     assert "nothing listens on 100.64.0.10:3000" in written.told[-1]
+
+
+def test_what_was_read_of_the_host_is_not_asked_again(
+    gateway: FakeOneAPI, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless this run has started the gateway anew: then the record is of the past."""
+    reconcile(fleet())
+    recorded = {}
+    with httpx.Client(transport=gateway.transport, headers={"Authorization": gateway.access_token}) as client:
+        for path, name in admin.READS.items():
+            recorded[name] = f"HTTP/1.0 200 OK\r\n\r\n{client.get(f'http://gw{path}').text}"
+    asked = []
+
+    def counted(*where: object) -> object:
+        asked.append(where)
+        return gateway.route()
+
+    monkeypatch.setattr(admin, "route", counted)
+    for is_republished in (False, True):
+        made = fleet(applied=written[f"{DIRECTORY}/applied-keys.json"])
+        made.state = HostState.parse(answer({**DONE, **recorded}))
+        made.is_republished = is_republished
+        assert reconcile(made) == []
+        assert bool(asked) == is_republished
 
 
 def test_before_the_first_start_a_change_is_to_come() -> None:
