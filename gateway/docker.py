@@ -34,17 +34,25 @@ def problem(member: Member) -> str | None:
     """Why this host cannot get a usable Docker, with the mend; None when it can."""
     if is_usable(member):
         return None
-    distribution = member.state.os.get("ID", "unknown")
-    release = member.state.os.get("VERSION_ID", "")
-    if member.settings.docker_source == "preinstalled":
-        if member.state.text("docker"):
-            return "Docker is there but Compose 2 is not: install the plugin (`docker compose version` must answer)"
+    # Whatever Docker is there already is somebody's: the distribution's packages beside it would make apt remove it.
+    if member.state.text("docker"):
         return (
-            'docker_source is "preinstalled" but no Docker engine answers: install it, start it'
-            ' (`systemctl enable --now docker`), or set docker_source to "distribution"'
+            "Docker is there but Compose 2 is not (`docker compose version` must answer): install the package that"
+            " belongs to this Docker, docker-compose-plugin for Docker's own, docker-compose for Debian's"
         )
+    if member.state.text("docker_commands"):
+        return (
+            "Docker is installed but its engine does not answer: `systemctl enable --now docker` (after an interrupted"
+            " installation `dpkg --configure -a` first)"
+        )
+    if member.settings.docker_source == "preinstalled":
+        return (
+            'docker_source is "preinstalled" but no Docker is there: install it, or set docker_source to "distribution"'
+        )
+    distribution = member.state.os.get("ID", "unknown")
+    release = member.state.os.get("VERSION_ID", "")  # Debian testing and sid have none
     least, _ = _PACKAGES[distribution]
-    if major(release) >= least:
+    if not release or major(release) >= least:
         return None
     return (
         f"the packages of {distribution} {release} have Compose 1 only: install Docker's own packages"

@@ -99,7 +99,7 @@ class HostState:
     @property
     def free_kib(self) -> int:
         """Free space in KiB where it is smallest: below the install directory or Docker's."""
-        return min(int(line.split()[3]) for line in self.lines("disk")[1:])
+        return min((int(line.split()[3]) for line in self.lines("disk")[1:]), default=0)
 
     @property
     def tailscale_addresses(self) -> list[str]:

@@ -36,6 +36,7 @@ case " $ROLES " in *" gateway "*)
     content applied_keys "$DIRECTORY/applied-keys.json"
     ls -A "$DIRECTORY/data" 2>/dev/null | emit data
     stat -c '%s' "$DIRECTORY/data/one-api.db" 2>/dev/null | emit database_size
+    { command -v docker; command -v dockerd; } | emit docker_commands
     if command -v docker >/dev/null; then
         docker version --format '{{.Server.Version}}' 2>/dev/null | emit docker
         docker compose version --short 2>/dev/null | emit compose

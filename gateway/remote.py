@@ -78,11 +78,10 @@ def write_script(path: str, mode: str, owner: str = "root:root", parent: str = "
     """
     target = shlex.quote(path)
     return (
-        "umask 077 &&"
-        f' directory=$(dirname {target}) && mkdir -p -m {parent} "$directory" &&'
+        f'directory=$(dirname {target}) && (umask 022 && mkdir -p -m {parent} "$directory") && umask 077 &&'
         f" new=$(mktemp {shlex.quote(path + '.XXXXXX')}) && trap 'rm -f \"$new\"' EXIT && trap 'exit 1' HUP INT TERM &&"
         ' read -r size && base64 -d > "$new" && [ "$(wc -c < "$new")" = "$size" ] &&'
-        f' chown {owner} "$new" && chmod {mode} "$new" && mv -fT "$new" {target}'
+        f' chown {owner} "$new" && chmod {mode} "$new" && sync "$new" && mv -fT "$new" {target}'
     )
 
 

@@ -134,9 +134,7 @@ def first(lab: Lab) -> First:
     from tests.lab.rows import rows  # only needed here
 
     old_rows = rows(lab, "old1")
-    environment = {
-        host: lab.ssh(host, "cat /home/openclaw/.openclaw/.env") + "\n" for host in ("agent1", "old1")
-    }
+    environment = {host: lab.ssh(host, "cat /home/openclaw/.openclaw/.env") + "\n" for host in ("agent1", "old1")}
     with Watchers(lab, "gw1") as watchers:
         run = lab.deploy("-vvv", "--diff")
     return First(run, old_rows, environment, watchers.logins(), watchers.arguments())

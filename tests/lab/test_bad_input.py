@@ -11,7 +11,8 @@ from tests.lab.rows import DIRECTORY
 
 # perl is the one interpreter that a bare Debian has.
 _LISTEN = (
-    "setsid perl -MIO::Socket::INET -e '$listener = IO::Socket::INET->new(LocalAddr => q(ADDRESS), LocalPort => 3456, Listen => 1)"
+    "setsid perl -MIO::Socket::INET -e '$listener = IO::Socket::INET->new("
+    "LocalAddr => q(ADDRESS), LocalPort => 3456, Listen => 1)"
     ' or die; open(F, ">/run/squatter") && close(F); sleep 600\' </dev/null >/dev/null 2>&1 &'
     " until [ -e /run/squatter ]; do sleep 0.05; done"
 )

@@ -91,10 +91,17 @@ def test_packages_with_compose_1_only(release: str, least: str) -> None:
 
 def test_preinstalled_docker_that_is_not_there() -> None:
     (told,) = found(docker_source="preinstalled")
-    assert "no Docker engine answers" in told
-    assert "systemctl enable --now docker" in told
-    (told,) = found({"docker": "20.10.24\n", "compose": "1.29.2\n"}, docker_source="preinstalled")
-    assert "Docker is there but Compose 2 is not: install the plugin" in told
+    assert 'docker_source is "preinstalled" but no Docker is there' in told
+
+
+@pytest.mark.parametrize("source", ["distribution", "preinstalled"])
+def test_a_docker_that_is_there_is_never_replaced(source: str) -> None:
+    (told,) = found({"docker_commands": "/usr/bin/docker\n"}, docker_source=source)
+    assert "its engine does not answer: `systemctl enable --now docker`" in told
+    old = {"docker_commands": "/usr/bin/docker\n", "docker": "20.10.24\n", "compose": "1.29.2\n"}
+    (told,) = found(old, docker_source=source)
+    assert "Docker is there but Compose 2 is not" in told
+    assert "docker-compose-plugin" in told
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"'])
