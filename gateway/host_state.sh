@@ -55,7 +55,9 @@ esac
 
 case " $ROLES " in *" openclaw "*)
     manager() {
-        if [ "$OPENCLAW_SCOPE" = user ]; then systemctl --user -M "$OPENCLAW_USER@.host" "$@"; else systemctl "$@"; fi
+        [ "$OPENCLAW_SCOPE" = user ] || { systemctl "$@"; return; }
+        # Not -M USER@.host: that takes a D-Bus session, which a server's lingering user may not have.
+        runuser -u "$OPENCLAW_USER" -- env XDG_RUNTIME_DIR="/run/user/$(id -u "$OPENCLAW_USER")" systemctl --user "$@"
     }
     unit=$(manager show "$OPENCLAW_UNIT" --timestamp=us+utc -p LoadState -p ActiveState -p User -p MainPID \
         -p NeedDaemonReload -p ExecMainStartTimestamp -p UnsetEnvironment 2>/dev/null)

@@ -158,7 +158,8 @@ def _restart(member: Member) -> Generator[StringCommand | FunctionCommand, None,
 def _systemctl(member: Member, arguments: str) -> str:
     if member.settings.openclaw_unit_scope == "system":
         return f"systemctl {arguments}"
-    return f"systemctl --user -M {_account(member)[0]}@.host {arguments}"
+    user, uid = member.state.text("openclaw_passwd").split(":")[0:3:2]
+    return f"runuser -u {user} -- env XDG_RUNTIME_DIR=/run/user/{uid} systemctl --user {arguments}"
 
 
 def _runs_with_old_environment(member: Member) -> bool:

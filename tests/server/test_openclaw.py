@@ -14,7 +14,9 @@ NAMES = ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL_ID", "EMBEDDING_MODEL_ID")
 
 def _systemctl(agent: Server, arguments: str) -> str:
     if agent.settings.openclaw_unit_scope == "user":
-        return agent.sh(f"systemctl --user -M {agent.settings.openclaw_user}@.host {arguments}")
+        user = agent.settings.openclaw_user
+        uid = agent.sh(f"id -u {user}")
+        return agent.sh(f"runuser -u {user} -- env XDG_RUNTIME_DIR=/run/user/{uid} systemctl --user {arguments}")
     return agent.sh(f"systemctl {arguments}")
 
 

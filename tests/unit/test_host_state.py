@@ -180,9 +180,10 @@ def test_an_openclaw_host_is_read(tmp_path: Path) -> None:
 
 
 def test_a_user_unit_is_asked_of_the_users_manager(tmp_path: Path) -> None:
-    path = commands(tmp_path / "bin", systemctl='printf "ASKED=%s\\n" "$*"')
+    path = commands(tmp_path / "bin", systemctl='printf "ASKED=%s %s\\n" "$*" "$XDG_RUNTIME_DIR"')
     state = read(tmp_path, "openclaw", path=path, OPENCLAW_SCOPE="user", OPENCLAW_USER="root")
-    assert "--user -M root@.host show openclaw-gateway.service" in state.text("openclaw_unit")
+    assert "ASKED=--user show openclaw-gateway.service" in state.text("openclaw_unit")
+    assert state.text("openclaw_unit").endswith("/run/user/0")
     assert state.text("openclaw_passwd").startswith("root:x:0:0:")
 
 
