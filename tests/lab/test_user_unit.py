@@ -9,7 +9,7 @@ from tests.lab.conftest import Lab
 _TO_USER_UNIT = """
 set -e
 apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libpam-systemd dbus-user-session >/dev/null
+DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libpam-systemd >/dev/null
 loginctl enable-linger openclaw
 old=/etc/systemd/system/openclaw-gateway.service
 systemctl disable --quiet --now openclaw-gateway
