@@ -56,8 +56,7 @@ def problem(member: Member) -> str | None:
         return None
     return (
         f"the packages of {distribution} {release} have Compose 1 only: install Docker's own packages"
-        ' (docs.docker.com/engine/install) and set docker_source to "preinstalled", or use'
-        f" {distribution} {least} or newer"
+        f" (docs.docker.com/engine/install) and run again, or use {distribution} {least} or newer"
     )
 
 

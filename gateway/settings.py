@@ -238,6 +238,9 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+_OF_DAEMON = ("docker_registry_mirrors", "docker_http_proxy", "docker_https_proxy", "docker_no_proxy")
+
+
 @cache
 def defaults() -> dict[str, Any]:
     """The defaults, read from `group_data/all.py` so that they are written in one place only."""
@@ -288,6 +291,9 @@ def check(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
         except InvalidError as problem:
             problems.append(f"{name}: {problem}{_shown(name, value)}")
     found = Settings(**values)
+    asked = [name for name in _OF_DAEMON if getattr(found, name)]
+    if asked and found.docker_source == "preinstalled":
+        problems.append(f'{", ".join(asked)}: docker_source is "preinstalled", so nothing is configured; leave it out')
     if found.openclaw_unit_scope == "user" and found.openclaw_user is None:
         problems.append('openclaw_user: name the user whose unit it is, since openclaw_unit_scope is "user"')
     return found, problems

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 OPENAI, CUSTOM, LAST_KNOWN_TYPE = 1, 8, 46
 OPENAI_URL = "https://api.openai.com"
-HOP_HEADERS = {"connection", "keep-alive", "transfer-encoding", "content-length", "date"}
+HOP_HEADERS = {"connection", "keep-alive", "transfer-encoding", "date"}
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache",
@@ -113,7 +113,8 @@ def _whole(answer: HTTPResponse, bill: Bill) -> Response:
         bill.give_back()
         raise
     bill.settle(usage_of(given, bill.prompt_tokens))
-    headers = {k: v for k, v in answer.headers.items() if k.lower() not in HOP_HEADERS}
+    # Go writes every header's name this way, and passes the upstream's statement of the length on.
+    headers = {k.title(): v for k, v in answer.headers.items() if k.lower() not in HOP_HEADERS}
     return Response(answer.status, content, headers)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .app import App
 
 REQUEST_ID_HEADER = "X-Oneapi-Request-Id"
+# Go states the length of an answer only up to this many bytes, unless the handler does.
+GO_BUFFER = 2048
 BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
@@ -107,7 +109,8 @@ class Connection(BaseHTTPRequestHandler):
         if response.status in BODILESS:
             self.wfile.write(self._head(response.status, headers))
             return
-        if response.stream is None:
+        states_length = len(response.body) <= GO_BUFFER or "Content-Length" in headers
+        if response.stream is None and states_length:
             headers["Content-Length"] = str(len(response.body))
             body = b"" if self.command == "HEAD" else response.body
             self.wfile.write(self._head(response.status, headers) + body)
@@ -116,7 +119,8 @@ class Connection(BaseHTTPRequestHandler):
         if chunked:
             headers["Transfer-Encoding"] = "chunked"
         self.close_connection = self.close_connection or not chunked
-        self._send_stream(self._head(response.status, headers), response.stream, chunked)
+        pieces = response.stream or iter((response.body,))
+        self._send_stream(self._head(response.status, headers), pieces, chunked)
 
     def _send_stream(self, head: bytes, pieces: Iterator[bytes], chunked: bool) -> None:
         """Send pieces as they come. When the client has gone the rest is still read, as One API does."""

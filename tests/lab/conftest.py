@@ -135,6 +135,8 @@ def first(lab: Lab) -> First:
 
     old_rows = rows(lab, "old1")
     environment = {host: lab.ssh(host, "cat /home/openclaw/.openclaw/.env") + "\n" for host in ("agent1", "old1")}
+    # A hardened host, as dev-sec's roles leave it: the deployment may not depend on SSH forwarding.
+    lab.ssh("old1", "echo AllowTcpForwarding no > /etc/ssh/sshd_config.d/10-hardened.conf && systemctl reload ssh")
     with Watchers(lab, "gw1") as watchers:
         run = lab.deploy("-vvv", "--diff")
     return First(run, old_rows, environment, watchers.logins(), watchers.arguments())

@@ -83,7 +83,7 @@ def test_no_systemd() -> None:
 def test_packages_with_compose_1_only(release: str, least: str) -> None:
     (told,) = found({"os_release": release})
     assert "have Compose 1 only" in told
-    assert 'set docker_source to "preinstalled"' in told
+    assert "install Docker's own packages (docs.docker.com/engine/install) and run again" in told
     assert told.endswith(f"use {least} or newer")
     assert found({"os_release": release, "docker": "29.1.0\n", "compose": "2.40.1\n"}) == []
     assert found({"os_release": release, "docker": "29.1.0\n", "compose": "v5.0.1\n"}) == []

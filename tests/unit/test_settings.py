@@ -238,3 +238,9 @@ def test_a_reference_that_was_edited_wrongly_is_told_like_any_setting(
         "gateway_port: must be a whole number from 1 to 65535; it is '3000'",
         "gateway_start_timeout: has no value; put its line back into group_data/all.py",
     ]
+
+
+def test_settings_of_the_daemon_need_a_docker_that_is_ours_to_configure() -> None:
+    assert problems(docker_source="preinstalled", docker_registry_mirrors=["https://mirror.example"]) == [
+        'docker_registry_mirrors: docker_source is "preinstalled", so nothing is configured; leave it out'
+    ]

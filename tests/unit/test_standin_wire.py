@@ -91,6 +91,26 @@ def test_connection_header(gateway: Gateway) -> None:
     assert gateway.chat("m", stream=True).headers["connection"] == "keep-alive"
 
 
+def test_a_long_answer_states_no_length(gateway: Gateway) -> None:
+    request = "GET /api/option/ HTTP/1.{}\r\nHost: x\r\nAuthorization: {}\r\nConnection: close\r\n\r\n"
+    for minor, encoding in ((0, None), (1, "chunked")):
+        _, headers, body = exchange(gateway, request.format(minor, ACCESS_TOKEN).encode())
+        assert len(body) > 2048
+        assert "content-length" not in headers
+        assert headers.get("transfer-encoding") == encoding
+    assert json.loads(exchange(gateway, request.format(0, ACCESS_TOKEN).encode())[2])["success"]
+
+
+def test_a_long_relayed_answer_states_no_length_where_the_upstream_does_not(
+    gateway: Gateway, upstream: Upstream
+) -> None:
+    content = json.dumps({"choices": [], "filler": "x" * 3000}).encode()
+    upstream.replies["none"] = (200, "application/json", content)
+    answer = gateway.chat("none")
+    assert answer.content == content
+    assert answer.headers["transfer-encoding"] == "chunked"
+
+
 def test_what_a_redirect_shows(gateway: Gateway) -> None:
     answer = gateway.client.get("/api/channel?p=1&x=<")
     assert answer.text.startswith('<a href="/api/channel/?p=1&amp;x=')
