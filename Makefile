@@ -27,7 +27,7 @@ lab: setup ## a disposable host, deployed, verified and checked; it is left runn
 	@$(MAKE) check-server INVENTORY=lab/inventory.py
 	@$(PYTHON_BIN) -m lab status
 
-lab-down: setup ## remove all that `make lab` made
+lab-down: setup ## take the lab down (images stay as a cache: python -m lab down --purge)
 	@$(PYTHON_BIN) -m lab down
 
 test: lint types ## all of it: lint, types, unit and lab tests
