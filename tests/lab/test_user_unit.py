@@ -11,6 +11,7 @@ set -e
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libpam-systemd >/dev/null
 loginctl enable-linger openclaw
+timeout 60 sh -c "until [ -S /run/user/$(id -u openclaw)/systemd/private ]; do sleep 0.1; done"
 old=/etc/systemd/system/openclaw-gateway.service
 systemctl disable --quiet --now openclaw-gateway
 runuser -u openclaw -- sh -c "mkdir -p ~/.config/systemd/user
