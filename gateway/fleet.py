@@ -113,12 +113,7 @@ class Fleet:
             found, wrong = settings.check(host.data.dict())
             problems += [f"{host.name}: {text}" for text in wrong]
             is_gateway, is_openclaw = "gateways" in host.groups, "openclaw" in host.groups
-            try:
-                provided = Provided(found.secrets_file)
-            except SecretsError as problem:
-                problems.append(f"{host.name}: {problem}")
-                continue
-            member = Member(host, found, provided, self, is_gateway, is_openclaw)
+            member = Member(host, found, Provided(found.secrets_file), self, is_gateway, is_openclaw)
             problems += _found(member, checks)
             members[member.name] = member
         self._gateways = [member for member in members.values() if member.is_gateway]

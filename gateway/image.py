@@ -110,7 +110,7 @@ def provide(member: Member) -> None:
         _load(member, read_archive(member.settings.gateway_image_archive))
     else:
         remote.shell(
-            name=f"Pull {reference(member)}",
+            name="Pull the image",
             command=f"docker pull --quiet {shlex.quote(reference(member))}",
         )
 
@@ -118,7 +118,7 @@ def provide(member: Member) -> None:
 def _load(member: Member, archive: Archive) -> None:
     kept = f"{member.directory}/image.tar"
     files.put(
-        name=f"Send the image archive ({archive.path.stat().st_size >> 20} MiB)",
+        name="Send the image archive",
         src=str(archive.path.resolve()),
         dest=kept,
         mode="600",
@@ -126,7 +126,7 @@ def _load(member: Member, archive: Archive) -> None:
     image = member.settings.gateway_image
     wanted = " ".join(sorted(archive.identifiers))
     remote.shell(
-        name=f"Load {image} from the archive",
+        name="Load the image from the archive",
         command=(
             f"docker load --quiet --input {shlex.quote(kept)} &&"
             f" id=$(docker image inspect {shlex.quote(image)} --format '{{{{.Id}}}}') &&"

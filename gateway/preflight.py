@@ -30,6 +30,11 @@ def missing_secrets(member: Member) -> Iterator[str]:
     """Which of the secrets that a gateway's channels name were not handed in."""
     if not member.is_gateway:
         return
+    try:
+        _ = member.provided.from_file
+    except SecretsError as problem:
+        yield str(problem)
+        return
     for name in dict.fromkeys(channel.key for channel in member.settings.gateway_channels):
         try:
             member.provided.require(name)

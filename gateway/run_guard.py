@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
 import click
 from pyinfra import logger
-from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_state
 
 from gateway import summary
@@ -21,6 +21,7 @@ def watch() -> None:
 
     pyinfra ends with 0 when the inventory's path is mistyped, when a group or --limit matches no host, and on Ctrl-C.
     """
+    signal.signal(signal.SIGINT, _interrupted)
     context = click.get_current_context(silent=True)
     if context is not None and any(str(name).endswith(".py") for name in context.params.get("operations", ())):
         _require_inventory(str(context.params.get("inventory", "")))
@@ -34,8 +35,16 @@ def _require_inventory(path: str) -> None:
         sys.exit(1)
 
 
+def _interrupted(number: int, frame: object) -> None:
+    logger.error("Interrupted: run the same command again, it goes on where this run ended.")
+    sys.exit(INTERRUPTED)
+
+
 def _judge(context: click.Context) -> None:
-    if not ctx_state.isset() or sys.exc_info()[0] not in (None, SystemExit):
+    ending = sys.exc_info()[1]
+    if not ctx_state.isset() or (ending is not None and not isinstance(ending, SystemExit)):
+        return
+    if isinstance(ending, SystemExit) and ending.code == INTERRUPTED:
         return
     state = ctx_state.get()
     if not state.initialised:
@@ -46,7 +55,4 @@ def _judge(context: click.Context) -> None:
             " groups, and does --limit match one of them?"
         )
         sys.exit(1)
-    if state.current_stage == StateStage.Execute:
-        logger.error("Interrupted: run the same command again, it goes on where this run ended.")
-        sys.exit(INTERRUPTED)
     summary.tell(state)

@@ -13,6 +13,7 @@ import stat
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from gateway import dotenv
@@ -71,20 +72,24 @@ class Provided:
     """The secrets that the operator hands in, by name. `repr` shows none of them."""
 
     def __init__(self, file: str | None, environment: Mapping[str, str] | None = None) -> None:
-        """Parameters: `file`, a dotenv file of mode 0600, or None; `environment`, `os.environ` when None.
+        """Parameters: `file`, a dotenv file of mode 0600, or None; `environment`, `os.environ` when None."""
+        self._environment = os.environ if environment is None else environment
+        self._file = file
+
+    @cached_property
+    def from_file(self) -> dict[str, str]:
+        """What the file holds, read when it is first needed: verification needs no provider keys.
 
         Raises SecretsError when the file is missing, readable by others, or not a dotenv file.
         """
-        self._environment = os.environ if environment is None else environment
-        self._file = file
-        self._from_file = {} if file is None else _read_private_file(Path(file).expanduser())
+        return {} if self._file is None else _read_private_file(Path(self._file).expanduser())
 
     def __contains__(self, name: str) -> bool:
-        return bool(self._environment.get(name, "").strip() or self._from_file.get(name))
+        return bool(self._environment.get(name, "").strip() or self.from_file.get(name))
 
     def get(self, name: str) -> str | None:
         """The secret of that name without surrounding blanks, or None."""
-        return self._environment.get(name, "").strip() or self._from_file.get(name) or None
+        return self._environment.get(name, "").strip() or self.from_file.get(name) or None
 
     def require(self, name: str) -> str:
         """The secret of that name. Raises SecretsError that says how to hand it in."""

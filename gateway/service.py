@@ -141,7 +141,7 @@ def install_files(member: Member) -> None:
         )
     for file in differing_files(member):
         remote.write_file(
-            name=f"Write {file.what} ({file.path})",
+            name=f"Write {file.what}",
             path=file.path,
             content=file.content,
             mode=file.mode,
@@ -189,11 +189,11 @@ def _await_answer(state: State, host: Host, member: Member) -> bool:
     problem = await_answer(host, member.address, member.settings.gateway_port, member.settings.gateway_start_timeout)
     if problem is None:
         return True
-    journal = f"journalctl --no-pager --lines 20 --unit {UNIT}"
+    log = f"journalctl --no-pager --lines 10 --unit {UNIT}; docker logs --tail 15 {PROJECT} 2>&1"
     remote.complain(
         host,
-        f"the gateway does not answer on {member.base_url}: {problem}. Its own words (`{journal}` on the host):\n"
-        + "\n".join(remote.run(host, journal)),
+        f"the gateway does not answer on {member.base_url}: {problem}. Its own words (`{log}` on the host):\n"
+        + "\n".join(remote.run(host, f"{{ {log}; }} || true")),
     )
     return False
 

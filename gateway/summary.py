@@ -19,7 +19,12 @@ def tell(state: State) -> None:
         if member.host in state.failed_hosts:
             logger.error(f"{member.name}: FAILED; the first error above says why. Mend it and run again.")
         else:
-            logger.info(f"{member.name}: {_role(member)}; {_changes(state, member.host)}")
+            changes = _changes(state, member.host)
+            logger.info(
+                f"{member.name}: {_role(member)}; {f'{len(changes)} changes' if changes else 'nothing was changed'}"
+            )
+            for change in changes:
+                logger.info(f"  {change}")
 
 
 def _role(member: Member) -> str:
@@ -33,10 +38,9 @@ def _role(member: Member) -> str:
     return ", ".join(roles)
 
 
-def _changes(state: State, host: Host) -> str:
-    changed = [
+def _changes(state: State, host: Host) -> list[str]:
+    return [
         ", ".join(sorted(state.get_op_meta(op_hash).names))
         for op_hash in state.get_op_order()
         if op_hash in state.ops[host] and state.ops[host][op_hash].operation_meta.did_change()
     ]
-    return "changed: " + "; ".join(changed) if changed else "nothing was changed"

@@ -86,7 +86,7 @@ def place(member: Member) -> None:
     contents = read_local(member.settings.gateway_tiktoken_directory)
     for name in missing:
         remote.write_file(
-            name=f"Write the tiktoken file {Path(FILES[name][0]).name} ({len(contents[name]) >> 10} KiB)",
+            name=f"Write the tiktoken file {Path(FILES[name][0]).name}",
             path=f"{member.directory}/tiktoken/{name}",
             content=contents[name],
             mode="644",

@@ -167,7 +167,7 @@ def explain(problem: LLMError, member: Member, model: str) -> str:
     if isinstance(problem, LLMTimeoutError):
         return (
             f"{model} did not answer within {member.settings.verification_timeout} s: the upstream is slow or gone"
-            " (`journalctl -u openclaw-llm-gateway` shows the request), or raise verification_timeout"
+            " (`docker logs openclaw-llm-gateway` on the host shows the request), or raise verification_timeout"
         )
     if isinstance(problem, LLMConnectionError):
         return (
@@ -192,6 +192,11 @@ def explain(problem: LLMError, member: Member, model: str) -> str:
         return (
             f"the upstream of {model} refuses the provider's key ({problem.status}: {problem.summary}): hand in"
             f" the right one ({_secrets_for(gateway, model)}) and deploy again"
+        )
+    if problem.error_code == "do_request_failed":
+        return (
+            f"{gateway.name} cannot reach the upstream of {model}: check the channel's base_url, and DNS, proxy and"
+            f" firewall on the host: {problem.summary}"
         )
     return f"{model}: the upstream or One API answered {problem.status}: {problem.summary}"
 

@@ -25,7 +25,7 @@ def file(tmp_path: Path) -> Path:
 def refusal(file: Path | str) -> str:
     """What is said of a secrets file."""
     with pytest.raises(SecretsError) as refused:
-        Provided(str(file), {})
+        _ = Provided(str(file), {}).from_file
     return str(refused.value)
 
 

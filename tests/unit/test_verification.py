@@ -141,6 +141,14 @@ def test_it_asks_on_the_path_of_the_users(monkeypatch: pytest.MonkeyPatch, told:
             id="upstream refuses",
         ),
         pytest.param(
+            httpx.Response(
+                500, json={"error": {"message": "dial tcp: no such host", "type": "x", "code": "do_request_failed"}}
+            ),
+            "gw1 cannot reach the upstream of ",
+            "check the channel's base_url, and DNS, proxy and firewall",
+            id="upstream unreachable",
+        ),
+        pytest.param(
             httpx.Response(200, json={"choices": [{"message": {"content": "  "}}], "data": [{"embedding": [0.1]}]}),
             "answered with an empty text",
             "set llm_model to another",

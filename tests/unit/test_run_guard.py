@@ -1,0 +1,41 @@
+"""The exit code tells how a run ended, also where pyinfra alone says 0."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.unit import fake_hosts
+from tests.unit.fake_hosts import ROOT
+
+
+def test_an_interrupted_run_says_so_at_any_stage(tmp_path: Path) -> None:
+    name, data = fake_hosts.host("gw1", gateway_channels=[])
+    inventory = tmp_path / "inventory.py"
+    inventory.write_text(f"gateways = {[(name, {**data, 'fake_delay': 600})]!r}\n")
+    pyinfra = Path(sys.executable).with_name("pyinfra")
+    with subprocess.Popen(
+        [str(pyinfra), "-y", str(inventory), str(ROOT / "deploy.py")], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stderr
+        for line in run.stderr:
+            if "Reading the hosts" in line:
+                break
+        run.send_signal(signal.SIGINT)
+        told = run.stderr.read()
+        assert run.wait(timeout=30) == 130
+    assert "Interrupted: run the same command again" in told
+    assert "Traceback" not in told
+
+
+def test_verification_does_not_ask_for_the_file_of_secrets(tmp_path: Path) -> None:
+    result = fake_hosts.run(
+        tmp_path,
+        "--dry",
+        script="verify.py",
+        environment={},
+        gateways=[fake_hosts.host("gw1", secrets_file=str(tmp_path / "none.env"))],
+    )
+    assert result.returncode == 0, result.stderr
