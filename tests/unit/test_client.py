@@ -17,7 +17,7 @@ from client import (
     embed,
 )
 
-KEY = "sk-Q7zX2mN8vB4kL1pR9tY6wE3uI5oA0sD7fG2hJ4kL6zX8cV1b"
+KEY = "sk-" + "Q7zX2mN8vB4kL1pR9tY6wE3uI5oA0sD7fG2hJ4kL6zX8cV1b"  # made up; in two, so that no scanner takes it for one
 BARE = KEY.removeprefix("sk-")
 HELLO = [{"role": "user", "content": "你好"}]
 ANSWER = {"choices": [{"message": {"role": "assistant", "content": "hi"}}], "usage": {}}

