@@ -12,6 +12,7 @@ from gateway import (
     first_start,
     fleet,
     image,
+    installation,
     openclaw,
     provisioning,
     service,
@@ -24,7 +25,7 @@ member = fleet.member_to_deploy(state, host)
 
 if member.is_gateway:
     docker.install(member)
-    service.install_files(member)
+    installation.install_files(member)
     image.provide(member)
     tiktoken.place(member)
     first_start.secure(member)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.delay import delayed
-from gateway import host_state, service
+from gateway import host_state, installation
 from lab import state as lab_state
 from lab.errors import LabError
 
@@ -101,7 +101,7 @@ def _same_checks(lab: lab_state.LabState, host: lab_state.Host) -> str:
         "EMBEDDING": lab.upstream.embedding_model,
         "DIMENSIONS": str(lab.upstream.dimensions),
     }
-    reading = host_state.script(["gateway"], values, service.tracked_files(DIRECTORY))
+    reading = host_state.script(["gateway"], values, installation.tracked_files(DIRECTORY))
     return reading + (Path(__file__).with_name("same_checks.sh")).read_text()
 
 

@@ -88,6 +88,7 @@ def _configure(member: Member) -> None:
     wanted = merged_daemon_json(member)
     if wanted is None or (present and json.loads(present) == wanted):
         return
+    member.is_republished = True  # the restart below takes the gateway down and up again
     remote.write_file(
         name="Tell the Docker daemon of its mirrors and proxy",
         path=DAEMON_JSON,

@@ -18,8 +18,9 @@ from pyinfra.api import FunctionCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import remote, service
+from gateway import remote, replaced, service
 from gateway.host_state import PROJECT
+from gateway.installation import FIRST_START_DONE, UNIT
 from gateway.route import RouteError, route
 from gateway.secrets import ROOT_PASSWORD
 from oneapi import AdminClient, OneAPIError, Unauthorised
@@ -38,10 +39,10 @@ class FirstStartError(Exception):
 
 def is_done(member: Member) -> bool:
     """Whether this host's database was made safe by an earlier run."""
-    return member.state.file(f"{member.directory}/{service.FIRST_START_DONE}") is not None
+    return member.state.file(f"{member.directory}/{FIRST_START_DONE}") is not None
 
 
-def is_taken_over(member: Member) -> bool:
+def finds_database(member: Member) -> bool:
     """Whether there is a database already: an older gateway's, or one that an interrupted run left."""
     return bool(member.state.text("database_size")) and not is_done(member)
 
@@ -49,6 +50,7 @@ def is_taken_over(member: Member) -> bool:
 def secure(member: Member) -> None:
     """Make the database safe to publish, once."""
     if not is_done(member):
+        member.is_republished = True
         _secure(name="Replace the default password out of everybody's reach", member=member)
 
 
@@ -60,10 +62,10 @@ def _secure(member: Member) -> Generator[FunctionCommand, None, None]:
 def _run(state: State, host: Host, member: Member) -> bool:
     directory = shlex.quote(member.directory)
     compose = f"cd {directory} && docker compose --env-file secrets.env -f first-start.yml"
-    old = f"{PROJECT}-replaced"
+    marker = f"{member.directory}/{FIRST_START_DONE}"
     try:
         _check_password_while_old_gateway_serves(host, member)
-        remote.run(host, _put_old_gateway_aside(member.directory, old, is_taken_over(member)))
+        remote.run(host, _put_aside_script(member.directory, finds_database(member)))
         with _then(host, f"{compose} down --timeout 10"):
             remote.run(host, f"{compose} up --detach --quiet-pull")
             address = _address(host)
@@ -72,15 +74,10 @@ def _run(state: State, host: Host, member: Member) -> bool:
                 raise FirstStartError(f"One API does not start: {problem}. Its own words:\n{log}")
             with route(host, address, PORT) as transport:
                 _make_safe(host, member, f"http://{address}:{PORT}", transport)
-        remote.run(
-            host,
-            f"date -u +%FT%TZ > {directory}/{service.FIRST_START_DONE}.new &&"
-            f" mv {directory}/{service.FIRST_START_DONE}.new {directory}/{service.FIRST_START_DONE} &&"
-            f" {{ docker rm --force {old} >/dev/null 2>&1 || true; }}",
-        )
+        remote.write_now(host, marker, b"root has no known password, and nobody can register\n", "644")
     except (FirstStartError, RouteError, OneAPIError, remote.RemoteError) as problem:
         remote.complain(host, f"the gateway was not published: {problem}")
-        _put_old_gateway_back(host, old)
+        replaced.give_back(host, UNIT, marker)
         return False
     return True
 
@@ -100,7 +97,7 @@ def _then(host: Host, command: str) -> Iterator[None]:
 def _check_password_while_old_gateway_serves(host: Host, member: Member) -> None:
     """Before an old gateway is stopped, be sure that the new one can be set up from its database."""
     container = member.state.container
-    if not is_taken_over(member) or container is None or not container["State"]["Running"]:
+    if not finds_database(member) or container is None or not container["State"]["Running"]:
         return
     addresses = [network["IPAddress"] for network in container["NetworkSettings"]["Networks"].values()]
     for address in filter(None, addresses):
@@ -109,43 +106,19 @@ def _check_password_while_old_gateway_serves(host: Host, member: Member) -> None
         return
 
 
-def _put_old_gateway_aside(directory: str, old: str, taken_over: bool) -> str:
-    """Stop what holds the database, keep the container until the new one is safe, and copy an inherited database."""
-    data = shlex.quote(directory)
-    aside = (
-        f"systemctl stop {service.UNIT} 2>/dev/null;"
-        f" if docker container inspect {PROJECT} >/dev/null 2>&1; then"
-        f" docker stop --time 10 {PROJECT} >/dev/null &&"
-        f" {{ docker rm --force {old} >/dev/null 2>&1; docker rename {PROJECT} {old}; }}; fi"
-    )
-    if not taken_over:
+def _put_aside_script(directory: str, with_database: bool) -> str:
+    """Stop what holds the database, and keep one copy of a database that was there before."""
+    aside = f"docker rm --force {CONTAINER} >/dev/null 2>&1; {replaced.put_aside_script(UNIT)}"
+    if not with_database:
         return aside
+    data = shlex.quote(directory)
     copies = f"{data}/backups/taken-over"
     return (
         # The journal belongs to the database: without it a copy of a killed server's file is not whole.
-        f"{aside} && install -d -m 700 {data}/backups && if [ ! -d {copies} ]; then rm -rf {copies}.new &&"
+        f"{{ {aside}; }} && install -d -m 700 {data}/backups && if [ ! -d {copies} ]; then rm -rf {copies}.new &&"
         f" install -d -m 700 {copies}.new && cp -p {data}/data/one-api.db* {copies}.new/ &&"
         f" mv {copies}.new {copies}; fi"
     )
-
-
-def _put_old_gateway_back(host: Host, old: str) -> None:
-    """After a failure, what served before serves again."""
-    try:
-        lines = remote.run(
-            host,
-            f"if docker container inspect {old} >/dev/null 2>&1; then docker rename {old} {PROJECT} &&"
-            f" docker start {PROJECT} >/dev/null && echo back; fi",
-        )
-    except remote.RemoteError as problem:
-        remote.complain(
-            host,
-            f"the old gateway could not be started again: {problem}. On the host: docker rename {old} {PROJECT};"
-            f" docker start {PROJECT}",
-        )
-        return
-    if lines:
-        remote.tell(host, "the old gateway serves again")
 
 
 def _address(host: Host) -> str:

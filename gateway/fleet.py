@@ -19,7 +19,7 @@ from pyinfra.api import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import host_state, preflight, remote, service, settings
+from gateway import host_state, installation, preflight, remote, settings
 from gateway.host_state import HostState
 from gateway.secrets import ROOT_PASSWORD, Generated, Provided, SecretsError
 from gateway.settings import Settings
@@ -75,10 +75,14 @@ class Member:
         """The gateway that this host uses: itself when it is one, unless its settings name another."""
         return self.fleet.gateway_of(self)
 
-    def read_state(self) -> HostState:
-        """Read the host anew. Raises RemoteError or Unreadable."""
+    def read_state(self, lock: bool) -> HostState:
+        """Read the host anew. Raises RemoteError or UnreadableError.
+
+        Parameters: `lock`, whether other deployments are kept out of the host for as long as this run is connected.
+        """
         roles = [role for role, has in (("gateway", self.is_gateway), ("openclaw", self.is_openclaw)) if has]
         values = {
+            "LOCK": "yes" if lock else "no",
             "DIRECTORY": self.directory,
             "ADDRESS": self.settings.gateway_tailscale_address or "",
             "PORT": str(self.settings.gateway_port),
@@ -87,7 +91,7 @@ class Member:
             "OPENCLAW_SCOPE": self.settings.openclaw_unit_scope,
             "OPENCLAW_USER": self.settings.openclaw_user or "",
         }
-        tracked = service.tracked_files(self.directory) if self.is_gateway else ["/etc/os-release"]
+        tracked = installation.tracked_files(self.directory) if self.is_gateway else ["/etc/os-release"]
         script = host_state.script(roles, values, tracked)
         return HostState.parse(remote.run(self.host, script))
 
@@ -96,15 +100,30 @@ Check = Callable[[Member], Iterable[str]]
 """Finds what is wrong with one host: texts, each with its mend."""
 
 
+@dataclass(frozen=True)
+class Purpose:
+    """What a run is about to do: what must be in order for it, and whether it wants the hosts for itself."""
+
+    settings_checks: tuple[Check, ...]
+    host_checks: tuple[Check, ...]
+    lock: bool
+
+
+DEPLOYMENT = Purpose((preflight.group_problems, preflight.missing_secrets), (preflight.problems,), lock=True)
+VERIFICATION = Purpose((preflight.group_problems,), (preflight.verification_problems,), lock=False)
+"""Looks and changes nothing: that takes no provider keys."""
+
+
 class Fleet:
     """The hosts of one run by name, and what the run learns that other hosts need."""
 
-    def __init__(self, state: State, settings_checks: Sequence[Check], host_checks: Sequence[Check]) -> None:
+    def __init__(self, state: State, purpose: Purpose) -> None:
         """Read all hosts. Raises DeployError with all that the checks find, settings first."""
-        self.members = self._settle(state, settings_checks)
-        self._read_all(host_checks)
+        self._purpose = purpose
+        self.members = self._settle(state)
+        self._read_all()
 
-    def _settle(self, state: State, checks: Sequence[Check]) -> dict[str, Member]:
+    def _settle(self, state: State) -> dict[str, Member]:
         """Settings of every host, connected or not: all that is wrong in one message."""
         active = {host.name for host in state.inventory.get_active_hosts()}
         problems: list[str] = []
@@ -114,7 +133,8 @@ class Fleet:
             problems += [f"{host.name}: {text}" for text in wrong]
             is_gateway, is_openclaw = "gateways" in host.groups, "openclaw" in host.groups
             member = Member(host, found, Provided(found.secrets_file), self, is_gateway, is_openclaw)
-            problems += _found(member, checks)
+            if host.name in active:
+                problems += _found(member, self._purpose.settings_checks)
             members[member.name] = member
         self._gateways = [member for member in members.values() if member.is_gateway]
         self._agents = [member for member in members.values() if member.is_openclaw]
@@ -136,7 +156,9 @@ class Fleet:
         return None
 
     def gateway_of(self, member: Member) -> Member:
-        """The gateway that an OpenClaw host uses."""
+        """The gateway that an OpenClaw host uses; a host that only is one is its own."""
+        if not member.is_openclaw:
+            return member
         if wanted := member.settings.openclaw_gateway:
             return next(gateway for gateway in self._gateways if gateway.name == wanted)
         return member if member.is_gateway else self._gateways[0]
@@ -145,19 +167,19 @@ class Fleet:
         """The OpenClaw hosts that use a gateway, reached in this run or not."""
         return [member for member in self._agents if self.gateway_of(member) is gateway]
 
-    def _read_all(self, checks: Sequence[Check]) -> None:
+    def _read_all(self) -> None:
         """Read every host at the same time; then all that is wrong anywhere, in one message."""
         problems = []
         for member, unread in zip(
             self.members.values(), concurrently(self._read_one, self.members.values()), strict=True
         ):
-            problems += _found(member, checks) if unread is None else [f"{member.name}: {unread}"]
+            problems += _found(member, self._purpose.host_checks) if unread is None else [f"{member.name}: {unread}"]
         _refuse(problems, "the hosts")
 
     def _read_one(self, member: Member) -> str | None:
         remote.without_delay(member.host)
         try:
-            member.state = member.read_state()
+            member.state = member.read_state(self._purpose.lock)
             text = member.state.answers.get("secrets")
             member.generated = Generated.read(text) if text else Generated.new()
             member.applied_keys = _applied_keys(member.state.text("applied_keys"))
@@ -210,24 +232,24 @@ def member_to_deploy(state: State, host: Host) -> Member:
 
     Raises DeployError with every problem of every host.
     """
-    return _member(state, host, [preflight.group_problems, preflight.missing_secrets], [preflight.problems])
+    return _member(state, host, DEPLOYMENT)
 
 
 def member_to_verify(state: State, host: Host) -> Member:
-    """The member for a host of this run, to be looked at and left as it is: that takes no provider keys.
+    """The member for a host of this run, to be looked at and left as it is.
 
     Raises DeployError with every problem of every host.
     """
-    return _member(state, host, [preflight.group_problems], [preflight.verification_problems])
+    return _member(state, host, VERIFICATION)
 
 
-def _member(state: State, host: Host, settings_checks: Sequence[Check], host_checks: Sequence[Check]) -> Member:
+def _member(state: State, host: Host, purpose: Purpose) -> Member:
     """The first call of a run surveys the whole fleet."""
     with _lock:
         if state not in _fleets:
             logger.info("--> Reading the hosts...")
             try:
-                _fleets[state] = Fleet(state, settings_checks, host_checks)
+                _fleets[state] = Fleet(state, purpose)
             except DeployError as refusal:
                 _fleets[state] = refusal
     fleet = _fleets[state]

@@ -1,5 +1,5 @@
 # Reads all that a run needs to know of a host, in one round trip, and changes nothing.
-# Before this text stand: ROLES DIRECTORY ADDRESS PORT IMAGE PROJECT TRACKED OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER.
+# Before this text stand: ROLES LOCK DIRECTORY ADDRESS PORT IMAGE PROJECT TRACKED OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER.
 # Each answer is one line: its name, a space, its bytes in base64. What cannot be read is an empty answer.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
@@ -17,6 +17,29 @@ ask() {
 content() { [ ! -f "$2" ] || emit "$1" < "$2"; }
 nearest() { path=$1; while [ ! -d "$path" ]; do path=$(dirname "$path"); done; printf '%s' "$path"; }
 
+# One deployment at a time. The lock names the process that carries this connection (an sshd, or pyinfra itself), so it
+# ends with the connection, however that ends: nobody has to clear it after a crash.
+parent() { sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$1/stat" 2>/dev/null; }
+started() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+carrier() {
+    process=$$
+    while case $(cat "/proc/$process/comm") in *sh | sudo | su | doas | dzdo) ;; *) false ;; esac; do
+        process=$(parent "$process")
+    done
+    printf '%s' "$process"
+}
+lock() {
+    me=$(carrier)
+    exec 9> "/run/$PROJECT.lock.guard" && flock -w 10 9 || return
+    read -r holder since < "/run/$PROJECT.lock" && [ -n "$since" ] && [ "$holder" != "$me" ] && [ "$(started "$holder")" = "$since" ] && {
+        stat -c "process $holder, since %y" "/run/$PROJECT.lock" | emit busy
+        return
+    }
+    printf '%s %s\n' "$me" "$(started "$me")" > "/run/$PROJECT.lock"
+    exec 9>&-
+}
+[ "$LOCK" != yes ] || [ "$(id -u)" != 0 ] || lock 2>/dev/null
+
 emit os_release < /etc/os-release
 uname -m | emit machine
 id -u | emit uid
@@ -31,6 +54,7 @@ case " $ROLES " in *" gateway "*)
     { ip -4 -o addr show dev tailscale0 2>/dev/null | awk '{print $4}'; } | emit tailscale0
     { command -v tailscale >/dev/null && timeout 5 tailscale ip -4; } 2>/dev/null | emit tailscale_ip
     ss -ltnpH "sport = :$PORT" 2>/dev/null | emit listeners
+    docker ps --filter "volume=$DIRECTORY/data" --format '{{.Names}}' 2>/dev/null | emit data_users
     content daemon_json /etc/docker/daemon.json
     content secrets "$DIRECTORY/secrets.env"
     content applied_keys "$DIRECTORY/applied-keys.json"
@@ -66,7 +90,12 @@ case " $ROLES " in *" openclaw "*)
     [ -n "$user" ] || user=$(printf '%s\n' "$unit" | sed -n 's/^User=//p')
     getent passwd "${user:-root}" | emit openclaw_passwd
     home=$(getent passwd "${user:-root}" | cut -d: -f6)
-    content openclaw_env "$home/.openclaw/.env"
+    # As the user whose directory it is: root would follow a link of theirs to any file.
+    env=$home/.openclaw/.env
+    if [ -e "$env" ]; then
+        runuser -u "${user:-root}" -- cat "$env" > /dev/null 2>&1 && runuser -u "${user:-root}" -- cat "$env" | emit openclaw_env
+        echo yes | emit openclaw_env_exists
+    fi
     stat -c '%a %U:%G %.6Y' "$home/.openclaw/.env" 2>/dev/null | emit openclaw_env_stat
     dropin=/etc/systemd/system/$OPENCLAW_UNIT.d/zz-llm-gateway.conf
     [ "$OPENCLAW_SCOPE" = system ] || dropin=$home/.config/systemd/user/$OPENCLAW_UNIT.d/zz-llm-gateway.conf

@@ -11,7 +11,7 @@ from pyinfra.api import FunctionCommand, StringCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import dotenv, remote, service
+from gateway import dotenv, installation, remote
 from gateway.host_state import started_at
 from gateway.provisioning import token_name
 
@@ -90,7 +90,8 @@ def _write_environment(member: Member) -> Generator[StringCommand | FunctionComm
         return
     content = merged_environment(member, member.gateway.base_url, key)
     found = member.state.stat("openclaw_env_stat")
-    if content != member.state.answers.get("openclaw_env") or found is None or found.mode != "600":
+    is_theirs = found is not None and (found.mode, found.owner.split(":")[0]) == ("600", _account(member)[0])
+    if content != member.state.answers.get("openclaw_env") or not is_theirs:
         member.environment_changed = True
         yield _environment_command(member, content)
 
@@ -121,7 +122,7 @@ def _as_user(user: str, script: str) -> str:
 
 
 def _wanted_drop_in(member: Member) -> str:
-    return service.render(
+    return installation.render(
         "etc/systemd/system/openclaw-gateway.service.d/zz-llm-gateway.conf.j2",
         names=member.settings.openclaw_unset_environment,
     ).decode()
@@ -144,7 +145,10 @@ def _write_drop_in(member: Member) -> Generator[StringCommand, None, None]:
 
 @operation()
 def _restart(member: Member) -> Generator[StringCommand | FunctionCommand, None, None]:
-    if not (member.environment_changed or _runs_with_old_environment(member)):
+    names = _left_over(member, member.state.lines("openclaw_process"))
+    if not (member.environment_changed or _runs_with_older_files(member)):
+        if names:
+            yield FunctionCommand(_blame_unit, (member, names), {})  # a restart would change nothing
         return
     if member.state.properties("openclaw_unit").get("ActiveState") == "inactive":
         remote.tell(member.host, f"{member.settings.openclaw_unit} is stopped and was left so")
@@ -162,7 +166,7 @@ def _systemctl(member: Member, arguments: str) -> str:
     return f"runuser -u {user} -- env XDG_RUNTIME_DIR=/run/user/{uid} systemctl --user {arguments}"
 
 
-def _runs_with_old_environment(member: Member) -> bool:
+def _runs_with_older_files(member: Member) -> bool:
     """A run that was cut off between writing and restarting is finished by the next one."""
     unit = member.state.properties("openclaw_unit")
     if unit.get("NeedDaemonReload") == "yes":
@@ -171,8 +175,7 @@ def _runs_with_old_environment(member: Member) -> bool:
     if started is None or unit.get("MainPID", "0") == "0":
         return False
     files = (member.state.stat("openclaw_env_stat"), member.state.stat("openclaw_dropin_stat"))
-    is_stale = any(file is not None and file.modified > started for file in files)
-    return is_stale or bool(_left_over(member, member.state.lines("openclaw_process")))
+    return any(file is not None and file.modified > started for file in files)
 
 
 def _left_over(member: Member, names: list[str]) -> list[str]:
@@ -184,7 +187,7 @@ def _prove_environment(state: State, host: Host, member: Member) -> bool:
     unit = shlex.quote(member.settings.openclaw_unit)
     command = (
         f'pid=$({_systemctl(member, f"show -p MainPID --value {unit}")}) && [ "$pid" -gt 0 ] &&'
-        " tr '\\0' '\\n' < /proc/$pid/environ | sed 's/=.*//'"
+        " tr '\\0' '\\n' < /proc/$pid/environ | sed 's/=.*//' | grep ."  # no name at all proves nothing
     )
     deadline = time.monotonic() + RESTART_SECONDS
     while True:
@@ -196,10 +199,14 @@ def _prove_environment(state: State, host: Host, member: Member) -> bool:
                 remote.complain(host, f"{unit} does not run after its restart; `journalctl -u {unit}` tells why")
                 return False
             time.sleep(0.25)
-    if left:
-        remote.complain(
-            host,
-            f"{', '.join(left)} is still in the environment of {unit}: `systemctl cat {unit}` shows what sets it; does"
-            f" ExecStart= set it itself?",
-        )
-    return not left
+    return not left or _blame_unit(state, host, member, left)
+
+
+def _blame_unit(state: State, host: Host, member: Member, names: list[str]) -> bool:
+    unit = member.settings.openclaw_unit
+    remote.complain(
+        host,
+        f"{', '.join(names)} is in the environment of {unit} though the drop-in removes it: ExecStart= or the program"
+        f" that it starts sets it; `systemctl cat {unit}` shows the first",
+    )
+    return False

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gateway import docker, dotenv, first_start, image, openclaw, tiktoken
+from gateway import docker, dotenv, first_start, image, openclaw, replaced, tiktoken
 from gateway.host_state import PROJECT
+from gateway.installation import FIRST_START_DONE
 from gateway.secrets import ROOT_PASSWORD, SecretsError
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def verification_problems(member: Member) -> list[str]:
 
 def problems(member: Member) -> list[str]:
     """All that stands in the way of a deployment on one host."""
+    if busy := member.state.text("busy"):
+        return [f"another deployment is at work on this host ({busy}): run again when it has ended"]
     found = list(_machine(member))
     if found:
         return found  # the rest cannot be judged without them
@@ -61,6 +64,7 @@ def problems(member: Member) -> list[str]:
             *_gateway_machine(member),
             *_tailscale(member),
             *_port(member),
+            *_cut_off(member),
             *_data(member),
             *_files(member),
         ]
@@ -128,6 +132,20 @@ def _port(member: Member) -> Iterator[str]:
         yield (f"port {port} on {address} is taken by {who}: stop it, or choose another port by gateway_port")
 
 
+def _cut_off(member: Member) -> Iterator[str]:
+    """Agents that would lose their gateway when it moves, since this run does not reach them."""
+    unreached = [agent.name for agent in member.fleet.agents_of(member) if agent.name not in member.fleet.members]
+    if not unreached or not first_start.is_done(member) or not member.state.tailscale_addresses:
+        return
+    bindings = ((member.state.container or {}).get("HostConfig", {}).get("PortBindings") or {}).get("3000/tcp") or []
+    wanted = (member.address, str(member.settings.gateway_port))
+    if bindings and wanted not in [(entry["HostIp"], entry["HostPort"]) for entry in bindings]:
+        yield (
+            f"it would move to {member.base_url}, and {', '.join(unreached)} would not be told: run without --limit"
+            " once all are reachable, or take those out of the inventory"
+        )
+
+
 def _is_ours(member: Member, line: str, port: str) -> bool:
     """Docker listens by docker-proxy, or by itself without a userland proxy; ours is what our container has."""
     container = member.state.container
@@ -150,14 +168,24 @@ def _data(member: Member) -> Iterator[str]:
         )
         yield f"a gateway runs there already ({PROJECT}) with its data in {source}: {mend}"
     has_database = bool(member.state.text("database_size"))
-    if has_database and member.state.text("database_size") == "0":
+    ours = {PROJECT, replaced.KEPT, first_start.CONTAINER}
+    if others := [name for name in member.state.lines("data_users") if name not in ours]:
+        yield f"the container {', '.join(others)} uses {data} too: stop and remove it (docker rm -f {others[0]})"
+    if first_start.is_done(member) and not member.state.text("secrets"):
+        yield (
+            f"{member.directory}/secrets.env is gone though a gateway was set up there: put it back; or to have new"
+            f" secrets made, remove {member.directory}/{FIRST_START_DONE} on the host and export {ROOT_PASSWORD}=…"
+            " (the password of the gateway's root)"
+        )
+    if first_start.is_done(member) and member.state.text("database_size") == "0":
         yield f"{data}/one-api.db is empty (0 bytes): restore it from a backup, or remove it to begin anew"
     if first_start.is_done(member) and not has_database:
         yield (
             f"{data}/one-api.db is gone though a gateway was set up there: mount or restore it; to begin anew with an"
             f" empty database, remove {member.directory}/first-start-done"
         )
-    if not has_database and (strangers := member.state.lines("data")):
+    leftovers = {"logs", ".env", "one-api.db-journal"}  # One API's own, without which its database can be gone
+    if not has_database and (strangers := [name for name in member.state.lines("data") if name not in leftovers]):
         yield (
             f"{data} holds {', '.join(strangers[:3])} but no one-api.db: it is not One API's; move it away or choose"
             " another gateway_directory"
@@ -191,10 +219,17 @@ def _files(member: Member) -> Iterator[str]:
 
 
 def _openclaw(member: Member) -> Iterator[str]:
-    if member.settings.openclaw_user and not member.state.text("openclaw_passwd"):
-        yield f"openclaw_user: there is no user {member.settings.openclaw_user} on the host"
-    elif not member.state.text("openclaw_passwd"):
-        yield f"the user of {member.settings.openclaw_unit} does not exist on the host; correct its User="
+    if not member.state.text("openclaw_passwd"):
+        user = member.settings.openclaw_user
+        yield (
+            f"openclaw_user: there is no user {user} on the host"
+            if user
+            else f"the user of {member.settings.openclaw_unit} does not exist on the host; correct its User="
+        )
+        return
+    path = openclaw.environment_path(member)
+    if member.state.text("openclaw_env_exists") and "openclaw_env" not in member.state.answers:
+        yield f"{path} cannot be read by the user whom it is for: chown it to that user on the host"
     if member.settings.openclaw_unit_required and not openclaw.has_unit(member):
         yield (
             f"there is no {member.settings.openclaw_unit}: install OpenClaw, correct openclaw_unit or"
@@ -203,4 +238,4 @@ def _openclaw(member: Member) -> Iterator[str]:
     try:
         openclaw.merged_environment(member, "http://100.64.0.1:3000", "0" * 48)
     except dotenv.DotenvError as problem:
-        yield f"{openclaw.environment_path(member)}: {problem}"
+        yield f"{path}: {problem}"

@@ -16,14 +16,18 @@ from pyinfra.api.state import State
 
 from gateway import first_start, remote
 from gateway.admin import admin_api
+from gateway.installation import FIRST_START_DONE
 from gateway.route import RouteError
+from gateway.secrets import ROOT_PASSWORD
 from oneapi import (
     AdminClient,
+    Ambiguous,
     Channel,
     ChannelSpec,
     OneAPIError,
     Token,
     TokenSpec,
+    Unauthorised,
     differences,
     only,
 )
@@ -58,7 +62,7 @@ def _reconcile(member: Member) -> Generator[FunctionCommand, None, None]:
     if not member.is_gateway:
         return
     if not member.host.state.is_executing and not first_start.is_done(member):
-        yield _failure(member, "it is not set up yet")  # counted as a change to come, never carried out
+        yield _failure("it is not set up yet")  # counted as a change to come, never carried out
         return
     try:
         with admin_api(member) as admin, ThreadPoolExecutor(max_workers=3) as pool:
@@ -70,8 +74,16 @@ def _reconcile(member: Member) -> Generator[FunctionCommand, None, None]:
                 *_option_steps(admin, options.result()),
             ):
                 yield _application(what, step)
+    except Ambiguous as problem:
+        yield _failure(f"{problem}; delete the wrong one in the admin page, {member.base_url}")
+    except Unauthorised:
+        yield _failure(
+            f"the gateway refuses the access token in {member.directory}/secrets.env; has somebody made a new one in"
+            f" the admin page? To have another made, remove {member.directory}/{FIRST_START_DONE} on the host and"
+            f" deploy again (export {ROOT_PASSWORD}=… where root's password is another than the one in secrets.env)"
+        )
     except (RouteError, OneAPIError) as problem:
-        yield _failure(member, str(problem))
+        yield _failure(f"the gateway's admin API on {member.base_url} cannot be used: {problem}")
 
 
 def _channel_steps(member: Member, admin: AdminClient, channels: Sequence[Channel]) -> Iterator[tuple[str, Step]]:
@@ -160,13 +172,9 @@ def _application(what: str, step: Step) -> FunctionCommand:
     return FunctionCommand(apply, (), {})
 
 
-def _failure(member: Member, problem: str) -> FunctionCommand:
+def _failure(problem: str) -> FunctionCommand:
     def fail(state: State, host: Host) -> bool:
-        remote.complain(
-            host,
-            f"the gateway's admin API on {member.base_url} cannot be used: {problem}. Its access token is in"
-            f" {member.directory}/secrets.env on the host",
-        )
+        remote.complain(host, problem)
         return False
 
     return FunctionCommand(fail, (), {})

@@ -7,7 +7,6 @@ is collected as text and never raised here, so that all problems of all hosts ar
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 import runpy
 from collections.abc import Callable, Mapping
@@ -15,7 +14,19 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from gateway.checks import (
+    InvalidError,
+    flag,
+    http_url,
+    image,
+    integer,
+    list_of,
+    one_of,
+    optional,
+    tailscale_address,
+    text,
+)
 
 DEFAULTS_FILE = Path(__file__).parent.parent / "group_data" / "all.py"
 
@@ -25,7 +36,6 @@ OUR_PREFIXES = ("gateway_", "docker_", "openclaw_", "llm_", "embedding_", "verif
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _SECRET_SHAPED = re.compile(r".*(_API_KEY|_SECRET|_TOKEN|_PASSWORD)$")
-_IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*:[A-Za-z0-9_][A-Za-z0-9_.-]*")
 # Without "." and "..", which systemd refuses, and without "//", which Docker does not give back.
 _PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._+-]+)+")
 _MODEL = re.compile(r"[^\s,\x00-\x1f'\"\\$`]+")
@@ -77,102 +87,20 @@ class Settings:
     openclaw_unset_environment: tuple[str, ...]
 
 
-class InvalidError(ValueError):
-    """A value does not fit its setting; the text says what would."""
-
-
-def _text(pattern: re.Pattern[str], wanted: str) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise InvalidError(f"must be {wanted}")
-        return value
-
-    return check
-
-
-def _integer(least: int, most: int) -> Callable[[Any], int]:
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise InvalidError(f"must be a whole number from {least} to {most}")
-        return value
-
-    return check
-
-
-def _one_of(*allowed: str) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if value not in allowed:
-            raise InvalidError("must be " + " or ".join(f'"{name}"' for name in allowed))
-        return str(value)
-
-    return check
-
-
-def _list_of(check_item: Callable[[Any], str], wanted: str) -> Callable[[Any], tuple[str, ...]]:
-    def check(value: Any) -> tuple[str, ...]:
-        if not isinstance(value, (list, tuple)):
-            raise InvalidError(f"must be a list of {wanted}")
-        return tuple(check_item(item) for item in value)
-
-    return check
-
-
-def _optional(check_value: Callable[[Any], str]) -> Callable[[Any], str | None]:
-    return lambda value: None if value is None else check_value(value)
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidError("must be True or False")
-    return value
-
-
-def _tailscale_address(value: Any) -> str:
-    try:
-        address = ipaddress.IPv4Address(value)
-    except (ValueError, TypeError):
-        raise InvalidError("must be an IPv4 address such as 100.64.0.1, or None") from None
-    if address not in ipaddress.IPv4Network("100.64.0.0/10"):
-        raise InvalidError("must be an address of the tailnet (100.64.0.0/10), or None")
-    return str(address)
-
-
-def _image(value: Any) -> str:
-    checked = _text(_IMAGE, 'an image with its tag, such as "justsong/one-api:v0.6.10"')(value)
-    if checked.endswith(":latest"):
-        raise InvalidError('must be pinned: "latest" changes without you; name a version')
-    return checked
-
-
-def _http_url(value: Any) -> str:
-    if not isinstance(value, str) or any(character in value for character in " \t\r\n'\"\\$`"):
-        raise InvalidError('must be a URL such as "https://example.com"')
-    try:
-        parts = urlsplit(value)
-        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, or a bracket that does not close
-        is_whole = False
-    if not is_whole:
-        raise InvalidError('must be a whole URL that starts with "http://" or "https://"')
-    if parts.username or parts.password:
-        raise InvalidError("must not hold a user name or password")
-    return value.rstrip("/")
-
-
 def _channel_url(value: Any) -> str:
-    url = _http_url(value)
+    url = http_url(value)
     if url.endswith("/v1"):
         raise InvalidError("must not end in /v1: One API appends it")
     return url
 
 
 _CHANNEL_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "name": _text(re.compile(r"[^\s%_'\"\\]([^%_'\"\\\n\r\t]*[^\s%_'\"\\])?"), "a name"),
-    "type": _integer(1, 51),
+    "name": text(re.compile(r"[^\s%_'\"\\]([^%_'\"\\\n\r\t]*[^\s%_'\"\\])?"), "a name"),
+    "type": integer(1, 51),
     "base_url": _channel_url,
-    "key": _text(_SECRET_NAME, 'the NAME of a secret, such as "DASHSCOPE_API_KEY"'),
-    "models": _list_of(_text(_MODEL, "a model name without spaces, commas or quotes"), "model names"),
-    "priority": _integer(-(2**31), 2**31 - 1),
+    "key": text(_SECRET_NAME, 'the NAME of a secret, such as "DASHSCOPE_API_KEY"'),
+    "models": list_of(text(_MODEL, "a model name without spaces, commas or quotes"), "model names"),
+    "priority": integer(-(2**31), 2**31 - 1),
 }
 
 
@@ -190,8 +118,9 @@ def _channel(value: Any) -> Channel:
             checked[field] = _CHANNEL_CHECKS[field](field_value)
         except InvalidError as problem:
             raise InvalidError(f"channel {name}: {field} {problem}") from None
-    if not checked["models"]:
-        raise InvalidError(f"channel {name}: models must name at least one")
+    models = checked["models"]
+    if not models or len(set(models)) < len(models):
+        raise InvalidError(f"channel {name}: models must name at least one, and each once")
     return Channel(**checked)
 
 
@@ -205,36 +134,36 @@ def _channels(value: Any) -> tuple[Channel, ...]:
     return channels
 
 
-_local_path = _text(re.compile(r"(?!~[^/])[^\x00\n]+"), "a path on the machine that runs pyinfra")
-_model = _text(_MODEL, "a model name without spaces, commas or quotes")
+_local_path = text(re.compile(r"(?!~[^/])[^\x00\n]+"), "a path on the machine that runs pyinfra")
+_model = text(_MODEL, "a model name without spaces, commas or quotes")
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
-    "secrets_file": _optional(_local_path),
-    "gateway_directory": _text(_PATH, "an absolute path of letters, digits and . _ + - /"),
-    "gateway_port": _integer(1, 65535),
-    "gateway_tailscale_address": _optional(_tailscale_address),
-    "gateway_timezone": _text(re.compile(r"[A-Za-z0-9_+/-]+"), 'a zone such as "Asia/Shanghai"'),
-    "gateway_image": _image,
-    "gateway_image_digest": _optional(_text(re.compile(r"sha256:[0-9a-f]{64}"), '"sha256:…"')),
-    "gateway_image_archive": _optional(_local_path),
-    "gateway_tiktoken_directory": _optional(_local_path),
-    "gateway_start_timeout": _integer(1, 3600),
-    "docker_source": _one_of("distribution", "preinstalled"),
-    "docker_registry_mirrors": _list_of(_http_url, "URLs"),
-    "docker_http_proxy": _optional(_http_url),
-    "docker_https_proxy": _optional(_http_url),
-    "docker_no_proxy": _optional(_text(re.compile(r"[^\s'\"\\$`]+"), "a comma list of hosts")),
+    "secrets_file": optional(_local_path),
+    "gateway_directory": text(_PATH, "an absolute path of letters, digits and . _ + - /"),
+    "gateway_port": integer(1, 65535),
+    "gateway_tailscale_address": optional(tailscale_address),
+    "gateway_timezone": text(re.compile(r"[A-Za-z0-9_+/-]+"), 'a zone such as "Asia/Shanghai"'),
+    "gateway_image": image,
+    "gateway_image_digest": optional(text(re.compile(r"sha256:[0-9a-f]{64}"), '"sha256:…"')),
+    "gateway_image_archive": optional(_local_path),
+    "gateway_tiktoken_directory": optional(_local_path),
+    "gateway_start_timeout": integer(1, 3600),
+    "docker_source": one_of("distribution", "preinstalled"),
+    "docker_registry_mirrors": list_of(http_url, "URLs"),
+    "docker_http_proxy": optional(http_url),
+    "docker_https_proxy": optional(http_url),
+    "docker_no_proxy": optional(text(re.compile(r"[^\s'\"\\$`]+"), "a comma list of hosts")),
     "gateway_channels": _channels,
     "llm_model": _model,
     "embedding_model": _model,
-    "embedding_dimensions": _integer(1, 65536),
-    "verification_timeout": _integer(1, 3600),
-    "openclaw_gateway": _optional(_text(re.compile(r"\S+"), "the name of a host in `gateways`")),
-    "openclaw_unit": _text(_UNIT, 'a unit such as "openclaw-gateway.service"'),
-    "openclaw_unit_scope": _one_of("system", "user"),
-    "openclaw_unit_required": _flag,
-    "openclaw_user": _optional(_text(_USER, "the name of a user")),
-    "openclaw_unset_environment": _list_of(_text(_ENVIRONMENT_NAME, "the name of a variable"), "names of variables"),
+    "embedding_dimensions": integer(1, 65536),
+    "verification_timeout": integer(1, 3600),
+    "openclaw_gateway": optional(text(re.compile(r"\S+"), "the name of a host in `gateways`")),
+    "openclaw_unit": text(_UNIT, 'a unit such as "openclaw-gateway.service"'),
+    "openclaw_unit_scope": one_of("system", "user"),
+    "openclaw_unit_required": flag,
+    "openclaw_user": optional(text(_USER, "the name of a user")),
+    "openclaw_unset_environment": list_of(text(_ENVIRONMENT_NAME, "the name of a variable"), "names of variables"),
 }
 
 

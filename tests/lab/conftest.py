@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.lab import old_gateway
+from tests.lab.rows import rows
 from tests.lab.watching import Watchers
 
 ROOT = Path(__file__).parent.parent.parent
@@ -64,6 +66,17 @@ class Lab:
         run = self.command("ssh", host, "--", "sudo", "sh", "-c", command, stdin=stdin)
         assert run.code == 0, f"{command}: {run.output}"
         return run.stdout.strip()
+
+    def copy(self, host: str, source: Path, destination: str) -> None:
+        """Send a file to a host."""
+        with source.open("rb") as file:
+            subprocess.run(
+                [sys.executable, "-m", "lab", "ssh", host, "--", f"sudo sh -c 'cat > {destination}'"],
+                cwd=ROOT,
+                stdin=file,
+                check=True,
+                timeout=300,
+            )
 
     def pyinfra(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
         """`pyinfra …`, from the checkout's root."""
@@ -124,6 +137,8 @@ class First:
     run: Run
     old_rows: dict[str, list[Any]]
     old_environment: dict[str, str]
+    without_password: Run
+    old_gateway_served_on: bool
     logins: str
     arguments: str
 
@@ -131,15 +146,16 @@ class First:
 @pytest.fixture(scope="session")
 def first(lab: Lab) -> First:
     """The first deployment of all hosts, at pyinfra's highest verbosity, watched from outside."""
-    from tests.lab.rows import rows  # only needed here
-
+    old_gateway.start(lab)
     old_rows = rows(lab, "old1")
     environment = {host: lab.ssh(host, "cat /home/openclaw/.openclaw/.env") + "\n" for host in ("agent1", "old1")}
     # A hardened host, as dev-sec's roles leave it: the deployment may not depend on SSH forwarding.
     lab.ssh("old1", "echo AllowTcpForwarding no > /etc/ssh/sshd_config.d/10-hardened.conf && systemctl reload ssh")
+    without_password = lab.deploy("--limit", "old1")
+    served_on = old_gateway.serves(lab)
     with Watchers(lab, "gw1") as watchers:
-        run = lab.deploy("-vvv", "--diff")
-    return First(run, old_rows, environment, watchers.logins(), watchers.arguments())
+        run = lab.deploy("-vvv", "--diff", environment={"ONEAPI_ROOT_PASSWORD": old_gateway.PASSWORD})
+    return First(run, old_rows, environment, without_password, served_on, watchers.logins(), watchers.arguments())
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from gateway import openclaw, provisioning, service
+from gateway import installation, openclaw, provisioning
 from gateway.fleet import Member
 from gateway.host_state import PROJECT
 from oneapi import ChannelSpec, TokenSpec
@@ -15,6 +15,8 @@ from tests.unit.members import DIRECTORY, GENERATED, Fleet, member
 
 IMAGE_ID = "sha256:" + "1" * 64
 WRITTEN = "1700000000.000000"
+PLACES = (" 755", "/data 700", "/tiktoken 755", "/applied-keys.json 600", "/first-start-done 644")
+"""What else a deployment leaves in the install directory, each with its mode."""
 STARTED = "Sun 2026-11-22 10:00:00.000000 UTC"
 
 
@@ -51,7 +53,7 @@ def deployed(gateway_name: str, agent_name: str) -> Deployed:
 
 def gateway_answers(gateway: Member, applied: dict[str, str]) -> dict[str, str]:
     """What a gateway host answers when all that is wanted is there and runs."""
-    files = service.wanted_files(gateway)
+    files = installation.wanted_files(gateway)
     here = tiktoken_answers(DIRECTORY)
     bindings = {"3000/tcp": [{"HostIp": ADDRESS, "HostPort": "3000"}]}
     container = {
@@ -64,7 +66,7 @@ def gateway_answers(gateway: Member, applied: dict[str, str]) -> dict[str, str]:
         **FRESH,
         "tracked_stat": here["tracked_stat"]
         + "".join(f"{file.path} {file.mode} root:root {WRITTEN}\n" for file in files)
-        + f"{DIRECTORY}/data 700 root:root {WRITTEN}\n{DIRECTORY}/first-start-done 600 root:root {WRITTEN}\n",
+        + "".join(f"{DIRECTORY}{path} root:root {WRITTEN}\n" for path in PLACES),
         "tracked_sum": here["tracked_sum"] + "".join(f"{digest(file.content)}  {file.path}\n" for file in files),
         "secrets": GENERATED.render(),
         "applied_keys": json.dumps(applied),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway import service
+from gateway import installation
 from gateway.fleet import Member
 from tests.unit.fake_hosts import ADDRESS
 from tests.unit.members import GENERATED, member
@@ -22,7 +22,7 @@ LOGGING = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"
 
 def config(place: Path, made: Member, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`docker compose config` in an install directory that holds our files."""
-    for file in service.wanted_files(made):
+    for file in installation.wanted_files(made):
         if file.path.startswith(made.directory):
             (place / Path(file.path).name).write_bytes(file.content)
     return subprocess.run(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway import service
+from gateway import installation, service
 from tests.unit import fake_hosts
 from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import FRESH, KEYS, OPENCLAW
@@ -22,7 +22,7 @@ AGENT = "@fake/agent1"
 DIRECTORY = "/opt/openclaw-llm-gateway"
 ON_A_FRESH_GATEWAY = [
     "Install Docker from the distribution's packages",
-    "Make the data directory, readable by root alone",
+    "Make the directories, writable by root alone",
     "Write the generated secrets",
     "Write the compose environment",
     "Write the compose file",
@@ -193,9 +193,9 @@ def test_a_gateway_that_does_not_run_as_wanted_is_published_again(answer: str, v
 )
 def test_a_file_that_differs_is_written_again(what: str, was: str, now: str, written: str) -> None:
     values = deployed(GATEWAY, AGENT).gateway
-    assert service.differing_files(member(values)) == []
+    assert installation.differing_files(member(values)) == []
     assert was in values[what]
-    differing = service.differing_files(member({**values, what: values[what].replace(was, now)}))
+    differing = installation.differing_files(member({**values, what: values[what].replace(was, now)}))
     assert [file.path for file in differing] == [f"{DIRECTORY}/{written}"]
 
 

@@ -16,6 +16,8 @@ from tests.unit.fake_one_api import DEFAULT_PASSWORD, FakeOneAPI
 from tests.unit.members import DIRECTORY, GENERATED, member
 
 INHERITED = {**FRESH, "database_size": "4096\n", "data": "one-api.db\n"}
+MARKER = f"{DIRECTORY}/first-start-done"
+"""What allows publishing."""
 RUNNING = json.dumps(
     [{"State": {"Running": True}, "NetworkSettings": {"Networks": {"b": {"IPAddress": "172.17.0.2"}}}}]
 )
@@ -42,7 +44,7 @@ class Remote:
 
     def write(self, host: object, path: str, content: bytes, mode: str) -> None:
         """In the place of `remote.write_now`."""
-        assert mode == "600"
+        assert mode == ("644" if path == MARKER else "600")
         self.files[path] = content.decode()
 
     def did(self, part: str) -> bool:
@@ -81,7 +83,7 @@ def test_an_empty_database_takes_our_password_and_token(host: Remote, one_api: F
     assert secure(member())
     assert one_api.password == GENERATED.root_password
     assert one_api.options["RegisterEnabled"] == "false"
-    assert host.did(f"mv {DIRECTORY}/first-start-done.new {DIRECTORY}/first-start-done")
+    assert MARKER in host.files
     assert one_api.tried == [DEFAULT_PASSWORD], "which is refused in the end"
 
 
@@ -111,7 +113,7 @@ def test_an_unknown_password_is_told_and_the_old_gateway_serves_on(host: Remote,
     assert not secure(member({**INHERITED, "container": RUNNING}))
     assert "knows another root password; export ONEAPI_ROOT_PASSWORD=… in the shell" in host.told[0]
     assert not host.did("docker stop"), "it was found out while the old gateway served"
-    assert not host.did("first-start-done.new")
+    assert MARKER not in host.files
     assert GENERATED.root_password not in "".join(host.told)
 
 
@@ -122,7 +124,7 @@ def test_a_default_password_that_stays_is_never_published(
     monkeypatch.setitem(one_api._answers, ("PUT", "/api/user/self"), lambda _: None)
     assert not secure(member())
     assert "root/123456 is still accepted" in host.told[0]
-    assert not host.did("first-start-done.new")
+    assert MARKER not in host.files
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_a_start_that_fails_is_told_in_its_own_words_and_cleaned_up(
     assert host.told[0].startswith("the gateway was not published: ")
     assert told in host.told[0]
     assert host.did("down --timeout 10"), "the container of the first start does not stay"
-    assert not host.did("first-start-done.new")
+    assert MARKER not in host.files
     assert host.did("docker rename openclaw-llm-gateway-replaced openclaw-llm-gateway"), "what served, serves again"
 
 
@@ -162,6 +164,6 @@ def test_it_is_done_once() -> None:
     done = f"{DIRECTORY}/first-start-done 600 root:root 1.0\n"
     assert not first_start.is_done(member())
     assert first_start.is_done(member({**FRESH, "tracked_stat": done}))
-    assert first_start.is_taken_over(member(INHERITED))
-    assert not first_start.is_taken_over(member({**INHERITED, "tracked_stat": done}))
-    assert not first_start.is_taken_over(member())
+    assert first_start.finds_database(member(INHERITED))
+    assert not first_start.finds_database(member({**INHERITED, "tracked_stat": done}))
+    assert not first_start.finds_database(member())

@@ -14,8 +14,6 @@ from tests.unit.members import DIRECTORY, member
 READY = {**FRESH, **tiktoken_answers(DIRECTORY)}
 """A bare host in order; the tiktoken files are there, so that the test needs none."""
 
-DONE = {"tracked_stat": READY["tracked_stat"] + f"{DIRECTORY}/first-start-done 600 root:root 1.0\n"}
-
 
 def found(values: dict[str, str] | None = None, *, roles: str = "gateway", **chosen: Any) -> list[str]:
     """What is told of a host that differs from a bare one in these answers."""
@@ -177,35 +175,19 @@ def test_another_program_beside_our_container() -> None:
     assert "is taken by nginx" in told
 
 
-def test_an_older_gateway_with_its_data_elsewhere() -> None:
-    (told,) = found({"container": container("/home/me/gateway/data", "3001")})
-    assert "with its data in /home/me/gateway/data" in told
-    assert 'set gateway_directory to "/home/me/gateway" to take it over' in told
-    (told,) = found({"container": container("/var/lib/docker/volumes/one/_data", "3001")})
-    assert f"copy /var/lib/docker/volumes/one/_data to {DIRECTORY}/data, and remove the container" in told
-
-
-def test_an_empty_database() -> None:
-    (told,) = found({"database_size": "0\n", "data": "one-api.db\n"})
-    assert f"{DIRECTORY}/data/one-api.db is empty (0 bytes): restore it from a backup" in told
-
-
-def test_a_database_that_is_gone() -> None:
-    (told,) = found(DONE)
-    assert f"{DIRECTORY}/data/one-api.db is gone though a gateway was set up there" in told
-    assert f"remove {DIRECTORY}/first-start-done" in told
-    assert found({**DONE, "database_size": "9\n", "data": "one-api.db\nlogs\n"}) == []
-
-
-def test_a_data_directory_of_something_else() -> None:
-    (told,) = found({"data": "a\nb\nc\nd\n"})
-    assert told.startswith(f"{DIRECTORY}/data holds a, b, c but no one-api.db: it is not One API's")
-
-
 def test_no_tiktoken_files() -> None:
     (told,) = found({"tracked_stat": "", "tracked_sum": ""}, gateway_tiktoken_directory="/nowhere")
     assert told.startswith("gateway_tiktoken_directory: [Errno 2] No such file or directory: '/nowhere/")
     assert told.endswith("`make tiktoken` gets the files")
+
+
+def test_a_host_at_which_another_deployment_is_at_work() -> None:
+    (told,) = found({"busy": "process 812, since 2026-11-22 11:00:00\n", "tailscale0": ""})
+    assert told == (
+        "another deployment is at work on this host (process 812, since 2026-11-22 11:00:00): run again when it has ended"
+    )
+    busy = member({**READY, "busy": "process 812\n"})
+    assert preflight.verification_problems(busy) == [], "looking disturbs nobody"
 
 
 def test_no_such_user() -> None:
@@ -214,6 +196,15 @@ def test_no_such_user() -> None:
     assert found(gone, roles="openclaw") == [
         "the user of openclaw-gateway.service does not exist on the host; correct its User="
     ]
+
+
+def test_an_env_file_that_its_user_cannot_read() -> None:
+    there = {name: value for name, value in OPENCLAW.items() if name != "openclaw_env"}
+    assert found(there, roles="openclaw") == [], "there is none yet"
+    assert found({**there, "openclaw_env_exists": "yes\n"}, roles="openclaw") == [
+        "/home/claw/.openclaw/.env cannot be read by the user whom it is for: chown it to that user on the host"
+    ]
+    assert found({**there, "openclaw_env_exists": "yes\n", "openclaw_env": ""}, roles="openclaw") == []
 
 
 def test_no_such_unit() -> None:

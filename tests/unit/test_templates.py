@@ -13,19 +13,19 @@ import jinja2
 import jinja2.meta
 import pytest
 
-from gateway import openclaw, service
+from gateway import installation, openclaw
 from gateway.fleet import Member
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import member
 
 GOLDEN = Path(__file__).parent / "golden"
-TEMPLATES = service.ROOT / "templates"
+TEMPLATES = installation.ROOT / "templates"
 DIGEST = "sha256:" + "d" * 64
 
 
 def every_file(member: Member) -> dict[str, bytes]:
     """The content of every file that comes out of a template, by the name of its golden file."""
-    files = {Path(file.path).name.lstrip("."): file.content for file in service.wanted_files(member)}
+    files = {Path(file.path).name.lstrip("."): file.content for file in installation.wanted_files(member)}
     del files["wait-for-address"]  # is not rendered, and run in test_wait_for_address.py
     return {**files, openclaw.DROP_IN: openclaw._wanted_drop_in(member).encode()}
 
@@ -62,34 +62,34 @@ def test_what_is_rendered_is_as_before(case: str) -> None:
 
 def test_every_template_is_rendered_by_these_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = set()
-    render = service.render
+    render = installation.render
 
     def watched(template: str, **values: Any) -> bytes:
         seen.add(template)
         return render(template, **values)
 
-    monkeypatch.setattr(service, "render", watched)
+    monkeypatch.setattr(installation, "render", watched)
     rendered()
     assert seen == {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*") if path.is_file()}
 
 
 def test_a_template_with_an_unknown_variable_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError, match="'session_secret' is undefined"):
-        service.render("gateway_directory/dot-env.j2", address="100.64.0.1")
+        installation.render("gateway_directory/dot-env.j2", address="100.64.0.1")
 
 
 def test_every_variable_counts() -> None:
     """Taking any value away makes rendering fail: none is silently empty."""
     values = {"project": "p", "directory": "/d", "image": "i:1", "pull_policy": "never", "port": 1}
     values |= {"timezone": "UTC", "address": "a", "session_secret": "s", "names": ["A"]}
-    environment = service._environment()
+    environment = installation._environment()
     for path in TEMPLATES.rglob("*.j2"):
         template = str(path.relative_to(TEMPLATES))
         used = jinja2.meta.find_undeclared_variables(environment.parse(path.read_text()))
         assert used <= set(values)
         for name in used:
             with pytest.raises(jinja2.UndefinedError):
-                service.render(template, **{key: value for key, value in values.items() if key != name})
+                installation.render(template, **{key: value for key, value in values.items() if key != name})
 
 
 def test_every_line_ends_and_no_tag_is_left() -> None:
@@ -103,11 +103,11 @@ def test_every_line_ends_and_no_tag_is_left() -> None:
 
 def test_secrets_are_in_private_files_alone() -> None:
     made = member()
-    for file in service.wanted_files(made):
+    for file in installation.wanted_files(made):
         holds = [secret for secret in vars(made.generated).values() if secret.encode() in file.content]
         assert bool(holds) == (file.mode == "600"), file.path
 
 
 def test_every_file_is_compared_with_the_hosts() -> None:
     made = member()
-    assert {file.path for file in service.wanted_files(made)} <= set(service.tracked_files(made.directory))
+    assert {file.path for file in installation.wanted_files(made)} <= set(installation.tracked_files(made.directory))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import openclaw, service
+from gateway import installation, openclaw
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import member
 from tests.unit.readers.missing import missing
@@ -64,10 +64,10 @@ def place(tmp_path: Path) -> Path:
     docker = tmp_path / "docker"
     docker.write_text("#!/bin/sh\n")
     docker.chmod(0o755)
-    for file in service.wanted_files(made):
-        if file.path == service.UNIT_PATH:
+    for file in installation.wanted_files(made):
+        if file.path == installation.UNIT_PATH:
             # systemd-analyze wants the programs to be there; this machine need not have Docker.
-            (units / service.UNIT).write_bytes(file.content.replace(b"/usr/bin/docker", str(docker).encode()))
+            (units / installation.UNIT).write_bytes(file.content.replace(b"/usr/bin/docker", str(docker).encode()))
         if file.mode == "755":
             Path(file.path).write_bytes(file.content)
             Path(file.path).chmod(0o755)
@@ -79,7 +79,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_systemd_says_nothing_against_our_unit(place: Path) -> None:
-    assert complaints(place, service.UNIT) == ""
+    assert complaints(place, installation.UNIT) == ""
 
 
 @pytest.mark.parametrize(
@@ -93,15 +93,15 @@ def test_systemd_says_nothing_against_our_unit(place: Path) -> None:
     ],
 )
 def test_systemd_would_say_something_against_a_wrong_one(place: Path, right: str, wrong: str) -> None:
-    unit = place / service.UNIT
+    unit = place / installation.UNIT
     text = unit.read_text()
     assert right in text
     unit.write_text(text.replace(right, wrong, 1))
-    assert complaints(place, service.UNIT) != ""
+    assert complaints(place, installation.UNIT) != ""
 
 
 def test_what_our_unit_calls_is_where_debian_has_it() -> None:
-    (unit,) = [file for file in service.wanted_files(member()) if file.path == service.UNIT_PATH]
+    (unit,) = [file for file in installation.wanted_files(member()) if file.path == installation.UNIT_PATH]
     programs = re.findall(r"^Exec\w+=(\S+)", unit.content.decode(), re.MULTILINE)
     assert set(programs) == {"/usr/bin/docker", "/opt/openclaw-llm-gateway/wait-for-address"}
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import service
+from gateway import installation
 
-SCRIPT = service.ROOT / "files/wait-for-address"
+SCRIPT = installation.ROOT / "files/wait-for-address"
 SHOWN = "3: tailscale0    inet {}/32 scope global tailscale0\\\\       valid_lft forever preferred_lft forever"
 
 

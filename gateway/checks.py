@@ -1,0 +1,106 @@
+"""Checks of one value: each returns it as it is used, or raises InvalidError with what would fit."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+_IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*:[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+class InvalidError(ValueError):
+    """A value does not fit its setting; the text says what would."""
+
+
+def text(pattern: re.Pattern[str], wanted: str) -> Callable[[Any], str]:
+    """A printable string that matches as a whole; `wanted` completes "must be"."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not value.isprintable() or not pattern.fullmatch(value):
+            raise InvalidError(f"must be {wanted}")
+        return value
+
+    return check
+
+
+def integer(least: int, most: int) -> Callable[[Any], int]:
+    """A whole number in a range, both ends included."""
+
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise InvalidError(f"must be a whole number from {least} to {most}")
+        return value
+
+    return check
+
+
+def one_of(*allowed: str) -> Callable[[Any], str]:
+    """One of a few words."""
+
+    def check(value: Any) -> str:
+        if value not in allowed:
+            raise InvalidError("must be " + " or ".join(f'"{name}"' for name in allowed))
+        return str(value)
+
+    return check
+
+
+def list_of(check_item: Callable[[Any], str], wanted: str) -> Callable[[Any], tuple[str, ...]]:
+    """A list whose items all pass a check."""
+
+    def check(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, (list, tuple)):
+            raise InvalidError(f"must be a list of {wanted}")
+        return tuple(check_item(item) for item in value)
+
+    return check
+
+
+def optional(check_value: Callable[[Any], str]) -> Callable[[Any], str | None]:
+    """None, or what passes a check."""
+    return lambda value: None if value is None else check_value(value)
+
+
+def flag(value: Any) -> bool:
+    """True or False, and not a word for it."""
+    if not isinstance(value, bool):
+        raise InvalidError("must be True or False")
+    return value
+
+
+def tailscale_address(value: Any) -> str:
+    """An IPv4 address of the range that Tailscale gives out (RFC 6598)."""
+    try:
+        address = ipaddress.IPv4Address(value)
+    except (ValueError, TypeError):
+        raise InvalidError("must be an IPv4 address such as 100.64.0.1, or None") from None
+    if address not in ipaddress.IPv4Network("100.64.0.0/10"):
+        raise InvalidError("must be an address of the tailnet (100.64.0.0/10), or None")
+    return str(address)
+
+
+def image(value: Any) -> str:
+    """An image with a tag that does not move."""
+    checked = text(_IMAGE, 'an image with its tag, such as "justsong/one-api:v0.6.10"')(value)
+    if checked.endswith(":latest"):
+        raise InvalidError('must be pinned: "latest" changes without you; name a version')
+    return checked
+
+
+def http_url(value: Any) -> str:
+    """An http or https URL without user name, password or trailing slash."""
+    if not isinstance(value, str) or any(character in value for character in " \t\r\n'\"\\$`"):
+        raise InvalidError('must be a URL such as "https://example.com"')
+    try:
+        parts = urlsplit(value)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or a bracket that does not close
+        is_whole = False
+    if not is_whole:
+        raise InvalidError('must be a whole URL that starts with "http://" or "https://"')
+    if parts.username or parts.password:
+        raise InvalidError("must not hold a user name or password")
+    return value.rstrip("/")

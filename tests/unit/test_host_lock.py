@@ -1,0 +1,144 @@
+"""One deployment at a time on a host: the lock of the script that reads it, run here for real as root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import pytest
+
+from gateway import host_state
+from gateway.host_state import HostState
+
+VALUES = dict.fromkeys(("DIRECTORY", "ADDRESS", "IMAGE", "OPENCLAW_UNIT", "OPENCLAW_USER"), "")
+VALUES |= {"PORT": "1", "OPENCLAW_SCOPE": "system"}
+# A carrier is what pyinfra's commands run below: here a Python that runs them and says where the answer ends.
+CARRIER = """
+import subprocess, sys
+while command := sys.stdin.readline():
+    done = subprocess.run(eval(command), capture_output=True, text=True)
+    print(done.stdout + done.stderr + "-- " + str(done.returncode), flush=True)
+"""
+
+
+@dataclass
+class Carrier:
+    """A process that carries the connection of one deployment."""
+
+    process: subprocess.Popen[str]
+    project: str
+
+    def read(self, lock: str = "yes", before: tuple[str, ...] = ()) -> HostState:
+        """Read the host as a deployment does; `before` stands before the shell's command line."""
+        values = {**VALUES, "LOCK": lock, "PROJECT": self.project}
+        command = [*before, "sh", "-c", host_state.script([], values, ["/etc/os-release"])]
+        to, answers = cast("IO[str]", self.process.stdin), cast("IO[str]", self.process.stdout)
+        to.write(f"{command!r}\n")
+        to.flush()
+        lines = list(iter(lambda: answers.readline().rstrip("\n"), "-- 0"))
+        assert all(line.partition(" ")[0].replace("_", "").isalnum() for line in lines), lines
+        return HostState.parse(lines)
+
+    def end(self) -> None:
+        """As a machine that loses power: nothing is tidied up."""
+        self.process.kill()
+        self.process.communicate(timeout=10)
+
+
+Start = Callable[[], Carrier]
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """The lock of a gateway that nobody has."""
+    if os.getuid() != 0:
+        raise pytest.fail.Exception("these tests need root, as the deployment does", pytrace=False)
+    path = Path(f"/run/test-{uuid.uuid4().hex}.lock")
+    yield path
+    for file in (path, path.with_suffix(".lock.guard")):
+        file.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def carrier(place: Path) -> Iterator[Start]:
+    """Starts carriers, and ends them after the test."""
+    started: list[Carrier] = []
+
+    def start() -> Carrier:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-c", CARRIER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        started.append(Carrier(process, place.stem))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.end()
+
+
+def test_a_second_deployment_is_told_who_is_at_work(carrier: Start, place: Path) -> None:
+    first, second = carrier(), carrier()
+    assert first.read().text("busy") == ""
+    assert place.read_text().split()[0] == str(first.process.pid)
+    assert second.read().text("busy").startswith(f"process {first.process.pid}, since 20")
+    assert place.read_text().split()[0] == str(first.process.pid), "the lock stays with who has it"
+
+
+def test_a_deployment_that_was_killed_leaves_no_lock(carrier: Start) -> None:
+    first, second = carrier(), carrier()
+    assert not first.read().text("busy")
+    assert second.read().text("busy")
+    first.end()
+    assert not second.read().text("busy")
+    assert carrier().read().text("busy").startswith(f"process {second.process.pid}, "), "now it is the second's"
+
+
+def test_a_process_with_the_number_of_a_dead_one_holds_no_lock(carrier: Start, place: Path) -> None:
+    first, second = carrier(), carrier()
+    assert not first.read().text("busy")
+    number, since = place.read_text().split()
+    place.write_text(f"{number} {int(since) - 1}\n")
+    assert not second.read().text("busy")
+
+
+def test_a_deployment_may_read_again(carrier: Start) -> None:
+    first = carrier()
+    assert [first.read().text("busy") for _ in range(2)] == ["", ""]
+
+
+@pytest.mark.parametrize("before", [("sh", "-c", '"$@"; exit $?', "sh"), ("bash", "-c", '"$@"; exit $?', "bash")])
+def test_shells_between_are_not_the_carrier(carrier: Start, place: Path, before: tuple[str, ...]) -> None:
+    first = carrier()
+    assert not first.read(before=before).text("busy")
+    assert place.read_text().split()[0] == str(first.process.pid)
+
+
+def test_looking_neither_asks_for_the_lock_nor_takes_it(carrier: Start, place: Path) -> None:
+    first, second = carrier(), carrier()
+    assert "busy" not in second.read("no").answers
+    assert not place.exists()
+    first.read()
+    assert "busy" not in second.read("no").answers
+
+
+def test_a_damaged_lock_is_taken(carrier: Start, place: Path) -> None:
+    for damaged in ("", "x\n", "0 \n", "1\n", "999999999 1\n"):
+        place.write_text(damaged)
+        assert "busy" not in carrier().read().answers, damaged
+
+
+def test_without_root_the_host_is_read_all_the_same(carrier: Start, place: Path) -> None:
+    if shutil.which("setpriv") is None:
+        raise pytest.fail.Exception("setpriv is missing (Debian: util-linux)", pytrace=False)
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    state = carrier().read(before=nobody)
+    assert state.text("uid") == "65534"
+    assert "busy" not in state.answers
+    assert not place.exists()

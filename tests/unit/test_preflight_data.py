@@ -1,0 +1,70 @@
+"""A database is taken over knowingly, and never begun anew where one should be."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway import first_start, replaced
+from gateway.host_state import PROJECT
+from tests.unit.members import DIRECTORY, GENERATED
+from tests.unit.test_preflight import READY, container, found
+
+SET_UP = {
+    "tracked_stat": READY["tracked_stat"] + f"{DIRECTORY}/first-start-done 644 root:root 1.0\n",
+    "secrets": GENERATED.render(),
+    "database_size": "9\n",
+    "data": "logs\none-api.db\n",
+}
+"""What a host answers besides, once its gateway was set up."""
+
+
+def test_a_gateway_that_was_set_up_is_in_order() -> None:
+    assert found(SET_UP) == []
+
+
+def test_an_older_gateway_with_its_data_elsewhere() -> None:
+    (told,) = found({"container": container("/home/me/gateway/data", "3001")})
+    assert "with its data in /home/me/gateway/data" in told
+    assert 'set gateway_directory to "/home/me/gateway" to take it over' in told
+    (told,) = found({"container": container("/var/lib/docker/volumes/one/_data", "3001")})
+    assert f"copy /var/lib/docker/volumes/one/_data to {DIRECTORY}/data, and remove the container" in told
+
+
+def test_an_empty_database_is_refused_where_there_was_more() -> None:
+    (told,) = found({**SET_UP, "database_size": "0\n"})
+    assert f"{DIRECTORY}/data/one-api.db is empty (0 bytes): restore it from a backup" in told
+    assert found({"database_size": "0\n", "data": "one-api.db\n"}) == [], "a first start that was cut off begins anew"
+
+
+def test_a_database_that_is_gone() -> None:
+    (told,) = found({**SET_UP, "database_size": "", "data": "logs\n"})
+    assert f"{DIRECTORY}/data/one-api.db is gone though a gateway was set up there" in told
+    assert f"remove {DIRECTORY}/first-start-done" in told
+
+
+def test_secrets_that_are_gone() -> None:
+    (told,) = found({**SET_UP, "secrets": ""})
+    assert told.startswith(f"{DIRECTORY}/secrets.env is gone though a gateway was set up there: put it back; ")
+    assert f"remove {DIRECTORY}/first-start-done on the host and export ONEAPI_ROOT_PASSWORD=…" in told
+
+
+def test_a_data_directory_of_something_else() -> None:
+    (told,) = found({"data": "a\nb\nc\nd\n"})
+    assert told.startswith(f"{DIRECTORY}/data holds a, b, c but no one-api.db: it is not One API's")
+    assert " holds photos but" in found({"data": "logs\nphotos\n"})[0]
+
+
+def test_what_one_api_leaves_besides_its_database_is_no_stranger() -> None:
+    assert found({"data": "logs\n"}) == []
+    assert found({"data": ".env\nlogs\none-api.db-journal\n"}) == []
+
+
+def test_another_container_on_the_same_data() -> None:
+    assert found({"data_users": f"{PROJECT}\nold-api\n"}) == [
+        f"the container old-api uses {DIRECTORY}/data too: stop and remove it (docker rm -f old-api)"
+    ]
+
+
+@pytest.mark.parametrize("name", [PROJECT, replaced.KEPT, first_start.CONTAINER])
+def test_our_own_containers_on_the_data(name: str) -> None:
+    assert found({"data_users": f"{name}\n"}) == []

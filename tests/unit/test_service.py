@@ -1,0 +1,96 @@
+"""When the gateway is published, and what follows from whether it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway import docker, first_start, remote, replaced, service
+from gateway.fleet import Member
+from tests.unit.deployed import deployed
+from tests.unit.members import DIRECTORY, member
+
+MIRROR = "https://mirror.example"
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the operations that were asked for."""
+    names: list[str] = []
+
+    def operation(name: str, **_: Any) -> None:
+        names.append(name)
+
+    for module, step in ((remote, "shell"), (remote, "write_file"), (first_start, "_secure"), (service, "_restart")):
+        monkeypatch.setattr(module, step, operation)
+    return names
+
+
+def done(**chosen: Any) -> Member:
+    """A gateway that was found published, just as wanted."""
+    made = member(deployed("gw1", "agent1").gateway, **chosen)
+    assert service.is_published(made)
+    return made
+
+
+def test_what_is_published_is_left_alone(planned: list[str]) -> None:
+    made = done()
+    for step in (docker.install, first_start.secure, service.publish):
+        step(made)
+    assert planned == []
+    assert not made.is_republished
+
+
+def test_after_a_restart_of_docker_the_gateway_is_published(planned: list[str]) -> None:
+    made = done(docker_registry_mirrors=[MIRROR])
+    for step in (docker.install, first_start.secure, service.publish):
+        step(made)
+    assert planned[-2:] == ["Restart Docker with its new settings", "Publish the gateway on its Tailscale address"]
+    assert made.is_republished
+
+
+def test_after_a_first_start_the_gateway_is_published(planned: list[str]) -> None:
+    values = deployed("gw1", "agent1").gateway
+    without_marker = values["tracked_stat"].replace(f"{DIRECTORY}/first-start-done", "/other")
+    made = member({**values, "tracked_stat": without_marker})
+    assert service.is_published(made)
+    for step in (docker.install, first_start.secure, service.publish):
+        step(made)
+    assert planned == [
+        "Replace the default password out of everybody's reach",
+        "Publish the gateway on its Tailscale address",
+    ]
+
+
+@pytest.fixture
+def outcome(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], tuple[bool, list[str], str]]:
+    """What follows when the gateway answers, or does not and why: the result, what becomes of the old one, words."""
+
+    def publish(problem: str | None) -> tuple[bool, list[str], str]:
+        did: list[str] = []
+        told: list[str] = []
+        monkeypatch.setattr(service, "await_answer", lambda *_: problem)
+        monkeypatch.setattr(remote, "run", lambda host, command: ["panic: its own words"])
+        monkeypatch.setattr(remote, "complain", lambda host, text: told.append(text))
+        monkeypatch.setattr(replaced, "discard", lambda host: did.append("discard"))
+        monkeypatch.setattr(replaced, "give_back", lambda host, unit, marker: did.append(f"give back {marker}"))
+        made = done()
+        command, awaited = service._restart._inner(made)  # type: ignore[attr-defined]
+        assert str(command).endswith("systemctl restart openclaw-llm-gateway.service")
+        return awaited.function(None, made.host, *awaited.args), did, "".join(told)
+
+    return publish
+
+
+def test_the_old_gateway_goes_only_when_the_new_one_answers(outcome: Any) -> None:
+    assert outcome(None) == (True, ["discard"], "")
+
+
+def test_a_gateway_that_does_not_answer_gives_the_old_one_back(outcome: Any) -> None:
+    succeeded, did, told = outcome("after 120 s: connection refused")
+    assert not succeeded
+    assert did == [f"give back {DIRECTORY}/first-start-done"]
+    assert told.startswith("the gateway does not answer on http://100.64.0.10:3000: after 120 s: connection refused")
+    assert "panic: its own words" in told
