@@ -92,7 +92,7 @@ def image(value: Any) -> str:
 
 def http_url(value: Any) -> str:
     """An http or https URL without user name, password or trailing slash."""
-    if not isinstance(value, str) or any(character in value for character in " \t\r\n'\"\\$`"):
+    if not isinstance(value, str) or not value.isprintable() or any(character in value for character in " '\"\\$`"):
         raise InvalidError('must be a URL such as "https://example.com"')
     try:
         parts = urlsplit(value)

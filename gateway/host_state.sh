@@ -30,7 +30,7 @@ carrier() {
 }
 lock() {
     me=$(carrier)
-    exec 9> "/run/$PROJECT.lock.guard" && flock -w 10 9 || return
+    command exec 9> "/run/$PROJECT.lock.guard" && flock -w 10 9 || return
     read -r holder since < "/run/$PROJECT.lock" && [ -n "$since" ] && [ "$holder" != "$me" ] && [ "$(started "$holder")" = "$since" ] && {
         stat -c "process $holder, since %y" "/run/$PROJECT.lock" | emit busy
         return

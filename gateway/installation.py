@@ -144,7 +144,7 @@ def install_files(member: Member) -> None:
                 f"umask 077 && cd {directory} && mkdir -p backups/taken-over-files &&"
                 " for file in docker-compose.yml .env; do"
                 ' if [ -f "$file" ] && [ ! -e "backups/taken-over-files/$file" ]; then'
-                ' cp "$file" backups/taken-over-files/; fi; done'
+                ' cp "$file" backups/taken-over-files/ || exit 1; fi; done'
             ),
         )
     for file in differing_files(member):

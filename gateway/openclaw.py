@@ -187,6 +187,8 @@ def _prove_environment(state: State, host: Host, member: Member) -> bool:
     unit = shlex.quote(member.settings.openclaw_unit)
     command = (
         f'pid=$({_systemctl(member, f"show -p MainPID --value {unit}")}) && [ "$pid" -gt 0 ] &&'
+        # Until it has become the program, it is systemd's own process, called "(name)", with other variables.
+        " ! grep -q '^(' /proc/$pid/comm &&"
         " tr '\\0' '\\n' < /proc/$pid/environ | sed 's/=.*//' | grep ."  # no name at all proves nothing
     )
     deadline = time.monotonic() + RESTART_SECONDS

@@ -155,6 +155,7 @@ def test_a_second_run_changes_nothing_and_says_so(tmp_path: Path) -> None:
     seen = json.loads((tmp_path / "seen.json").read_text())
     # One command a host: the one that reads its state.
     assert {name: len(commands) for name, commands in seen["hosts"].items()} == {GATEWAY: 1, AGENT: 1}
+    assert all("LOCK=yes" in str(commands[0]) for commands in seen["hosts"].values()), "and keeps others out"
 
 
 UNIT = "LoadState=loaded\nActiveState={}\nUnitFileState={}\nNeedDaemonReload={}\nExecMainStartTimestamp={}\n"
@@ -206,3 +207,4 @@ def test_verify_needs_no_keys_and_changes_nothing(tmp_path: Path) -> None:
     assert told.count("verified on http://100.64.0.10:3000") == 2
     seen = json.loads((tmp_path / "seen.json").read_text())
     assert {name: len(commands) for name, commands in seen["hosts"].items()} == {GATEWAY: 1, AGENT: 1}
+    assert all("LOCK=no" in str(commands[0]) for commands in seen["hosts"].values()), "nor keeps others out"

@@ -24,6 +24,7 @@ from tests.unit import fake_hosts
 from tests.unit.members import GENERATED
 
 VALUES = {
+    "LOCK": "no",
     "ADDRESS": "",
     "PORT": "3000",
     "IMAGE": "justsong/one-api:v0.6.10",
@@ -160,6 +161,7 @@ def test_an_openclaw_host_is_read(tmp_path: Path) -> None:
             tmp_path / "bin",
             systemctl=f'case "$*" in *openclaw-gateway*) printf "{shown}";; esac',
             getent=f'[ "$2" = claw ] && echo "claw:x:7:8::{tmp_path}:/bin/sh"',
+            runuser=AS_CLAW,
         )
         # The process has its new environment only once it has been through exec.
         deadline = time.monotonic() + 10
@@ -177,6 +179,37 @@ def test_an_openclaw_host_is_read(tmp_path: Path) -> None:
     assert sorted(state.lines("openclaw_process")) == ["OPENAI_BASE_URL", "PATH"]
     assert state.stat("openclaw_dropin_stat") is None
     assert "listeners" not in state.answers
+
+
+# There is no claw on this machine; who else is asked for is refused.
+AS_CLAW = '[ "$1 $2 $3" = "-u claw --" ] || exit; shift 3; exec "$@"'
+
+
+@pytest.mark.parametrize(("user", "is_read"), [("root", True), ("nobody", False)])
+def test_an_env_file_is_read_as_its_user(tmp_path: Path, user: str, is_read: bool) -> None:
+    """Root would follow a link of theirs to any file."""
+    if os.getuid() != 0:
+        raise pytest.fail.Exception("this test needs root, as the deployment does", pytrace=False)
+    (tmp_path / "secret").write_text("A=1\n")
+    (tmp_path / "secret").chmod(0o600)
+    (tmp_path / ".openclaw").mkdir()
+    (tmp_path / ".openclaw/.env").symlink_to(tmp_path / "secret")
+    path = commands(tmp_path / "bin", getent=f'echo "{user}:x:7:8::{tmp_path}:/bin/sh"', systemctl="exit 1")
+    state = read(tmp_path, "openclaw", path=path, OPENCLAW_USER=user)
+    assert state.text("openclaw_env_exists") == "yes"
+    assert state.answers.get("openclaw_env") == ("A=1\n" if is_read else None)
+
+
+def test_an_env_file_that_is_not_there_is_told_from_one_that_cannot_be_read(tmp_path: Path) -> None:
+    path = commands(tmp_path / "bin", getent=f'echo "root:x:0:0::{tmp_path}:/bin/sh"', systemctl="exit 1")
+    state = read(tmp_path, "openclaw", path=path)
+    assert not {"openclaw_env", "openclaw_env_exists"} & set(state.answers)
+
+
+def test_a_user_who_does_not_exist_is_an_empty_answer(tmp_path: Path) -> None:
+    state = read(tmp_path, "openclaw", OPENCLAW_USER="nobody-of-that-name")
+    assert state.answers["openclaw_passwd"] == ""
+    assert "openclaw_env" not in state.answers
 
 
 def test_a_user_unit_is_asked_of_the_users_manager(tmp_path: Path) -> None:

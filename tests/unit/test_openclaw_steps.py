@@ -19,6 +19,10 @@ from tests.unit.members import Fleet, member
 UNIT = OPENCLAW["openclaw_unit"]
 DONE = deployed("gw1", "agent1").agent
 KEY = "relay-key-2".ljust(48, "0")
+BLAMED = (
+    "OPENAI_BASE_URL is in the environment of openclaw-gateway.service though the drop-in removes it: ExecStart= or the"
+    " program that it starts sets it; `systemctl cat openclaw-gateway.service` shows the first"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +67,7 @@ def test_a_host_in_order_is_left_alone() -> None:
         pytest.param({"openclaw_env": "# mine\nOTHER=kept\n"}, id="not ours yet"),
         pytest.param({"openclaw_env": DONE["openclaw_env"].replace(KEY, "0" * 48)}, id="another token"),
         pytest.param({"openclaw_env_stat": f"644 claw:claw {WRITTEN}\n"}, id="readable by others"),
+        pytest.param({"openclaw_env_stat": f"600 root:claw {WRITTEN}\n"}, id="somebody else's"),
     ],
 )
 def test_an_env_file_that_differs_is_written_and_the_service_restarted(changed: dict[str, str]) -> None:
@@ -79,7 +84,6 @@ def test_an_env_file_that_differs_is_written_and_the_service_restarted(changed: 
         pytest.param({"openclaw_unit": UNIT.replace("Reload=no", "Reload=yes")}, True, id="not reloaded"),
         pytest.param({"openclaw_env_stat": "600 claw:claw 1800000000.0\n"}, True, id="env is newer"),
         pytest.param({"openclaw_dropin_stat": "644 root:root 1800000000.0\n"}, True, id="drop-in is newer"),
-        pytest.param({"openclaw_process": "PATH\nOPENAI_BASE_URL\n"}, True, id="an old variable is left"),
         pytest.param({"openclaw_process": "PATH\nOPENAI_BASE_URLS\n"}, False, id="another variable"),
         pytest.param(
             {"openclaw_unit": UNIT.replace("=70", "=0"), "openclaw_env_stat": "600 claw:claw 1800000000.0\n"},
@@ -116,9 +120,61 @@ def test_a_variable_that_stays_is_told(monkeypatch: pytest.MonkeyPatch, told: li
     monkeypatch.setattr(remote, "run", lambda host, command: ["PATH", "OPENAI_BASE_URL"])
     made = agent()
     assert not openclaw._prove_environment(None, made.host, made)  # type: ignore[arg-type]
-    assert "OPENAI_BASE_URL is still in the environment of openclaw-gateway.service: `systemctl cat" in told[0]
+    assert told == [BLAMED]
     monkeypatch.setattr(remote, "run", lambda host, command: ["PATH"])
     assert openclaw._prove_environment(None, made.host, made)  # type: ignore[arg-type]
+    assert told == [BLAMED]
+
+
+def test_a_variable_that_a_restart_would_not_take_away_fails_without_one(told: list[str]) -> None:
+    made = agent({"openclaw_process": "PATH\nOPENAI_BASE_URL\n"})
+    (command,) = restarts(made)
+    assert command.function(None, made.host, *command.args) is False
+    assert told == [BLAMED]
+
+
+def test_a_variable_that_a_restart_may_take_away_gets_one(told: list[str]) -> None:
+    made = agent({"openclaw_process": "PATH\nOPENAI_BASE_URL\n", "openclaw_dropin": "old\n"})
+    made.environment_changed = True
+    restart, proof = restarts(made)
+    assert "systemctl restart openclaw-gateway.service" in str(restart)
+    assert proof.function is openclaw._prove_environment
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "proven"),
+    [({}, False), ({"PATH": "/bin"}, True), ({"PATH": "/bin", "OPENAI_BASE_URL": "old"}, False)],
+)
+def test_an_empty_environment_is_no_proof(
+    environment: dict[str, str], proven: bool, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question as the host gets it, of a real process: one that is ending has none any more."""
+    process = subprocess.Popen(["/bin/sleep", "60"], env=environment)
+    try:
+        systemctl = tmp_path / "systemctl"
+        systemctl.write_text(f"#!/bin/sh\necho {process.pid}\n")
+        systemctl.chmod(0o755)
+        in_path = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        asked: list[str] = []
+
+        def run(host: object, command: str) -> list[str]:
+            asked.append(command)
+            done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=in_path)
+            if done.returncode:
+                raise remote.RemoteError(done.stderr)
+            return done.stdout.splitlines()
+
+        monkeypatch.setattr(remote, "run", run)
+        monkeypatch.setattr(openclaw, "RESTART_SECONDS", 0.1)
+        made = agent()
+        assert openclaw._prove_environment(None, made.host, made) == proven  # type: ignore[arg-type]
+    finally:
+        process.kill()
+        process.wait()
+    if not environment:
+        assert len(asked) > 1, "it is asked for until the time is over"
+        assert told[0].startswith("openclaw-gateway.service does not run after its restart; `journalctl -u openclaw")
 
 
 def test_the_places_of_a_system_unit_and_of_a_users() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -164,6 +164,20 @@ def test_the_port_is_taken_by_our_own_container(program: str) -> None:
     assert found({"listeners": listener(program=program), "container": container()}) == []
 
 
+def test_a_gateway_that_would_move_away_from_agents_out_of_this_run() -> None:
+    done = {"tracked_stat": READY["tracked_stat"] + f"{DIRECTORY}/first-start-done 644 root:root 1.0\n"}
+    gateway = member({**READY, **done, "container": container()}, gateway_port=3001)
+    agent = member(OPENCLAW, name="agent1", roles="openclaw", fleet=cast(Any, gateway.fleet))
+    assert list(preflight._cut_off(gateway)) == [], "it is told in this run"
+    cast(Any, gateway.fleet).agents_of = lambda _: [agent]
+    del gateway.fleet.members["agent1"]
+    (told,) = preflight._cut_off(gateway)
+    assert told.startswith(f"it would move to http://{ADDRESS}:3001, and agent1 would not be told: run without --limit")
+    stays = member({**READY, **done, "container": container()})
+    cast(Any, stays.fleet).agents_of = lambda _: [agent]
+    assert list(preflight._cut_off(stays)) == []
+
+
 @pytest.mark.parametrize("ours", [container(host_port="3001"), "[]", '[{"HostConfig":{"PortBindings":null}}]'])
 def test_the_port_is_taken_by_another_container(ours: str) -> None:
     (told,) = found({"listeners": listener(program="docker-proxy"), "container": ours})
@@ -182,9 +196,9 @@ def test_no_tiktoken_files() -> None:
 
 
 def test_a_host_at_which_another_deployment_is_at_work() -> None:
-    (told,) = found({"busy": "process 812, since 2026-11-22 11:00:00\n", "tailscale0": ""})
+    (told,) = found({"busy": "process 812, since 11:00\n", "tailscale0": ""})
     assert told == (
-        "another deployment is at work on this host (process 812, since 2026-11-22 11:00:00): run again when it has ended"
+        "another deployment is at work on this host (process 812, since 11:00): run again when it has ended"
     )
     busy = member({**READY, "busy": "process 812\n"})
     assert preflight.verification_problems(busy) == [], "looking disturbs nobody"

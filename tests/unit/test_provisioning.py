@@ -176,8 +176,8 @@ def test_two_channels_of_one_name_are_told(gateway: FakeOneAPI, written: Written
 def test_a_wrong_access_token_is_told_with_its_place(gateway: FakeOneAPI, written: Written) -> None:
     gateway.access_token = "x" * 32
     assert reconcile(fleet()) == [False]
-    assert written.told[-1].startswith("the gateway's admin API on http://100.64.0.10:3000 cannot be used: ")
-    assert written.told[-1].endswith(f"Its access token is in {DIRECTORY}/secrets.env on the host")
+    assert written.told[-1].startswith(f"the gateway refuses the access token in {DIRECTORY}/secrets.env; ")
+    assert f"remove {DIRECTORY}/first-start-done on the host and deploy again" in written.told[-1]
     assert GENERATED.access_token not in written.told[-1]
 
 

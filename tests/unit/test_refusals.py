@@ -128,6 +128,18 @@ def test_a_mistyped_inventory(name: str) -> None:
     assert "Traceback" not in told
 
 
+def test_hosts_out_of_this_run_are_not_asked_for_their_keys(tmp_path: Path) -> None:
+    """Each team's keys are with that team; what is wrong with the settings is told all the same."""
+    other = [{"name": "other", "base_url": "https://a.example", "key": "OTHER_API_KEY", "models": ["m"]}]
+    hosts = {"gateways": [fake_hosts.host("gw1"), fake_hosts.host("gw2", gateway_channels=other)]}
+    result = fake_hosts.run(tmp_path, "--dry", "--limit", "@fake/gw1", **hosts)
+    assert result.returncode == 0, result.stderr
+    assert "OTHER_API_KEY: this secret is missing" in refusal(tmp_path, "-y", **hosts)
+    hosts["gateways"][1] = fake_hosts.host("gw2", gateway_port=0)
+    told = refusal(tmp_path, "-y", "--limit", "@fake/gw1", **hosts)
+    assert "@fake/gw2: gateway_port: must be a whole number" in told
+
+
 def test_a_host_that_fails_in_the_middle_leaves_the_others_to_be_deployed(tmp_path: Path) -> None:
     broken = {"fake_responses": {"docker pull": {"success": False, "stderr": "no space left on device"}}}
     result = fake_hosts.run(

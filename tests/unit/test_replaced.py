@@ -1,4 +1,4 @@
-"""What served before is put aside, given back or removed: the scripts, run by a real shell with a docker that records."""
+"""What served before is put aside, given back or removed: by a real shell, with a docker that records."""
 
 from __future__ import annotations
 

@@ -106,6 +106,19 @@ def test_what_our_unit_calls_is_where_debian_has_it() -> None:
     assert set(programs) == {"/usr/bin/docker", "/opt/openclaw-llm-gateway/wait-for-address"}
 
 
+@pytest.mark.parametrize("directory", ["/opt/openclaw-llm-gateway", "/srv/other"])
+def test_our_unit_starts_only_what_was_made_safe_and_comes_back_with_docker(directory: str) -> None:
+    made = member(gateway_directory=directory)
+    (unit,) = [file for file in installation.wanted_files(made) if file.path == installation.UNIT_PATH]
+    lines = unit.content.decode().splitlines()
+    assert [line.partition("=")[2] for line in lines if line.startswith("AssertPathExists=")] == [
+        f"{directory}/data/one-api.db",
+        f"{directory}/{installation.FIRST_START_DONE}",
+    ]
+    assert [line for line in lines if line.startswith("WantedBy=")] == ["WantedBy=multi-user.target docker.service"]
+    assert "Requires=docker.service" in lines
+
+
 def test_systemd_says_nothing_against_our_drop_in(place: Path) -> None:
     assert complaints(place, "openclaw-gateway.service") == ""
     drop_in = place / "openclaw-gateway.service.d" / openclaw.DROP_IN
