@@ -102,7 +102,7 @@ def _check_password_while_old_gateway_serves(host: Host, member: Member) -> None
     addresses = [network["IPAddress"] for network in container["NetworkSettings"]["Networks"].values()]
     for address in filter(None, addresses):
         with route(host, address, PORT) as transport:
-            _log_in(AdminClient(f"http://{address}:{PORT}", transport=transport), member)
+            _be_admin(member, f"http://{address}:{PORT}", transport)
         return
 
 
@@ -133,12 +133,18 @@ def _address(host: Host) -> str:
     return lines[0].strip()
 
 
-def _log_in(admin: AdminClient, member: Member) -> str:
-    """Log in as root with the first password that is right, and return that password."""
+def _be_admin(member: Member, base_url: str, transport: httpx.BaseTransport) -> tuple[AdminClient, str | None]:
+    """A client that is root: by our access token, else by a password, which is then returned too."""
+    admin = AdminClient(base_url, access_token=member.generated.access_token, transport=transport)
+    try:
+        admin.own_user()
+        return admin, None
+    except Unauthorised:
+        admin = AdminClient(base_url, transport=transport)
     handed_in = member.provided.get(ROOT_PASSWORD)
     for password in filter(None, (member.generated.root_password, handed_in, DEFAULT_PASSWORD)):
         if admin.log_in("root", password):
-            return password
+            return admin, password
     raise FirstStartError(
         f"the database in {member.directory}/data knows another root password; export {ROOT_PASSWORD}=… in the"
         " shell that runs pyinfra, and run again"
@@ -147,20 +153,18 @@ def _log_in(admin: AdminClient, member: Member) -> str:
 
 def _make_safe(host: Host, member: Member, base_url: str, transport: httpx.BaseTransport) -> None:
     """Our access token works, the default password does not, and nobody can register."""
-    admin = AdminClient(base_url, access_token=member.generated.access_token, transport=transport)
-    try:
-        admin.own_user()
-        password = None
-    except Unauthorised:
-        admin = AdminClient(base_url, transport=transport)
-        password = _log_in(admin, member)
+
+    def accepts_default_password() -> bool:
+        return AdminClient(base_url, transport=transport).log_in("root", DEFAULT_PASSWORD)
+
+    admin, password = _be_admin(member, base_url, transport)
     if password is not None:
         # A password that a person chose stays theirs; the access token is made anew, for nobody else knew it.
         kept = member.generated.root_password if password == DEFAULT_PASSWORD else password
         member.generated = replace(member.generated, root_password=kept, access_token=admin.new_access_token())
         remote.write_now(host, f"{member.directory}/secrets.env", member.generated.render().encode(), "600")
-    if password in (None, DEFAULT_PASSWORD):
+    if accepts_default_password():
         admin.set_own_password(member.generated.root_password)
     admin.set_option("RegisterEnabled", "false")
-    if AdminClient(base_url, transport=transport).log_in("root", DEFAULT_PASSWORD):
+    if accepts_default_password():
         raise FirstStartError("root/123456 is still accepted after the password was replaced")

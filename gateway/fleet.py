@@ -47,8 +47,6 @@ class Member:
     """Whether this run starts the gateway anew, so that what was read of it no longer holds."""
     environment_changed: bool = False
     """Whether this run has changed OpenClaw's environment."""
-    verification_seconds: float = 0.0
-    """How long the models took to answer in this run."""
 
     @property
     def name(self) -> str:

@@ -73,7 +73,7 @@ case " $ROLES " in *" gateway "*)
         ask "$address" '/api/token/search?keyword=' | emit api_tokens
         ask "$address" '/api/option/' | emit api_options
     fi
-    systemctl show "$PROJECT.service" --timestamp=us+utc -p LoadState -p ActiveState -p SubState \
+    systemctl show "$PROJECT.service" --timestamp=us+utc -p LoadState -p ActiveState \
         -p UnitFileState -p NeedDaemonReload -p ExecMainStartTimestamp 2>/dev/null | emit gateway_unit
 esac
 
@@ -84,7 +84,7 @@ case " $ROLES " in *" openclaw "*)
         runuser -u "$OPENCLAW_USER" -- env XDG_RUNTIME_DIR="/run/user/$(id -u "$OPENCLAW_USER")" systemctl --user "$@"
     }
     unit=$(manager show "$OPENCLAW_UNIT" --timestamp=us+utc -p LoadState -p ActiveState -p User -p MainPID \
-        -p NeedDaemonReload -p ExecMainStartTimestamp -p UnsetEnvironment 2>/dev/null)
+        -p NeedDaemonReload -p ExecMainStartTimestamp 2>/dev/null)
     printf '%s' "$unit" | emit openclaw_unit
     user=$OPENCLAW_USER
     [ -n "$user" ] || user=$(printf '%s\n' "$unit" | sed -n 's/^User=//p')

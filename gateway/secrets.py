@@ -84,9 +84,6 @@ class Provided:
         """
         return {} if self._file is None else _read_private_file(Path(self._file).expanduser())
 
-    def __contains__(self, name: str) -> bool:
-        return bool(self._environment.get(name, "").strip() or self.from_file.get(name))
-
     def get(self, name: str) -> str | None:
         """The secret of that name without surrounding blanks, or None."""
         return self._environment.get(name, "").strip() or self.from_file.get(name) or None

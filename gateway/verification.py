@@ -50,7 +50,6 @@ def _verify(member: Member) -> Generator[FunctionCommand, None, None]:
     """A check, not a change: it yields a command, one that fails, only where something is wrong."""
     if not member.host.state.is_executing:
         return
-    started = time.monotonic()
     try:
         proofs = _prove(member)
     except VerificationError as problem:
@@ -58,7 +57,6 @@ def _verify(member: Member) -> Generator[FunctionCommand, None, None]:
         return
     told = "; ".join(f"{proof.model} {proof.what} in {proof.seconds:.2f} s" for proof in proofs)
     remote.tell(member.host, f"verified on {member.gateway.base_url}: {told}")
-    member.verification_seconds = time.monotonic() - started
 
 
 def _failure(member: Member, problem: str) -> FunctionCommand:

@@ -84,7 +84,14 @@ def test_an_empty_database_takes_our_password_and_token(host: Remote, one_api: F
     assert one_api.password == GENERATED.root_password
     assert one_api.options["RegisterEnabled"] == "false"
     assert MARKER in host.files
-    assert one_api.tried == [DEFAULT_PASSWORD], "which is refused in the end"
+    assert one_api.tried == [DEFAULT_PASSWORD, DEFAULT_PASSWORD], "accepted before, refused in the end"
+
+
+def test_a_password_that_a_person_chose_since_is_not_overwritten(host: Remote, one_api: FakeOneAPI) -> None:
+    one_api.access_token = GENERATED.access_token
+    one_api.password = "chosen-by-a-person"
+    assert secure(member())
+    assert one_api.password == "chosen-by-a-person"
 
 
 def test_an_inherited_database_with_the_default_password(host: Remote, one_api: FakeOneAPI) -> None:
