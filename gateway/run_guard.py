@@ -10,8 +10,6 @@ import click
 from pyinfra import logger
 from pyinfra.context import ctx_state
 
-from gateway import summary
-
 INTERRUPTED = 130
 """The shell's code for a program that Ctrl-C has ended; pyinfra itself says 0."""
 
@@ -55,4 +53,7 @@ def _judge(context: click.Context) -> None:
             " groups, and does --limit match one of them?"
         )
         sys.exit(1)
+    # Imported late: config.py comes before the connections are made, and should not keep them waiting.
+    from gateway import summary
+
     summary.tell(state)
