@@ -30,7 +30,7 @@ def admin_api(member: Member) -> Iterator[AdminClient]:
     """
     with ExitStack() as stack:
         transport: httpx.BaseTransport
-        if member.is_republished:
+        if member.is_republished and member.host.state.is_executing:
             transport = stack.enter_context(route(member.host, member.address, member.settings.gateway_port))
         else:
             transport = _Recorded(member, stack)

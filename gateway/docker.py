@@ -34,7 +34,10 @@ def problem(member: Member) -> str | None:
     """Why this host cannot get a usable Docker, with the mend; None when it can."""
     if is_usable(member):
         return None
-    # Whatever Docker is there already is somebody's: the distribution's packages beside it would make apt remove it.
+    is_distributions = member.state.text("docker_package") not in ("", "not-installed", "config-files")
+    if is_distributions and member.settings.docker_source == "distribution":
+        return _release_problem(member)
+    # Any other Docker is somebody's: the distribution's packages beside it would make apt remove it.
     if member.state.text("docker"):
         return (
             "Docker is there but Compose 2 is not (`docker compose version` must answer): install the package that"
@@ -49,6 +52,10 @@ def problem(member: Member) -> str | None:
         return (
             'docker_source is "preinstalled" but no Docker is there: install it, or set docker_source to "distribution"'
         )
+    return _release_problem(member)
+
+
+def _release_problem(member: Member) -> str | None:
     distribution = member.state.os.get("ID", "unknown")
     release = member.state.os.get("VERSION_ID", "")  # Debian testing and sid have none
     least, _ = _PACKAGES[distribution]
@@ -74,7 +81,10 @@ def install(member: Member) -> None:
         remote.shell(
             name="Install Docker from the distribution's packages",
             command=(
-                "export DEBIAN_FRONTEND=noninteractive && apt-get update -qq -o DPkg::Lock::Timeout=120 &&"
+                # An earlier run may have been cut off in the middle, its apt-get even be at work still.
+                "export DEBIAN_FRONTEND=noninteractive && timeout 300 sh -c"
+                " 'until dpkg --configure -a >/dev/null 2>&1; do sleep 1; done' &&"
+                " apt-get update -qq -o DPkg::Lock::Timeout=120 &&"
                 " apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=120"
                 f" iptables ca-certificates {' '.join(packages)} >/dev/null &&"
                 " systemctl enable --quiet --now docker && docker compose version >/dev/null"

@@ -12,7 +12,7 @@ ask() {
         exec 3<>"/dev/tcp/$2/$3" || exit
         printf "GET %s HTTP/1.0\r\nHost: gateway\r\nAuthorization: %s\r\n\r\n" "$4" "$token" >&3
         cat <&3
-    ' ask "$DIRECTORY" "$1" "$PORT" "$2" 2>/dev/null
+    ' ask "$DIRECTORY" "$1" "$2" "$3" 2>/dev/null
 }
 content() { [ ! -f "$2" ] || emit "$1" < "$2"; }
 nearest() { path=$1; while [ ! -d "$path" ]; do path=$(dirname "$path"); done; printf '%s' "$path"; }
@@ -61,17 +61,22 @@ case " $ROLES " in *" gateway "*)
     ls -A "$DIRECTORY/data" 2>/dev/null | emit data
     stat -c '%s' "$DIRECTORY/data/one-api.db" 2>/dev/null | emit database_size
     { command -v docker; command -v dockerd; } | emit docker_commands
+    dpkg-query -W -f '${db:Status-Status}' docker.io 2>/dev/null | emit docker_package
     if command -v docker >/dev/null; then
         docker version --format '{{.Server.Version}}' 2>/dev/null | emit docker
         docker compose version --short 2>/dev/null | emit compose
-        docker container inspect "$PROJECT" 2>/dev/null | emit container
+        container=$(docker container inspect "$PROJECT" 2>/dev/null)
+        printf '%s' "$container" | emit container
+        docker ps --all --quiet --filter "name=^$PROJECT-replaced\$" 2>/dev/null | emit kept_container
         docker image inspect "$IMAGE" --format '{{.Id}} {{.Architecture}} {{json .RepoDigests}}' 2>/dev/null | emit image
     fi
-    address=${ADDRESS:-$(ip -4 -o addr show dev tailscale0 2>/dev/null | awk '{print $4; exit}' | cut -d/ -f1)}
+    # Where it is published now, which is not where it will be when the port or the address changes.
+    address=$(printf '%s\n' "${container:-}" | sed -n 's/.*"HostIp": "\([^"]*\)".*/\1/p' | head -n 1)
+    port=$(printf '%s\n' "${container:-}" | sed -n 's/.*"HostPort": "\([^"]*\)".*/\1/p' | head -n 1)
     if [ -n "$address" ] && [ -f "$DIRECTORY/secrets.env" ]; then
-        ask "$address" '/api/channel/search?keyword=' | emit api_channels
-        ask "$address" '/api/token/search?keyword=' | emit api_tokens
-        ask "$address" '/api/option/' | emit api_options
+        ask "$address" "$port" '/api/channel/search?keyword=' | emit api_channels
+        ask "$address" "$port" '/api/token/search?keyword=' | emit api_tokens
+        ask "$address" "$port" '/api/option/' | emit api_options
     fi
     systemctl show "$PROJECT.service" --timestamp=us+utc -p LoadState -p ActiveState \
         -p UnitFileState -p NeedDaemonReload -p ExecMainStartTimestamp 2>/dev/null | emit gateway_unit
@@ -92,11 +97,17 @@ case " $ROLES " in *" openclaw "*)
     home=$(getent passwd "${user:-root}" | cut -d: -f6)
     # As the user whose directory it is: root would follow a link of theirs to any file.
     env=$home/.openclaw/.env
+    if [ -L "$env" ]; then
+        target=$(runuser -u "${user:-root}" -- readlink -f "$env")
+        env=${target:-$(readlink "$env")}
+        [ -e "$env" ] || echo yes | emit openclaw_env_dangles
+    fi
+    printf '%s' "$env" | emit openclaw_env_path
     if [ -e "$env" ]; then
         runuser -u "${user:-root}" -- cat "$env" > /dev/null 2>&1 && runuser -u "${user:-root}" -- cat "$env" | emit openclaw_env
         echo yes | emit openclaw_env_exists
     fi
-    stat -c '%a %U:%G %.6Y' "$home/.openclaw/.env" 2>/dev/null | emit openclaw_env_stat
+    stat -c '%a %U:%G %.6Y' "$env" 2>/dev/null | emit openclaw_env_stat
     dropin=/etc/systemd/system/$OPENCLAW_UNIT.d/zz-llm-gateway.conf
     [ "$OPENCLAW_SCOPE" = system ] || dropin=$home/.config/systemd/user/$OPENCLAW_UNIT.d/zz-llm-gateway.conf
     content openclaw_dropin "$dropin"

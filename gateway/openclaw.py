@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Generator
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 DROP_IN = "zz-llm-gateway.conf"
 BACKUP_SUFFIX = ".before-llm-gateway"
-RESTART_SECONDS = 360
-"""OpenClaw may take 330 s to stop (its TimeoutStopSec)."""
+PROOF_SECONDS = 60
+"""How long the restarted unit may take to run. (`systemctl restart` itself waits for the stop, up to 330 s.)"""
 
 
 def has_unit(member: Member) -> bool:
@@ -36,8 +37,8 @@ def _account(member: Member) -> tuple[str, str, str]:
 
 
 def environment_path(member: Member) -> str:
-    """The path of OpenClaw's .env on the host."""
-    return f"{_account(member)[2]}/.openclaw/.env"
+    """The path of OpenClaw's .env on the host; where that is a link, of what it leads to."""
+    return member.state.text("openclaw_env_path") or f"{_account(member)[2]}/.openclaw/.env"
 
 
 def drop_in_path(member: Member) -> str:
@@ -71,7 +72,8 @@ def point_at_gateway(member: Member) -> None:
         remote.tell(
             member.host,
             f"there is no {member.settings.openclaw_unit} ({member.settings.openclaw_unit_scope} unit) on this host:"
-            f" {environment_path(member)} is kept up to date, and there is nothing to restart",
+            f" {environment_path(member)} is kept up to date (openclaw_user says whose it is), and there is nothing to"
+            " restart",
         )
         return
     if _drop_in_differs(member):
@@ -82,12 +84,15 @@ def point_at_gateway(member: Member) -> None:
 @operation()
 def _write_environment(member: Member) -> Generator[StringCommand | FunctionCommand, None, None]:
     key = member.gateway.token_keys.get(token_name(member.name))
-    if key is None:
-        if member.host.state.is_executing:
-            yield FunctionCommand(_no_token, (member,), {})
-        elif "LLM_API_KEY" not in member.state.text("openclaw_env"):
-            yield _environment_command(member, "")
+    if key is None and member.host.state.is_executing:
+        yield FunctionCommand(_no_token, (member,), {})
         return
+    if key is None:  # while planning: the gateway may not have made it yet, and then the present one will do
+        present = re.search(r"^LLM_API_KEY='?sk-([^'\s]+)", member.state.answers.get("openclaw_env", ""), re.MULTILINE)
+        if present is None or member.gateway.name not in member.fleet.members:
+            yield _environment_command(member, "")
+            return
+        key = present[1]
     content = merged_environment(member, member.gateway.base_url, key)
     found = member.state.stat("openclaw_env_stat")
     is_theirs = found is not None and (found.mode, found.owner.split(":")[0]) == ("600", _account(member)[0])
@@ -169,7 +174,9 @@ def _systemctl(member: Member, arguments: str) -> str:
 def _runs_with_older_files(member: Member) -> bool:
     """A run that was cut off between writing and restarting is finished by the next one."""
     unit = member.state.properties("openclaw_unit")
-    if unit.get("NeedDaemonReload") == "yes":
+    # Failed or in a crash loop: perhaps since the restart of an earlier run, so it is tried, and proven, again.
+    is_down = unit.get("ActiveState") in ("failed", "activating") and unit.get("MainPID", "0") == "0"
+    if unit.get("NeedDaemonReload") == "yes" or is_down:
         return True
     started = started_at(unit)
     if started is None or unit.get("MainPID", "0") == "0":
@@ -191,7 +198,7 @@ def _prove_environment(state: State, host: Host, member: Member) -> bool:
         " ! grep -q '^(' /proc/$pid/comm &&"
         " tr '\\0' '\\n' < /proc/$pid/environ | sed 's/=.*//' | grep ."  # no name at all proves nothing
     )
-    deadline = time.monotonic() + RESTART_SECONDS
+    deadline = time.monotonic() + PROOF_SECONDS
     while True:
         try:
             left = _left_over(member, remote.run(host, command))

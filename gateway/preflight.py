@@ -228,8 +228,13 @@ def _openclaw(member: Member) -> Iterator[str]:
         )
         return
     path = openclaw.environment_path(member)
-    if member.state.text("openclaw_env_exists") and "openclaw_env" not in member.state.answers:
-        yield f"{path} cannot be read by the user whom it is for: chown it to that user on the host"
+    if member.state.text("openclaw_env_dangles"):
+        yield f"OpenClaw's .env is a link to {path}, which is not there: mount or make it, or remove the link"
+    elif member.state.text("openclaw_env_exists") and "openclaw_env" not in member.state.answers:
+        yield (
+            f"OpenClaw's .env ({path}) is not a file that its user can read: where it is a link, replace the link by a"
+            " file; otherwise give the file to that user"
+        )
     if member.settings.openclaw_unit_required and not openclaw.has_unit(member):
         yield (
             f"there is no {member.settings.openclaw_unit}: install OpenClaw, correct openclaw_unit or"

@@ -64,6 +64,9 @@ def _reconcile(member: Member) -> Generator[FunctionCommand, None, None]:
     if not member.host.state.is_executing and not first_start.is_done(member):
         yield _failure("it is not set up yet")  # counted as a change to come, never carried out
         return
+    if not member.host.state.is_executing and not member.state.text("api_options"):
+        remote.tell(member.host, "the gateway does not answer now, so its channels and tokens cannot be planned")
+        return
     try:
         with admin_api(member) as admin, ThreadPoolExecutor(max_workers=3) as pool:
             channels, tokens = pool.submit(admin.channels), pool.submit(admin.tokens)

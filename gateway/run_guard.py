@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 from pyinfra import logger
+from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_state
 
 INTERRUPTED = 130
@@ -23,6 +24,7 @@ def watch() -> None:
     context = click.get_current_context(silent=True)
     if context is not None and any(str(name).endswith(".py") for name in context.params.get("operations", ())):
         _require_inventory(str(context.params.get("inventory", "")))
+        _require_answer(context)
         context.call_on_close(lambda: _judge(context))
 
 
@@ -30,6 +32,21 @@ def _require_inventory(path: str) -> None:
     """Before pyinfra takes a mistyped path for a host's name: where it is long, that ends in a traceback."""
     if path.endswith(".py") and not Path(path).is_file():
         logger.error(f"There is no inventory file {path} (seen from {Path.cwd()}): correct the path.")
+        sys.exit(1)
+
+
+def _is_plan(context: click.Context) -> bool:
+    """Whether nothing is to be carried out: a plan was asked for, or pyinfra's own insides."""
+    names = ("dry", "debug_facts", "debug_operations")
+    return any(context.params.get(name) for name in names) or (
+        bool(context.params.get("json_output")) and not context.params.get("yes")
+    )
+
+
+def _require_answer(context: click.Context) -> None:
+    """Without a terminal, pyinfra's question before it acts would end in a traceback."""
+    if not context.params.get("yes") and not _is_plan(context) and not sys.stdin.isatty():
+        logger.error("There is no terminal to ask on: add -y to carry it out, or --dry to see what it would change.")
         sys.exit(1)
 
 
@@ -52,6 +69,9 @@ def _judge(context: click.Context) -> None:
             f"No host to work on: is {context.params['inventory']} the right inventory file, has it hosts in its"
             " groups, and does --limit match one of them?"
         )
+        sys.exit(1)
+    if state.current_stage < StateStage.Execute and not _is_plan(context) and getattr(ending, "code", 0) == 0:
+        logger.error("Nothing was carried out, as you wished.")
         sys.exit(1)
     # Imported late: config.py comes before the connections are made, and should not keep them waiting.
     from gateway import summary

@@ -49,11 +49,20 @@ def publish(member: Member) -> None:
     if member.is_republished or differing_files(member) or not image.is_present(member) or not is_published(member):
         member.is_republished = True
         _restart(name="Publish the gateway on its Tailscale address", member=member)
+    elif not member.state.text("api_options") or member.state.text("kept_container"):
+        # It runs and does not answer yet, or an earlier run was cut off before it was seen to answer.
+        member.is_republished = True
+        _await(name="Wait until the gateway answers", member=member)
 
 
 @operation()
 def _restart(member: Member) -> Generator[StringCommand | FunctionCommand, None, None]:
     yield StringCommand(f"systemctl daemon-reload && systemctl reenable --quiet {UNIT} && systemctl restart {UNIT}")
+    yield FunctionCommand(_await_answer, (member,), {})
+
+
+@operation()
+def _await(member: Member) -> Generator[FunctionCommand, None, None]:
     yield FunctionCommand(_await_answer, (member,), {})
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -51,8 +53,9 @@ def test_a_taken_over_gateway_keeps_the_password_and_the_files_of_its_person(dep
 
 def test_a_second_deployment_at_the_same_time_is_refused(deployed: Lab) -> None:
     # Without -y pyinfra waits for a key: the first run has read the hosts and is about to act.
+    terminal, its_end = pty.openpty()
     with subprocess.Popen(
-        [PYINFRA, INVENTORY, "deploy.py"], cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [PYINFRA, INVENTORY, "deploy.py"], cwd=ROOT, stdin=its_end, stderr=subprocess.PIPE, text=True
     ) as one:
         assert one.stderr
         for line in one.stderr:
@@ -60,6 +63,8 @@ def test_a_second_deployment_at_the_same_time_is_refused(deployed: Lab) -> None:
                 break
         refused = deployed.deploy("--limit", "gw1")
         one.send_signal(signal.SIGKILL)
+    os.close(terminal)
+    os.close(its_end)
     assert refused.code == 1
     assert "another deployment is at work on this host" in refused.output
     # The lock ends with the connection, so there is nothing to clear after the kill.

@@ -46,9 +46,21 @@ def deployed(gateway_name: str, agent_name: str) -> Deployed:
         for number, name in enumerate(names, 1)
     ]
     applied = {spec.name: provisioning._fingerprint(gateway, spec) for spec in specs}
+    closed = [{"key": "RegisterEnabled", "value": "false"}]
+    admin = {"api_channels": channels, "api_tokens": tokens, "api_options": closed}
+    recorded = {name: _http(rows) for name, rows in admin.items()}
     return Deployed(
-        gateway_answers(gateway, applied), agent_answers(agent, gateway, str(tokens[1]["key"])), channels, tokens
+        {**gateway_answers(gateway, applied), **recorded},
+        agent_answers(agent, gateway, str(tokens[1]["key"])),
+        channels,
+        tokens,
     )
+
+
+def _http(rows: list[dict[str, Any]]) -> str:
+    """What the admin API answers on the host, as it comes."""
+    body = json.dumps({"success": True, "message": "", "data": rows})
+    return f"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{body}"
 
 
 def gateway_answers(gateway: Member, applied: dict[str, str]) -> dict[str, str]:

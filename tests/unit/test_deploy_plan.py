@@ -129,7 +129,7 @@ def test_a_fresh_deployment_goes_through_and_tells_no_secret(tmp_path: Path) -> 
 
 
 def test_what_pyinfra_shows_of_a_plan_holds_no_secret(tmp_path: Path) -> None:
-    result = fresh(tmp_path, "-vvv", "--debug-all", "--diff")
+    result = fresh(tmp_path, "--dry", "-vvv", "--debug-all", "--diff")
     told = result.stdout + result.stderr
     assert "Declare channels and tokens" in told, "the operations are shown"
     assert leaks(told) == []

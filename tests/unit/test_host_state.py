@@ -122,11 +122,18 @@ class AdminAPI(BaseHTTPRequestHandler):
         pass
 
 
+def published(place: Path, port: int) -> Path:
+    """A docker whose container is published on that port of loopback."""
+    bindings = {"3000/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]}
+    (place / "container.json").write_text(json.dumps([{"HostConfig": {"PortBindings": bindings}}], indent=4))
+    return commands(place / "bin", docker=f'[ "$1 $2" != "container inspect" ] || cat {place}/container.json')
+
+
 def test_the_admin_api_is_asked_on_the_host(tmp_path: Path) -> None:
     (tmp_path / "secrets.env").write_text(GENERATED.render())
     with ThreadingHTTPServer(("127.0.0.1", 0), AdminAPI) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        state = read(tmp_path, "gateway", ADDRESS="127.0.0.1", PORT=str(server.server_address[1]))
+        state = read(tmp_path, "gateway", path=published(tmp_path, server.server_address[1]), PORT="1")
         server.shutdown()
     assert AdminAPI.asked == [(path, GENERATED.access_token) for path in admin.READS]
     for path, name in admin.READS.items():
@@ -139,7 +146,7 @@ def test_an_admin_api_that_does_not_answer_is_an_empty_answer(tmp_path: Path) ->
     (tmp_path / "secrets.env").write_text(GENERATED.render())
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # taken, and nobody listens
-        state = read(tmp_path, "gateway", ADDRESS="127.0.0.1", PORT=str(nobody.getsockname()[1]))
+        state = read(tmp_path, "gateway", path=published(tmp_path, nobody.getsockname()[1]))
     assert [state.answers[name] for name in admin.READS.values()] == [""] * 3
 
 

@@ -166,7 +166,7 @@ def test_an_empty_environment_is_no_proof(
             return done.stdout.splitlines()
 
         monkeypatch.setattr(remote, "run", run)
-        monkeypatch.setattr(openclaw, "RESTART_SECONDS", 0.1)
+        monkeypatch.setattr(openclaw, "PROOF_SECONDS", 0.1)
         made = agent()
         assert openclaw._prove_environment(None, made.host, made) == proven  # type: ignore[arg-type]
     finally:

@@ -102,6 +102,12 @@ def test_a_docker_that_is_there_is_never_replaced(source: str) -> None:
     assert "docker-compose-plugin" in told
 
 
+def test_an_interrupted_installation_of_the_distributions_docker_is_continued() -> None:
+    assert found({"docker_package": "half-configured\n", "docker_commands": "/usr/bin/docker\n"}) == []
+    (told,) = found({"docker_package": "config-files\n", "docker_commands": "/usr/bin/docker\n"})
+    assert "its engine does not answer" in told, "the package is gone, the command is somebody else's"
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '"x"'])
 def test_a_daemon_json_that_cannot_be_merged(text: str) -> None:
     (told,) = found({"daemon_json": text}, docker_registry_mirrors=["https://mirror.example"])
@@ -216,9 +222,12 @@ def test_an_env_file_that_its_user_cannot_read() -> None:
     there = {name: value for name, value in OPENCLAW.items() if name != "openclaw_env"}
     assert found(there, roles="openclaw") == [], "there is none yet"
     assert found({**there, "openclaw_env_exists": "yes\n"}, roles="openclaw") == [
-        "/home/claw/.openclaw/.env cannot be read by the user whom it is for: chown it to that user on the host"
+        "OpenClaw's .env (/home/claw/.openclaw/.env) is not a file that its user can read: where it is a link,"
+        " replace the link by a file; otherwise give the file to that user"
     ]
     assert found({**there, "openclaw_env_exists": "yes\n", "openclaw_env": ""}, roles="openclaw") == []
+    (told,) = found({**there, "openclaw_env_dangles": "yes\n", "openclaw_env_path": "/mnt/env"}, roles="openclaw")
+    assert told == "OpenClaw's .env is a link to /mnt/env, which is not there: mount or make it, or remove the link"
 
 
 def test_no_such_unit() -> None:

@@ -23,7 +23,8 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def operation(name: str, **_: Any) -> None:
         names.append(name)
 
-    for module, step in ((remote, "shell"), (remote, "write_file"), (first_start, "_secure"), (service, "_restart")):
+    steps = {remote: ("shell", "write_file"), first_start: ("_secure",), service: ("_restart", "_await")}
+    for module, step in ((module, step) for module, names_of in steps.items() for step in names_of):
         monkeypatch.setattr(module, step, operation)
     return names
 
@@ -41,6 +42,14 @@ def test_what_is_published_is_left_alone(planned: list[str]) -> None:
         step(made)
     assert planned == []
     assert not made.is_republished
+
+
+@pytest.mark.parametrize("answers", [{"api_options": ""}, {"kept_container": "abc\n"}])
+def test_a_gateway_that_was_not_seen_to_answer_is_awaited(planned: list[str], answers: dict[str, str]) -> None:
+    made = member({**deployed("gw1", "agent1").gateway, **answers})
+    service.publish(made)
+    assert planned == ["Wait until the gateway answers"]
+    assert made.is_republished
 
 
 def test_after_a_restart_of_docker_the_gateway_is_published(planned: list[str]) -> None:
