@@ -82,7 +82,6 @@ class Member:
         values = {
             "LOCK": "yes" if lock else "no",
             "DIRECTORY": self.directory,
-            "ADDRESS": self.settings.gateway_tailscale_address or "",
             "PORT": str(self.settings.gateway_port),
             "IMAGE": self.settings.gateway_image,
             "OPENCLAW_UNIT": self.settings.openclaw_unit,

@@ -1,5 +1,5 @@
 # Reads all that a run needs to know of a host, in one round trip, and changes nothing.
-# Before this text stand: ROLES LOCK DIRECTORY ADDRESS PORT IMAGE PROJECT TRACKED OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER.
+# Before this text stand: ROLES LOCK DIRECTORY PORT IMAGE PROJECT TRACKED OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER.
 # Each answer is one line: its name, a space, its bytes in base64. What cannot be read is an empty answer.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 

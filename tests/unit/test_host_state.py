@@ -25,7 +25,6 @@ from tests.unit.members import GENERATED
 
 VALUES = {
     "LOCK": "no",
-    "ADDRESS": "",
     "PORT": "3000",
     "IMAGE": "justsong/one-api:v0.6.10",
     "OPENCLAW_UNIT": "openclaw-gateway.service",

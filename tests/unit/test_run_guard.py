@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -39,3 +41,31 @@ def test_verification_does_not_ask_for_the_file_of_secrets(tmp_path: Path) -> No
         gateways=[fake_hosts.host("gw1", secrets_file=str(tmp_path / "none.env"))],
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_without_a_terminal_the_question_is_not_asked(tmp_path: Path) -> None:
+    asked = fake_hosts.run(tmp_path, gateways=[fake_hosts.host("gw1", gateway_channels=[])])
+    assert asked.returncode == 1
+    assert "add -y to carry it out, or --dry" in asked.stderr
+    assert "Traceback" not in asked.stderr
+
+
+def test_a_declined_run_is_no_success(tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory.py"
+    inventory.write_text(f"gateways = {[fake_hosts.host('gw1', gateway_channels=[])]!r}\n")
+    terminal, its_end = pty.openpty()
+    os.write(terminal, b"no\n")
+    pyinfra = Path(sys.executable).with_name("pyinfra")
+    run = subprocess.run(
+        [str(pyinfra), str(inventory), str(ROOT / "deploy.py")],
+        cwd=ROOT,
+        stdin=its_end,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(terminal)
+    os.close(its_end)
+    assert run.returncode == 1
+    assert "Nothing was carried out" in run.stderr
