@@ -14,7 +14,6 @@ import ssl
 import tempfile
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -93,9 +92,8 @@ def _ssh_transport(host: Host) -> paramiko.Transport:
 @contextmanager
 def _forward(transport: paramiko.Transport, address: str, port: int) -> Iterator[str]:
     """A Unix socket here that leads to `address:port` there, for as long as the context lasts."""
-    # Two at once, since verification asks two things at once: over a slow link, opening one takes a round trip.
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        ready = list(pool.map(lambda _: _open_channel(transport, address, port), range(2)))
+    # One, and never two at once: paramiko keeps only one refusal for all channels that are being opened.
+    ready = [_open_channel(transport, address, port)]
     with tempfile.TemporaryDirectory(prefix="llm-gateway-") as directory:
         path = str(Path(directory) / "socket")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
@@ -144,7 +142,7 @@ def _accept(
     port: int,
     ready: list[paramiko.Channel],
 ) -> None:
-    """Join each connection to a channel; the first ones were opened beforehand and wait in `ready`."""
+    """Join each connection to a channel; the first one was opened beforehand and waits in `ready`."""
     while True:
         try:
             connection, _ = listener.accept()
