@@ -19,23 +19,34 @@ nearest() { path=$1; while [ ! -d "$path" ]; do path=$(dirname "$path"); done; p
 
 # One deployment at a time. The lock names the process that carries this connection (an sshd, or pyinfra itself), so it
 # ends with the connection, however that ends: nobody has to clear it after a crash.
-parent() { sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$1/stat" 2>/dev/null; }
-started() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
-carrier() {
-    process=$$
-    while case $(cat "/proc/$process/comm") in *sh | sudo | su | doas | dzdo) ;; *) false ;; esac; do
-        process=$(parent "$process")
+# In shell builtins alone, since every fork counts in a run that changes nothing.
+look_at() { # sets parent and started from /proc/PID/stat, whose second field may hold anything
+    parent='' started=''
+    read -r stat < "/proc/$1/stat" || return
+    # shellcheck disable=SC2086 # the fields behind the name are numbers
+    set -- ${stat##*) }
+    parent=$2 started=${20}
+}
+find_carrier() {
+    carrier=$$
+    while read -r name < "/proc/$carrier/comm"; do
+        case $name in *sh | sudo | su | doas | dzdo) ;; *) return ;; esac
+        look_at "$carrier"
+        carrier=$parent
     done
-    printf '%s' "$process"
 }
 lock() {
-    me=$(carrier)
+    find_carrier
     command exec 9> "/run/$PROJECT.lock.guard" && flock -w 10 9 || return
-    read -r holder since < "/run/$PROJECT.lock" && [ -n "$since" ] && [ "$holder" != "$me" ] && [ "$(started "$holder")" = "$since" ] && {
-        stat -c "process $holder, since %y" "/run/$PROJECT.lock" | emit busy
-        return
-    }
-    printf '%s %s\n' "$me" "$(started "$me")" > "/run/$PROJECT.lock"
+    if read -r holder since < "/run/$PROJECT.lock" && [ "$holder" != "$carrier" ] && [ -n "$since" ]; then
+        look_at "$holder"
+        if [ "$started" = "$since" ]; then
+            stat -c "process $holder, since %y" "/run/$PROJECT.lock" | emit busy
+            return
+        fi
+    fi
+    look_at "$carrier"
+    printf '%s %s\n' "$carrier" "$started" > "/run/$PROJECT.lock"
     exec 9>&-
 }
 [ "$LOCK" != yes ] || [ "$(id -u)" != 0 ] || lock 2>/dev/null
