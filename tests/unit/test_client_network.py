@@ -31,6 +31,17 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 Behaviour = Callable[[socket.socket], None]
 
 
+def _read_request(connection: socket.socket) -> None:
+    """All of it: bytes that stay unread would turn the close into a reset."""
+    data = connection.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            missing = int(line.split(b":")[1]) - len(body)
+            while missing > 0 and (more := connection.recv(65536)):
+                missing -= len(more)
+
+
 @contextmanager
 def raw_server(behave: Behaviour) -> Iterator[str]:
     """A server that reads one request on each connection and then does what `behave` says."""
@@ -40,7 +51,7 @@ def raw_server(behave: Behaviour) -> Iterator[str]:
     def talk(connection: socket.socket) -> None:
         with connection:
             try:
-                connection.recv(65536)
+                _read_request(connection)
                 behave(connection)
             except OSError:
                 return  # the client hung up, as it should
