@@ -12,7 +12,7 @@ LAB_HOSTS ?= gw1:fresh,agent1:agent
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-unit test-lab check-server bench lint format types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-unit test-client-httpx2 test-lab check-server bench lint format types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -31,10 +31,15 @@ lab-down: setup ## take the lab down (images stay as a cache: python -m lab down
 	@$(PYTHON_BIN) -m lab down
 
 test: lint types ## all of it: lint, types, unit and lab tests
-	@$(PYTEST) tests/unit tests/lab $(ARGS)
+	@$(MAKE) test-client-httpx2
+	@$(PYTEST) tests/unit tests/client tests/lab $(ARGS)
 
 test-unit: setup ## the tests that need no Docker (ARGS=… goes to pytest)
-	@$(PYTEST) tests/unit $(ARGS)
+	@$(MAKE) test-client-httpx2
+	@$(PYTEST) tests/unit tests/client $(ARGS)
+
+test-client-httpx2: setup ## the tests of the client where httpx2 stands in for httpx
+	@$(PYTEST) -p scripts.without_httpx -q tests/client
 
 test-lab: setup ## the tests on lab hosts (ARGS=… goes to pytest)
 	@$(PYTEST) tests/lab $(ARGS)

@@ -8,8 +8,8 @@
 The gateway's address and key come from ``LLM_BASE_URL`` and ``LLM_API_KEY``.
 """
 
-from client.calls import call_specific_model, embed
-from client.errors import (
+from .calls import call_specific_model, embed
+from .errors import (
     LLMConfigError,
     LLMConnectionError,
     LLMError,
@@ -17,8 +17,8 @@ from client.errors import (
     LLMStatusError,
     LLMTimeoutError,
 )
-from client.llm import LLMClient
-from client.vectors import vector_problem
+from .llm import LLMClient
+from .vectors import vector_problem
 
 __all__ = [
     "LLMClient",

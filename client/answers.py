@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from client.errors import LLMProtocolError, LLMStatusError
+from .errors import LLMProtocolError, LLMStatusError
 
 _RETRYABLE = frozenset({429, 502, 503, 504})
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)

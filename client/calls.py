@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from client.llm import DEFAULT_TIMEOUT, LLMClient
-from client.settings import Gateway, read_gateway
+from .llm import DEFAULT_TIMEOUT, LLMClient
+from .settings import Gateway, read_gateway
 
 _KEPT = 32
 """Clients kept; an older one goes when its last call ends, and its sockets with it."""

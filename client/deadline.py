@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from client.errors import LLMConfigError
+from .errors import LLMConfigError
 
 
 class Deadline:

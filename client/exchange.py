@@ -8,11 +8,10 @@ import ssl
 import zlib
 from collections.abc import Iterator
 
-import httpx
-
-from client.answers import Reply
-from client.deadline import Deadline, TimeLeft
-from client.errors import LLMConnectionError, LLMError, LLMProtocolError, LLMTimeoutError
+from .answers import Reply
+from .deadline import Deadline, TimeLeft
+from .errors import LLMConnectionError, LLMError, LLMProtocolError, LLMTimeoutError
+from .http_library import httpx
 
 ANSWER_LIMIT = 32 * 1024 * 1024
 """Bytes of an answer, unpacked; 10 embeddings of 2048 dimensions have about 0.5 MiB."""

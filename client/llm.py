@@ -7,17 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
-import httpx
-
-from client.answers import Reply, chat_answer, model_names
-from client.deadline import Deadline, checked_timeout
-from client.errors import LLMConfigError, LLMError
-from client.exchange import exchange
-from client.payloads import chat_payload, check_embedding_arguments, embedding_payloads
-from client.redact import Redactor
-from client.settings import read_gateway
-from client.transport import DeadlineTransport
-from client.vectors import embedding_vectors
+from .answers import Reply, chat_answer, model_names
+from .deadline import Deadline, checked_timeout
+from .errors import LLMConfigError, LLMError
+from .exchange import exchange
+from .http_library import httpx
+from .payloads import chat_payload, check_embedding_arguments, embedding_payloads
+from .redact import Redactor
+from .settings import read_gateway
+from .transport import DeadlineTransport
+from .vectors import embedding_vectors
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds for a whole call."""

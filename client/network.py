@@ -8,9 +8,8 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-import httpcore
-
-from client.deadline import Deadline, TimeLeft
+from .deadline import Deadline, TimeLeft
+from .http_library import httpcore
 
 _WRITE_PIECE = 65536
 

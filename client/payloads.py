@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from client.errors import LLMConfigError
+from .errors import LLMConfigError
 
 EMBEDDING_BATCH = 10
 """Inputs of one request: DashScope's limit for text-embedding-v4; One API does not split them."""

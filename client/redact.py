@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from client.errors import LLMError
+from .errors import LLMError
 
 MASK = "[key]"
 TEXT_LIMIT = 400

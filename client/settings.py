@@ -6,9 +6,8 @@ import os
 import re
 from dataclasses import dataclass, field
 
-import httpx
-
-from client.errors import LLMConfigError
+from .errors import LLMConfigError
+from .http_library import httpx
 
 BASE_URL_VARIABLE = "LLM_BASE_URL"
 API_KEY_VARIABLE = "LLM_API_KEY"

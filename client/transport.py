@@ -6,12 +6,10 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import httpcore
-import httpx
-
-from client.errors import LLMConfigError
-from client.network import DeadlineBackend
-from client.proxies import environment_proxy
+from .errors import LLMConfigError
+from .http_library import httpcore, httpx
+from .network import DeadlineBackend
+from .proxies import environment_proxy
 
 _KEEP_ALIVE_SECONDS = 30.0
 _KEEP_ALIVE_CONNECTIONS = 32

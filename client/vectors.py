@@ -8,8 +8,8 @@ import math
 import struct
 from collections.abc import Sequence
 
-from client.answers import Reply, json_answer
-from client.errors import LLMProtocolError
+from .answers import Reply, json_answer
+from .errors import LLMProtocolError
 
 
 def embedding_vectors(reply: Reply, expected: int) -> list[list[float]]:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 
 from client import (
@@ -16,6 +15,7 @@ from client import (
     call_specific_model,
     embed,
 )
+from client.http_library import httpx
 
 KEY = "sk-" + "Q7zX2mN8vB4kL1pR9tY6wE3uI5oA0sD7fG2hJ4kL6zX8cV1b"  # made up; in two, so that no scanner takes it for one
 BARE = KEY.removeprefix("sk-")

@@ -7,11 +7,11 @@ import json
 import struct
 from typing import Any
 
-import httpx
 import pytest
 from test_client import client_for
 
 from client import LLMConfigError, LLMProtocolError, vector_problem
+from client.http_library import httpx
 
 
 def rows_for(request: httpx.Request) -> list[dict[str, Any]]:

@@ -12,12 +12,12 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from test_client import ANSWER, BARE, HELLO, KEY, client_for
 
 from client import LLMClient, LLMError, LLMProtocolError, LLMStatusError, LLMTimeoutError
 from client.exchange import ERROR_LIMIT
+from client.http_library import httpx
 
 
 def failure(reply: httpx.Response | Callable[[httpx.Request], httpx.Response]) -> LLMError:
