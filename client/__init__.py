@@ -5,10 +5,19 @@
     answer = call_specific_model("qwen3.5-plus", [{"role": "user", "content": "Hello"}])
     text = answer["choices"][0]["message"]["content"]
 
-The gateway's address and key come from ``LLM_BASE_URL`` and ``LLM_API_KEY``.
+The gateway's address and key come from ``LLM_BASE_URL`` and ``LLM_API_KEY``. Installed on its own
+(``pip install ./client``) the package is ``llm_client``.
 """
 
-from .calls import call_specific_model, embed
+from .async_llm import AsyncLLMClient
+from .calls import (
+    acall_specific_model,
+    aembed,
+    astream_specific_model,
+    call_specific_model,
+    embed,
+    stream_specific_model,
+)
 from .errors import (
     LLMConfigError,
     LLMConnectionError,
@@ -18,9 +27,13 @@ from .errors import (
     LLMTimeoutError,
 )
 from .llm import LLMClient
+from .streams import AsyncStream, Stream
 from .vectors import vector_problem
+from .version import VERSION as __version__
 
 __all__ = [
+    "AsyncLLMClient",
+    "AsyncStream",
     "LLMClient",
     "LLMConfigError",
     "LLMConnectionError",
@@ -28,7 +41,13 @@ __all__ = [
     "LLMProtocolError",
     "LLMStatusError",
     "LLMTimeoutError",
+    "Stream",
+    "__version__",
+    "acall_specific_model",
+    "aembed",
+    "astream_specific_model",
     "call_specific_model",
     "embed",
+    "stream_specific_model",
     "vector_problem",
 ]

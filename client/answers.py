@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import time
 from dataclasses import dataclass
-from typing import Any
+from email.utils import parsedate_to_datetime
+from typing import Any, NoReturn
 
 from .errors import LLMProtocolError, LLMStatusError
 
@@ -23,6 +26,7 @@ class Reply:
     body: bytes
     location: str | None = None
     request_id: str | None = None
+    retry_after: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,12 @@ def chat_answer(reply: Reply) -> dict[str, Any]:
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise _unusable(reply, "an answer without choices")
     return answer
+
+
+def no_stream(reply: Reply) -> NoReturn:
+    """Raise the error of an answer that came whole where a stream was asked for."""
+    json_answer(reply)
+    raise _unusable(reply, "one piece of JSON instead of a stream")
 
 
 def model_names(reply: Reply) -> list[str]:
@@ -88,9 +98,29 @@ def _status_error(reply: Reply) -> LLMStatusError:
         status=reply.status,
         request_id=reply.request_id,
         retryable=reply.status in _RETRYABLE and not _no_channel(reply.status, complaint),
+        retry_after=_seconds(reply.retry_after),
         error_type=complaint.type,
         error_code=complaint.code,
     )
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """``Retry-After`` (RFC 9110, 10.2.3), a number of seconds or a date, as seconds from now; None if unreadable."""
+    if retry_after is None:
+        return None
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        seconds = _seconds_until(retry_after)
+    return seconds if 0 <= seconds < math.inf else None
+
+
+def _seconds_until(date: str) -> float:
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return math.nan
+    return max(moment.timestamp() - time.time(), 0.0)
 
 
 def _no_channel(status: int, complaint: _Complaint) -> bool:

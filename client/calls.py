@@ -1,53 +1,26 @@
-"""The two functions that a Skill calls; they share one client for each gateway and key."""
+"""The functions that a Skill calls; they share one client for each gateway, key and thread of control."""
 
 from __future__ import annotations
 
-import os
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .llm import DEFAULT_TIMEOUT, LLMClient
-from .settings import Gateway, read_gateway
+from .deadline import DEFAULT_TIMEOUT
+from .shared import shared_async_client, shared_client
+from .streams import AsyncStream, Stream
 
-_KEPT = 32
-"""Clients kept; an older one goes when its last call ends, and its sockets with it."""
-
-
-class _SharedClients:
-    def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        self._lock = threading.Lock()
-        self._clients: OrderedDict[Gateway, LLMClient] = OrderedDict()
-
-    def get(self, base_url: str | None, api_key: str | None) -> LLMClient:
-        gateway = read_gateway(base_url, api_key)
-        with self._lock:
-            client = self._clients.get(gateway)
-            if client is None:
-                client = self._clients[gateway] = LLMClient(gateway.base, gateway.key)
-            self._clients.move_to_end(gateway)
-            while len(self._clients) > _KEPT:
-                self._clients.popitem(last=False)
-            return client
-
-
-_shared = _SharedClients()
-if hasattr(os, "register_at_fork"):
-    # A forked child must not talk on its parent's connections.
-    os.register_at_fork(after_in_child=_shared.forget)
+Messages = Sequence[Mapping[str, object]]
 
 
 def call_specific_model(
     model: str,
-    messages: Sequence[Mapping[str, object]],
+    messages: Messages,
     *,
     timeout: float = DEFAULT_TIMEOUT,
     base_url: str | None = None,
     api_key: str | None = None,
+    retries: int = 1,
+    retry_billed: bool = False,
     **options: object,
 ) -> dict[str, Any]:
     """Return a chat completion of `model`: ``{"choices": [...], "usage": {...}}``.
@@ -55,18 +28,83 @@ def call_specific_model(
     Args:
         model: the gateway routes by this name.
         messages: a list of ``{"role": ..., "content": ...}``.
-        timeout: seconds for the whole call.
+        timeout: seconds for the whole call, further tries included.
         base_url: the gateway, with or without ``/v1``; default: ``LLM_BASE_URL``.
         api_key: its key; default: ``LLM_API_KEY``.
+        retries: further tries after a transient failure, while no answer has begun.
+        retry_billed: also where a completion may have been billed already: the answer broke off or was of no use.
         options: sent as they are (``temperature``, ``max_tokens``, ...).
 
     Raises:
         LLMConfigError: code ``LLM_CLIENT_CONFIG``: a variable, argument or option is wrong.
         LLMTimeoutError: code ``ETIMEDOUT``: no complete answer within `timeout`.
-        LLMError: any other failure; see ``client.errors``.
+        LLMError: any other failure; see ``errors``.
     """
-    shared = _shared.get(base_url, api_key)
-    return shared.chat(model, messages, timeout=timeout, **options)
+    client = shared_client(base_url, api_key, retries, retry_billed)
+    return client.chat(model, messages, timeout=timeout, **options)
+
+
+async def acall_specific_model(
+    model: str,
+    messages: Messages,
+    *,
+    timeout: float = DEFAULT_TIMEOUT,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    retries: int = 1,
+    retry_billed: bool = False,
+    **options: object,
+) -> dict[str, Any]:
+    """`call_specific_model` for event loops: the same arguments, answer and errors."""
+    client = shared_async_client(base_url, api_key, retries, retry_billed)
+    return await client.chat(model, messages, timeout=timeout, **options)
+
+
+def stream_specific_model(
+    model: str,
+    messages: Messages,
+    *,
+    timeout: float = DEFAULT_TIMEOUT,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    retries: int = 1,
+    retry_billed: bool = False,
+    **options: object,
+) -> Stream:
+    """Return the deltas of a chat completion as they come.
+
+        for delta in stream_specific_model("qwen3.5-plus", messages):
+            print(delta.get("content") or "", end="", flush=True)
+
+    Args:
+        model, messages, base_url, api_key, retries, retry_billed, options: as `call_specific_model`.
+        timeout: seconds from the first delta asked for to the end of the answer.
+
+    Returns:
+        An iterator of dicts as the gateway sent them, which then tells `finish_reason` and `usage`.
+
+    Raises:
+        LLMConfigError: at once, for a variable, argument or option that is wrong.
+        LLMError: from the iteration, also where the answer breaks off.
+    """
+    client = shared_client(base_url, api_key, retries, retry_billed)
+    return client.stream(model, messages, timeout=timeout, **options)
+
+
+def astream_specific_model(
+    model: str,
+    messages: Messages,
+    *,
+    timeout: float = DEFAULT_TIMEOUT,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    retries: int = 1,
+    retry_billed: bool = False,
+    **options: object,
+) -> AsyncStream:
+    """`stream_specific_model` for event loops; call it within one, without ``await``, and ``async for`` over it."""
+    client = shared_async_client(base_url, api_key, retries, retry_billed)
+    return client.stream(model, messages, timeout=timeout, **options)
 
 
 def embed(
@@ -77,19 +115,37 @@ def embed(
     timeout: float = DEFAULT_TIMEOUT,
     base_url: str | None = None,
     api_key: str | None = None,
+    retries: int = 1,
+    retry_billed: bool = False,
 ) -> list[list[float]]:
     """Return one vector for each of `inputs`, in their order.
 
     Args:
         model: the gateway routes by this name.
         inputs: a list of texts; ten go into one request.
-        dimensions: asked of the model where given; some ignore it: see `vector_problem`.
+        dimensions: asked of the model where given, and checked: some ignore it.
         timeout: seconds for all of it.
-        base_url: the gateway, with or without ``/v1``; default: ``LLM_BASE_URL``.
-        api_key: its key; default: ``LLM_API_KEY``.
+        base_url, api_key, retries, retry_billed: as `call_specific_model`.
 
     Raises:
-        LLMConfigError, LLMTimeoutError, LLMError: as `call_specific_model`.
+        LLMConfigError, LLMTimeoutError, LLMError: as `call_specific_model`; code ``LLM_BAD_VECTOR`` for a
+            vector of a wrong length or of zeros.
     """
-    shared = _shared.get(base_url, api_key)
-    return shared.embed(model, inputs, dimensions=dimensions, timeout=timeout)
+    client = shared_client(base_url, api_key, retries, retry_billed)
+    return client.embed(model, inputs, dimensions=dimensions, timeout=timeout)
+
+
+async def aembed(
+    model: str,
+    inputs: Sequence[str],
+    *,
+    dimensions: int | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    retries: int = 1,
+    retry_billed: bool = False,
+) -> list[list[float]]:
+    """`embed` for event loops: the same arguments, vectors and errors."""
+    client = shared_async_client(base_url, api_key, retries, retry_billed)
+    return await client.embed(model, inputs, dimensions=dimensions, timeout=timeout)

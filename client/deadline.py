@@ -7,6 +7,9 @@ import time
 
 from .errors import LLMConfigError
 
+DEFAULT_TIMEOUT = 60.0
+"""Seconds for a whole call."""
+
 
 class Deadline:
     """A number of seconds from now, shared by all steps of one call."""

@@ -15,7 +15,8 @@ class LLMError(Exception):
         status: HTTP status, where the gateway answered.
         model: the model that was asked for.
         request_id: One API's ``X-Oneapi-Request-Id``, to find the call in its logs.
-        retryable: True where the same call may succeed later and nothing can have been billed.
+        retryable: True where the same call may succeed later and no answer had begun.
+        retry_after: seconds that the gateway asks to wait (``Retry-After``), where it does.
         error_type: the gateway's own ``error.type``.
         error_code: the gateway's own ``error.code``, as text.
     """
@@ -31,6 +32,7 @@ class LLMError(Exception):
         model: str | None = None,
         request_id: str | None = None,
         retryable: bool = False,
+        retry_after: float | None = None,
         error_type: str | None = None,
         error_code: str | None = None,
     ) -> None:
@@ -41,6 +43,7 @@ class LLMError(Exception):
         self.model = model
         self.request_id = request_id
         self.retryable = retryable
+        self.retry_after = retry_after
         self.error_type = error_type
         self.error_code = error_code
 

@@ -1,24 +1,15 @@
-"""One request and its answer over HTTP, bounded in time and in size."""
+"""One request and its answer over HTTP, in time: for threads here, for event loops in `async_exchange`."""
 
 from __future__ import annotations
 
-import errno
-import socket
-import ssl
-import zlib
 from collections.abc import Iterator
 
 from .answers import Reply
 from .deadline import Deadline, TimeLeft
-from .errors import LLMConnectionError, LLMError, LLMProtocolError, LLMTimeoutError
+from .errors import LLMError
+from .failures import TRANSPORT_ERRORS, explained, timed_out
 from .http_library import httpx
-
-ANSWER_LIMIT = 32 * 1024 * 1024
-"""Bytes of an answer, unpacked; 10 embeddings of 2048 dimensions have about 0.5 MiB."""
-ERROR_LIMIT = 64 * 1024
-_UNPACK_STEP = 64 * 1024
-_GONE = ("disconnected", "closed connection", "incomplete chunked read")
-"""How h11 and httpcore word that the peer hung up, as against talking nonsense."""
+from .reading import Body, Unpacker
 
 
 def exchange(transport: httpx.BaseTransport, request: httpx.Request, deadline: Deadline) -> Reply:
@@ -29,121 +20,50 @@ def exchange(transport: httpx.BaseTransport, request: httpx.Request, deadline: D
         LLMConnectionError: no connection, or it broke.
         LLMProtocolError: the answer is no HTTP, or too large.
     """
+    return read_reply(begin(transport, request, deadline), deadline)
+
+
+def begin(transport: httpx.BaseTransport, request: httpx.Request, deadline: Deadline) -> httpx.Response:
+    """Send `request` and return when the head of the answer is here; the caller closes it. Raises as `exchange`."""
     left = TimeLeft(deadline)
-    request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), left)
+    request.extensions["timeout"] = {"connect": left, "read": left, "write": left, "pool": left}
     error: LLMError
     try:
-        return _exchange(transport, request, deadline)
-    except httpx.TimeoutException:
-        error = timed_out(deadline)
-    except (httpx.TransportError, httpx.InvalidURL, OSError) as exc:
-        error = _explained(exc, request.url) if not deadline.passed() else timed_out(deadline)
-    # Raised here, outside the handler: httpx's exception holds the request and so the key.
+        response = transport.handle_request(request)
+    except TRANSPORT_ERRORS as exc:
+        error = explained(exc, request.url, deadline, answered=False)
+    else:
+        response.request = request
+        return response
     raise error
 
 
-def timed_out(deadline: Deadline) -> LLMTimeoutError:
-    """The error of a call whose deadline passed."""
-    return LLMTimeoutError(f"timeout ({round(deadline.seconds * 1000)}ms)")
-
-
-def _exchange(transport: httpx.BaseTransport, request: httpx.Request, deadline: Deadline) -> Reply:
-    response = transport.handle_request(request)
+def read_reply(response: httpx.Response, deadline: Deadline) -> Reply:
+    """Read the body to its end, or as far as is of use, and close. Raises as `exchange`."""
+    body = Body(response)
     try:
-        body = _body(response, deadline)
+        for piece in pieces(response, deadline):
+            body.add(piece)
+            if body.is_enough():
+                break
     finally:
         response.close()
-    return Reply(
-        status=response.status_code,
-        body=body,
-        location=response.headers.get("location"),
-        request_id=response.headers.get("x-oneapi-request-id"),
-    )
+    return body.reply()
 
 
-def _body(response: httpx.Response, deadline: Deadline) -> bytes:
-    """The body; that of an error is cut, that of an answer may not be too large."""
-    limit = ANSWER_LIMIT if response.is_success else ERROR_LIMIT
-    body = bytearray()
-    for piece in _unpacked(response):
-        if deadline.passed():
-            raise timed_out(deadline)
-        body += piece
-        if len(body) > limit:
-            if not response.is_success:
-                break
-            raise LLMProtocolError(
-                f"HTTP {response.status_code} with an answer of more than {limit >> 20} MiB",
-                status=response.status_code,
-            )
-    return bytes(body[:limit])
-
-
-def _unpacked(response: httpx.Response) -> Iterator[bytes]:
-    """The body as it comes, unpacked in small steps: a gzip bomb stops at the limit.
-
-    We ask for no compression, but a proxy in front of the gateway may do it all the same.
-    """
+def pieces(response: httpx.Response, deadline: Deadline) -> Iterator[bytes]:
+    """Yield the body as it comes, unpacked. Raises as `exchange`."""
+    unpacker = Unpacker(response)
     stream = response.stream
     assert isinstance(stream, httpx.SyncByteStream)  # noqa: S101 (for the type checker)
-    coding = response.headers.get("content-encoding", "identity").strip().lower()
-    if coding in ("identity", ""):
-        yield from stream
-        return
-    if coding not in ("gzip", "x-gzip", "deflate"):
-        raise LLMProtocolError(
-            f"HTTP {response.status_code} with a body packed as {coding}, which was not asked for",
-            status=response.status_code,
-        )
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    for packed in stream:
-        while packed:
-            try:
-                piece = unpacker.decompress(packed, _UNPACK_STEP)
-            except zlib.error:
-                piece = None
-            if piece is None:
-                raise LLMProtocolError(
-                    f"HTTP {response.status_code} with a body that cannot be unpacked",
-                    status=response.status_code,
-                )
-            yield piece
-            packed = unpacker.unconsumed_tail
-
-
-def _explained(exc: Exception, url: httpx.URL) -> LLMError:
-    """The error for what the network did, in the terms of the system that saw it."""
-    place = f"{url.host}:{url.port or (443 if url.scheme == 'https' else 80)}"
-    cause = _system_error(exc)
-    if isinstance(exc, httpx.ProxyError):
-        return LLMConnectionError(f"EPROXY: the proxy refused: {exc}", code="EPROXY")
-    if isinstance(cause, ssl.SSLError):
-        reason = getattr(cause, "verify_message", "") or cause.reason or str(cause)
-        return LLMConnectionError(f"ETLS: no trusted connection to {place}: {reason}", code="ETLS")
-    if isinstance(cause, socket.gaierror):
-        again = cause.errno == socket.EAI_AGAIN
-        code = "EAI_AGAIN" if again else "ENOTFOUND"
-        return LLMConnectionError(f"{code}: the name {url.host} cannot be resolved", code=code, retryable=again)
-    if cause is not None and cause.errno:
-        code = errno.errorcode.get(cause.errno, str(cause.errno))
-        return LLMConnectionError(f"{code}: {place}: {cause.strerror}", code=code, retryable=_never_sent(exc))
-    if isinstance(exc, httpx.RemoteProtocolError) and not any(word in str(exc) for word in _GONE):
-        return LLMProtocolError(f"{place} does not speak HTTP: {exc}")
-    if isinstance(exc, httpx.NetworkError | httpx.RemoteProtocolError):
-        return LLMConnectionError(f"ECONNRESET: {place} closed the connection before its answer ended")
-    return LLMProtocolError(f"the request to {place} failed: {exc or type(exc).__name__}")
-
-
-def _never_sent(exc: Exception) -> bool:
-    return isinstance(exc, httpx.ConnectError)
-
-
-def _system_error(exc: BaseException | None) -> OSError | None:
-    """The system's own error under the layers of httpx and httpcore."""
-    seen: set[int] = set()
-    while exc is not None and id(exc) not in seen:
-        if isinstance(exc, OSError):
-            return exc
-        seen.add(id(exc))
-        exc = exc.__cause__ or exc.__context__
-    return None
+    error: LLMError | None = None
+    try:
+        for packed in stream:
+            for piece in unpacker.pieces(packed):
+                if deadline.passed():
+                    raise timed_out(deadline)
+                yield piece
+    except TRANSPORT_ERRORS as exc:
+        error = explained(exc, response.request.url, deadline, answered=True)
+    if error is not None:
+        raise error

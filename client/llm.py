@@ -1,27 +1,26 @@
-"""The client itself: one gateway, one key, kept-alive connections."""
+"""The client for threads: one gateway, one key, kept-alive connections."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from .answers import Reply, chat_answer, model_names
-from .deadline import Deadline, checked_timeout
-from .errors import LLMConfigError, LLMError
-from .exchange import exchange
+from .caller import Caller
+from .deadline import DEFAULT_TIMEOUT, Deadline
+from .errors import LLMError
+from .events import Delta, StreamedAnswer
+from .exchange import begin, exchange, pieces, read_reply
 from .http_library import httpx
-from .payloads import chat_payload, check_embedding_arguments, embedding_payloads
-from .redact import Redactor
+from .payloads import Call, chat_call, embedding_calls, models_call, stream_call
+from .reading import is_stream
+from .retries import Retries
 from .settings import read_gateway
+from .streams import Stream
 from .transport import DeadlineTransport
-from .vectors import embedding_vectors
 
-DEFAULT_TIMEOUT = 60.0
-"""Seconds for a whole call."""
-
-_log = logging.getLogger("llm_client")
 _Result = TypeVar("_Result")
 
 
@@ -31,10 +30,13 @@ class LLMClient:
     Args:
         base_url: the gateway, with or without ``/v1``; default: ``LLM_BASE_URL``.
         api_key: its key; default: ``LLM_API_KEY``.
-        transport: for tests; it is not closed with the client.
+        retries: further tries after a transient failure, while no answer has begun.
+        retry_billed: also where a completion may have been billed already; see `Retries`.
+        proxy: URL of an http proxy; default: ``LLM_PROXY``, else the environment's for public hosts only.
+        transport: an httpx transport to use instead of our own; it is not closed with the client.
 
     Raises:
-        LLMConfigError: address or key missing or malformed.
+        LLMConfigError: address, key or proxy missing or malformed.
     """
 
     def __init__(
@@ -42,24 +44,18 @@ class LLMClient:
         base_url: str | None = None,
         api_key: str | None = None,
         *,
+        retries: int = 1,
+        retry_billed: bool = False,
+        proxy: str | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        gateway = read_gateway(base_url, api_key)
-        self._base = gateway.base
-        self._headers = {
-            "Authorization": f"Bearer {gateway.key}",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-            "User-Agent": "llm-client/0.1",
-        }
-        self._redactor = Redactor(gateway.key)
+        gateway = read_gateway(base_url, api_key, proxy)
+        self._caller = Caller(gateway, Retries(retries, retry_billed))
         self._is_own = transport is None
-        self._transport = DeadlineTransport(gateway.url) if transport is None else transport
-        self._closed = False
+        self._transport = DeadlineTransport(gateway) if transport is None else transport
 
     def __repr__(self) -> str:
-        return f"LLMClient({self._base!r})"
+        return f"LLMClient({self._caller.base!r})"
 
     def chat(
         self,
@@ -74,19 +70,38 @@ class LLMClient:
         Args:
             model: the gateway routes by this name.
             messages: a list, as the API wants it.
-            timeout: seconds for all of it: name, connection, headers, body.
+            timeout: seconds for all of it: name, connection, headers, body, further tries.
             options: sent as they are (``temperature``, ``max_tokens``, ...).
 
         Raises:
             LLMConfigError: an argument that cannot be sent, among them ``stream=True``.
-            LLMError: any other failure; see the subclasses in ``client.errors``.
+            LLMError: any other failure; see the subclasses in ``errors``.
         """
-        body = chat_payload(model, messages, options)
-        return self._call(
-            model,
-            timeout,
-            lambda deadline: chat_answer(self._send("POST", "chat/completions", body, deadline)),
-        )
+        (answer,) = self._answers(model, [chat_call(model, messages, options)], timeout)
+        return answer
+
+    def stream(
+        self,
+        model: str,
+        messages: Sequence[Mapping[str, object]],
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        **options: object,
+    ) -> Stream:
+        """Return the deltas of a chat completion as they come: ``{"content": "Hel"}``, ``{"content": "lo"}``.
+
+        Args:
+            model, messages, options: as `chat`.
+            timeout: seconds from the first delta asked for to the end of the answer.
+
+        Raises:
+            LLMConfigError: at once, for an argument that cannot be sent.
+            LLMError: from the iteration; also where the answer breaks off.
+        """
+        call = stream_call(model, messages, options)
+        self._caller.begin(timeout)
+        answer = StreamedAnswer()
+        return Stream(answer, self._deltas(model, call, timeout, answer))
 
     def embed(
         self,
@@ -101,36 +116,24 @@ class LLMClient:
         Args:
             model: the gateway routes by this name.
             inputs: a list of texts.
-            dimensions: asked of the model where given; some ignore it: see `vector_problem`.
+            dimensions: asked of the model where given, and checked: some ignore it.
             timeout: seconds for all requests together.
 
         Raises:
             LLMConfigError: an argument that cannot be sent.
-            LLMError: any other failure; see the subclasses in ``client.errors``.
+            LLMError: any other failure; code ``LLM_BAD_VECTOR`` for one of a wrong length or of zeros.
         """
-        check_embedding_arguments(model, inputs, dimensions)
-        requests = list(embedding_payloads(model, inputs, dimensions))
-
-        def all_batches(deadline: Deadline) -> list[list[float]]:
-            vectors: list[list[float]] = []
-            for body, count in requests:
-                reply = self._send("POST", "embeddings", body, deadline)
-                vectors += embedding_vectors(reply, count)
-            return vectors
-
-        return self._call(model, timeout, all_batches)
+        batches = self._answers(model, embedding_calls(model, inputs, dimensions), timeout)
+        return [vector for batch in batches for vector in batch]
 
     def models(self, *, timeout: float = DEFAULT_TIMEOUT) -> list[str]:
-        """Return the names of the models that the key may use; bills nothing."""
-        return self._call(
-            None,
-            timeout,
-            lambda deadline: model_names(self._send("GET", "models", None, deadline)),
-        )
+        """Return the names of the models that the key may use; bills nothing. Raises LLMError."""
+        (names,) = self._answers(None, [models_call()], timeout)
+        return names
 
     def close(self) -> None:
         """Close the connections; later calls are configuration errors."""
-        self._closed = True
+        self._caller.is_closed = True
         if self._is_own:
             self._transport.close()
 
@@ -138,27 +141,50 @@ class LLMClient:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
-    def _call(self, model: str | None, timeout: float, work: Callable[[Deadline], _Result]) -> _Result:
-        """Do `work` within one deadline; every failure leaves here clean and logged once."""
-        seconds = checked_timeout(timeout)
-        if self._closed:
-            raise LLMConfigError("this client is closed")
-        try:
-            return work(Deadline(seconds))
-        except LLMError as error:
-            error.model = model
-            self._redactor.clean(error)
-            _log.error("[LLM_Client] Error calling %s: %s", error.model or "models", error.summary)
-            raise
+    def _answers(self, model: str | None, calls: list[Call[_Result]], timeout: float) -> list[_Result]:
+        """Make `calls` one after the other within one deadline."""
+        deadline = self._caller.begin(timeout)
+        with self._caller.reporting(model):
+            return [self._tried(partial(self._answer, call, deadline), deadline) for call in calls]
 
-    def _send(self, method: str, path: str, body: bytes | None, deadline: Deadline) -> Reply:
-        url = f"{self._base}/{path}"
-        request = httpx.Request(method, url, headers=self._headers, content=body)
-        return exchange(self._transport, request, deadline)
+    def _answer(self, call: Call[_Result], deadline: Deadline) -> _Result:
+        return call.read(exchange(self._transport, self._caller.request(call), deadline))
+
+    def _deltas(
+        self, model: str, call: Call[NoReturn], timeout: float, answer: StreamedAnswer
+    ) -> Generator[Delta, None, None]:
+        with self._caller.reporting(model):
+            deadline = self._caller.begin(timeout)
+            response = self._tried(lambda: self._begun(call, deadline), deadline)
+            answer.begins(response)
+            try:
+                for piece in pieces(response, deadline):
+                    yield from answer.add(piece)
+                    if answer.is_over:
+                        break
+                yield from answer.ends()
+            finally:
+                response.close()
+
+    def _begun(self, call: Call[NoReturn], deadline: Deadline) -> httpx.Response:
+        response = begin(self._transport, self._caller.request(call), deadline)
+        if not is_stream(response):
+            call.read(read_reply(response, deadline))
+        return response
+
+    def _tried(self, attempt: Callable[[], _Result], deadline: Deadline) -> _Result:
+        """The result of `attempt`, made again where its failure is worth it."""
+        tried = 0
+        while True:
+            try:
+                return attempt()
+            except LLMError as error:
+                tried += 1
+                pause = self._caller.retries.pause(error, tried, deadline)
+                if pause is None:
+                    raise
+            time.sleep(pause)

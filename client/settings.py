@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from .errors import LLMConfigError
 from .http_library import httpx
 
 BASE_URL_VARIABLE = "LLM_BASE_URL"
 API_KEY_VARIABLE = "LLM_API_KEY"
+PROXY_VARIABLE = "LLM_PROXY"
 
 _PASTED_ENDPOINT = re.compile(r"/(?:chat/completions|completions|embeddings|models)$")
 _REPEATED_VERSION = re.compile(r"(?:/v1)+$")
@@ -22,6 +24,7 @@ class Gateway:
 
     base: str
     key: str = field(repr=False)
+    proxy: str | None = field(default=None, repr=False)
 
     @property
     def url(self) -> httpx.URL:
@@ -29,17 +32,25 @@ class Gateway:
         return httpx.URL(self.base)
 
 
-def read_gateway(base_url: str | None, api_key: str | None) -> Gateway:
+def read_gateway(base_url: str | None, api_key: str | None, proxy: str | None = None) -> Gateway:
     """Return the gateway that the arguments name, or else the environment.
+
+    Args:
+        base_url: in any of the ways that `normal_base` knows; default: ``LLM_BASE_URL``.
+        api_key: default: ``LLM_API_KEY``.
+        proxy: URL of a proxy that is asked for; default: ``LLM_PROXY``, and without that the environment's
+            usual one for public hosts, none for private ones.
 
     Raises:
         LLMConfigError: one of them is missing, blank or malformed.
     """
     base = _given(base_url, "base_url", BASE_URL_VARIABLE)
     key = _given(api_key, "api_key", API_KEY_VARIABLE)
-    return Gateway(normal_base(base), _checked_key(key))
+    asked = proxy if proxy is not None else os.environ.get(PROXY_VARIABLE)
+    return Gateway(normal_base(base), _checked_key(key), (asked or "").strip() or None)
 
 
+@lru_cache(maxsize=64)
 def normal_base(text: str) -> str:
     """Return the base URL ending in ``/v1``, whichever way a person wrote it.
 

@@ -1,4 +1,4 @@
-"""The kept-alive connections to one gateway, as an httpx transport."""
+"""The kept-alive connections to one gateway, as httpx transports."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .errors import LLMConfigError
 from .http_library import httpcore, httpx
 from .network import DeadlineBackend
 from .proxies import environment_proxy
+from .settings import Gateway
 
 _KEEP_ALIVE_SECONDS = 30.0
 _KEEP_ALIVE_CONNECTIONS = 32
@@ -29,9 +30,9 @@ class DeadlineTransport(httpx.BaseTransport):
     too late. It also loads the CA bundle (40 ms) for a gateway on plain http; this does not.
     """
 
-    def __init__(self, url: httpx.URL) -> None:
-        """Args: url: the gateway; only its scheme and host are looked at."""
-        self._pool = _pool(url)
+    def __init__(self, gateway: Gateway) -> None:
+        """Raises LLMConfigError when the proxy or the trusted certificates cannot be used."""
+        self._pool = _pool(gateway)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request` and return when the headers of the answer are here."""
@@ -84,27 +85,38 @@ def _httpx_errors() -> Iterator[None]:
         raise kind(str(exc)) from exc
 
 
-def _pool(url: httpx.URL) -> httpcore.ConnectionPool:
-    tls = _trust() if url.scheme == "https" else None
-    proxy = environment_proxy(url.scheme, url.host)
+def async_transport(gateway: Gateway) -> httpx.AsyncHTTPTransport:
+    """Return httpx's own transport for event loops, where a cancel scope keeps the deadline.
+
+    Raises:
+        LLMConfigError: the proxy or the trusted certificates cannot be used.
+    """
+    return httpx.AsyncHTTPTransport(
+        verify=_trust(gateway),
+        trust_env=False,
+        limits=httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=_KEEP_ALIVE_CONNECTIONS,
+            keepalive_expiry=_KEEP_ALIVE_SECONDS,
+        ),
+        proxy=_proxy(gateway),
+    )
+
+
+def _pool(gateway: Gateway) -> httpcore.ConnectionPool:
+    proxy = _proxy(gateway)
     if proxy is None:
         return httpcore.ConnectionPool(
-            ssl_context=tls,
+            ssl_context=_trust(gateway),
             max_connections=None,
             max_keepalive_connections=_KEEP_ALIVE_CONNECTIONS,
             keepalive_expiry=_KEEP_ALIVE_SECONDS,
             network_backend=DeadlineBackend(),
         )
-    proxy_url = httpx.URL(proxy)
-    if proxy_url.scheme not in ("http", "https") or not proxy_url.host:
-        raise LLMConfigError(
-            f"the environment's proxy for {url.host} is no http:// proxy: "
-            "set one that is, or put the host into NO_PROXY"
-        )
     return httpcore.HTTPProxy(
-        proxy_url=str(proxy_url.copy_with(userinfo=b"")),
-        proxy_auth=(proxy_url.username, proxy_url.password) if proxy_url.userinfo else None,
-        ssl_context=tls,
+        proxy_url=str(proxy.url),
+        proxy_auth=proxy.raw_auth,
+        ssl_context=_trust(gateway),
         max_connections=None,
         max_keepalive_connections=_KEEP_ALIVE_CONNECTIONS,
         keepalive_expiry=_KEEP_ALIVE_SECONDS,
@@ -112,7 +124,28 @@ def _pool(url: httpx.URL) -> httpcore.ConnectionPool:
     )
 
 
-def _trust() -> ssl.SSLContext:
+def _proxy(gateway: Gateway) -> httpx.Proxy | None:
+    """The proxy that was asked for, else the environment's, which private hosts never use."""
+    host = gateway.url.host
+    address = gateway.proxy or environment_proxy(gateway.url.scheme, host)
+    if address is None:
+        return None
+    try:
+        url = httpx.URL(address)
+    except (httpx.InvalidURL, ValueError):
+        url = None
+    if url is None or url.scheme not in ("http", "https") or not url.host:
+        raise LLMConfigError(
+            f"the proxy for {host} (LLM_PROXY, or the environment's) is no http:// proxy: "
+            "set one that is, or put the host into NO_PROXY"
+        )
+    return httpx.Proxy(url)
+
+
+def _trust(gateway: Gateway) -> ssl.SSLContext:
+    """The certificates to trust; an empty context for plain http, as loading the CA bundle takes 40 ms."""
+    if gateway.url.scheme == "http":
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         return httpx.create_ssl_context()
     except OSError as exc:  # SSL_CERT_FILE or SSL_CERT_DIR name nothing that can be read

@@ -12,12 +12,18 @@ from .answers import Reply, json_answer
 from .errors import LLMProtocolError
 
 
-def embedding_vectors(reply: Reply, expected: int) -> list[list[float]]:
+def embedding_vectors(reply: Reply, expected: int, dimensions: int | None) -> list[list[float]]:
     """Return one vector for each of the `expected` inputs, ordered by their index.
+
+    Args:
+        reply: the answer.
+        expected: number of inputs.
+        dimensions: the length that was asked for, if one was; some upstreams ignore it.
 
     Raises:
         LLMStatusError: the status is not 2xx.
-        LLMProtocolError: fewer, more, or other things than vectors.
+        LLMProtocolError: fewer, more, or other things than vectors; code ``LLM_BAD_VECTOR`` where they have
+            another length than was asked for, or nothing but zeros.
     """
     rows = json_answer(reply).get("data")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -34,6 +40,10 @@ def embedding_vectors(reply: Reply, expected: int) -> list[list[float]]:
     vectors = [placed[number] for number in range(expected)]
     if len({len(vector) for vector in vectors}) != 1:
         raise _wrong(reply, "embeddings of different lengths")
+    for vector in vectors:
+        problem = vector_problem(vector, dimensions or len(vector))
+        if problem is not None:
+            raise _wrong(reply, f"a vector that must not be stored: {problem}", code="LLM_BAD_VECTOR")
     return vectors
 
 
@@ -41,7 +51,8 @@ def vector_problem(vector: Sequence[float], dimensions: int) -> str | None:
     """Say in words why `vector` must not be stored, or return None when it is good.
 
     Some gateways ignore the `dimensions` they are asked for, and some clients misread a vector as
-    zeros: both look like success until the vector store refuses or finds nothing.
+    zeros: both look like success until the vector store refuses or finds nothing. `embed` checks what it
+    was asked for; this is for vectors from elsewhere.
     """
     if len(vector) != dimensions:
         return f"it has {len(vector)} dimensions, not {dimensions}"
@@ -79,5 +90,6 @@ def _finite(number: float) -> bool:
         return False
 
 
-def _wrong(reply: Reply, what: str) -> LLMProtocolError:
-    return LLMProtocolError(f"HTTP {reply.status} with {what}", status=reply.status, request_id=reply.request_id)
+def _wrong(reply: Reply, what: str, code: str | None = None) -> LLMProtocolError:
+    summary = f"HTTP {reply.status} with {what}"
+    return LLMProtocolError(summary, code=code, status=reply.status, request_id=reply.request_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -144,13 +143,6 @@ def _embedding(client: LLMClient, member: Member) -> Proof:
         )[0]
     except LLMError as problem:
         raise VerificationError(explain(problem, member, model)) from None
-    if len(vector) != settings.embedding_dimensions:
-        raise VerificationError(
-            f"{model} embeds with {len(vector)} dimensions, {settings.embedding_dimensions} are configured: correct"
-            " embedding_dimensions (and the vector store, whose collections keep their size), or choose another model"
-        )
-    if not math.hypot(*vector) > 0:
-        raise VerificationError(f"{model} answered with a vector of zeros: the upstream's embedding is broken")
     return Proof(model, f"embedded ({len(vector)} dimensions)", time.monotonic() - started)
 
 
@@ -171,6 +163,12 @@ def explain(problem: LLMError, member: Member, model: str) -> str:
         return (
             f"no TCP connection to {gateway.base_url} ({problem.summary}): `systemctl status openclaw-llm-gateway`"
             f" on {gateway.name}, and `tailscale status` on both"
+        )
+    if problem.code == "LLM_BAD_VECTOR":
+        return (
+            f"{model}: {problem.summary}. Where its length is wrong, correct embedding_dimensions (and the vector"
+            " store, whose collections keep their size) or choose another model; where all is zero, the upstream is"
+            " broken"
         )
     if isinstance(problem, LLMProtocolError):
         return (

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from raw_server import ANSWER
 
 from client import (
     LLMClient,
@@ -20,7 +21,6 @@ from client.http_library import httpx
 KEY = "sk-" + "Q7zX2mN8vB4kL1pR9tY6wE3uI5oA0sD7fG2hJ4kL6zX8cV1b"  # made up; in two, so that no scanner takes it for one
 BARE = KEY.removeprefix("sk-")
 HELLO = [{"role": "user", "content": "你好"}]
-ANSWER = {"choices": [{"message": {"role": "assistant", "content": "hi"}}], "usage": {}}
 
 
 def client_for(

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from test_client import ANSWER, BARE, HELLO, KEY, client_for
+from raw_server import ANSWER
+from test_client import BARE, HELLO, KEY, client_for
 
 from client import LLMClient, LLMError, LLMProtocolError, LLMStatusError, LLMTimeoutError
-from client.exchange import ERROR_LIMIT
 from client.http_library import httpx
+from client.reading import ERROR_LIMIT
 
 
 def failure(reply: httpx.Response | Callable[[httpx.Request], httpx.Response]) -> LLMError:

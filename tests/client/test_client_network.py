@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import gc
-import http.server
-import json
 import os
 import socket
 import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
-from test_client import ANSWER, HELLO, KEY
+from raw_server import ANSWER, OK, Behaviour, drip, raw_server, silent
+from test_client import HELLO, KEY
 
 from client import (
     LLMClient,
@@ -25,69 +22,6 @@ from client import (
     LLMTimeoutError,
     call_specific_model,
 )
-
-BODY = json.dumps(ANSWER).encode()
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
-Behaviour = Callable[[socket.socket], None]
-
-
-def _read_request(connection: socket.socket) -> None:
-    """All of it: bytes that stay unread would turn the close into a reset."""
-    data = connection.recv(65536)
-    head, _, body = data.partition(b"\r\n\r\n")
-    for line in head.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            missing = int(line.split(b":")[1]) - len(body)
-            while missing > 0 and (more := connection.recv(65536)):
-                missing -= len(more)
-
-
-@contextmanager
-def raw_server(behave: Behaviour) -> Iterator[str]:
-    """A server that reads one request on each connection and then does what `behave` says."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    done = threading.Event()
-
-    def talk(connection: socket.socket) -> None:
-        with connection:
-            try:
-                _read_request(connection)
-                behave(connection)
-            except OSError:
-                return  # the client hung up, as it should
-
-    def accept() -> None:
-        while not done.is_set():
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=talk, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        done.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-
-
-def drip(start: bytes, piece: bytes) -> Behaviour:
-    """Send `start`, then `piece` every 50 ms until the client goes."""
-
-    def behave(connection: socket.socket) -> None:
-        connection.sendall(start)
-        while True:
-            connection.sendall(piece)
-            time.sleep(0.05)  # the slowness is the subject of the test
-
-    return behave
-
-
-def silent(connection: socket.socket) -> None:
-    while connection.recv(65536):
-        pass
 
 
 def call(base: str, timeout: float = 0.4) -> LLMError:
@@ -183,17 +117,23 @@ def reset(connection: socket.socket) -> None:
     "behave",
     [
         reset,
-        lambda connection: connection.close(),
         lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"),
         lambda connection: connection.sendall(CHUNKED + b"5\r\n{"),
     ],
-    ids=["reset", "no-answer", "cut", "cut-chunk"],
+    ids=["reset", "cut", "cut-chunk"],
 )
-def test_a_broken_connection_is_told_and_never_retryable(behave: Behaviour) -> None:
+def test_an_answer_that_breaks_off_is_told_and_never_retryable(behave: Behaviour) -> None:
     with raw_server(behave) as base:
         error = call(base, timeout=5)
     assert isinstance(error, LLMConnectionError)
     assert (error.code, error.retryable) == ("ECONNRESET", False)
+
+
+def test_a_connection_that_ends_before_any_answer_may_be_retried() -> None:
+    with raw_server(lambda connection: connection.close()) as base:
+        error = call(base, timeout=5)
+    assert isinstance(error, LLMConnectionError)
+    assert (error.code, error.retryable) == ("ECONNRESET", True)
 
 
 def test_a_server_that_does_not_speak_http_is_told() -> None:
@@ -217,34 +157,6 @@ def test_no_certificates_are_loaded_for_plain_http(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", loaded)
     with raw_server(lambda connection: connection.sendall(OK)) as base, LLMClient(base, KEY) as client:
         assert client.chat("m", HELLO) == ANSWER
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    connections: set[tuple[str, int]]
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.connections.add(self.client_address)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(BODY)))
-        self.end_headers()
-        self.wfile.write(BODY)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def server() -> Iterator[tuple[str, set[tuple[str, int]]]]:
-    seen: set[tuple[str, int]] = set()
-    kind = type("Counting", (Handler,), {"connections": seen})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) as running:
-        running.daemon_threads = True
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_address[1]}", seen
-        running.shutdown()
 
 
 def test_calls_share_one_kept_connection(server: tuple[str, set[tuple[str, int]]]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 
 import pytest
-from test_client import ANSWER, HELLO, KEY
-from test_client_network import OK, raw_server
+from raw_server import ANSWER, OK, raw_server
+from test_client import HELLO, KEY
 
 from client import LLMClient, LLMConfigError
 from client.proxies import environment_proxy, is_private

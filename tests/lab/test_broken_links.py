@@ -25,7 +25,7 @@ def _refused(run: Run, *words: str) -> None:
 
 def test_another_length_of_vectors_is_refused(deployed: Lab) -> None:
     run = deployed.verify(*ONE, "--data", "embedding_dimensions=1024")
-    _refused(run, "embeds with 576 dimensions, 1024 are configured", "correct embedding_dimensions")
+    _refused(run, "it has 576 dimensions, not 1024", "correct embedding_dimensions")
 
 
 def test_a_model_without_a_channel_is_told(deployed: Lab) -> None:

@@ -172,9 +172,12 @@ def test_a_broken_link_is_named_with_its_mend(
     [
         (
             [0.5] * 576,
-            "text-embedding-v4 embeds with 576 dimensions, 1024 are configured: correct embedding_dim",
+            "text-embedding-v4: HTTP 200 with a vector that must not be stored: it has 576 dimensions, not 1024",
         ),
-        ([0.0] * 1024, "text-embedding-v4 answered with a vector of zeros"),
+        (
+            [0.0] * 1024,
+            "text-embedding-v4: HTTP 200 with a vector that must not be stored: all of its numbers are zero",
+        ),
     ],
 )
 def test_a_wrong_vector_is_told(

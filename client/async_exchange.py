@@ -1,0 +1,75 @@
+"""`exchange` for event loops: the same steps, each under a cancel scope that ends with the deadline."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+import anyio
+
+from .answers import Reply
+from .deadline import Deadline
+from .errors import LLMError
+from .failures import TRANSPORT_ERRORS, explained, timed_out
+from .http_library import httpx
+from .reading import Body, Unpacker
+
+
+async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, deadline: Deadline) -> Reply:
+    """Send `request` and read the answer.
+
+    Raises:
+        LLMTimeoutError: the deadline passed first.
+        LLMConnectionError: no connection, or it broke.
+        LLMProtocolError: the answer is no HTTP, or too large.
+    """
+    return await read_reply(await begin(transport, request, deadline), deadline)
+
+
+async def begin(transport: httpx.AsyncBaseTransport, request: httpx.Request, deadline: Deadline) -> httpx.Response:
+    """Send `request` and return when the head of the answer is here; the caller closes it. Raises as `exchange`."""
+    error: LLMError = timed_out(deadline)
+    try:
+        with anyio.move_on_after(deadline.left()):
+            response = await transport.handle_async_request(request)
+            response.request = request
+            return response
+    except TRANSPORT_ERRORS as exc:
+        error = explained(exc, request.url, deadline, answered=False)
+    raise error
+
+
+async def read_reply(response: httpx.Response, deadline: Deadline) -> Reply:
+    """Read the body to its end, or as far as is of use, and close. Raises as `exchange`."""
+    body = Body(response)
+    try:
+        async with aclosing(pieces(response, deadline)) as arriving:
+            async for piece in arriving:
+                body.add(piece)
+                if body.is_enough():
+                    break
+    finally:
+        await response.aclose()
+    return body.reply()
+
+
+async def pieces(response: httpx.Response, deadline: Deadline) -> AsyncGenerator[bytes, None]:
+    """Yield the body as it comes, unpacked. Raises as `exchange`."""
+    unpacker = Unpacker(response)
+    stream = response.stream
+    assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 (for the type checker)
+    arriving = aiter(stream)
+    while (packed := await _next(arriving, response, deadline)) is not None:
+        for piece in unpacker.pieces(packed):
+            yield piece
+
+
+async def _next(arriving: AsyncIterator[bytes], response: httpx.Response, deadline: Deadline) -> bytes | None:
+    """What arrives next, or None at the end. No cancel scope may be left open over a `yield`: so this is a step."""
+    error: LLMError = timed_out(deadline)
+    try:
+        with anyio.move_on_after(deadline.left()):
+            return await anext(arriving, None)
+    except TRANSPORT_ERRORS as exc:
+        error = explained(exc, response.request.url, deadline, answered=True)
+    raise error

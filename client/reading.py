@@ -1,0 +1,88 @@
+"""The body of an answer, piece by piece: unpacked in small steps, and never more than is of use."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+from .answers import Reply
+from .errors import LLMProtocolError
+from .http_library import httpx
+
+ANSWER_LIMIT = 32 * 1024 * 1024
+"""Bytes of an answer, unpacked; 10 embeddings of 2048 dimensions have about 0.5 MiB."""
+ERROR_LIMIT = 64 * 1024
+_UNPACK_STEP = 64 * 1024
+
+
+def is_stream(response: httpx.Response) -> bool:
+    """Whether the answer is one that comes in events, to be read as they come."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return response.is_success and kind not in ("application/json", "text/html")
+
+
+class Unpacker:
+    """Unpacks a body as it comes, so that a gzip bomb stops at the limit.
+
+    We ask for no compression, but a proxy in front of the gateway may do it all the same.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        """Raises LLMProtocolError when the body is packed in a way that nobody asked for."""
+        self._status = response.status_code
+        coding = response.headers.get("content-encoding", "identity").strip().lower()
+        if coding in ("identity", ""):
+            self._unpacker = None
+        elif coding in ("gzip", "x-gzip", "deflate"):
+            self._unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        else:
+            raise self._wrong(f"a body packed as {coding}, which was not asked for")
+
+    def pieces(self, packed: bytes) -> Iterator[bytes]:
+        """Yield what is in `packed`, at most 64 KiB at once."""
+        if self._unpacker is None:
+            yield packed
+            return
+        while packed:
+            try:
+                piece = self._unpacker.decompress(packed, _UNPACK_STEP)
+            except zlib.error:
+                piece = None
+            if piece is None:
+                raise self._wrong("a body that cannot be unpacked")
+            yield piece
+            packed = self._unpacker.unconsumed_tail
+
+    def _wrong(self, what: str) -> LLMProtocolError:
+        return LLMProtocolError(f"HTTP {self._status} with {what}", status=self._status)
+
+
+class Body:
+    """A body being collected; that of an error is cut, that of an answer may not be too large."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self._pieces = bytearray()
+        self._limit = ANSWER_LIMIT if response.is_success else ERROR_LIMIT
+
+    def add(self, piece: bytes) -> None:
+        """Take `piece`; LLMProtocolError when an answer gets too large."""
+        self._pieces += piece
+        if len(self._pieces) > self._limit and self._response.is_success:
+            status = self._response.status_code
+            raise LLMProtocolError(f"HTTP {status} with an answer of more than {self._limit >> 20} MiB", status=status)
+
+    def is_enough(self) -> bool:
+        """Whether the rest is of no use."""
+        return len(self._pieces) > self._limit
+
+    def reply(self) -> Reply:
+        """The answer as far as it was collected."""
+        headers = self._response.headers
+        return Reply(
+            status=self._response.status_code,
+            body=bytes(self._pieces[: self._limit]),
+            location=headers.get("location"),
+            request_id=headers.get("x-oneapi-request-id"),
+            retry_after=headers.get("retry-after"),
+        )

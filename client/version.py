@@ -1,0 +1,3 @@
+"""The version of the package, also of its wheel (see pyproject.toml beside it)."""
+
+VERSION = "0.2.0"
