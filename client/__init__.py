@@ -29,7 +29,9 @@ from .errors import (
 from .llm import LLMClient
 from .streams import AsyncStream, Stream
 from .vectors import vector_problem
-from .version import VERSION as __version__
+from .version import VERSION
+
+__version__ = VERSION
 
 __all__ = [
     "AsyncLLMClient",

@@ -7,7 +7,6 @@ import math
 import re
 import time
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
 from .errors import LLMProtocolError, LLMStatusError
@@ -116,6 +115,8 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _seconds_until(date: str) -> float:
+    from email.utils import parsedate_to_datetime  # rarely needed, and a fifth of what `import client` would take
+
     try:
         moment = parsedate_to_datetime(date)
     except ValueError:

@@ -21,7 +21,7 @@ from .reading import is_stream
 from .retries import Retries
 from .settings import read_gateway
 from .streams import AsyncStream
-from .transport import async_transport
+from .transport import AsyncTransport
 
 _Result = TypeVar("_Result")
 
@@ -54,7 +54,7 @@ class AsyncLLMClient:
         gateway = read_gateway(base_url, api_key, proxy)
         self._caller = Caller(gateway, Retries(retries, retry_billed))
         self._is_own = transport is None
-        self._transport = async_transport(gateway) if transport is None else transport
+        self._transport = AsyncTransport(gateway) if transport is None else transport
 
     def __repr__(self) -> str:
         return f"AsyncLLMClient({self._caller.base!r})"

@@ -1,19 +1,17 @@
-"""The kept-alive connections to one gateway, as httpx transports."""
+"""The way of a request over a kept-alive connection, as httpx transports for threads and for event loops."""
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
-from .errors import LLMConfigError
+import anyio
+
+from .connections import KEEP_ALIVE_SECONDS, Waiting, core_proxy, origin, trusted
 from .http_library import httpcore, httpx
 from .network import DeadlineBackend
-from .proxies import environment_proxy
 from .settings import Gateway
 
-_KEEP_ALIVE_SECONDS = 30.0
-_KEEP_ALIVE_CONNECTIONS = 32
 _CORE_ERRORS = (
     httpcore.TimeoutException,
     httpcore.NetworkError,
@@ -32,40 +30,81 @@ class DeadlineTransport(httpx.BaseTransport):
 
     def __init__(self, gateway: Gateway) -> None:
         """Raises LLMConfigError when the proxy or the trusted certificates cannot be used."""
-        self._pool = _pool(gateway)
+        self._origin = origin(gateway)
+        self._waiting: Waiting[httpcore.ConnectionInterface] = Waiting()
+        # Used to open connections alone, of which there are several kinds.
+        self._opener = httpcore.ConnectionPool(
+            ssl_context=trusted(gateway),
+            proxy=core_proxy(gateway),
+            keepalive_expiry=KEEP_ALIVE_SECONDS,
+            network_backend=DeadlineBackend(),
+        )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request` and return when the headers of the answer are here."""
-        assert isinstance(request.stream, httpx.SyncByteStream)  # noqa: S101 (for the type checker)
-        core_request = httpcore.Request(
-            method=request.method,
-            url=httpcore.URL(
-                scheme=request.url.raw_scheme,
-                host=request.url.raw_host,
-                port=request.url.port,
-                target=request.url.raw_path,
-            ),
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions=request.extensions,
-        )
         with _httpx_errors():
-            core_response = self._pool.handle_request(core_request)
+            connection = self._connection()
+            response = connection.handle_request(_core_request(request))
         return httpx.Response(
-            core_response.status,
-            headers=core_response.headers,
-            stream=_Body(core_response),
-            extensions=core_response.extensions,
+            response.status, headers=response.headers, stream=_Body(response, connection, self._waiting)
         )
 
     def close(self) -> None:
-        """Close all connections."""
-        self._pool.close()
+        """Close all connections, those in use when their answer has been read."""
+        for connection in self._waiting.close():
+            connection.close()
+
+    def _connection(self) -> httpcore.ConnectionInterface:
+        while (connection := self._waiting.take()) is not None:
+            if not connection.has_expired():
+                return connection
+            connection.close()
+        return self._opener.create_connection(self._origin)
+
+
+class AsyncTransport(httpx.AsyncBaseTransport):
+    """The same for event loops, where a cancel scope keeps the deadline."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        """Raises LLMConfigError when the proxy or the trusted certificates cannot be used."""
+        self._origin = origin(gateway)
+        self._waiting: Waiting[httpcore.AsyncConnectionInterface] = Waiting()
+        self._opener = httpcore.AsyncConnectionPool(
+            ssl_context=trusted(gateway), proxy=core_proxy(gateway), keepalive_expiry=KEEP_ALIVE_SECONDS
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send `request` and return when the headers of the answer are here."""
+        with _httpx_errors():
+            connection = await self._connection()
+            response = await connection.handle_async_request(_core_request(request))
+        return httpx.Response(
+            response.status, headers=response.headers, stream=_AsyncBody(response, connection, self._waiting)
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections, those in use when their answer has been read."""
+        for connection in self._waiting.close():
+            await connection.aclose()
+
+    async def _connection(self) -> httpcore.AsyncConnectionInterface:
+        while (connection := self._waiting.take()) is not None:
+            if not connection.has_expired():
+                return connection
+            await connection.aclose()
+        return self._opener.create_connection(self._origin)
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
+    def __init__(
+        self,
+        response: httpcore.Response,
+        connection: httpcore.ConnectionInterface,
+        waiting: Waiting[httpcore.ConnectionInterface],
+    ) -> None:
         self._response = response
+        self._connection = connection
+        self._waiting = waiting
 
     def __iter__(self) -> Iterator[bytes]:
         with _httpx_errors():
@@ -73,6 +112,42 @@ class _Body(httpx.SyncByteStream):
 
     def close(self) -> None:
         self._response.close()
+        for connection in self._waiting.give_back(self._connection):
+            connection.close()
+
+
+class _AsyncBody(httpx.AsyncByteStream):
+    def __init__(
+        self,
+        response: httpcore.Response,
+        connection: httpcore.AsyncConnectionInterface,
+        waiting: Waiting[httpcore.AsyncConnectionInterface],
+    ) -> None:
+        self._response = response
+        self._connection = connection
+        self._waiting = waiting
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _httpx_errors():
+            async for piece in self._response.aiter_stream():
+                yield piece
+
+    async def aclose(self) -> None:
+        with anyio.CancelScope(shield=True):  # or a cancelled task could not even close its connection
+            await self._response.aclose()
+            for connection in self._waiting.give_back(self._connection):
+                await connection.aclose()
+
+
+def _core_request(request: httpx.Request) -> httpcore.Request:
+    url = request.url
+    return httpcore.Request(
+        method=request.method,
+        url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions=request.extensions,
+    )
 
 
 @contextmanager
@@ -83,71 +158,3 @@ def _httpx_errors() -> Iterator[None]:
     except _CORE_ERRORS as exc:
         kind: type[httpx.TransportError] = getattr(httpx, type(exc).__name__, httpx.TransportError)
         raise kind(str(exc)) from exc
-
-
-def async_transport(gateway: Gateway) -> httpx.AsyncHTTPTransport:
-    """Return httpx's own transport for event loops, where a cancel scope keeps the deadline.
-
-    Raises:
-        LLMConfigError: the proxy or the trusted certificates cannot be used.
-    """
-    return httpx.AsyncHTTPTransport(
-        verify=_trust(gateway),
-        trust_env=False,
-        limits=httpx.Limits(
-            max_connections=None,
-            max_keepalive_connections=_KEEP_ALIVE_CONNECTIONS,
-            keepalive_expiry=_KEEP_ALIVE_SECONDS,
-        ),
-        proxy=_proxy(gateway),
-    )
-
-
-def _pool(gateway: Gateway) -> httpcore.ConnectionPool:
-    proxy = _proxy(gateway)
-    if proxy is None:
-        return httpcore.ConnectionPool(
-            ssl_context=_trust(gateway),
-            max_connections=None,
-            max_keepalive_connections=_KEEP_ALIVE_CONNECTIONS,
-            keepalive_expiry=_KEEP_ALIVE_SECONDS,
-            network_backend=DeadlineBackend(),
-        )
-    return httpcore.HTTPProxy(
-        proxy_url=str(proxy.url),
-        proxy_auth=proxy.raw_auth,
-        ssl_context=_trust(gateway),
-        max_connections=None,
-        max_keepalive_connections=_KEEP_ALIVE_CONNECTIONS,
-        keepalive_expiry=_KEEP_ALIVE_SECONDS,
-        network_backend=DeadlineBackend(),
-    )
-
-
-def _proxy(gateway: Gateway) -> httpx.Proxy | None:
-    """The proxy that was asked for, else the environment's, which private hosts never use."""
-    host = gateway.url.host
-    address = gateway.proxy or environment_proxy(gateway.url.scheme, host)
-    if address is None:
-        return None
-    try:
-        url = httpx.URL(address)
-    except (httpx.InvalidURL, ValueError):
-        url = None
-    if url is None or url.scheme not in ("http", "https") or not url.host:
-        raise LLMConfigError(
-            f"the proxy for {host} (LLM_PROXY, or the environment's) is no http:// proxy: "
-            "set one that is, or put the host into NO_PROXY"
-        )
-    return httpx.Proxy(url)
-
-
-def _trust(gateway: Gateway) -> ssl.SSLContext:
-    """The certificates to trust; an empty context for plain http, as loading the CA bundle takes 40 ms."""
-    if gateway.url.scheme == "http":
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        return httpx.create_ssl_context()
-    except OSError as exc:  # SSL_CERT_FILE or SSL_CERT_DIR name nothing that can be read
-        reason = str(exc)
-    raise LLMConfigError(f"the trusted certificates cannot be read ({reason}): see SSL_CERT_FILE")

@@ -1,0 +1,137 @@
+"""``python -m client`` as a person or a script has it: what comes out when all is well."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from client.http_library import httpx
+from client.version import VERSION
+from tests.client import cli_gateway
+from tests.client.cli_gateway import GREETING, KEY, Gateway
+from tests.client.cli_process import HIDING, ROOT, run, start
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Gateway]:
+    with cli_gateway.gateway() as server:
+        yield server
+
+
+def test_chat_streams_chinese_in_any_locale(gateway: Gateway) -> None:
+    done = run(
+        gateway.base,
+        *["chat", "--model", "qwen", "--system", "简短", "--option", "temperature=0.2", "--option", 'stop=["。"]'],
+        *["你好，", "😀"],
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{GREETING}\n", "")
+    assert gateway.bodies[-1] == {
+        "model": "qwen",
+        "messages": [{"role": "system", "content": "简短"}, {"role": "user", "content": "你好， 😀"}],
+        "stream": True,
+        "temperature": 0.2,
+        "stop": ["。"],
+    }
+
+
+def test_a_locale_without_chinese_and_no_utf8_mode(gateway: Gateway) -> None:
+    done = run(
+        gateway.base,
+        *["chat", "--model", "qwen", "--no-stream", "问题"],
+        LC_ALL="C",
+        PYTHONUTF8="0",
+        PYTHONCOERCECLOCALE="0",
+    )
+    assert (done.returncode, done.stdout) == (0, f"{GREETING}\n")
+    assert gateway.bodies[-1]["messages"][-1]["content"] == "问题"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [((), "管道\n"), (("-",), "管道\n"), (("总结：", "-"), "总结：\n\n管道\n")],
+)
+def test_the_text_may_come_through_a_pipe(gateway: Gateway, arguments: tuple[str, ...], asked: str) -> None:
+    done = run(gateway.base, "chat", *arguments, stdin="管道\n".encode(), LLM_MODEL_ID="qwen")
+    assert done.returncode == 0
+    assert gateway.bodies[-1]["messages"][-1]["content"] == asked
+
+
+def test_json_is_the_answer_of_the_api_in_one_line(gateway: Gateway) -> None:
+    done = run(gateway.base, "chat", "--json", "--model", "qwen", "hi")
+    assert (done.returncode, done.stdout.count("\n"), done.stderr) == (0, 1, "")
+    assert GREETING in done.stdout
+    assert json.loads(done.stdout)["choices"][0]["message"]["content"] == GREETING
+
+
+def test_embed_shows_what_is_to_be_seen_of_a_vector(gateway: Gateway) -> None:
+    done = run(gateway.base, "embed", "--model", "e", "你好", "b")
+    assert (done.returncode, done.stdout.splitlines()) == (
+        0,
+        ["2 dimensions  norm 1.0000  [0.6000, 0.8000]  你好", "2 dimensions  norm 1.0000  [0.6000, 0.8000]  b"],
+    )
+    done = run(gateway.base, "embed", "--json", "--dimensions", "2", stdin=b"a\r\nb\n\n", EMBEDDING_MODEL_ID="e")
+    assert json.loads(done.stdout) == [[0.6, 0.8], [0.6, 0.8]]
+    assert gateway.bodies[-1]["input"] == ["a", "b"]
+
+
+def test_models_and_ping(gateway: Gateway) -> None:
+    assert run(gateway.base, "models").stdout == "qwen\n嵌入\n"
+    assert json.loads(run(gateway.base, "--json", "models").stdout) == ["qwen", "嵌入"]
+    done = run(gateway.base, "ping")
+    assert done.stdout.startswith(f"{gateway.base}/v1 answered in ")
+    assert done.stdout.endswith(" ms and takes the key: 2 models\n")
+    assert json.loads(run(gateway.base, "ping", "--json").stdout)["models"] == 2
+
+
+def test_control_characters_do_not_reach_a_terminal(gateway: Gateway) -> None:
+    piped = run(gateway.base, "chat", "--model", "escape", "hi")
+    assert piped.stdout == "\x1b[2J\tcls\x9b\r\n"
+    ours, theirs = pty.openpty()
+    try:
+        with start(gateway.base, "chat", "--model", "escape", "hi", stdout=theirs) as process:
+            assert process.wait(30) == 0
+        assert os.read(ours, 1000).decode() == "\u241b[2J\tcls\ufffd\r\n"  # the pty itself makes LF into CR LF
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_the_key_may_come_from_a_file_of_ones_own(gateway: Gateway, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text(f"{KEY}\n")
+    file.chmod(0o600)
+    assert run(gateway.base, "models", "--key-file", str(file), LLM_API_KEY="sk-stale").returncode == 0
+    file.chmod(0o644)
+    done = run(gateway.base, "models", "--key-file", str(file))
+    assert done.returncode == 2
+    assert f"others can read {file} (mode 0644): chmod 600 {file}" in done.stderr
+
+
+def test_address_key_and_model_may_come_from_the_env_of_openclaw(gateway: Gateway, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    lines = ["# ours", f"LLM_BASE_URL={gateway.base}/v1", f"export LLM_API_KEY='{KEY}'", 'LLM_MODEL_ID="qwen"', "X=$Y"]
+    file.write_text("\n".join(lines))
+    file.chmod(0o600)
+    done = run("http://127.0.0.1:1", "--env-file", str(file), "chat", "hi", LLM_API_KEY="sk-stale")
+    assert (done.returncode, done.stdout) == (0, f"{GREETING}\n")
+    assert gateway.bodies[-1]["model"] == "qwen"
+    file.write_text(f"LLM_API_KEY={KEY} # mine\n")
+    done = run(gateway.base, "--env-file", str(file), "models")
+    assert done.returncode == 2
+    assert "line 1: LLM_API_KEY is written in a way that not all programs read alike" in done.stderr
+
+
+def test_help_and_version_and_nothing_of_it_in_the_library() -> None:
+    assert run("", "--version").stdout.startswith(f"llm-client {VERSION} ({httpx.__name__} ")
+    told = run("", "chat", "--help").stdout
+    assert told.startswith("usage: python -m client chat ")
+    assert "3    time-out" in told
+    code = "import sys, client; sys.exit('argparse' in sys.modules or 'client.cli' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", HIDING + code], cwd=ROOT, check=False).returncode == 0
