@@ -16,6 +16,7 @@ from gateway import (
     openclaw,
     provisioning,
     service,
+    skills,
     tiktoken,
     verification,
 )
@@ -34,6 +35,7 @@ if member.is_gateway:
 provisioning.reconcile(member)
 
 if member.is_openclaw:
+    skills.place_client(member)
     openclaw.point_at_gateway(member)
 
 verification.verify(member)

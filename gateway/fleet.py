@@ -87,6 +87,7 @@ class Member:
             "OPENCLAW_UNIT": self.settings.openclaw_unit,
             "OPENCLAW_SCOPE": self.settings.openclaw_unit_scope,
             "OPENCLAW_USER": self.settings.openclaw_user or "",
+            "OPENCLAW_WORKSPACE": self.settings.openclaw_workspace or "",
         }
         tracked = installation.tracked_files(self.directory) if self.is_gateway else ["/etc/os-release"]
         script = host_state.script(roles, values, tracked)

@@ -1,5 +1,6 @@
 # Reads all that a run needs to know of a host, in one round trip, and changes nothing.
-# Before this text stand: ROLES LOCK DIRECTORY PORT IMAGE PROJECT TRACKED OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER.
+# Before this text stand: ROLES LOCK DIRECTORY PORT IMAGE PROJECT TRACKED OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER
+# OPENCLAW_WORKSPACE.
 # Each answer is one line: its name, a space, its bytes in base64. What cannot be read is an empty answer.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
@@ -123,6 +124,25 @@ case " $ROLES " in *" openclaw "*)
     [ "$OPENCLAW_SCOPE" = system ] || dropin=$home/.config/systemd/user/$OPENCLAW_UNIT.d/zz-llm-gateway.conf
     content openclaw_dropin "$dropin"
     stat -c '%a %U:%G %.6Y' "$dropin" 2>/dev/null | emit openclaw_dropin_stat
+    if [ -n "$OPENCLAW_WORKSPACE" ]; then
+        workspace=$OPENCLAW_WORKSPACE
+        [ "$workspace" = "${workspace#\~/}" ] || workspace=$home/${workspace#\~/}
+        # As the user, like .env.
+        # shellcheck disable=SC2016 # the inner shell expands it
+        runuser -u "${user:-root}" -- sh -c '
+            cd "$1" || exit
+            for nearest in skills/shared skills .; do [ ! -e "$nearest" ] && [ ! -L "$nearest" ] || break; done
+            printf "nearest=%s\n" "$nearest"
+            [ ! -L "$nearest" ] || printf "leads_to=%s\n" "$(readlink -m "$nearest")"
+            [ ! -d "$nearest" ] || [ ! -w "$nearest" ] || [ ! -x "$nearest" ] || echo writable=yes
+            cd skills/shared && [ -e llm_client.js ] || exit
+            [ -f llm_client.js ] && [ -r llm_client.js ] || { echo unreadable=yes; exit; }
+            stat -c "stat=%a %U" llm_client.js && printf sha256= && sha256sum llm_client.js
+        ' sh "$workspace" 2>/dev/null | emit openclaw_workspace
+        content openclaw_client_record "/var/lib/$PROJECT/llm_client.js.sha256"
+        # Root may only write where nobody else can put a link: each directory and link on the way, with mode and owner.
+        [ "${user:-root}" != root ] || namei -l "$workspace/skills/shared" 2>/dev/null | emit openclaw_workspace_way
+    fi
     pid=$(printf '%s\n' "$unit" | sed -n 's/^MainPID=//p')
     # Names alone: the values are secrets of other people.
     [ "${pid:-0}" = 0 ] || { tr '\0' '\n' < "/proc/$pid/environ" | sed -n 's/=.*//p'; } 2>/dev/null | emit openclaw_process

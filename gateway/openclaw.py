@@ -30,7 +30,7 @@ def has_unit(member: Member) -> bool:
     return member.state.properties("openclaw_unit").get("LoadState") == "loaded"
 
 
-def _account(member: Member) -> tuple[str, str, str]:
+def account(member: Member) -> tuple[str, str, str]:
     """User, numeric group and home directory that OpenClaw runs with."""
     user, _, _, group, _, home, *_ = member.state.text("openclaw_passwd").split(":")
     return user, group, home
@@ -38,7 +38,7 @@ def _account(member: Member) -> tuple[str, str, str]:
 
 def environment_path(member: Member) -> str:
     """The path of OpenClaw's .env on the host; where that is a link, of what it leads to."""
-    return member.state.text("openclaw_env_path") or f"{_account(member)[2]}/.openclaw/.env"
+    return member.state.text("openclaw_env_path") or f"{account(member)[2]}/.openclaw/.env"
 
 
 def drop_in_path(member: Member) -> str:
@@ -46,7 +46,7 @@ def drop_in_path(member: Member) -> str:
     unit = member.settings.openclaw_unit
     if member.settings.openclaw_unit_scope == "system":
         return f"/etc/systemd/system/{unit}.d/{DROP_IN}"
-    return f"{_account(member)[2]}/.config/systemd/user/{unit}.d/{DROP_IN}"
+    return f"{account(member)[2]}/.config/systemd/user/{unit}.d/{DROP_IN}"
 
 
 def merged_environment(member: Member, base_url: str, key: str) -> str:
@@ -95,7 +95,7 @@ def _write_environment(member: Member) -> Generator[StringCommand | FunctionComm
         key = present[1]
     content = merged_environment(member, member.gateway.base_url, key)
     found = member.state.stat("openclaw_env_stat")
-    is_theirs = found is not None and (found.mode, found.owner.split(":")[0]) == ("600", _account(member)[0])
+    is_theirs = found is not None and (found.mode, found.owner.split(":")[0]) == ("600", account(member)[0])
     if content != member.state.answers.get("openclaw_env") or not is_theirs:
         member.environment_changed = True
         yield _environment_command(member, content)
@@ -112,16 +112,17 @@ def _no_token(state: State, host: Host, member: Member) -> bool:
 
 def _environment_command(member: Member, content: str) -> StringCommand:
     """As the user whose directory it is, so that root follows no link that the user has put there."""
-    user, group, _ = _account(member)
+    user, group, _ = account(member)
     path = environment_path(member)
     backup = shlex.quote(path + BACKUP_SUFFIX)
     keep = f"if [ -f {shlex.quote(path)} ] && [ ! -e {backup} ]; then cp {shlex.quote(path)} {backup}; fi"
     script = f"umask 077; {keep} && {remote.write_script(path, '600', f'{user}:{group}', parent='700')}"
     stdin = remote.encoded(content.encode("utf-8", "surrogateescape"))
-    return StringCommand(_as_user(user, script), _stdin=stdin)
+    return StringCommand(as_user(user, script), _stdin=stdin)
 
 
-def _as_user(user: str, script: str) -> str:
+def as_user(user: str, script: str) -> str:
+    """A command that runs a shell script as that user."""
     prefix = "" if user == "root" else f"runuser -u {user} -- "
     return f"{prefix}sh -c {shlex.quote(script)}"
 
@@ -140,12 +141,12 @@ def _drop_in_differs(member: Member) -> bool:
 @operation()
 def _write_drop_in(member: Member) -> Generator[StringCommand, None, None]:
     member.environment_changed = True
-    user, group, _ = _account(member)
+    user, group, _ = account(member)
     of_user = member.settings.openclaw_unit_scope == "user"
     owner = f"{user}:{group}" if of_user else "root:root"
     script = remote.write_script(drop_in_path(member), "644", owner)
     stdin = remote.encoded(_wanted_drop_in(member).encode())
-    yield StringCommand(_as_user(user, script) if of_user else script, _stdin=stdin)
+    yield StringCommand(as_user(user, script) if of_user else script, _stdin=stdin)
 
 
 @operation()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gateway import docker, dotenv, first_start, image, openclaw, replaced, tiktoken
+from gateway import docker, dotenv, first_start, image, openclaw, replaced, skills, tiktoken
 from gateway.host_state import PROJECT
 from gateway.installation import FIRST_START_DONE
 from gateway.secrets import ROOT_PASSWORD, SecretsError
@@ -244,3 +244,4 @@ def _openclaw(member: Member) -> Iterator[str]:
         openclaw.merged_environment(member, "http://100.64.0.1:3000", "0" * 48)
     except dotenv.DotenvError as problem:
         yield f"{path}: {problem}"
+    yield from skills.problems(member)

@@ -38,6 +38,8 @@ _SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _SECRET_SHAPED = re.compile(r".*(_API_KEY|_SECRET|_TOKEN|_PASSWORD)$")
 # Without "." and "..", which systemd refuses, and without "//", which Docker does not give back.
 _PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._+-]+)+")
+# Quoted wherever it is used, so that blanks and Chinese characters may stand in it.
+_WORKSPACE = re.compile(r"~?(/(?!\.\.?(/|$))[^/]+)+")
 _MODEL = re.compile(r"[^\s,\x00-\x1f'\"\\$`]+")
 _UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
 _USER = re.compile(r"[a-z_][a-z0-9_-]*\$?")
@@ -84,6 +86,7 @@ class Settings:
     openclaw_unit_scope: str
     openclaw_unit_required: bool
     openclaw_user: str | None
+    openclaw_workspace: str | None
     openclaw_unset_environment: tuple[str, ...]
 
 
@@ -163,6 +166,13 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "openclaw_unit_scope": one_of("system", "user"),
     "openclaw_unit_required": flag,
     "openclaw_user": optional(text(_USER, "the name of a user")),
+    "openclaw_workspace": optional(
+        text(
+            _WORKSPACE,
+            'an absolute path such as "/root/workspace" or one that begins with "~/" (the home of OpenClaw\'s user),'
+            " without //, /./ or /../ in it and without a / at its end; or None",
+        )
+    ),
     "openclaw_unset_environment": list_of(text(_ENVIRONMENT_NAME, "the name of a variable"), "names of variables"),
 }
 

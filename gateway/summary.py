@@ -6,7 +6,7 @@ from pyinfra import logger
 from pyinfra.api.host import Host
 from pyinfra.api.state import State, StateStage
 
-from gateway import fleet
+from gateway import fleet, skills
 from gateway.fleet import Member
 
 
@@ -35,6 +35,8 @@ def _role(member: Member) -> str:
         )
     if member.is_openclaw:
         roles.append(f"OpenClaw uses {member.gateway.base_url}/v1")
+    if member.is_openclaw and member.settings.openclaw_workspace:
+        roles.append(f"Skills require {skills.client_path(member)}")
     return ", ".join(roles)
 
 

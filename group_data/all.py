@@ -114,6 +114,11 @@ openclaw_unit_required = False
 # The user that OpenClaw runs as. None: the unit's User=, or root.
 openclaw_user = None
 
+# OpenClaw's workspace, the directory that holds `skills/`: an absolute path, or one that begins with "~/", the home
+# of its user ("~/.openclaw/workspace"). The client that Skills share is then kept at skills/shared/llm_client.js in
+# it. The workspace must exist. None: no such file is deployed.
+openclaw_workspace = None
+
 # Variables that a drop-in takes out of the unit's environment, whatever set them: any of these would win over
 # ~/.openclaw/.env and send OpenClaw or mem0 past the gateway.
 openclaw_unset_environment = [

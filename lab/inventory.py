@@ -45,6 +45,8 @@ def _deployment_settings(state: _lab_state.LabState, host: _lab_state.Host) -> d
         settings["gateway_directory"] = "/root/workspace/infrastructure/oneapi"
     elif first := next((name for name, other in state.hosts.items() if _is_gateway(name, other.profile)), None):
         settings["openclaw_gateway"] = first
+    if host.profile in _lab_state.WITH_OPENCLAW:
+        settings["openclaw_workspace"] = f"~/{_lab_state.WORKSPACE}"
     return settings
 
 

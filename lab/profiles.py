@@ -3,10 +3,12 @@
 from lab import legacy_database
 from lab.archives import Entry
 from lab.errors import LabError
-from lab.state import NAME, Host
+from lab.state import NAME, WITH_OPENCLAW, WORKSPACE, Host
 
 PROFILES = ("fresh", "agent", "legacy")
 OPERATOR = (1000, 100)
+OPENCLAW = (1001, 1001)
+OPENCLAW_HOME = "home/openclaw"
 LEGACY_TREE = "root/workspace/infrastructure/oneapi"
 
 
@@ -62,7 +64,16 @@ def first_files(host: Host, tailnet_subnet: str, delay_s: float, public_key: str
         Entry("home/operator/.ssh", None, 0o700, user, group),
         Entry("home/operator/.ssh/authorized_keys", key, 0o600, user, group),
     ]
+    if host.profile in WITH_OPENCLAW:
+        entries += _workspace()
     return entries + (_old_gateway(host) if host.profile == "legacy" else [])
+
+
+def _workspace() -> list[Entry]:
+    """Return OpenClaw's workspace, in which no Skill is yet."""
+    place = f"{OPENCLAW_HOME}/{WORKSPACE}"
+    about = b"# The lab's place-holder for OpenClaw's workspace\n"
+    return [Entry(place, None, 0o755, *OPENCLAW), Entry(f"{place}/AGENTS.md", about, 0o644, *OPENCLAW)]
 
 
 def _old_gateway(host: Host) -> list[Entry]:

@@ -17,6 +17,10 @@ SECRETS_FILE = "secrets.env"
 """Beside the state: what an operator would hand in, as the deployment's setting ``secrets_file`` reads it."""
 UPSTREAM_SECRET = "LAB_UPSTREAM_API_KEY"
 """The name, not the value."""
+WITH_OPENCLAW = ("agent", "legacy")
+"""The profiles of the hosts that run (a place-holder for) OpenClaw."""
+WORKSPACE = ".openclaw/workspace"
+"""OpenClaw's workspace, in the home of its user."""
 NAME = re.compile(r"[a-z][a-z0-9-]{0,20}")
 
 

@@ -24,6 +24,8 @@ from tests.lab.watching import Watchers
 ROOT = Path(__file__).parent.parent.parent
 HOSTS = "gw1:fresh,agent1:agent,old1:legacy"
 INVENTORY = "lab/inventory.py"
+WORKSPACE = "/home/openclaw/.openclaw/workspace"
+OWN_CLIENT = "// written by a person, before there was one for all Skills\nmodule.exports = {};\n"
 
 # One lab for each checkout, so that two of them can be tested on one machine.
 os.environ["LAB_NAME"] = "test-" + hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
@@ -41,6 +43,14 @@ class Run:
     def output(self) -> str:
         """All that it printed."""
         return self.stdout + self.stderr
+
+    def must_fail_with(self, *words: str) -> None:
+        """Check that it failed as a person's mistake does: with these words, and without a traceback."""
+        assert self.code == 1, self.output[-3000:]
+        told = " ".join(self.output.split())
+        for word in words:
+            assert word in told, self.output[-3000:]
+        assert "Traceback" not in self.output
 
 
 class Lab:
@@ -130,6 +140,10 @@ def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
         assert down.code == 0, down.output
 
 
+# As somebody wrote it before: the deployment keeps it.
+_OWN_CLIENT = f"cd {WORKSPACE} && mkdir -p skills/shared && cat > skills/shared/llm_client.js"
+
+
 @dataclass(frozen=True)
 class First:
     """The first deployment, what stood before it, and what was seen meanwhile."""
@@ -149,6 +163,7 @@ def first(lab: Lab) -> First:
     old_gateway.start(lab)
     old_rows = rows(lab, "old1")
     environment = {host: lab.ssh(host, "cat /home/openclaw/.openclaw/.env") + "\n" for host in ("agent1", "old1")}
+    lab.ssh("old1", f"runuser -u openclaw -- sh -c '{_OWN_CLIENT}'", OWN_CLIENT)
     # A hardened host, as dev-sec's roles leave it: the deployment may not depend on SSH forwarding.
     lab.ssh("old1", "echo AllowTcpForwarding no > /etc/ssh/sshd_config.d/10-hardened.conf && systemctl reload ssh")
     without_password = lab.deploy("--limit", "old1")

@@ -1,12 +1,13 @@
-"""An OpenClaw host, seen from outside: its .env, the drop-in, and what the running process really has."""
+"""An OpenClaw host, seen from outside: .env, the drop-in, the Skills' client, and what its process really has."""
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 
 import pytest
 
-from gateway import dotenv
+from gateway import dotenv, skills
 from tests.server.conftest import Server
 
 NAMES = ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL_ID", "EMBEDDING_MODEL_ID")
@@ -29,9 +30,12 @@ def _user(agent: Server) -> str:
     return agent.settings.openclaw_user or of_unit or "root"
 
 
+def _home(agent: Server) -> str:
+    return agent.sh(f"getent passwd {shlex.quote(_user(agent))} | cut -d: -f6")
+
+
 def _environment_file(agent: Server) -> str:
-    home = agent.sh(f"getent passwd {shlex.quote(_user(agent))} | cut -d: -f6")
-    return f"{home}/.openclaw/.env"
+    return f"{_home(agent)}/.openclaw/.env"
 
 
 def test_the_environment_file_points_at_the_gateway(agent: Server) -> None:
@@ -48,6 +52,17 @@ def test_the_environment_file_points_at_the_gateway(agent: Server) -> None:
 def test_the_environment_file_is_its_users_alone(agent: Server) -> None:
     file = agent.host.file(_environment_file(agent))
     assert (file.mode, file.user) == (0o600, _user(agent))
+
+
+def test_skills_have_this_checkouts_client(agent: Server) -> None:
+    workspace = agent.settings.openclaw_workspace
+    if workspace is None:
+        return  # none was asked for
+    if workspace.startswith("~/"):
+        workspace = f"{_home(agent)}{workspace[1:]}"
+    file = agent.host.file(f"{workspace}/{skills.FILE}")
+    assert (file.mode, file.user) == (0o644, _user(agent))
+    assert file.sha256sum == hashlib.sha256(skills.SOURCE.read_bytes()).hexdigest()
 
 
 def test_the_drop_in_is_in_force(agent: Server) -> None:

@@ -22,36 +22,7 @@ from gateway import admin, host_state
 from gateway.host_state import HostState, UnreadableError, started_at
 from tests.unit import fake_hosts
 from tests.unit.members import GENERATED
-
-VALUES = {
-    "LOCK": "no",
-    "PORT": "3000",
-    "IMAGE": "justsong/one-api:v0.6.10",
-    "OPENCLAW_UNIT": "openclaw-gateway.service",
-    "OPENCLAW_SCOPE": "system",
-    "OPENCLAW_USER": "",
-}
-
-
-def read(directory: Path, *roles: str, path: Path | None = None, **values: str) -> HostState:
-    """This machine's state, read by the shell that hosts have; `path` holds commands to be found first."""
-    tracked = [f"{directory}/secrets.env", f"{directory}/none", "/etc/os-release"]
-    script = host_state.script(roles, {"DIRECTORY": str(directory), **VALUES, **values}, tracked)
-    environment = dict(os.environ)
-    if path is not None:
-        environment["PATH"] = f"{path}:{environment['PATH']}"
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, env=environment)
-    assert (done.returncode, done.stderr) == (0, "")
-    return HostState.parse(done.stdout.splitlines())
-
-
-def commands(place: Path, **scripts: str) -> Path:
-    """A directory of commands that answer as told."""
-    place.mkdir()
-    for name, text in scripts.items():
-        (place / name).write_text(f"#!/bin/sh\n{text}\n")
-        (place / name).chmod(0o755)
-    return place
+from tests.unit.state_reader import commands, read
 
 
 def test_this_machine_is_read(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The parts of the lab that need no Docker."""
 
+import dataclasses
 import json
 import os
 import shlex
@@ -156,7 +157,14 @@ def test_a_host_finds_its_tailnet_and_its_keys_on_disk() -> None:
     assert tailnet == b"ADDRESS=100.64.4.10\nSUBNET=100.64.4.0/24\n"
     assert entries["etc/openclaw-lab/tailscale-delay"].content == b"1.5\n"
     assert entries["home/operator/.ssh/authorized_keys"].mode == 0o600
-    assert not any(path.startswith(profiles.LEGACY_TREE) for path in entries)
+    assert not any(path.startswith((profiles.LEGACY_TREE, profiles.OPENCLAW_HOME)) for path in entries)
+
+
+def test_a_host_with_openclaw_finds_its_workspace_on_disk() -> None:
+    host = dataclasses.replace(HOST, profile="agent")
+    entries = {entry.path: entry for entry in profiles.first_files(host, "100.64.4.0/24", 1.5, "ssh-x K\n")}
+    workspace = entries["home/openclaw/.openclaw/workspace"]
+    assert (workspace.content, workspace.mode, workspace.owner, workspace.group) == (None, 0o755, *profiles.OPENCLAW)
 
 
 def test_the_old_gateway_has_the_rows_that_must_not_get_lost(tmp_path: Path) -> None:

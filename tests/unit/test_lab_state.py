@@ -102,6 +102,8 @@ def test_the_inventory_groups_hosts_by_name_and_profile(lab_root: Path) -> None:
     data = dict(names["gateways"])["gw1"]
     assert (data["ssh_hostname"], data["_sudo"]) == ("172.30.4.10", True)
     assert "sk-lab-secret" not in repr(names["gateways"])
+    assert "openclaw_workspace" not in data, "a bare host has none"
+    assert {data["openclaw_workspace"] for _, data in names["openclaw"]} == {"~/.openclaw/workspace"}
 
 
 def test_no_text_of_the_lab_is_lost_to_the_checkouts_ignore_list() -> None:

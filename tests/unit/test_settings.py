@@ -13,6 +13,10 @@ from gateway import settings
 
 CHANNEL = {"name": "c", "base_url": "https://a.example", "key": "A_API_KEY", "models": ["m"]}
 SHA = "sha256:" + "0" * 64
+WORKSPACE = (
+    'must be an absolute path such as "/root/workspace" or one that begins with "~/" (the home of OpenClaw\'s user),'
+    " without //, /./ or /../ in it and without a / at its end; or None"
+)
 
 
 def problems(**chosen: Any) -> list[str]:
@@ -70,6 +74,8 @@ def test_the_reference_documents_every_setting() -> None:
         ("openclaw_unit", "openclaw@main.service"),
         ("openclaw_unit_required", True),
         ("openclaw_user", "claw"),
+        ("openclaw_workspace", "/srv/工作 区/w.1"),
+        ("openclaw_workspace", "~/.openclaw/workspace"),
         ("openclaw_unset_environment", ()),
     ],
 )
@@ -128,6 +134,19 @@ WHOLE_URL = 'must be a whole URL that starts with "http://" or "https://"'
         ("openclaw_unit_scope", "root", 'must be "system" or "user"'),
         ("openclaw_unit_required", "yes", "must be True or False"),
         ("openclaw_user", "a b", "must be the name of a user"),
+        ("openclaw_workspace", "workspace", WORKSPACE),
+        ("openclaw_workspace", "~", WORKSPACE),
+        ("openclaw_workspace", "~wei/workspace", WORKSPACE),
+        ("openclaw_workspace", "$HOME/workspace", WORKSPACE),
+        ("openclaw_workspace", "/", WORKSPACE),
+        ("openclaw_workspace", "/srv/", WORKSPACE),
+        ("openclaw_workspace", "/srv//w", WORKSPACE),
+        ("openclaw_workspace", "/srv/../w", WORKSPACE),
+        ("openclaw_workspace", "./w", WORKSPACE),
+        ("openclaw_workspace", "~/.", WORKSPACE),
+        ("openclaw_workspace", "/a\nb", WORKSPACE),
+        ("openclaw_workspace", "", WORKSPACE),
+        ("openclaw_workspace", 1, WORKSPACE),
         ("openclaw_unset_environment", "OPENAI_BASE_URL", "must be a list of names of variables"),
         ("openclaw_unset_environment", ["A B"], "must be the name of a variable"),
     ],

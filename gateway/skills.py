@@ -1,0 +1,149 @@
+"""The LLM client that Skills share: files/llm_client.js, kept in the workspace of an OpenClaw host.
+
+The workspace belongs to OpenClaw's user, who can put a link anywhere in it. So everything there is read and written
+as that user, and where OpenClaw runs as root, only below directories that nobody but root can change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
+
+from pyinfra.api import StringCommand, operation
+
+from gateway import installation, openclaw, remote
+from gateway.host_state import PROJECT
+
+if TYPE_CHECKING:
+    from gateway.fleet import Member
+
+SOURCE = installation.ROOT / "files/llm_client.js"
+DIRECTORY = "skills/shared"
+FILE = f"{DIRECTORY}/llm_client.js"
+MODE = "644"
+RECORD = f"/var/lib/{PROJECT}/llm_client.js.sha256"
+"""On the host, root's: the SHA-256 of the client that was deployed last, by which a person's own is told from ours."""
+
+_ON_THE_WAY = re.compile(r"\s*([dl][-rwxsStT]{9})\S*\s+(\S+)\s+(\S+)\s+(.+)")
+
+
+def workspace(member: Member) -> str:
+    """The path of the workspace on the host; only where the setting names one."""
+    named = member.settings.openclaw_workspace or ""
+    _, _, home = openclaw.account(member)
+    return home + named.removeprefix("~") if named.startswith("~/") else named
+
+
+def client_path(member: Member) -> str:
+    """The path of the shared client on the host; only where the setting names a workspace."""
+    return f"{workspace(member)}/{FILE}"
+
+
+def problems(member: Member) -> Iterator[str]:
+    """What stands in the way of placing the client, each with its mend."""
+    if member.settings.openclaw_workspace is None:
+        return
+    user, _, _ = openclaw.account(member)
+    found = member.state.properties("openclaw_workspace")
+    if not found:
+        yield (
+            f"openclaw_workspace: there is no directory {workspace(member)} on the host that {user} can enter: correct"
+            " the setting, make the directory, or set it to None to deploy no client for Skills"
+        )
+        return
+    if others := _changeable_by_others(member):
+        yield (
+            f"openclaw_workspace: OpenClaw runs as root, and others can change {', '.join(others)} on the way to"
+            f" {client_path(member)} (`namei -l` shows it), so that root would write through any link of theirs: name"
+            " OpenClaw's user by openclaw_user, or make it root's alone (chown root:root, chmod go-w)"
+        )
+    elif not found.get("writable"):
+        place = f"{workspace(member)}/{found['nearest']}".removesuffix("/.")
+        mend = f"make it a directory of {user}'s (chown {user}: {shlex.quote(place)})"
+        if leads_to := found.get("leads_to"):
+            mend = f"it is a link to {leads_to}, so put a directory of {user}'s in the place of the link"
+        yield (
+            f"openclaw_workspace: {user} cannot write into {place}, and the client of the Skills belongs at"
+            f" {client_path(member)}: {mend}"
+        )
+    elif found.get("unreadable"):
+        yield (
+            f"openclaw_workspace: {client_path(member)} is not a file that {user} can read, so it cannot be kept:"
+            " move it away"
+        )
+
+
+def _changeable_by_others(member: Member) -> list[str]:
+    """Where OpenClaw runs as root: what somebody else can replace on the way to the client, links included."""
+    found = []
+    for line in member.state.lines("openclaw_workspace_way"):
+        if (match := _ON_THE_WAY.match(line)) is None:
+            continue  # the heading, or what is not there yet
+        mode, owner, group, name = match.groups()
+        # In a directory with the sticky bit, such as /tmp, only the owner can replace what is in it.
+        is_open = (mode[5] == "w" and group != "root") or mode[8] == "w"
+        if owner != "root" or (mode[0] == "d" and is_open and mode[9] not in "tT"):
+            found.append(name)
+    return found
+
+
+def place_client(member: Member) -> None:
+    """Put the client in place where the setting asks for it and the host has not the same."""
+    if member.settings.openclaw_workspace is None or _is_in_place(member):
+        return
+    if _is_of_a_person(member):
+        remote.tell(
+            member.host,
+            f"{client_path(member)} is not from here: it is replaced, and kept beside it as"
+            f" {_kept_name(_digest_there(member))}",
+        )
+    _write_client(name="Put the client of the Skills into the workspace", member=member)
+
+
+def _is_in_place(member: Member) -> bool:
+    found = member.state.properties("openclaw_workspace")
+    user, _, _ = openclaw.account(member)
+    return _digest_there(member) == _digest() and found.get("stat") == f"{MODE} {user}"
+
+
+def _is_of_a_person(member: Member) -> bool:
+    return _digest_there(member) not in ("", _digest(), member.state.text("openclaw_client_record"))
+
+
+def _digest_there(member: Member) -> str:
+    """The SHA-256 of what is there now; "" where there is nothing."""
+    return member.state.properties("openclaw_workspace").get("sha256", "").partition(" ")[0]
+
+
+def _digest() -> str:
+    """The SHA-256 of what is to be there."""
+    return hashlib.sha256(SOURCE.read_bytes()).hexdigest()
+
+
+def _kept_name(digest: str) -> str:
+    """Named after its content, so that each is kept once and none takes the place of another."""
+    return f"llm_client.js{openclaw.BACKUP_SUFFIX}-{digest[:12]}"
+
+
+@operation()
+def _write_client(member: Member) -> Generator[StringCommand, None, None]:
+    user, group, _ = openclaw.account(member)
+    # Made only below a workspace that is there: it may have gone since it was looked at.
+    steps = [f"[ -d {shlex.quote(workspace(member))} ]"]
+    if _is_of_a_person(member):
+        steps.append(_keep_script(member))
+    steps.append(remote.write_script(client_path(member), MODE, f"{user}:{group}"))
+    # The record first: what an interruption leaves then is at worst kept once more, and never lost.
+    yield StringCommand(remote.write_script(RECORD, "644"), _stdin=remote.encoded(f"{_digest()}\n".encode()))
+    yield StringCommand(openclaw.as_user(user, " && ".join(steps)), _stdin=remote.encoded(SOURCE.read_bytes()))
+
+
+def _keep_script(member: Member) -> str:
+    """Copy what is there under another name, whole or not at all."""
+    there = client_path(member)
+    kept = f"{there.rpartition('/')[0]}/{_kept_name(_digest_there(member))}"
+    there, kept, half = (shlex.quote(path) for path in (there, kept, f"{kept}.half"))
+    return f"{{ [ -e {kept} ] || {{ cp {there} {half} && sync {half} && mv -fT {half} {kept}; }}; }}"
