@@ -12,7 +12,7 @@ LAB_HOSTS ?= gw1:fresh,agent1:agent
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-unit test-client-httpx2 test-lab check-server bench lint format types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-unit test-client-httpx2 test-lab check-server bench bench-client lint format types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -48,8 +48,12 @@ check-server: setup ## check a deployed server, INVENTORY=inventory.py, and chan
 	@test -n '$(INVENTORY)' || { echo 'which servers? make check-server INVENTORY=inventory.py' >&2; exit 2; }
 	@$(PYTEST) tests/server --inventory='$(INVENTORY)' $(ARGS)
 
-bench: setup ## how long a run takes, beside a bash script over ssh that checks the same
+bench: setup bench-client ## how long a run takes, beside a bash script over ssh that checks the same (needs make lab)
 	@$(PYTHON_BIN) -m bench
+
+bench-client: setup ## what a call of the client costs, beside raw httpx, openai and litellm (BENCH_ROUNDS=7)
+	@scripts/bench_environments.sh
+	@$(PYTHON_BIN) -m bench.clients
 
 lint: setup ## ruff: mistakes and layout
 	@.venv/bin/ruff check --quiet .
@@ -65,6 +69,8 @@ types: setup ## mypy, strict
 lock: setup ## the newest packages that requirements/*.in allow, into the lock files
 	@cd requirements && ../$(COMPILE) --upgrade runtime.in -o runtime.txt
 	@cd requirements && ../$(COMPILE) --upgrade dev.in -o dev.txt
+	@cd requirements && ../$(COMPILE) --upgrade bench-openai.in -o bench-openai.txt
+	@cd requirements && ../$(COMPILE) --upgrade bench-litellm.in -o bench-litellm.txt
 	@cd requirements && ../$(COMPILE) --upgrade --no-deps tiktoken.in -o tiktoken.txt
 	@cd requirements && ../$(COMPILE) --upgrade --no-deps upstream.in -o upstream.txt
 

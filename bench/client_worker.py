@@ -94,7 +94,7 @@ def measure_call(name: str, base: str) -> float:
     """Seconds of one call, the median of many, one after the other."""
     ask, _ = globals()[name](base)
     for _ in range(50):
-        assert ask()
+        ask()
     taken = []
     for _ in range(CALLS):
         begun = time.perf_counter()
@@ -109,7 +109,7 @@ def measure_many(name: str, base: str) -> float:
 
     async def lane() -> None:
         for _ in range(ROUNDS_AT_ONCE):
-            assert await ask()
+            await ask()
 
     async def main() -> float:
         await asyncio.gather(*(ask() for _ in range(AT_ONCE)))

@@ -100,9 +100,9 @@ def _print(table: Table, found: dict[str, list[float]]) -> None:
 def _server() -> Iterator[str]:
     command = [sys.executable, "-m", "bench.loopback"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
-        assert server.stdout is not None
         try:
-            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+            port = int(server.stdout.readline()) if server.stdout else 0
+            yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
 

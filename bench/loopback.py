@@ -1,4 +1,4 @@
-"""A server as fast as Python can be: one fixed completion for every request. `python -m bench.loopback` prints its port."""
+"""A fast server with one fixed completion for all requests; `python -m bench.loopback` prints its port."""
 
 from __future__ import annotations
 

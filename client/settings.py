@@ -14,8 +14,8 @@ BASE_URL_VARIABLE = "LLM_BASE_URL"
 API_KEY_VARIABLE = "LLM_API_KEY"
 PROXY_VARIABLE = "LLM_PROXY"
 
-_PASTED_ENDPOINT = re.compile(r"/(?:chat/completions|completions|embeddings|models)$")
-_REPEATED_VERSION = re.compile(r"(?:/v1)+$")
+_OURS = re.compile(r"(?:/+(?:v1|chat/completions|completions|embeddings|models))*/*$")
+"""What a person may have written behind the gateway's own path, which we add."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,7 @@ def normal_base(text: str) -> str:
         LLMConfigError: not an http(s) URL with a host.
     """
     url = _parsed(text.strip())
-    path = url.path.rstrip("/")
-    path = _PASTED_ENDPOINT.sub("", path).rstrip("/")
-    path = _REPEATED_VERSION.sub("", path).rstrip("/")
+    path = _OURS.sub("", url.path, count=1)
     return str(url.copy_with(path=f"{path}/v1"))
 
 

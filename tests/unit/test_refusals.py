@@ -158,9 +158,7 @@ def test_a_host_that_fails_in_the_middle_leaves_the_others_to_be_deployed(tmp_pa
     assert "@fake/gw2: FAILED; the first error above says why" in told
     assert "@fake/gw1: admin page http://100.64.0.10:3000" in told
     assert told.count("verified on ") == 1
-    assert (
-        "verification failed: text-embedding-v4: HTTP 200 with a vector that must not be stored: it has 1024 dimensions, not 576"
-        in told
-    )
+    assert "verification failed: text-embedding-v4: HTTP 200 with a vector that must not be stored" in told
+    assert "it has 1024 dimensions, not 576" in told
     assert "@fake/gw3: FAILED" in told
     assert "Traceback" not in told
