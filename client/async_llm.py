@@ -27,7 +27,7 @@ _Result = TypeVar("_Result")
 
 
 class AsyncLLMClient:
-    """Calls one gateway; belongs to the event loop in which it is used first.
+    """Calls one gateway; connections are kept for the event loop that used it last.
 
     Args:
         base_url: the gateway, with or without ``/v1``; default: ``LLM_BASE_URL``.

@@ -23,22 +23,32 @@ class Waiting(Generic[_Connection]):
 
     All of them lead to the same gateway, so that none has to be looked for: httpcore's own pool goes through all
     of its connections for every request, which at 64 calls at once costs more than the calls.
+
+    They also have one owner, a process or an event loop: a forked child must not talk on its parent's connections,
+    and those of a loop that has ended are dead.
     """
 
     def __init__(self) -> None:
         self._connections: deque[_Connection] = deque()
+        self._owner: object = None
         self._is_closed = False
 
-    def take(self) -> _Connection | None:
+    def take(self, owner: object) -> _Connection | None:
         """Return the connection used last, or None; whether it still stands is for the caller to ask."""
+        if self._owner != owner:
+            self._connections.clear()
+            self._owner = owner
+        return self._pop()
+
+    def _pop(self) -> _Connection | None:
         try:
             return self._connections.pop()  # in one step: several threads may be here
         except IndexError:
             return None
 
-    def give_back(self, connection: _Connection) -> list[_Connection]:
+    def give_back(self, connection: _Connection, owner: object) -> list[_Connection]:
         """Keep `connection` if it can be used again, and return those that are to be closed now."""
-        if self._is_closed:
+        if self._is_closed or self._owner != owner:
             return [connection]
         if not connection.is_idle():
             return []  # it has closed itself, as its answer was not read to the end
@@ -49,7 +59,7 @@ class Waiting(Generic[_Connection]):
         """Keep nothing from now on, and return all that are to be closed."""
         self._is_closed = True
         left = []
-        while (connection := self.take()) is not None:
+        while (connection := self._pop()) is not None:
             left.append(connection)
         return left
 

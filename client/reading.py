@@ -29,7 +29,7 @@ class Unpacker:
 
     def __init__(self, response: httpx.Response) -> None:
         """Raises LLMProtocolError when the body is packed in a way that nobody asked for."""
-        self._status = response.status_code
+        self._response = response
         coding = response.headers.get("content-encoding", "identity").strip().lower()
         if coding in ("identity", ""):
             self._unpacker = None
@@ -54,7 +54,7 @@ class Unpacker:
             packed = self._unpacker.unconsumed_tail
 
     def _wrong(self, what: str) -> LLMProtocolError:
-        return LLMProtocolError(f"HTTP {self._status} with {what}", status=self._status)
+        return _wrong(self._response, what)
 
 
 class Body:
@@ -69,8 +69,7 @@ class Body:
         """Take `piece`; LLMProtocolError when an answer gets too large."""
         self._pieces += piece
         if len(self._pieces) > self._limit and self._response.is_success:
-            status = self._response.status_code
-            raise LLMProtocolError(f"HTTP {status} with an answer of more than {self._limit >> 20} MiB", status=status)
+            raise _wrong(self._response, f"an answer of more than {self._limit >> 20} MiB")
 
     def is_enough(self) -> bool:
         """Whether the rest is of no use."""
@@ -86,3 +85,8 @@ class Body:
             request_id=headers.get("x-oneapi-request-id"),
             retry_after=headers.get("retry-after"),
         )
+
+
+def _wrong(response: httpx.Response, what: str) -> LLMProtocolError:
+    status, request_id = response.status_code, response.headers.get("x-oneapi-request-id")
+    return LLMProtocolError(f"HTTP {status} with {what}", status=status, request_id=request_id)

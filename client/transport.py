@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import anyio
+from anyio.lowlevel import current_token
 
 from .connections import KEEP_ALIVE_SECONDS, Waiting, core_proxy, origin, trusted
 from .http_library import httpcore, httpx
@@ -55,7 +57,7 @@ class DeadlineTransport(httpx.BaseTransport):
             connection.close()
 
     def _connection(self) -> httpcore.ConnectionInterface:
-        while (connection := self._waiting.take()) is not None:
+        while (connection := self._waiting.take(os.getpid())) is not None:
             if not connection.has_expired():
                 return connection
             connection.close()
@@ -88,7 +90,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
             await connection.aclose()
 
     async def _connection(self) -> httpcore.AsyncConnectionInterface:
-        while (connection := self._waiting.take()) is not None:
+        while (connection := self._waiting.take(current_token())) is not None:
             if not connection.has_expired():
                 return connection
             await connection.aclose()
@@ -112,7 +114,7 @@ class _Body(httpx.SyncByteStream):
 
     def close(self) -> None:
         self._response.close()
-        for connection in self._waiting.give_back(self._connection):
+        for connection in self._waiting.give_back(self._connection, os.getpid()):
             connection.close()
 
 
@@ -135,7 +137,7 @@ class _AsyncBody(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         with anyio.CancelScope(shield=True):  # or a cancelled task could not even close its connection
             await self._response.aclose()
-            for connection in self._waiting.give_back(self._connection):
+            for connection in self._waiting.give_back(self._connection, current_token()):
                 await connection.aclose()
 
 

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,31 @@ def test_calls_of_one_loop_share_a_connection_and_loops_do_not(server: tuple[str
     for loops in (1, 2, 3):
         asyncio.run(three())
         assert len(connections) == loops
+
+
+def test_a_client_that_is_held_serves_one_loop_after_the_other(server: tuple[str, set[tuple[str, int]]]) -> None:
+    base, connections = server
+    client = AsyncLLMClient(base, KEY)
+
+    async def two() -> None:
+        for _ in range(2):
+            assert await client.chat("m", HELLO) == ANSWER
+
+    asyncio.run(two())
+    asyncio.run(two())
+    assert len(connections) == 2
+
+
+def test_a_client_that_two_threads_loops_share_serves_both(server: tuple[str, set[tuple[str, int]]]) -> None:
+    base, _ = server
+    client = AsyncLLMClient(base, KEY)
+
+    async def some() -> list[object]:
+        return await asyncio.gather(*(client.chat("m", HELLO) for _ in range(20)))
+
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(lambda: asyncio.run(some())) for _ in range(6)]
+        assert all(run.result() == [ANSWER] * 20 for run in runs)
 
 
 def test_a_loop_that_is_gone_leaves_no_socket_and_no_warning(server: tuple[str, set[tuple[str, int]]]) -> None:

@@ -184,19 +184,20 @@ def test_threads_share_one_client(server: tuple[str, set[tuple[str, int]]]) -> N
     assert len(connections) <= 8
 
 
-def test_a_forked_child_opens_its_own_connection(
-    server: tuple[str, set[tuple[str, int]]],
-) -> None:
+@pytest.mark.parametrize("held", [False, True], ids=["function", "client"])
+def test_a_forked_child_opens_its_own_connection(server: tuple[str, set[tuple[str, int]]], held: bool) -> None:
     base, connections = server
-    call_specific_model("m", HELLO, base_url=base, api_key=KEY)
+    client = LLMClient(base, KEY)
+
+    def ask() -> object:
+        return client.chat("m", HELLO) if held else call_specific_model("m", HELLO, base_url=base, api_key=KEY)
+
+    assert ask() == ANSWER
     child = os.fork()
     if child == 0:
-        try:
-            call_specific_model("m", HELLO, base_url=base, api_key=KEY)
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    call_specific_model("m", HELLO, base_url=base, api_key=KEY)
+        os._exit(0 if ask() == ANSWER else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert ask() == ANSWER
     assert len(connections) == 2
 
 
