@@ -13,6 +13,7 @@ from .errors import LLMProtocolError, LLMStatusError
 
 _RETRYABLE = frozenset({429, 502, 503, 504})
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_WORD = re.compile(rb"[!-~]{0,4096}")
 _PIECE = 200
 """Characters of a body that is not JSON, shown in the summary."""
 
@@ -187,8 +188,8 @@ def _looks_like(body: bytes) -> str:
     if not body.strip():
         return "an empty body"
     if _is_html(body):
-        title = _TITLE.search(body[:4096].decode("utf-8", "replace"))
-        named = f" ({title.group(1).strip()[:80]})" if title else ""
+        title = _TITLE.search(_beginning(body, 4096))
+        named = f" ({_beginning(title.group(1).strip().encode(), 80)})" if title else ""
         return f"a web page{named} instead of JSON: is the base URL right?"
     if body.lstrip()[:1] in (b"{", b"["):
         return "JSON that is cut or is no object"
@@ -200,5 +201,11 @@ def _is_html(body: bytes) -> bool:
 
 
 def _piece(body: bytes) -> str:
-    """The beginning of a body; longer than is shown, since the key is looked for before the cut."""
-    return body[: _PIECE * 20].decode("utf-8", "replace").strip()
+    """The beginning of a body; longer than is shown, as blanks are yet to be drawn together."""
+    return _beginning(body, _PIECE * 20).strip()
+
+
+def _beginning(text: bytes, length: int) -> str:
+    """About `length` bytes, but to the end of the word: of a key that is cut in two, nobody would find the half."""
+    word = _WORD.match(text, length)
+    return text[: word.end() if word else length].decode("utf-8", "replace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
 
@@ -53,7 +54,7 @@ def explained(exc: Exception, url: httpx.URL, deadline: Deadline, *, answered: b
     if cause is not None and cause.errno:
         code = errno.errorcode.get(cause.errno, str(cause.errno))
         retryable = code in _TRANSIENT and not answered
-        return LLMConnectionError(f"{code}: {place}: {cause.strerror}", code=code, retryable=retryable)
+        return LLMConnectionError(f"{code}: {place}: {os.strerror(cause.errno)}", code=code, retryable=retryable)
     if isinstance(exc, httpx.RemoteProtocolError):
         return LLMProtocolError(f"{place} does not speak HTTP: {exc}")
     return LLMProtocolError(f"the request to {place} failed: {exc or type(exc).__name__}")

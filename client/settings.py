@@ -67,8 +67,11 @@ def normal_base(text: str) -> str:
 def _parsed(text: str) -> httpx.URL:
     if any(c.isspace() or not c.isprintable() for c in text):
         raise LLMConfigError(f"the base URL holds a blank or control character: {_shown(text)}")
+    if "\\" in text:
+        raise LLMConfigError(f"the base URL {_shown(text)} holds a backslash: it needs slashes")
     try:
         url = httpx.URL(text)
+        _ = url.host  # decodes it
     except (httpx.InvalidURL, ValueError):  # ValueError: a host that IDNA cannot encode
         url = None
     if url is None:
@@ -82,7 +85,7 @@ def _check_parts(url: httpx.URL, text: str) -> None:
         raise LLMConfigError(f"the base URL {_shown(text)} needs the form http://host:port or https://host")
     if url.userinfo:
         raise LLMConfigError("the base URL holds a user name or password: only the key opens it")
-    if url.query or url.fragment:
+    if "?" in text or "#" in text:
         raise LLMConfigError(f"the base URL {_shown(text)} must not hold '?' or '#'")
     if url.port is not None and not 0 < url.port < 65536:
         raise LLMConfigError(f"the base URL {_shown(text)} has an impossible port")

@@ -103,7 +103,7 @@ def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_refused_connection_is_told_and_may_be_retried() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        error = call(f"http://127.0.0.1:{unused.getsockname()[1]}")
+        error = call(f"http://127.0.0.1:{unused.getsockname()[1]}", timeout=5)
     assert isinstance(error, LLMConnectionError)
     assert (error.code, error.retryable) == ("ECONNREFUSED", True)
 
