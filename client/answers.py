@@ -48,7 +48,9 @@ def chat_answer(reply: Reply) -> dict[str, Any]:
     answer = json_answer(reply)
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise _unusable(reply, "an answer without choices")
+        raise _without(reply, answer, "choices")
+    if not isinstance(choices[0].get("message"), dict) or choices[0].get("error"):
+        raise _without(reply, choices[0], "a message")
     return answer
 
 
@@ -77,15 +79,20 @@ def json_answer(reply: Reply) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise _unusable(reply, _looks_like(reply.body))
     if found.get("error") or _base_resp_failed(found):
-        complaint = _complaint(reply.body)
-        raise LLMProtocolError(
-            f"HTTP {reply.status} with an error in it: {complaint.text or 'no message'}",
-            status=reply.status,
-            request_id=reply.request_id,
-            error_type=complaint.type,
-            error_code=complaint.code,
-        )
+        raise error_inside(reply)
     return found
+
+
+def error_inside(reply: Reply) -> LLMProtocolError:
+    """Return the error of a 2xx that tells one."""
+    complaint = _complaint(reply.body)
+    return LLMProtocolError(
+        f"HTTP {reply.status} with an error in it: {complaint.text or 'no message'}",
+        status=reply.status,
+        request_id=reply.request_id,
+        error_type=complaint.type,
+        error_code=complaint.code,
+    )
 
 
 def _status_error(reply: Reply) -> LLMStatusError:
@@ -119,15 +126,21 @@ def _seconds_until(date: str) -> float:
     from email.utils import parsedate_to_datetime  # rarely needed, and a fifth of what `import client` would take
 
     try:
-        moment = parsedate_to_datetime(date)
-    except ValueError:
+        return max(parsedate_to_datetime(date).timestamp() - time.time(), 0.0)
+    except (ValueError, OverflowError, OSError):  # no date, or one that no calendar has
         return math.nan
-    return max(moment.timestamp() - time.time(), 0.0)
 
 
 def _no_channel(status: int, complaint: _Complaint) -> bool:
     """One API's own 503 says that no channel serves the model: waiting does not help."""
     return status == 503 and complaint.type == "one_api_error"
+
+
+def _without(reply: Reply, found: dict[str, Any], what: str) -> LLMProtocolError:
+    """The error of an answer that lacks `what`, with whatever it says about that."""
+    error = found.get("error")
+    said = _first_text(error if isinstance(error, dict) else found, "message", "msg")
+    return _unusable(reply, f"an answer without {what}" + (f": {said}" if said else ""))
 
 
 def _unusable(reply: Reply, what: str) -> LLMProtocolError:
@@ -136,10 +149,10 @@ def _unusable(reply: Reply, what: str) -> LLMProtocolError:
 
 def _complaint(body: bytes) -> _Complaint:
     """The message of an error, in any of the shapes in which gateways and providers send it."""
-    found = _parsed(body)
+    found = _first(_parsed(body))
     if not isinstance(found, dict):
         return _Complaint(_looks_like(body) if _is_html(body) else _piece(body))
-    error = found.get("error")
+    error = _first(found.get("error"))
     if isinstance(error, dict):
         text = _first_text(error, "message", "msg", "code", "type") or _piece(body)
         return _Complaint(text, _scalar(error.get("type")), _scalar(error.get("code")))
@@ -150,13 +163,20 @@ def _complaint(body: bytes) -> _Complaint:
     if isinstance(base, dict):
         text = _first_text(base, "status_msg") or "MiniMax refused"
         return _Complaint(text, code=_scalar(base.get("status_code")))
-    text = _first_text(found, "message", "msg", "detail") or _piece(body)
+    detail = _first(found.get("detail"))
+    inner = detail if isinstance(detail, dict) else found
+    text = _first_text(inner, "message", "msg", "detail") or _piece(body)
     return _Complaint(text, _scalar(found.get("type")), _scalar(found.get("code")))
 
 
 def _base_resp_failed(found: dict[str, Any]) -> bool:
     base = found.get("base_resp")
     return isinstance(base, dict) and base.get("status_code") not in (0, None)
+
+
+def _first(value: object) -> object:
+    """The first of a list, as Gemini and FastAPI wrap their errors in; anything else as it is."""
+    return value[0] if isinstance(value, list) and value else value
 
 
 def _first_text(found: dict[str, Any], *names: str) -> str | None:

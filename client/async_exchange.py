@@ -8,8 +8,8 @@ from contextlib import aclosing
 import anyio
 
 from .answers import Reply
-from .deadline import Deadline
-from .errors import LLMError
+from .deadline import Deadline, TimeLeft
+from .errors import LLMConnectionError, LLMError
 from .failures import TRANSPORT_ERRORS, explained, timed_out
 from .http_library import httpx
 from .reading import Body, Unpacker
@@ -28,6 +28,7 @@ async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, 
 
 async def begin(transport: httpx.AsyncBaseTransport, request: httpx.Request, deadline: Deadline) -> httpx.Response:
     """Send `request` and return when the head of the answer is here; the caller closes it. Raises as `exchange`."""
+    request.extensions["timeout"] = {"connect": TimeLeft(deadline)}
     error: LLMError = timed_out(deadline)
     try:
         with anyio.move_on_after(deadline.left()):
@@ -35,7 +36,7 @@ async def begin(transport: httpx.AsyncBaseTransport, request: httpx.Request, dea
             response.request = request
             return response
     except TRANSPORT_ERRORS as exc:
-        error = explained(exc, request.url, deadline, answered=False)
+        error = explained(exc, request, deadline, answered=False)
     raise error
 
 
@@ -48,6 +49,9 @@ async def read_reply(response: httpx.Response, deadline: Deadline) -> Reply:
                 body.add(piece)
                 if body.is_enough():
                     break
+    except LLMConnectionError:
+        if response.is_success:  # an error is one, however much of its text came
+            raise
     finally:
         await response.aclose()
     return body.reply()
@@ -71,5 +75,5 @@ async def _next(arriving: AsyncIterator[bytes], response: httpx.Response, deadli
         with anyio.move_on_after(deadline.left()):
             return await anext(arriving, None)
     except TRANSPORT_ERRORS as exc:
-        error = explained(exc, response.request.url, deadline, answered=True)
+        error = explained(exc, response.request, deadline, answered=True)
     raise error

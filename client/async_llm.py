@@ -12,7 +12,7 @@ import anyio
 
 from .async_exchange import begin, exchange, pieces, read_reply
 from .caller import Caller
-from .deadline import DEFAULT_TIMEOUT, Deadline
+from .deadline import DEFAULT_TIMEOUT, REMAINDER_SECONDS, Deadline
 from .errors import LLMError
 from .events import Delta, StreamedAnswer
 from .http_library import httpx
@@ -61,6 +61,7 @@ class AsyncLLMClient:
 
     async def chat(
         self,
+        /,
         model: str,
         messages: Sequence[Mapping[str, object]],
         *,
@@ -84,6 +85,7 @@ class AsyncLLMClient:
 
     def stream(
         self,
+        /,
         model: str,
         messages: Sequence[Mapping[str, object]],
         *,
@@ -169,11 +171,14 @@ class AsyncLLMClient:
                         for delta in answer.add(piece):
                             yield delta
                         if answer.is_over:
-                            break
-                for delta in answer.ends():
-                    yield delta
+                            deadline.shorten(REMAINDER_SECONDS)
+            except LLMError:
+                if answer.finish_reason is None:  # otherwise nothing is missing but the end itself
+                    raise
             finally:
                 await response.aclose()
+            for delta in answer.ends():
+                yield delta
 
     async def _begun(self, call: Call[NoReturn], deadline: Deadline) -> httpx.Response:
         response = await begin(self._transport, self._caller.request(call), deadline)

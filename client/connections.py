@@ -24,55 +24,65 @@ class Waiting(Generic[_Connection]):
     All of them lead to the same gateway, so that none has to be looked for: httpcore's own pool goes through all
     of its connections for every request, which at 64 calls at once costs more than the calls.
 
-    They also have one owner, a process or an event loop: a forked child must not talk on its parent's connections,
-    and those of a loop that has ended are dead.
+    Each has an owner, a process or an event loop: a forked child must not talk on its parent's connections, and
+    no loop can use or close those of another. What belongs to somebody else is let go; its owner's end closes it.
     """
 
     def __init__(self) -> None:
-        self._connections: deque[_Connection] = deque()
-        self._owner: object = None
+        self._connections: deque[tuple[object, _Connection]] = deque()
         self._is_closed = False
 
     def take(self, owner: object) -> _Connection | None:
         """Return the connection used last, or None; whether it still stands is for the caller to ask."""
-        if self._owner != owner:
-            self._connections.clear()
-            self._owner = owner
-        return self._pop()
-
-    def _pop(self) -> _Connection | None:
-        try:
-            return self._connections.pop()  # in one step: several threads may be here
-        except IndexError:
-            return None
+        while self._connections:
+            try:
+                whose, connection = self._connections.pop()  # in one step: several threads may be here
+            except IndexError:
+                break
+            if whose == owner:
+                return connection
+        return None
 
     def give_back(self, connection: _Connection, owner: object) -> list[_Connection]:
         """Keep `connection` if it can be used again, and return those that are to be closed now."""
-        if self._is_closed or self._owner != owner:
-            return [connection]
         if not connection.is_idle():
             return []  # it has closed itself, as its answer was not read to the end
-        self._connections.append(connection)
-        return self._superfluous()
+        if self._is_closed or _has_leftovers(connection):
+            return [connection]
+        self._connections.append((owner, connection))
+        return self._superfluous(owner)
 
-    def close(self) -> list[_Connection]:
+    def close(self, owner: object) -> list[_Connection]:
         """Keep nothing from now on, and return all that are to be closed."""
         self._is_closed = True
         left = []
-        while (connection := self._pop()) is not None:
+        while (connection := self.take(owner)) is not None:
             left.append(connection)
         return left
 
-    def _superfluous(self) -> list[_Connection]:
+    def _superfluous(self, owner: object) -> list[_Connection]:
         """The one that waits longest, once it is too old or one too many; each return takes one at most."""
         try:
-            oldest = self._connections.popleft()
+            whose, oldest = self._connections.popleft()
         except IndexError:
+            return []
+        if whose != owner:
             return []
         if len(self._connections) >= MOST_WAITING or oldest.has_expired():
             return [oldest]
-        self._connections.appendleft(oldest)
+        self._connections.appendleft((whose, oldest))
         return []
+
+
+def _has_leftovers(connection: object) -> bool:
+    """Whether more came than one answer: the next call would take that for its own.
+
+    A ``Content-Length`` that counts characters of Chinese text does it. httpcore tells it nowhere, so this looks
+    inside, as far as that is what it was in httpcore 1.0 and httpcore2 2.16.
+    """
+    state = getattr(getattr(connection, "_connection", None), "_h11_state", None)
+    rest, _ = getattr(state, "trailing_data", (b"", False))
+    return bool(rest)
 
 
 def origin(gateway: Gateway) -> httpcore.Origin:
@@ -92,15 +102,16 @@ def core_proxy(gateway: Gateway) -> httpcore.Proxy | None:
     if address is None:
         return None
     try:
-        url = httpx.URL(address)
+        url = httpx.URL(address if "://" in address else f"http://{address}")
+        is_usable = url.scheme == "http" and bool(url.host) and (url.port is None or 0 < url.port < 65536)
     except (httpx.InvalidURL, ValueError):
-        url = None
-    if url is None or url.scheme not in ("http", "https") or not url.host:
+        is_usable = False
+    if not is_usable:
         raise LLMConfigError(
             f"the proxy for {host} (LLM_PROXY, or the environment's) is no http:// proxy: "
             "set one that is, or put the host into NO_PROXY"
         )
-    auth = (url.username, url.password) if url.userinfo else None
+    auth = (url.username.encode(), url.password.encode()) if url.userinfo else None
     return httpcore.Proxy(str(url.copy_with(userinfo=b"")), auth=auth)
 
 

@@ -9,6 +9,8 @@ from .errors import LLMConfigError
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds for a whole call."""
+REMAINDER_SECONDS = 0.05
+"""What an answer that is over may take to its last byte, after which its connection can be used again."""
 
 
 class Deadline:
@@ -23,6 +25,10 @@ class Deadline:
     def left(self) -> float:
         """Seconds left; zero or less once it has passed."""
         return self._end - time.monotonic()
+
+    def shorten(self, seconds: float) -> None:
+        """Let it be over in `seconds`, if it would not be anyway."""
+        self._end = min(self._end, time.monotonic() + seconds)
 
     def passed(self) -> bool:
         """Whether nothing is left."""

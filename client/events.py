@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .answers import Reply, json_answer
+from .answers import Reply, error_inside, json_answer
 from .errors import LLMProtocolError
 from .http_library import httpx
 
 _END = b"[DONE]"
-_LINE_LIMIT = 4 * 1024 * 1024
+_EVENT_LIMIT = 4 * 1024 * 1024
+_BEGINNING = 64 * 1024
+_BOM = b"\xef\xbb\xbf"
 
 Delta = dict[str, Any]
 """What a chunk adds to the answer, as the gateway sent it: ``{"content": "Hel"}``."""
@@ -36,6 +38,8 @@ class StreamedAnswer:
         self._status = 200
         self._lines = _Lines()
         self._data: list[bytes] = []
+        self._waiting = 0
+        self._beginning = b""
 
     def begins(self, response: httpx.Response) -> None:
         """Take note of the head of the answer."""
@@ -48,10 +52,12 @@ class StreamedAnswer:
         Raises:
             LLMProtocolError: an event that is no JSON, holds an error, or has no end.
         """
+        if len(self._beginning) < _BEGINNING:
+            self._beginning += piece[:_BEGINNING]
         for line in self._lines.add(piece):
             yield from self._take(line)
-        if self._lines.waiting > _LINE_LIMIT:
-            raise self._wrong("a stream without line ends")
+        if self._lines.waiting + self._waiting > _EVENT_LIMIT:
+            raise self._wrong(f"an event of more than {_EVENT_LIMIT >> 20} MiB")
 
     def ends(self) -> Iterator[Delta]:
         """Yield what the end of the connection completes.
@@ -63,6 +69,8 @@ class StreamedAnswer:
         yield from self._take(self._lines.rest())
         yield from self._take(b"")
         if self.finish_reason is None:
+            if self._beginning.lstrip()[:1] in (b"{", b"["):  # an error in JSON, under the name of a stream
+                json_answer(Reply(self._status, self._beginning, request_id=self.request_id))
             raise self._wrong("a stream that was cut before its end")
 
     def _take(self, line: bytes) -> Iterator[Delta]:
@@ -70,13 +78,15 @@ class StreamedAnswer:
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
+            self._waiting += len(value)
         elif not line and self._data:
             data = b"\n".join(self._data)
             self._data.clear()
+            self._waiting = 0
             yield from self._event(data)
 
     def _event(self, data: bytes) -> Iterator[Delta]:
-        if self.is_over:
+        if self.is_over or not data.strip():
             return
         if data.strip() == _END:
             self.is_over = True
@@ -86,6 +96,8 @@ class StreamedAnswer:
             self.usage = chunk["usage"]
         if isinstance(chunk.get("model"), str):
             self.model = chunk["model"]
+        if "choices" not in chunk and chunk.get("message"):  # DashScope's own way to tell an error
+            raise error_inside(Reply(self._status, data, request_id=self.request_id))
         choices = chunk.get("choices") or []
         if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
             raise self._wrong("a stream whose choices are no list of objects")
@@ -105,6 +117,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._is_first = True
 
     @property
     def waiting(self) -> int:
@@ -114,6 +127,9 @@ class _Lines:
         text = self._rest + piece
         # A CR at the very end may be the first half of CR LF.
         held = b"\r" if text.endswith(b"\r") else b""
+        if self._is_first and len(text) >= len(_BOM):
+            text = text.removeprefix(_BOM)
+            self._is_first = False
         *whole, self._rest = text.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._rest += held
         yield from whole

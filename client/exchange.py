@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .answers import Reply
 from .deadline import Deadline, TimeLeft
-from .errors import LLMError
+from .errors import LLMConnectionError, LLMError
 from .failures import TRANSPORT_ERRORS, explained, timed_out
 from .http_library import httpx
 from .reading import Body, Unpacker
@@ -31,7 +31,7 @@ def begin(transport: httpx.BaseTransport, request: httpx.Request, deadline: Dead
     try:
         response = transport.handle_request(request)
     except TRANSPORT_ERRORS as exc:
-        error = explained(exc, request.url, deadline, answered=False)
+        error = explained(exc, request, deadline, answered=False)
     else:
         response.request = request
         return response
@@ -46,6 +46,9 @@ def read_reply(response: httpx.Response, deadline: Deadline) -> Reply:
             body.add(piece)
             if body.is_enough():
                 break
+    except LLMConnectionError:
+        if response.is_success:  # an error is one, however much of its text came
+            raise
     finally:
         response.close()
     return body.reply()
@@ -64,6 +67,6 @@ def pieces(response: httpx.Response, deadline: Deadline) -> Iterator[bytes]:
                     raise timed_out(deadline)
                 yield piece
     except TRANSPORT_ERRORS as exc:
-        error = explained(exc, response.request.url, deadline, answered=True)
+        error = explained(exc, response.request, deadline, answered=True)
     if error is not None:
         raise error

@@ -24,20 +24,23 @@ def timed_out(deadline: Deadline) -> LLMTimeoutError:
     return LLMTimeoutError(f"timeout ({round(deadline.seconds * 1000)}ms)")
 
 
-def explained(exc: Exception, url: httpx.URL, deadline: Deadline, *, answered: bool) -> LLMError:
+def explained(exc: Exception, request: httpx.Request, deadline: Deadline, *, answered: bool) -> LLMError:
     """The error for one of `TRANSPORT_ERRORS`.
 
     Raise it outside the handler: httpx's exception holds the request, and so the key.
 
     Args:
         exc: what the transport raised.
-        url: where the request went.
+        request: what was sent, or was to be.
         deadline: once it has passed, whatever broke is a time-out.
         answered: whether the head of an answer had come; such a call is never retryable.
     """
     if isinstance(exc, httpx.TimeoutException) or deadline.passed():
         return timed_out(deadline)
+    url = request.extensions.get("proxy_url", request.url) if isinstance(exc, httpx.ConnectError) else request.url
     place = f"{url.host}:{url.port or (443 if url.scheme == 'https' else 80)}"
+    if url is not request.url:
+        place = f"the proxy {place}"
     cause = _system_error(exc)
     if isinstance(exc, httpx.ProxyError):
         return LLMConnectionError(f"EPROXY: the proxy refused: {exc}", code="EPROXY")

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
 from .caller import Caller
-from .deadline import DEFAULT_TIMEOUT, Deadline
+from .deadline import DEFAULT_TIMEOUT, REMAINDER_SECONDS, Deadline
 from .errors import LLMError
 from .events import Delta, StreamedAnswer
 from .exchange import begin, exchange, pieces, read_reply
@@ -59,6 +59,7 @@ class LLMClient:
 
     def chat(
         self,
+        /,
         model: str,
         messages: Sequence[Mapping[str, object]],
         *,
@@ -82,6 +83,7 @@ class LLMClient:
 
     def stream(
         self,
+        /,
         model: str,
         messages: Sequence[Mapping[str, object]],
         *,
@@ -165,10 +167,13 @@ class LLMClient:
                 for piece in pieces(response, deadline):
                     yield from answer.add(piece)
                     if answer.is_over:
-                        break
-                yield from answer.ends()
+                        deadline.shorten(REMAINDER_SECONDS)
+            except LLMError:
+                if answer.finish_reason is None:  # otherwise nothing is missing but the end itself
+                    raise
             finally:
                 response.close()
+            yield from answer.ends()
 
     def _begun(self, call: Call[NoReturn], deadline: Deadline) -> httpx.Response:
         response = begin(self._transport, self._caller.request(call), deadline)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .deadline import Deadline, TimeLeft
@@ -32,9 +32,9 @@ class DeadlineBackend(httpcore.NetworkBackend):
 
         Each address gets an equal share of the time left, so that a dead one cannot eat it all.
         """
-        addresses = _resolve(host, port, timeout)
+        addresses = resolved(host, port, timeout)
         for number, address in enumerate(addresses, start=1):
-            share = _seconds(timeout, httpcore.ConnectTimeout)
+            share = seconds_left(timeout, httpcore.ConnectTimeout)
             if share is not None:
                 share /= len(addresses) - number + 1
             try:
@@ -55,13 +55,13 @@ class DeadlineStream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what has come, waiting at most until the deadline."""
-        return self._stream.read(max_bytes, _seconds(timeout, httpcore.ReadTimeout))
+        return self._stream.read(max_bytes, seconds_left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write all of `buffer`, in pieces, so that a slow reader cannot outlast the deadline."""
         for start in range(0, len(buffer), _WRITE_PIECE):
             piece = buffer[start : start + _WRITE_PIECE]
-            self._stream.write(piece, _seconds(timeout, httpcore.WriteTimeout))
+            self._stream.write(piece, seconds_left(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         """Close the connection."""
@@ -74,7 +74,7 @@ class DeadlineStream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         """Do the TLS handshake; CPython itself bounds all of it by one time-out."""
-        left = _seconds(timeout, httpcore.ConnectTimeout)
+        left = seconds_left(timeout, httpcore.ConnectTimeout)
         return DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left))
 
     def get_extra_info(self, info: str) -> Any:
@@ -82,7 +82,7 @@ class DeadlineStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-def _seconds(timeout: float | None, late: type[Exception]) -> float | None:
+def seconds_left(timeout: float | None, late: type[Exception]) -> float | None:
     """What a socket operation may take now; raises `late` when nothing is left."""
     if not isinstance(timeout, TimeLeft):
         return timeout
@@ -92,38 +92,59 @@ def _seconds(timeout: float | None, late: type[Exception]) -> float | None:
     return left
 
 
-def _resolve(host: str, port: int, timeout: float | None) -> list[str]:
-    """The addresses of `host`; in a thread, because getaddrinfo takes no time-out."""
-    if _is_address(host):
+def resolved(host: str, port: int, timeout: float | None) -> list[str]:
+    """Return the addresses of `host`, before the deadline."""
+    if is_address(host):
         return [host]
     deadline = timeout.deadline if isinstance(timeout, TimeLeft) else Deadline(timeout or 60.0)
-    found: list[str] = []
-    failed: list[OSError] = []
+    done = threading.Event()
+    look_up = LookUp(host, port, done.set)
+    done.wait(max(deadline.left(), 0))
+    return look_up.addresses()
 
-    def look_up() -> None:
+
+class LookUp:
+    """A name being looked up in a thread of its own, because getaddrinfo takes no time-out and cannot be ended."""
+
+    def __init__(self, host: str, port: int, done: Callable[[], object]) -> None:
+        """Begins at once; `done` is called at the end, in the thread. Raises httpcore.ConnectError without one."""
+        self._host = host
+        self._found: list[str] | OSError | None = None
+        worker = threading.Thread(target=self._work, args=(port, done), name="llm-client-dns", daemon=True)
         try:
-            rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            worker.start()
+        except RuntimeError as exc:  # too many threads, or the interpreter is about to end
+            self._found = socket.gaierror(socket.EAI_AGAIN, str(exc))
+            self.addresses()  # which raises it
+
+    def addresses(self) -> list[str]:
+        """Return what was found.
+
+        Raises:
+            httpcore.ConnectTimeout: nothing yet.
+            httpcore.ConnectError: there is no such name.
+        """
+        if isinstance(self._found, OSError):
+            try:
+                raise self._found
+            except OSError as exc:  # as __context__: httpcore's pool drops the __cause__
+                raise httpcore.ConnectError(str(exc)) from exc
+        if not self._found:
+            raise httpcore.ConnectTimeout(f"the name {self._host} was not resolved in time")
+        return self._found
+
+    def _work(self, port: int, done: Callable[[], object]) -> None:
+        try:
+            rows = socket.getaddrinfo(self._host, port, type=socket.SOCK_STREAM)
+            self._found = list(dict.fromkeys(str(row[4][0]) for row in rows))
         except OSError as exc:
-            failed.append(exc)
+            self._found = exc
         except UnicodeError as exc:  # a label that is empty or too long
-            failed.append(socket.gaierror(socket.EAI_NONAME, str(exc)))
-        else:
-            found.extend(dict.fromkeys(str(row[4][0]) for row in rows))
-
-    worker = threading.Thread(target=look_up, name="llm-client-dns", daemon=True)
-    worker.start()
-    worker.join(max(deadline.left(), 0))
-    if failed:
-        try:
-            raise failed[0]
-        except OSError as exc:  # as __context__: httpcore's pool drops the __cause__
-            raise httpcore.ConnectError(str(exc)) from exc
-    if not found:
-        raise httpcore.ConnectTimeout(f"the name {host} was not resolved in time")
-    return found
+            self._found = socket.gaierror(socket.EAI_NONAME, str(exc))
+        done()
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, host)

@@ -83,7 +83,7 @@ def models_call() -> Call[list[str]]:
 
 def _chat_body(model: str, messages: object, options: Mapping[str, object]) -> bytes:
     _check_model(model)
-    if not isinstance(messages, list) or not messages:
+    if not isinstance(messages, (list, tuple)) or not messages:
         raise LLMConfigError("messages must be a list with at least one message")
     if not all(isinstance(message, Mapping) for message in messages):
         raise LLMConfigError("each message must be a dict with role and content")

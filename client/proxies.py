@@ -20,7 +20,7 @@ _PRIVATE_NETWORKS = tuple(
         "fc00::/7",  # ULA; Tailscale's fd7a:115c:a1e0::/48 is in it
     )
 )
-_PRIVATE_NAMES = ("localhost", "ts.net")
+_PRIVATE_NAMES = ("localhost", "ts.net", "local", "internal", "lan", "home.arpa")
 
 
 def is_private(host: str) -> bool:
@@ -29,7 +29,8 @@ def is_private(host: str) -> bool:
     try:
         address = ipaddress.ip_address(name.split("%", 1)[0])
     except ValueError:
-        return any(name == suffix or name.endswith("." + suffix) for suffix in _PRIVATE_NAMES)
+        # A name without a dot is one of the own network, such as MagicDNS's short names.
+        return "." not in name or any(name.endswith("." + suffix) for suffix in _PRIVATE_NAMES)
     mapped = getattr(address, "ipv4_mapped", None)
     if mapped is not None:
         address = mapped

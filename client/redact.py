@@ -9,6 +9,8 @@ from .errors import LLMError
 MASK = "[key]"
 TEXT_LIMIT = 400
 """Characters of a summary; One API's messages have at most about 200."""
+_SHORTEST = 8
+"""Shorter keys, such as the ``EMPTY`` and ``none`` of servers that ask for none, are words and no secrets."""
 _PIECE_MIN = 16
 """One API cuts ``sk-KEY-7`` (a key with a channel number) at its hyphens and may echo one piece."""
 
@@ -19,8 +21,8 @@ class Redactor:
     def __init__(self, key: str) -> None:
         bare = key.removeprefix("sk-")
         forms = {key, bare, *(piece for piece in bare.split("-") if len(piece) >= _PIECE_MIN)}
-        longest_first = sorted((form for form in forms if form), key=len, reverse=True)
-        self._forms = re.compile("|".join(map(re.escape, longest_first)))
+        longest_first = sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
+        self._forms = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
     def line(self, text: str, limit: int = TEXT_LIMIT) -> str:
         """Return `text` on one line, without the key, at most `limit` characters.

@@ -41,7 +41,7 @@ class Retries:
             return None
         seconds = error.retry_after
         if seconds is None:
-            seconds = min(_FIRST_PAUSE * 2 ** (tried - 1), _LONGEST_PAUSE) * random.uniform(0.5, 1)  # noqa: S311
+            seconds = min(_FIRST_PAUSE * 2 ** min(tried - 1, 8), _LONGEST_PAUSE) * random.uniform(0.5, 1)  # noqa: S311
         return seconds if seconds < deadline.left() else None
 
     def _is_worth_it(self, error: LLMError) -> bool:

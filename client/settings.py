@@ -47,6 +47,8 @@ def read_gateway(base_url: str | None, api_key: str | None, proxy: str | None = 
     base = _given(base_url, "base_url", BASE_URL_VARIABLE)
     key = _given(api_key, "api_key", API_KEY_VARIABLE)
     asked = proxy if proxy is not None else os.environ.get(PROXY_VARIABLE)
+    if asked is not None and not isinstance(asked, str):
+        raise LLMConfigError("proxy must be text")
     return Gateway(normal_base(base), _checked_key(key), (asked or "").strip() or None)
 
 
@@ -60,8 +62,8 @@ def normal_base(text: str) -> str:
         LLMConfigError: not an http(s) URL with a host.
     """
     url = _parsed(text.strip())
-    path = _OURS.sub("", url.path, count=1)
-    return str(url.copy_with(path=f"{path}/v1"))
+    path = _OURS.sub("", url.raw_path.decode("ascii"), count=1)
+    return str(url.copy_with(raw_path=f"{path}/v1".encode()))
 
 
 def _parsed(text: str) -> httpx.URL:
@@ -95,7 +97,8 @@ def _shown(text: str) -> str:
     """A URL for an error: without anything that could be a secret in it."""
     without_query = re.split(r"[?#]", text, maxsplit=1)[0]
     without_user = re.sub(r".*@", "[hidden]@", without_query)
-    return repr(re.sub(r"sk-\S+", "sk-[hidden]", without_user)[:120])
+    without_key = re.sub(r"sk-\S+", "sk-[hidden]", without_user)
+    return repr(re.sub(r"[A-Za-z0-9_-]{24,}", "[hidden]", without_key)[:120])
 
 
 def _given(argument: str | None, name: str, variable: str) -> str:

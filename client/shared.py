@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from anyio.lowlevel import RunVar
+from anyio.lowlevel import current_token
 
 from .async_llm import AsyncLLMClient
 from .errors import LLMConfigError
@@ -63,16 +63,25 @@ class _KeptByLoop(_Kept[AsyncLLMClient]):
     closes the clients.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, loop: object) -> None:
         super().__init__(_async)
-        self._keeper = self._close_in_the_end()
+        self._loop = loop
+        self._keeper: AsyncGenerator[None, None] | None = self._close_in_the_end()
         with suppress(StopIteration):  # the value that it yields: the generator has begun, without an `await`
             self._keeper.asend(None).send(None)
+
+    def is_over(self) -> bool:
+        """Whether the loop was closed without a word, as a hand-made one of asyncio's may be."""
+        loop = getattr(self._loop, "native_token", self._loop)
+        is_closed = getattr(loop, "is_closed", None)
+        return is_closed is not None and bool(is_closed())
 
     async def _close_in_the_end(self) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
+            self._keeper = None
+            _clients_of_loop.pop(self._loop, None)
             clients = list(self._clients.values())
             self.forget()
             for client in clients:
@@ -80,7 +89,7 @@ class _KeptByLoop(_Kept[AsyncLLMClient]):
 
 
 _clients = _Kept(_sync)
-_clients_of_loop: RunVar[_KeptByLoop] = RunVar("llm_clients")
+_clients_of_loop: dict[object, _KeptByLoop] = {}
 
 if hasattr(os, "register_at_fork"):
     # A forked child must not talk on its parent's connections.
@@ -99,11 +108,15 @@ def shared_async_client(base_url: str | None, api_key: str | None, retries: int,
 
 def _running_loops_clients() -> _KeptByLoop:
     try:
-        kept = _clients_of_loop.get(None)
-        if kept is None:
-            kept = _KeptByLoop()
-            _clients_of_loop.set(kept)
-        return kept
+        loop = current_token()
     except RuntimeError:  # anyio's NoEventLoopError, and its forerunners
-        pass
-    raise LLMConfigError("this call needs a running event loop: make it from an async function")
+        loop = None
+    if loop is None:
+        raise LLMConfigError("this call needs a running event loop: make it from an async function")
+    kept = _clients_of_loop.get(loop)
+    if kept is None:
+        for other, its in list(_clients_of_loop.items()):
+            if its.is_over():
+                _clients_of_loop.pop(other, None)
+        kept = _clients_of_loop[loop] = _KeptByLoop(loop)
+    return kept

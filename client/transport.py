@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import anyio
 from anyio.lowlevel import current_token
 
+from .async_network import AsyncBackend
 from .connections import KEEP_ALIVE_SECONDS, Waiting, core_proxy, origin, trusted
 from .http_library import httpcore, httpx
 from .network import DeadlineBackend
@@ -33,17 +34,21 @@ class DeadlineTransport(httpx.BaseTransport):
     def __init__(self, gateway: Gateway) -> None:
         """Raises LLMConfigError when the proxy or the trusted certificates cannot be used."""
         self._origin = origin(gateway)
+        proxy = core_proxy(gateway)
+        self._proxy = None if proxy is None else httpx.URL(bytes(proxy.url).decode())
         self._waiting: Waiting[httpcore.ConnectionInterface] = Waiting()
         # Used to open connections alone, of which there are several kinds.
         self._opener = httpcore.ConnectionPool(
             ssl_context=trusted(gateway),
-            proxy=core_proxy(gateway),
+            proxy=proxy,
             keepalive_expiry=KEEP_ALIVE_SECONDS,
             network_backend=DeadlineBackend(),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request` and return when the headers of the answer are here."""
+        if self._proxy is not None:
+            request.extensions["proxy_url"] = self._proxy  # for the words of an error
         with _httpx_errors():
             connection = self._connection()
             response = connection.handle_request(_core_request(request))
@@ -53,7 +58,7 @@ class DeadlineTransport(httpx.BaseTransport):
 
     def close(self) -> None:
         """Close all connections, those in use when their answer has been read."""
-        for connection in self._waiting.close():
+        for connection in self._waiting.close(os.getpid()):
             connection.close()
 
     def _connection(self) -> httpcore.ConnectionInterface:
@@ -70,13 +75,20 @@ class AsyncTransport(httpx.AsyncBaseTransport):
     def __init__(self, gateway: Gateway) -> None:
         """Raises LLMConfigError when the proxy or the trusted certificates cannot be used."""
         self._origin = origin(gateway)
+        proxy = core_proxy(gateway)
+        self._proxy = None if proxy is None else httpx.URL(bytes(proxy.url).decode())
         self._waiting: Waiting[httpcore.AsyncConnectionInterface] = Waiting()
         self._opener = httpcore.AsyncConnectionPool(
-            ssl_context=trusted(gateway), proxy=core_proxy(gateway), keepalive_expiry=KEEP_ALIVE_SECONDS
+            ssl_context=trusted(gateway),
+            proxy=proxy,
+            keepalive_expiry=KEEP_ALIVE_SECONDS,
+            network_backend=AsyncBackend(),
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request` and return when the headers of the answer are here."""
+        if self._proxy is not None:
+            request.extensions["proxy_url"] = self._proxy
         with _httpx_errors():
             connection = await self._connection()
             response = await connection.handle_async_request(_core_request(request))
@@ -86,7 +98,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections, those in use when their answer has been read."""
-        for connection in self._waiting.close():
+        for connection in self._waiting.close(current_token()):
             await connection.aclose()
 
     async def _connection(self) -> httpcore.AsyncConnectionInterface:

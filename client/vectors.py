@@ -32,8 +32,8 @@ def embedding_vectors(reply: Reply, expected: int, dimensions: int | None) -> li
         raise _wrong(reply, f"{len(rows)} embeddings for {expected} inputs")
     placed: dict[int, list[float]] = {}
     for position, row in enumerate(rows):
-        index = row.get("index", position)
-        if isinstance(index, int):
+        index = position if row.get("index") is None else row["index"]
+        if isinstance(index, int) and not isinstance(index, bool):
             placed[index] = _vector(reply, row.get("embedding"))
     if set(placed) != set(range(expected)):
         raise _wrong(reply, "embeddings whose index does not count the inputs")

@@ -32,6 +32,9 @@ from client.proxies import environment_proxy, is_private
         ("gw.ts.net.evil.com", False),
         ("nots.net", False),
         ("api.openai.com", False),
+        ("gw1", True),  # MagicDNS's short name
+        ("gw1.local", True),
+        ("host.docker.internal", True),
     ],
 )
 def test_private_hosts_never_use_the_environments_proxy(

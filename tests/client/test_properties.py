@@ -9,6 +9,7 @@ from typing import Any
 from both_ways import InThreads
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw_server import ANSWER
 from test_client import BARE, HELLO, KEY
 
 from client import LLMClient, LLMConfigError, LLMError
@@ -136,7 +137,7 @@ def test_any_option_is_sent_as_it_is_or_refused(options: dict[str, Any]) -> None
 
     def handler(request: httpx.Request) -> httpx.Response:
         sent.append(json.loads(request.content))
-        return httpx.Response(200, json={"choices": [{}]})
+        return httpx.Response(200, json=ANSWER)
 
     own = {"self", "model", "messages", "timeout", "stream"}
     options = {name: value for name, value in options.items() if name not in own}

@@ -1,0 +1,394 @@
+"use strict";
+
+/**
+ * A small client for the LLM gateway, for Node Skills: an answer, or one clear error, in time.
+ *
+ *     const { callSpecificModel } = require("../shared/llm_client");
+ *     const answer = await callSpecificModel("qwen3.5-plus", [{ role: "user", content: "Hello" }]);
+ *     const text = answer.choices[0].message.content;
+ *
+ * The gateway's address and key come from LLM_BASE_URL and LLM_API_KEY, read at each call. Needs Node 18 or newer,
+ * nothing else. The Python package `client` does and says the same; tests/client/vectors holds both to it.
+ */
+
+const DEFAULT_TIMEOUT_MS = 60_000;
+const LONGEST_TIMER_MS = 2 ** 31 - 1; // setTimeout fires at once when asked for more
+const RETRIES = 1; // a repeated call may be billed twice, and One API may try several channels itself
+const RETRY_BASE_S = 0.5;
+const CONNECT_MS = 4_000; // time for two more of TCP's own tries; then we begin again
+const ANSWER_LIMIT = 32 * 1024 * 1024; // bytes, unpacked
+const ERROR_LIMIT = 64 * 1024; // bytes, unpacked
+const TEXT_LIMIT = 400; // characters of a summary; One API's messages have at most about 200
+const KEY_MIN = 8; // shorter ones, such as the "EMPTY" of servers that ask for none, are words and no secrets
+const KEY_PIECE_MIN = 16; // One API cuts "sk-KEY-7" at its hyphens and may echo one piece
+const PACKINGS = ["", "identity", "gzip", "x-gzip", "deflate"];
+const ENDING = /(\/+(v1|chat\/completions|completions|embeddings|models))*\/*$/;
+const HUNG_UP = ["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"];
+const TLS_CODE = /CERT|^(ERR_TLS_|ERR_SSL_|EPROTO$|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_|INVALID_|CRL_|PATH_LENGTH)/;
+const TRANSIENT = {
+  ECONNABORTED: "Software caused connection abort",
+  ECONNREFUSED: "Connection refused",
+  EHOSTUNREACH: "No route to host",
+  ENETUNREACH: "Network is unreachable",
+};
+
+/** The one kind of error that leaves this module; callSpecificModel tells what its properties are. */
+class LLMError extends Error {
+  constructor(code, summary, details = {}) {
+    super(summary);
+    this.name = "LLMError";
+    const nothing = { status: null, model: null, requestId: null, retryAfter: null, errorType: null, errorCode: null };
+    Object.assign(this, { code, summary, retryable: false }, nothing, details);
+    this.cause = { message: summary, status: this.status, type: this.errorType, code: this.errorCode };
+  }
+}
+
+const configError = (summary) => new LLMError("LLM_CLIENT_CONFIG", summary);
+const badAnswer = (summary, details) => new LLMError("LLM_BAD_ANSWER", summary, details);
+
+/**
+ * Ask one model for a chat completion.
+ *
+ * @param {string} modelName the gateway routes by this name
+ * @param {object[]} messages at least one `{ role, content }`
+ * @param {object} [options] sent as they are (`temperature`, `max_tokens`, ...), but for `timeoutMs`:
+ *   milliseconds for the whole call, a retry included; 60000 where it is not given
+ * @returns {Promise<object>} the completion as the gateway sent it, with at least one choice
+ * @throws {Error} with `code` (LLM_CLIENT_CONFIG: the caller's mistake; ETIMEDOUT; LLM_HTTP_STATUS; LLM_BAD_ANSWER:
+ *   2xx but no completion; ECONNREFUSED, ECONNRESET, ENOTFOUND, ETLS, ...), `message` = `summary` (one line),
+ *   `retryable` (the same call may succeed later), `cause` ({ message, status, type, code }) and, or null, `status`,
+ *   `model`, `requestId` (to find the call in One API's logs), `retryAfter` (seconds), `errorType`, `errorCode` (the
+ *   gateway's own). The key is in none of them. All but LLM_CLIENT_CONFIG leave one line on console.error.
+ */
+async function callSpecificModel(modelName, messages, options = {}) {
+  const gateway = readGateway(process.env);
+  const { timeoutMs, body } = checkedCall(modelName, messages, options);
+  const deadline = startDeadline(timeoutMs);
+  try {
+    // Raced, as fetch may wait for ever, abort or not: in Node 20 and 22 for a body that cannot be unpacked.
+    return chatAnswer(await Promise.race([send(gateway, body, deadline), deadline.passed]));
+  } catch (error) {
+    const clean = cleanError(error, modelName, gateway.key);
+    console.error(`[LLM_Client] Error calling ${clean.model}: ${clean.summary}`);
+    throw clean;
+  } finally {
+    clearTimeout(deadline.timer);
+  }
+}
+
+// --- What the caller gave ---------------------------------------------------------------------
+
+function readGateway(environment) {
+  const base = given(environment, "LLM_BASE_URL");
+  const key = given(environment, "LLM_API_KEY");
+  const url = new URL(`${normalBase(base)}/chat/completions`);
+  if (/^[!-~]+$/.test(key)) return { url, key };
+  throw configError("the API key (LLM_API_KEY) holds a character that is not printable ASCII");
+}
+
+function given(environment, variable) {
+  const value = environment[variable];
+  if (value === undefined) throw configError(`${variable} is not set: set it`);
+  if (!value.trim()) throw configError(`${variable} is blank`);
+  return value.trim();
+}
+
+/** The base URL ending in /v1, whichever way a person wrote it. */
+function normalBase(text) {
+  if (/[\p{C}\p{Z}]/u.test(text)) throw configError(`the base URL holds a blank or control character: ${shown(text)}`);
+  if (text.includes("\\")) throw configError(`the base URL ${shown(text)} holds a backslash: it needs slashes`);
+  const parts = /^(https?:\/\/)([^/?#]+)([^?#]*)(.*)$/i.exec(text);
+  if (!parts) throw configError(`the base URL ${shown(text)} needs the form http://host:port or https://host`);
+  const [, scheme, host, path, query] = parts;
+  if (host.includes("@")) throw configError("the base URL holds a user name or password: only the key opens it");
+  if (query) throw configError(`the base URL ${shown(text)} must not hold '?' or '#'`);
+  const port = Number(/:(\d+)$/.exec(host)?.[1] ?? 80);
+  if (port < 1 || port > 65535) throw configError(`the base URL ${shown(text)} has an impossible port`);
+  try {
+    return `${new URL(scheme + host).origin}${path.replace(ENDING, "")}/v1`;
+  } catch { // URL's own error says no more than "Invalid URL"
+    throw configError(`the base URL ${shown(text)} cannot be read: is the port a number?`);
+  }
+}
+
+/** A URL for an error: without anything that could be a secret in it. */
+function shown(text) {
+  const open = text.split(/[?#]/, 1)[0].replace(/.*@/s, "[hidden]@").replace(/sk-\S+/g, "sk-[hidden]");
+  return `'${JSON.stringify(open.replace(/[\w-]{24,}/g, "[hidden]").slice(0, 120)).slice(1, -1)}'`;
+}
+
+function checkedCall(model, messages, options) {
+  if (typeof model !== "string" || !model.trim()) throw configError("model must be the name of a model");
+  if (!isObject(options)) throw configError("options must be an object");
+  const { timeoutMs = DEFAULT_TIMEOUT_MS, ...sent } = options;
+  if (sent.stream) throw configError("stream: true is not for this call, which returns the answer whole: leave it out");
+  if (!Array.isArray(messages) || !messages.length) {
+    throw configError("messages must be a list with at least one message");
+  }
+  if (!messages.every(isObject)) throw configError("each message must be an object with role and content");
+  const doubled = ["model", "messages"].find((name) => name in sent);
+  if (doubled) throw configError(`${doubled} is an argument of its own and cannot stand in the options`);
+  const body = toJson({ model, messages, ...sent });
+  if (typeof timeoutMs !== "number") throw configError("timeoutMs must be a number of milliseconds");
+  if (timeoutMs > 0 && timeoutMs <= 1e12) return { timeoutMs, body };
+  throw configError("timeoutMs must be a finite number of milliseconds above zero");
+}
+
+function toJson(payload) {
+  try {
+    return JSON.stringify(payload, checkedValue);
+  } catch (error) { // also a BigInt, a circle (which Node draws on further lines), or nested too deeply
+    throw configError(`the messages or options cannot be sent as JSON: ${error.message.split("\n", 1)[0]}`);
+  }
+}
+
+/** JSON.stringify would make null of NaN, leave out a function and escape half a surrogate pair, without a word. */
+function checkedValue(name, value) {
+  if (typeof value === "number" && !Number.isFinite(value)) throw new TypeError(`${name} is ${value}`);
+  if (typeof value === "function" || typeof value === "symbol") throw new TypeError(`${name} is a ${typeof value}`);
+  if ([name, value].some((text) => typeof text === "string" && /\p{Surrogate}/u.test(text))) {
+    throw new TypeError("a text holds half of a surrogate pair, which UTF-8 cannot hold");
+  }
+  return value;
+}
+
+// --- One call over HTTP -----------------------------------------------------------------------
+
+function startDeadline(timeoutMs) {
+  const end = performance.now() + timeoutMs;
+  const controller = new AbortController();
+  const deadline = { signal: controller.signal, leftMs: () => end - performance.now() };
+  deadline.passed = new Promise((_, reject) => {
+    const stop = () => {
+      reject(new LLMError("ETIMEDOUT", `timeout (${Math.round(timeoutMs)}ms)`));
+      controller.abort();
+    };
+    deadline.timer = setTimeout(stop, Math.min(timeoutMs, LONGEST_TIMER_MS));
+  });
+  return deadline;
+}
+
+/** The 2xx reply to the first try that gets one, within the deadline. */
+async function send(gateway, body, deadline) {
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await attempt(gateway, body, deadline);
+    } catch (error) {
+      const pause = 1000 * (error.retryAfter ?? RETRY_BASE_S * 2 ** (tried - 1) * (0.5 + Math.random() / 2));
+      if (!error.retryable || tried > RETRIES || pause >= deadline.leftMs()) throw error;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+}
+
+async function attempt(gateway, body, deadline) {
+  let response;
+  try {
+    response = await post(gateway, body, deadline.signal);
+    const reply = await read(response);
+    if (response.ok) return reply;
+    throw statusError(reply);
+  } catch (error) {
+    if (error instanceof LLMError) throw error;
+    // That was fetch's limit for one connection; the deadline is the caller's.
+    if (error.cause?.code === "UND_ERR_CONNECT_TIMEOUT") return attempt(gateway, body, deadline);
+    // Of a name's addresses the last is the one that was tried for longer than Node's 250 ms.
+    throw networkError(error.cause?.errors?.at(-1) ?? error.cause ?? error, gateway.url, response);
+  }
+}
+
+function post(gateway, body, signal) {
+  const headers = {
+    Authorization: `Bearer ${gateway.key}`,
+    Accept: "application/json",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+    "User-Agent": "llm-client (node)",
+  };
+  const redirect = "manual"; // following one would take the key along
+  return fetch(gateway.url, { method: "POST", headers, body, redirect, signal, dispatcher: patientDispatcher() });
+}
+
+let patient;
+
+/**
+ * fetch's connections without its own limit of 300 s for headers and body: a model may think longer. A try to connect
+ * ends sooner, as one to a dead host keeps the process. Node shows its undici nowhere but under this symbol; where that
+ * holds something else (a proxy, say), that one is used as it is.
+ */
+function patientDispatcher() {
+  void globalThis.Headers; // loads undici, and so sets the symbol
+  const Agent = globalThis[Symbol.for("undici.globalDispatcher.1")]?.constructor;
+  if (Agent?.name !== "Agent") return undefined;
+  patient ??= new Agent({ headersTimeout: 0, bodyTimeout: 0, connectTimeout: CONNECT_MS });
+  return patient;
+}
+
+/** The whole reply, unpacked; the body of an error is cut, that of an answer may not be too large. */
+async function read(response) {
+  const { status, ok, headers } = response;
+  const limit = ok ? ANSWER_LIMIT : ERROR_LIMIT;
+  const reader = response.body?.getReader();
+  const pieces = [];
+  let size = 0;
+  try {
+    const packing = (headers.get("content-encoding") ?? "").trim().toLowerCase();
+    if (!PACKINGS.includes(packing)) {
+      throw badAnswer(`HTTP ${status} with a body packed as ${packing}, which was not asked for`, { status });
+    }
+    while (reader && size <= limit) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      pieces.push(value);
+      size += value.length;
+    }
+  } catch (error) {
+    if (ok || !HUNG_UP.includes(error.cause?.code)) throw error; // an error is one, however much of its text came
+  } finally {
+    reader?.cancel().catch(() => {}); // ends the connection where the body has not ended
+  }
+  if (ok && size > limit) {
+    throw badAnswer(`HTTP ${status} with an answer of more than ${limit >> 20} MiB`, { status });
+  }
+  const body = Buffer.concat(pieces).subarray(0, limit);
+  const [requestId, location] = [headers.get("x-oneapi-request-id"), headers.get("location")];
+  return { status, body, requestId, location, retryAfter: seconds(headers.get("retry-after") ?? "") };
+}
+
+/** Seconds that a Retry-After (a number of them, or a date) asks for, or null. */
+function seconds(retryAfter) {
+  if (/^\d+(\.\d+)?$/.test(retryAfter)) return Number(retryAfter);
+  const date = /GMT$/.test(retryAfter) ? Date.parse(retryAfter) : NaN;
+  return Number.isNaN(date) ? null : Math.max(date - Date.now(), 0) / 1000;
+}
+
+/** The error for what the network did (`cause`); `response` where the head of an answer had come. */
+function networkError(cause, url, response) {
+  const code = String(cause.code);
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const place = `${host}:${url.port || (url.protocol === "https:" ? 443 : 80)}`;
+  const failed = (name, text, retryable) => new LLMError(name, `${name}: ${text}`, { retryable });
+  if (TLS_CODE.test(code)) {
+    const [reason] = (cause.reason || cause.message).split(";"); // after it Node gives a hint
+    return failed("ETLS", `no trusted connection to ${place}: ${reason}`, false);
+  }
+  if (code === "ENOTFOUND" || code.startsWith("EAI_")) {
+    const again = code === "EAI_AGAIN";
+    return failed(again ? code : "ENOTFOUND", `the name ${host} cannot be resolved`, again);
+  }
+  if (HUNG_UP.includes(code)) {
+    return failed("ECONNRESET", `${place} closed the connection before its answer ended`, !response);
+  }
+  const again = !response && code in TRANSIENT;
+  if (cause.syscall) return failed(code, `${place}: ${TRANSIENT[code] ?? cause.message}`, again);
+  if (response && code.startsWith("Z_")) {
+    const { status } = response;
+    return badAnswer(`HTTP ${status} with a body that cannot be unpacked`, { status });
+  }
+  if (cause.message === "bad port") return configError(`Node's fetch never connects to port ${url.port}`);
+  if (cause.name === "HTTPParserError") return badAnswer(`${place} does not speak HTTP: ${cause.message}`);
+  return badAnswer(`the request to ${place} failed: ${cause.message}`);
+}
+
+// --- What came back ---------------------------------------------------------------------------
+
+/** The completion; One API answers 200 to some failures, and with a web page to a wrong path. */
+function chatAnswer({ status, requestId, body }) {
+  const found = parsed(body);
+  const unusable = (what, details) => badAnswer(`HTTP ${status} with ${what}`, { status, requestId, ...details });
+  if (!isObject(found)) throw unusable(looksLike(body));
+  const failed = isObject(found.base_resp) && ![0, null, undefined].includes(found.base_resp.status_code);
+  if (failed || saysSomething(found.error)) {
+    const { text, ...details } = complaint(body);
+    throw unusable(`an error in it: ${text || "no message"}`, details);
+  }
+  const without = (what, { error, ...rest }) => {
+    const said = firstText(isObject(error) ? error : rest, "message", "msg");
+    return unusable(`an answer without ${what}${said ? `: ${said}` : ""}`);
+  };
+  const choice = Array.isArray(found.choices) ? found.choices[0] : null;
+  if (!isObject(choice)) throw without("choices", found);
+  if (!isObject(choice.message) || saysSomething(choice.error)) throw without("a message", choice);
+  return found;
+}
+
+function statusError({ status, requestId, retryAfter, location, body }) {
+  const { text, ...details } = complaint(body);
+  const moved = `redirect to ${location || "nowhere"} not followed: it would take the key along`;
+  const said = status >= 300 && status < 400 ? moved : text || "no message";
+  // One API's own 503 says that no channel serves the model: waiting does not help.
+  const retryable = [429, 502, 504].includes(status) || (status === 503 && details.errorType !== "one_api_error");
+  Object.assign(details, { status, requestId, retryAfter, retryable });
+  return new LLMError("LLM_HTTP_STATUS", `HTTP ${status}: ${said}`, details);
+}
+
+/** What a gateway says is wrong, in any of the shapes in which gateways and providers send it. */
+function complaint(body) {
+  const found = firstOf(parsed(body));
+  const said = (text, type, code) => ({ text: text ?? piece(body), errorType: scalar(type), errorCode: scalar(code) });
+  if (!isObject(found)) return said(isHtml(body) ? looksLike(body) : null);
+  const { base_resp: base } = found;
+  const [error, detail] = [firstOf(found.error), firstOf(found.detail)];
+  if (isObject(error)) return said(firstText(error, "message", "msg", "code", "type"), error.type, error.code);
+  if (error && typeof error === "string") {
+    const more = firstText(found, "message", "msg");
+    return said(more === null ? error : `${error}: ${more}`);
+  }
+  if (isObject(base)) return said(firstText(base, "status_msg") ?? "MiniMax refused", null, base.status_code);
+  const inner = isObject(detail) ? detail : found;
+  return said(firstText(inner, "message", "msg", "detail"), found.type, found.code);
+}
+
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const saysSomething = (value) => Boolean(value) && (typeof value !== "object" || Object.keys(value).length > 0);
+const scalar = (value) => (["number", "string"].includes(typeof value) && value !== "" ? String(value) : null);
+const firstOf = (value) => (Array.isArray(value) && value.length ? value[0] : value); // Gemini and FastAPI wrap errors
+const firstText = (found, ...names) => names.map((name) => scalar(found[name])).find((text) => text?.trim()) ?? null;
+const piece = (body) => new TextDecoder().decode(body.subarray(0, ERROR_LIMIT)).trim();
+const isHtml = (body) => piece(body).startsWith("<");
+
+/** The JSON in `body`, or null: no caller has a use for a JSON null. */
+function parsed(body) {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch {
+    return null;
+  }
+}
+
+/** In words what a body is that should have been a JSON object. */
+function looksLike(body) {
+  const text = piece(body);
+  if (!text) return "an empty body";
+  if (isHtml(body)) {
+    const title = /<title[^>]*>(.*?)<\/title>/is.exec(text.slice(0, 4096));
+    return `a web page${title ? ` (${title[1].trim()})` : ""} instead of JSON: is the base URL right?`;
+  }
+  return /^[{[]/.test(text) ? "JSON that is cut or is no object" : `something that is not JSON: ${text}`;
+}
+
+// --- What leaves ------------------------------------------------------------------------------
+
+/** A new error, without the key in any text: the stack of the old one holds its words as they were. */
+function cleanError(error, model, key) {
+  const line = redactor(key);
+  const { code = "LLM_ERROR", summary = String(error), ...details } = { ...error, model };
+  for (const [name, value] of Object.entries(details)) details[name] = typeof value === "string" ? line(value) : value;
+  return new LLMError(code, line(summary), details);
+}
+
+/** Makes a text one line, without the key in any form in which it may be echoed; cut last, as a cut could halve one. */
+function redactor(key) {
+  const bare = key.replace(/^sk-/, "");
+  const pieces = bare.split("-").filter((part) => part.length >= KEY_PIECE_MIN);
+  const forms = [key, bare, ...pieces].filter((form) => form.length >= KEY_MIN);
+  const longestFirst = forms.sort((one, other) => other.length - one.length);
+  const patterns = longestFirst.map((form) => form.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
+  const anyForm = new RegExp(patterns.join("|") || "(?!)", "g");
+  return (text) => {
+    const characters = [...text.replace(anyForm, "[key]").replace(/[\p{C}\p{Z}]+/gu, " ").trim()];
+    return characters.length <= TEXT_LIMIT ? characters.join("") : `${characters.slice(0, TEXT_LIMIT - 1).join("")}…`;
+  };
+}
+
+module.exports = { callSpecificModel };

@@ -1,0 +1,33 @@
+"""Every vector in every language: Python, asyncio, Node (once only: it has no httpx to be replaced)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from node_process import NodeProcess
+from vector_runner import Vector, call_async, call_python, load_vectors, play
+
+from client.http_library import httpx
+
+_LANGUAGES = ("python", "async", "node") if httpx.__name__ == "httpx" else ("python", "async")
+_CASES = [
+    pytest.param(language, vector, id=f"{language}-{vector['name'].replace(' ', '-')}")
+    for vector in load_vectors()
+    for language in _LANGUAGES
+    if language in vector.get("only", _LANGUAGES)
+]
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[NodeProcess]:
+    with NodeProcess() as process:
+        yield process
+
+
+@pytest.mark.parametrize(("language", "vector"), _CASES)
+def test_vector(language: str, vector: Vector, request: pytest.FixtureRequest) -> None:
+    if language == "node":
+        play(vector, request.getfixturevalue("node").call)
+    else:
+        play(vector, {"python": call_python, "async": call_async}[language])
