@@ -79,14 +79,14 @@ def _required(values: Mapping[str, str], variable: str, option: str) -> str:
     value = values.get(variable)
     if value is not None and value.strip():
         return value
-    example = _OPENCLAW if Path(_OPENCLAW).expanduser().is_file() else "PATH"
+    example = _OPENCLAW if Path(os.path.expanduser(_OPENCLAW)).is_file() else "PATH"  # noqa: PTH111 (never raises)
     state = "is not set" if value is None else "is blank"
     raise LLMConfigError(f"{variable} {state}: set it, or use {option} or --env-file {example}")
 
 
 def _private_text(option: str, name: str) -> str:
     """The text of a file with a secret in it, which as with ssh's keys must not be open to others."""
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 (Path's own raises for a user that is not there)
     try:
         with path.open("rb") as file:
             _refuse_open(option, name, os.fstat(file.fileno()))
