@@ -15,8 +15,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 Behaviour = Callable[[socket.socket], None]
 
 
-def _read_request(connection: socket.socket) -> None:
-    """All of it: bytes that stay unread would turn the close into a reset."""
+def read_request(connection: socket.socket) -> bool:
+    """Read all of it, as bytes that stay unread would turn the close into a reset; False when none comes."""
     data = connection.recv(65536)
     head, _, body = data.partition(b"\r\n\r\n")
     for line in head.lower().split(b"\r\n"):
@@ -24,6 +24,7 @@ def _read_request(connection: socket.socket) -> None:
             missing = int(line.split(b":")[1]) - len(body)
             while missing > 0 and (more := connection.recv(65536)):
                 missing -= len(more)
+    return bool(data)
 
 
 @contextmanager
@@ -35,7 +36,7 @@ def raw_server(behave: Behaviour) -> Iterator[str]:
     def talk(connection: socket.socket) -> None:
         with connection:
             try:
-                _read_request(connection)
+                read_request(connection)
                 behave(connection)
             except OSError:
                 return  # the client hung up, as it should

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from both_ways import BOTH, InALoop, InThreads
-from raw_server import ANSWER, BODY, OK, raw_server
+from raw_server import ANSWER, BODY, OK, raw_server, read_request
 from test_client import HELLO, KEY
 from test_streams import DELTAS, EVENTS, WHOLE, chunk, replying, sse
 
@@ -179,7 +179,7 @@ def serve_streams(connection: socket.socket) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = b"%s%x\r\n%s\r\n0\r\n\r\n" % (head, len(WHOLE), WHOLE)
     connection.sendall(answer)
-    while connection.recv(65536):
+    while read_request(connection):
         connection.sendall(answer)
 
 
