@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import os
 import subprocess
 import sys
 import warnings
@@ -227,7 +226,6 @@ def test_a_process_ends_at_once_after_a_time_out() -> None:
             capture_output=True,
             text=True,
             timeout=20,
-            env={**os.environ, "PYTHONDEVMODE": "1"},
         )
     assert run.stdout == "timed out\n"
     assert run.stderr == "[LLM_Client] Error calling m: timeout (200ms)\n"
