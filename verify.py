@@ -1,12 +1,23 @@
 """Ask every gateway, with the token of every OpenClaw host, for a real completion and a real embedding.
 
     pyinfra inventory.py verify.py
+    python verify.py inventory.py --models all|changed|none
 
-Changes nothing. Exit code 1 when a host's path to a model is broken; the message says at which link.
+On the gateways, every declared model is asked besides, for one token or one embedding, on each of its channels, and
+a table shows the answers. `--models none` leaves that out; so does `changed`, since nothing is changed here (it is
+what deploy.py does, which may change something). With pyinfra itself: `--data verification_models=none`.
+
+Changes nothing. Exit code 1 when a path to a model is broken; the message says at which link.
 """
+
+if __name__ == "__main__":  # not so where pyinfra runs it
+    from gateway import front
+
+    front.become_verification()
 
 from pyinfra import host, state
 
 from gateway import fleet, verification
+from gateway.model_questions import ALL
 
-verification.verify(fleet.member_to_verify(state, host))
+verification.verify(fleet.member_to_verify(state, host), models=ALL)

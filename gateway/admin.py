@@ -21,6 +21,9 @@ READS = {
 }
 """What `host_state.sh` asks the admin API for, and the name of each answer."""
 
+ANSWER_SECONDS = 30.0
+"""More than the 10 s for which One API waits for a locked database, so that it is that which it tells."""
+
 
 @contextmanager
 def admin_api(member: Member) -> Iterator[AdminClient]:
@@ -34,7 +37,9 @@ def admin_api(member: Member) -> Iterator[AdminClient]:
             transport = stack.enter_context(route(member.host, member.address, member.settings.gateway_port))
         else:
             transport = _Recorded(member, stack)
-        client = AdminClient(member.base_url, access_token=member.generated.access_token, transport=transport)
+        client = AdminClient(
+            member.base_url, access_token=member.generated.access_token, transport=transport, timeout=ANSWER_SECONDS
+        )
         with client:
             yield client
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +12,11 @@ _IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*:[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class InvalidError(ValueError):
-    """A value does not fit its setting; the text says what would."""
+    """A value does not fit its setting; each of `problems`, and the text, say what would."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 def text(pattern: re.Pattern[str], wanted: str) -> Callable[[Any], str]:
@@ -41,9 +45,9 @@ def one_of(*allowed: str) -> Callable[[Any], str]:
     """One of a few words."""
 
     def check(value: Any) -> str:
-        if value not in allowed:
+        if not isinstance(value, str) or value not in allowed:
             raise InvalidError("must be " + " or ".join(f'"{name}"' for name in allowed))
-        return str(value)
+        return value
 
     return check
 
@@ -55,6 +59,36 @@ def list_of(check_item: Callable[[Any], str], wanted: str) -> Callable[[Any], tu
         if not isinstance(value, (list, tuple)):
             raise InvalidError(f"must be a list of {wanted}")
         return tuple(check_item(item) for item in value)
+
+    return check
+
+
+def names(check_item: Callable[[Any], str], wanted: str) -> Callable[[Any], tuple[str, ...]]:
+    """A list whose items all pass a check, each of them there once."""
+    check_list = list_of(check_item, wanted)
+
+    def check(value: Any) -> tuple[str, ...]:
+        found = check_list(value)
+        if repeated := sorted({name for name in found if found.count(name) > 1}):
+            raise InvalidError(f"must name each once: {', '.join(repeated)} stands twice")
+        return found
+
+    return check
+
+
+def map_of(check_value: Callable[[Any], str], wanted: str) -> Callable[[Any], dict[str, str]]:
+    """A dict whose keys are texts and whose values all pass a check."""
+
+    def check(value: Any) -> dict[str, str]:
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise InvalidError(f"must be a dict of {wanted}")
+        checked = {}
+        for key, item in value.items():
+            try:
+                checked[key] = check_value(item)
+            except InvalidError as problem:
+                raise InvalidError(f"{key}: {problem}") from None
+        return checked
 
     return check
 

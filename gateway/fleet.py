@@ -6,7 +6,6 @@ everything that is wrong anywhere is told in one message before anything is touc
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +20,10 @@ from pyinfra.api.state import State
 
 from gateway import host_state, installation, preflight, remote, settings
 from gateway.host_state import HostState
+from gateway.record import Record
 from gateway.secrets import ROOT_PASSWORD, Generated, Provided, SecretsError
 from gateway.settings import Settings
+from oneapi.planning import Change
 
 T = TypeVar("T")
 
@@ -39,10 +40,14 @@ class Member:
     is_openclaw: bool
     state: HostState = field(init=False)
     generated: Generated = field(init=False, repr=False)
-    applied_keys: dict[str, str] = field(default_factory=dict, repr=False)
-    """Fingerprints of the channel keys that One API was given, by channel name."""
+    record: Record = field(default_factory=Record)
+    """What earlier runs made of a gateway's contents."""
     token_keys: dict[str, str] = field(default_factory=dict, repr=False)
     """A gateway's token keys, by token name, once they are known."""
+    changed_channels: set[str] = field(default_factory=set)
+    """The channels, by name, that this run has made or changed on a gateway."""
+    plan: tuple[Change, ...] | None = None
+    """What would have to be changed on a gateway, where a run was asked to tell that."""
     is_republished: bool = False
     """Whether this run starts the gateway anew, so that what was read of it no longer holds."""
     environment_changed: bool = False
@@ -105,9 +110,23 @@ class Purpose:
     settings_checks: tuple[Check, ...]
     host_checks: tuple[Check, ...]
     lock: bool
+    fleet_checks: tuple[Check, ...] = ()
+    """Of the settings again, once each host knows its gateway and the hosts that use it."""
 
 
-DEPLOYMENT = Purpose((preflight.group_problems, preflight.missing_secrets), (preflight.problems,), lock=True)
+DEPLOYMENT = Purpose(
+    (preflight.group_problems, preflight.missing_secrets),
+    (preflight.problems,),
+    lock=True,
+    fleet_checks=(preflight.declaration_problems,),
+)
+PLAN = Purpose(
+    DEPLOYMENT.settings_checks,
+    (preflight.verification_problems,),
+    lock=False,
+    fleet_checks=DEPLOYMENT.fleet_checks,
+)
+"""Looks and changes nothing; the provider keys it compares."""
 VERIFICATION = Purpose((preflight.group_problems,), (preflight.verification_problems,), lock=False)
 """Looks and changes nothing: that takes no provider keys."""
 
@@ -136,9 +155,12 @@ class Fleet:
             members[member.name] = member
         self._gateways = [member for member in members.values() if member.is_gateway]
         self._agents = [member for member in members.values() if member.is_openclaw]
+        lost = {member.name: reason for member in self._agents if (reason := self._gateway_problem(member))}
+        problems += [f"{name}: openclaw_gateway: {reason}" for name, reason in lost.items()]
+        self._agents = [member for member in self._agents if member.name not in lost]
         for member in members.values():
-            if member.is_openclaw and (wrong_gateway := self._gateway_problem(member)):
-                problems.append(f"{member.name}: openclaw_gateway: {wrong_gateway}")
+            if member.name in active and member.name not in lost:
+                problems += _found(member, self._purpose.fleet_checks)
         _refuse(problems, "the settings")
         return {name: member for name, member in members.items() if name in active}
 
@@ -180,7 +202,7 @@ class Fleet:
             member.state = member.read_state(self._purpose.lock)
             text = member.state.answers.get("secrets")
             member.generated = Generated.read(text) if text else Generated.new()
-            member.applied_keys = _applied_keys(member.state.text("applied_keys"))
+            member.record = Record.parse(member.state.text("applied_keys"))
         except SecretsError as problem:
             return (
                 f"{member.directory}/secrets.env is damaged: {problem}; restore it from a backup, or move it"
@@ -189,15 +211,6 @@ class Fleet:
         except (remote.RemoteError, host_state.UnreadableError, OSError) as problem:
             return f"its state cannot be read: {problem}"
         return None
-
-
-def _applied_keys(text: str) -> dict[str, str]:
-    """The fingerprints that an earlier run left; none where they are damaged: then every key is applied again."""
-    try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def concurrently(step: Callable[[Member], T], members: Iterable[Member]) -> list[T]:
@@ -230,7 +243,15 @@ def member_to_deploy(state: State, host: Host) -> Member:
 
     Raises DeployError with every problem of every host.
     """
-    return _member(state, host, DEPLOYMENT)
+    return member_for(state, host, DEPLOYMENT)
+
+
+def member_to_plan(state: State, host: Host) -> Member:
+    """The member for a host of this run, to be compared with what is declared.
+
+    Raises DeployError with every problem of every host.
+    """
+    return member_for(state, host, PLAN)
 
 
 def member_to_verify(state: State, host: Host) -> Member:
@@ -238,11 +259,11 @@ def member_to_verify(state: State, host: Host) -> Member:
 
     Raises DeployError with every problem of every host.
     """
-    return _member(state, host, VERIFICATION)
+    return member_for(state, host, VERIFICATION)
 
 
-def _member(state: State, host: Host, purpose: Purpose) -> Member:
-    """The first call of a run surveys the whole fleet."""
+def member_for(state: State, host: Host, purpose: Purpose) -> Member:
+    """The member for a host of this run. The first call of a run surveys the whole fleet."""
     with _lock:
         if state not in _fleets:
             logger.info("--> Reading the hosts...")

@@ -13,8 +13,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from gateway import dotenv, installation, remote
+from gateway.desired import token_name
 from gateway.host_state import started_at
-from gateway.provisioning import token_name
 
 if TYPE_CHECKING:
     from gateway.fleet import Member

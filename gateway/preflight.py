@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gateway import docker, dotenv, first_start, image, openclaw, replaced, skills, tiktoken
+from gateway import docker, dotenv, first_start, image, openclaw, recovery, replaced, skills, tiktoken
+from gateway.declarations import unserved
+from gateway.desired import VERIFICATION_TOKEN, token_name
 from gateway.host_state import PROJECT
-from gateway.installation import FIRST_START_DONE
 from gateway.secrets import ROOT_PASSWORD, SecretsError
 
 if TYPE_CHECKING:
@@ -36,15 +37,51 @@ def missing_secrets(member: Member) -> Iterator[str]:
     except SecretsError as problem:
         yield str(problem)
         return
-    for name in dict.fromkeys(channel.key for channel in member.settings.gateway_channels):
-        try:
-            member.provided.require(name)
-        except SecretsError as problem:
-            yield str(problem)
+    yield from dict.fromkeys(_unusable_secrets(member))
     try:
         dotenv.quote(member.provided.get(ROOT_PASSWORD) or "")
     except dotenv.DotenvError as problem:
         yield f"{ROOT_PASSWORD}: {problem}; choose another in the gateway's admin page and hand that one in"
+
+
+def _unusable_secrets(member: Member) -> Iterator[str]:
+    provided = member.provided
+    for channel in member.settings.gateway_channels:
+        for name in (channel.key, *channel.credentials.values()):
+            try:
+                # A credential may be a JSON document, which is not fit for a header as a key must be.
+                _ = (name != channel.key and provided.get(name)) or provided.require(name)
+            except SecretsError as problem:
+                yield str(problem)
+
+
+def declaration_problems(member: Member) -> Iterator[str]:
+    """What a host declares that does not go with what the hosts around it declare.
+
+    Needs all hosts' settings; what is wrong within those of one host is told by `gateway.settings`.
+    """
+    if not (member.is_gateway or member.is_openclaw):
+        return
+    for setting in ("llm_model", "embedding_model"):
+        model: str | None = getattr(member.settings, setting)
+        if model and (problem := unserved(model, member.gateway.settings.gateway_channels)):
+            where = "" if member.gateway is member else f"at its gateway {member.gateway.name}, "
+            yield f"{setting}: {where}{problem}"
+    if member.is_gateway:
+        yield from _taken_token_names(member)
+
+
+def _taken_token_names(member: Member) -> Iterator[str]:
+    """Some tokens are made without being declared, and kept."""
+    taken = {token_name(agent.name): agent.name for agent in member.fleet.agents_of(member)}
+    taken[VERIFICATION_TOKEN] = "verification"
+    for token in member.settings.gateway_tokens:
+        if token.name in taken:
+            yield f"gateway_tokens: token {token.name} is made for {taken[token.name]} already: choose another name"
+    pruned = member.settings.gateway_prune
+    for name in taken:
+        if isinstance(pruned, frozenset) and f"token:{name}" in pruned:
+            yield f"gateway_prune: token:{name} is needed by {taken[name]}: take it out of the list"
 
 
 def verification_problems(member: Member) -> list[str]:
@@ -173,9 +210,8 @@ def _data(member: Member) -> Iterator[str]:
         yield f"the container {', '.join(others)} uses {data} too: stop and remove it (docker rm -f {others[0]})"
     if first_start.is_done(member) and not member.state.text("secrets"):
         yield (
-            f"{member.directory}/secrets.env is gone though a gateway was set up there: put it back; or to have new"
-            f" secrets made, remove {member.directory}/{FIRST_START_DONE} on the host and export {ROOT_PASSWORD}=…"
-            " (the password of the gateway's root)"
+            f"{member.directory}/secrets.env is gone though a gateway was set up there: put it back; or have new"
+            f" secrets made: `{recovery.COMMAND}`"
         )
     if first_start.is_done(member) and member.state.text("database_size") == "0":
         yield f"{data}/one-api.db is empty (0 bytes): restore it from a backup, or remove it to begin anew"

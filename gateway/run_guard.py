@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import click
+import pyinfra_cli.cli
 from pyinfra import logger
 from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_state
 
+READ_ONLY = ("plan.py", "export.py")
+"""Scripts that have no operations: there is nothing to carry out, and so nothing to ask."""
 INTERRUPTED = 130
 """The shell's code for a program that Ctrl-C has ended; pyinfra itself says 0."""
 
@@ -24,7 +27,10 @@ def watch() -> None:
     context = click.get_current_context(silent=True)
     if context is not None and any(str(name).endswith(".py") for name in context.params.get("operations", ())):
         _require_inventory(str(context.params.get("inventory", "")))
-        _require_answer(context)
+        if _is_read_only(context):
+            pyinfra_cli.cli._do_confirm = lambda message: True  # pyinfra itself asks, whatever there is to do
+        else:
+            _require_answer(context)
         context.call_on_close(lambda: _judge(context))
 
 
@@ -33,6 +39,10 @@ def _require_inventory(path: str) -> None:
     if path.endswith(".py") and not Path(path).is_file():
         logger.error(f"There is no inventory file {path} (seen from {Path.cwd()}): correct the path.")
         sys.exit(1)
+
+
+def _is_read_only(context: click.Context) -> bool:
+    return all(Path(str(name)).name in READ_ONLY for name in context.params.get("operations", ()))
 
 
 def _is_plan(context: click.Context) -> bool:
@@ -70,10 +80,13 @@ def _judge(context: click.Context) -> None:
             " groups, and does --limit match one of them?"
         )
         sys.exit(1)
-    if state.current_stage < StateStage.Execute and not _is_plan(context) and getattr(ending, "code", 0) == 0:
+    is_plan = _is_plan(context) or _is_read_only(context)
+    if state.current_stage < StateStage.Execute and not is_plan and getattr(ending, "code", 0) == 0:
         logger.error("Nothing was carried out, as you wished.")
         sys.exit(1)
     # Imported late: config.py comes before the connections are made, and should not keep them waiting.
-    from gateway import summary
+    from gateway import drift, summary
 
     summary.tell(state)
+    if code := drift.exit_code(state, state.inventory.get_override_data()):
+        sys.exit(code)

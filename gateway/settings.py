@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gateway import declarations
 from gateway.checks import (
     InvalidError,
     flag,
@@ -22,11 +23,15 @@ from gateway.checks import (
     image,
     integer,
     list_of,
+    map_of,
     one_of,
     optional,
     tailscale_address,
     text,
 )
+from gateway.declaration_checks import model_name
+from gateway.declarations import Channel as Channel
+from gateway.declarations import DeclaredToken
 
 DEFAULTS_FILE = Path(__file__).parent.parent / "group_data" / "all.py"
 
@@ -34,27 +39,13 @@ DEFAULTS_FILE = Path(__file__).parent.parent / "group_data" / "all.py"
 OUR_PREFIXES = ("gateway_", "docker_", "openclaw_", "llm_", "embedding_", "verification_", "secrets_")
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _SECRET_SHAPED = re.compile(r".*(_API_KEY|_SECRET|_TOKEN|_PASSWORD)$")
 # Without "." and "..", which systemd refuses, and without "//", which Docker does not give back.
 _PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._+-]+)+")
 # Quoted wherever it is used, so that blanks and Chinese characters may stand in it.
 _WORKSPACE = re.compile(r"~?(/(?!\.\.?(/|$))[^/]+)+")
-_MODEL = re.compile(r"[^\s,\x00-\x1f'\"\\$`]+")
 _UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
 _USER = re.compile(r"[a-z_][a-z0-9_-]*\$?")
-
-
-@dataclass(frozen=True)
-class Channel:
-    """One declared channel; `key` is the name of a secret, not the secret."""
-
-    name: str
-    type: int
-    base_url: str
-    key: str
-    models: tuple[str, ...]
-    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,10 +68,16 @@ class Settings:
     docker_https_proxy: str | None
     docker_no_proxy: str | None
     gateway_channels: tuple[Channel, ...]
+    gateway_tokens: tuple[DeclaredToken, ...]
+    gateway_options: Mapping[str, object]
+    gateway_prune: bool | frozenset[str]
+    gateway_force_keys: bool
     llm_model: str
     embedding_model: str
     embedding_dimensions: int
     verification_timeout: int
+    verification_models: str | None
+    verification_model_kinds: Mapping[str, str]
     openclaw_gateway: str | None
     openclaw_unit: str
     openclaw_unit_scope: str
@@ -90,55 +87,7 @@ class Settings:
     openclaw_unset_environment: tuple[str, ...]
 
 
-def _channel_url(value: Any) -> str:
-    url = http_url(value)
-    if url.endswith("/v1"):
-        raise InvalidError("must not end in /v1: One API appends it")
-    return url
-
-
-_CHANNEL_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "name": text(re.compile(r"[^\s%_'\"\\]([^%_'\"\\\n\r\t]*[^\s%_'\"\\])?"), "a name"),
-    "type": integer(1, 51),
-    "base_url": _channel_url,
-    "key": text(_SECRET_NAME, 'the NAME of a secret, such as "DASHSCOPE_API_KEY"'),
-    "models": list_of(text(_MODEL, "a model name without spaces, commas or quotes"), "model names"),
-    "priority": integer(-(2**31), 2**31 - 1),
-}
-
-
-def _channel(value: Any) -> Channel:
-    if not isinstance(value, Mapping):
-        raise InvalidError("each channel must be a dict")
-    name = value.get("name", "?")
-    if unknown := set(value) - set(_CHANNEL_CHECKS):
-        raise InvalidError(f"channel {name}: unknown {', '.join(sorted(map(str, unknown)))}")
-    if missing := {"name", "base_url", "key", "models"} - set(value):
-        raise InvalidError(f"channel {name}: {', '.join(sorted(missing))} is missing")
-    checked: dict[str, Any] = {"type": 1}
-    for field, field_value in value.items():
-        try:
-            checked[field] = _CHANNEL_CHECKS[field](field_value)
-        except InvalidError as problem:
-            raise InvalidError(f"channel {name}: {field} {problem}") from None
-    models = checked["models"]
-    if not models or len(set(models)) < len(models):
-        raise InvalidError(f"channel {name}: models must name at least one, and each once")
-    return Channel(**checked)
-
-
-def _channels(value: Any) -> tuple[Channel, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise InvalidError("must be a list of dicts")
-    channels = tuple(_channel(item) for item in value)
-    names = [channel.name for channel in channels]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise InvalidError(f"must name each channel once: {', '.join(repeated)} stands twice")
-    return channels
-
-
 _local_path = text(re.compile(r"(?!~[^/])[^\x00\n]+"), "a path on the machine that runs pyinfra")
-_model = text(_MODEL, "a model name without spaces, commas or quotes")
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "secrets_file": optional(_local_path),
@@ -156,11 +105,17 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "docker_http_proxy": optional(http_url),
     "docker_https_proxy": optional(http_url),
     "docker_no_proxy": optional(text(re.compile(r"[^\s'\"\\$`]+"), "a comma list of hosts")),
-    "gateway_channels": _channels,
-    "llm_model": _model,
-    "embedding_model": _model,
+    "gateway_channels": declarations.channels,
+    "gateway_tokens": declarations.tokens,
+    "gateway_options": declarations.options,
+    "gateway_prune": declarations.prune,
+    "gateway_force_keys": flag,
+    "llm_model": model_name,
+    "embedding_model": model_name,
     "embedding_dimensions": integer(1, 65536),
     "verification_timeout": integer(1, 3600),
+    "verification_models": optional(one_of("all", "changed", "none")),
+    "verification_model_kinds": map_of(one_of("chat", "embedding", "none"), "model names to kinds"),
     "openclaw_gateway": optional(text(re.compile(r"\S+"), "the name of a host in `gateways`")),
     "openclaw_unit": text(_UNIT, 'a unit such as "openclaw-gateway.service"'),
     "openclaw_unit_scope": one_of("system", "user"),
@@ -177,6 +132,14 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+_REFUSED: dict[str, Any] = {
+    "gateway_channels": (),
+    "gateway_tokens": (),
+    "gateway_options": {},
+    "gateway_prune": False,
+}
+"""What stands for a declaration that was refused; such values are never shown, a key may be pasted into them."""
+
 _OF_DAEMON = ("docker_registry_mirrors", "docker_http_proxy", "docker_https_proxy", "docker_no_proxy")
 
 
@@ -187,8 +150,8 @@ def defaults() -> dict[str, Any]:
 
 
 def _shown(name: str, value: Any) -> str:
-    """The refused value, where it cannot hold a secret: a URL may have a password in it, a channel a pasted key."""
-    return "" if name == "gateway_channels" or "@" in str(value) else f"; it is {value!r}"
+    """The refused value, where it cannot hold a secret: a URL may have a password in it, a declaration a pasted key."""
+    return "" if name in _REFUSED or "@" in str(value) else f"; it is {value!r}"
 
 
 def misspelt(names: set[str]) -> list[str]:
@@ -220,7 +183,7 @@ def check(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     values: dict[str, Any] = {}
     for name, check_value in _CHECKS.items():
         # The default is no better than what was refused: a person may have edited group_data/all.py.
-        values[name] = () if name == "gateway_channels" else None
+        values[name] = _REFUSED.get(name)
         if name not in data and name not in defaults():
             problems.append(f"{name}: has no value; put its line back into group_data/all.py")
             continue
@@ -228,11 +191,14 @@ def check(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
         try:
             values[name] = check_value(value)
         except InvalidError as problem:
-            problems.append(f"{name}: {problem}{_shown(name, value)}")
+            problems += [f"{name}: {told}{_shown(name, value)}" for told in problem.problems]
     found = Settings(**values)
     asked = [name for name in _OF_DAEMON if getattr(found, name)]
     if asked and found.docker_source == "preinstalled":
         problems.append(f'{", ".join(asked)}: docker_source is "preinstalled", so nothing is configured; leave it out')
     if found.openclaw_unit_scope == "user" and found.openclaw_user is None:
         problems.append('openclaw_user: name the user whose unit it is, since openclaw_unit_scope is "user"')
+    problems += declarations.contradictions(
+        found.gateway_channels, found.gateway_tokens, found.gateway_prune, found.gateway_image
+    )
     return found, problems

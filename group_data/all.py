@@ -60,31 +60,64 @@ docker_http_proxy = None
 docker_https_proxy = None
 docker_no_proxy = None
 
-# ---------------------------------------------------------------- the channels of the gateway
+# ---------------------------------------------------------------- what the gateway holds: channels, tokens, options
 
-# Each channel: where One API sends the requests for some models.
-#   name      unique; a channel of that name is made, or changed to match. Channels not named here are left alone.
-#   type      One API's channel type; 1 = OpenAI, right for every OpenAI-compatible service.
-#   base_url  WITHOUT /v1 for type 1: One API appends /v1/chat/completions itself.
-#   key       the NAME of the secret that holds the provider's key.
-#   models    the model names that this channel serves, exactly as clients ask for them.
-#   priority  optional, default 0: the highest wins, equals share the load.
+# Each channel: where One API sends the requests for some models. Fields that are left out have the value shown here.
+#   name           unique; a channel of that name is made, or changed to match. Others are left alone.
+#   type           "openai", which is right for every OpenAI-compatible service; the name of another of One API's types
+#                  ("azure", "anthropic", "gemini", "deepseek", ...), or its number.
+#   base_url       WITHOUT /v1: One API appends /v1/chat/completions itself (types "openai-compatible", "proxy" and
+#                  "gemini-openai-compatible" take it as it is). Only with a type that is named and has one of its own
+#                  may it be left out.
+#   key            the NAME of the secret that holds the provider's key.
+#   models         the model names that this channel serves, exactly as clients ask for them.
+#   model_mapping  {}: names that the provider calls otherwise, {"asked-for": "the provider's"}.
+#   groups         ["default"]: the user groups that may use it; the tokens below, and the hosts', are of "default".
+#   priority       0: the highest wins, equals share the load.
+#   weight         0: kept by One API, without effect on its routing.
+#   status         "enabled", or "disabled".
+#   config         {}: what some types need besides, such as {"api_version": "2024-10-21"} for "azure". For "ak", "sk"
+#                  and "vertex_ai_adc" it is the NAME of a secret, as for the key.
+#   system_prompt  "": put before every conversation.
 gateway_channels = [
     {
         "name": "dashscope",
-        "type": 1,
+        "type": "openai",
         "base_url": "https://dashscope.aliyuncs.com/compatible-mode",
         "key": "DASHSCOPE_API_KEY",
         "models": ["qwen3.5-plus", "text-embedding-v4"],
     },
     {
         "name": "minimax",
-        "type": 1,
+        "type": "openai",
         "base_url": "https://api.minimaxi.com",
         "key": "MINIMAX_API_KEY",
         "models": ["MiniMax-M2.5"],
     },
 ]
+
+# Tokens besides those of the OpenClaw hosts and of verification, which are made without being declared. One API
+# chooses the key; it is shown in the admin page. Fields that are left out have the value shown here.
+#   name     unique, at most 30 bytes. Tokens not named here are left alone.
+#   models   []: the only models that it may use; empty for all.
+#   quota    None, no limit: all that it may ever use, in One API's units (500,000 to the dollar).
+#   expires  None, never: a day, "2027-01-31" (its end, UTC), or a moment, "2027-01-31T18:00:00+08:00".
+#   subnets  []: the only networks that it may be used from, ["100.64.0.0/10"]; empty for all.
+#   status   None, as a person left it: "enabled" or "disabled" is made so at each run.
+gateway_tokens = []
+
+# One API's own options, by its names: {"RetryTimes": 2, "LogConsumeEnabled": True, "ModelRatio": {"my-model": 1.5}}.
+# Ratios are put among those that are there. Options not named are left alone, except RegisterEnabled: nobody can
+# register himself unless it is True here.
+gateway_options = {"RegisterEnabled": False}
+
+# What a run may remove. False: nothing. True: channels and tokens that an earlier run made and that are no longer
+# declared. ["channel:old", "token:old-host"]: these alone, whoever made them.
+gateway_prune = False
+
+# True: every channel's key is sent again, also where it is known to be unchanged. For a single run:
+# `--data gateway_force_keys=True`.
+gateway_force_keys = False
 
 # ---------------------------------------------------------------- the models that agents use, and verification
 
@@ -97,6 +130,14 @@ embedding_dimensions = 1024
 
 # Seconds that each verifying request may take.
 verification_timeout = 60
+
+# Which of the declared models a gateway is asked for besides, one token of each, or one embedding: "all"; "changed",
+# those of the channels that this run made or changed; "none". None: "changed" in deploy.py, "all" in verify.py.
+verification_models = None
+
+# What kind of model it is, where its name does not tell: {"my-model": "embedding"}. "chat", "embedding", or "none" for
+# a model that is not to be asked (images, audio, rerank).
+verification_model_kinds = {}
 
 # ---------------------------------------------------------------- OpenClaw hosts (group `openclaw`)
 

@@ -123,13 +123,32 @@ class AdminClient:
     def update_channel(self, channel_id: int, spec: ChannelSpec) -> None:
         """Make a channel into `spec`; an empty key keeps the one it has.
 
-        Looks first whether the channel is there: One API answers "success" for one that is not,
-        and leaves routing entries for it that make its models fail with 503.
+        One API answers "success" for a channel that is gone, and makes routing entries for it that
+        let its models fail with 503. That is seen in the answer, and undone.
+
+        Raises:
+            Refused: there is no such channel (any more).
         """
-        self._call("GET", f"{wire.CHANNELS}{channel_id:d}")
         fields = spec.fields(with_key=bool(spec.key))
-        # The answer holds the upstream key in clear; it is read for success and dropped.
-        self._call("PUT", wire.CHANNELS, {"id": channel_id, **fields}, secret=spec.key)
+        # The answer holds the upstream key in clear; it is looked through for what One API itself
+        # sets when it makes a channel, and dropped.
+        row = self._call("PUT", wire.CHANNELS, {"id": channel_id, **fields}, secret=spec.key)
+        if isinstance(row, dict) and row.get("created_time"):
+            return
+        try:
+            self._call("GET", f"{wire.CHANNELS}{channel_id:d}", secret=spec.key)
+        except Refused as refused:
+            if refused.message == wire.NOT_FOUND:
+                self.delete_channel(channel_id)
+            raise
+
+    def switch_channel_off(self, channel_id: int) -> None:
+        """Disable a channel, which takes its models out of routing; nothing else of it changes."""
+        self._call("PUT", wire.CHANNELS, {"id": channel_id, "status": wire.DISABLED})
+
+    def delete_channel(self, channel_id: int) -> None:
+        """Delete a channel and its routing entries; no error when it is gone already."""
+        self._call("DELETE", f"{wire.CHANNELS}{channel_id:d}")
 
     def tokens(self) -> list[Token]:
         """Return all tokens of the own user, with their keys."""
@@ -139,14 +158,31 @@ class AdminClient:
         """Add a token and return it, with the key that One API chose."""
         return self._one("POST", wire.TOKENS, spec.fields(), Token.read)
 
-    def update_token(self, token_id: int, spec: TokenSpec) -> Token:
-        """Make a token into `spec` and return it; its key and status stay."""
-        return self._one("PUT", wire.TOKENS, {"id": token_id, **spec.fields()}, Token.read)
+    def update_token(self, token: Token, spec: TokenSpec) -> Token:
+        """Make a token into `spec`, its status excepted, and return it; its key stays.
 
-    def enable_token(self, token: Token) -> None:
-        """Enable a token that a person has disabled; `update_token` cannot."""
-        body = {"id": token.id, "name": token.name, "status": wire.ENABLED}
-        self._call("PUT", wire.TOKEN_STATUS, body)
+        What remains of a limited token is reckoned from `token.used_quota`: where that has grown in
+        the meantime, the total of the token that is returned is too large by as much.
+        """
+        return self._one("PUT", wire.TOKENS, {"id": token.id, **spec.fields(token.used_quota)}, Token.read)
+
+    def set_token_status(self, token: Token, status: int) -> Token:
+        """Enable (1) or disable (2) a token, which `update_token` cannot, and return it.
+
+        Raises:
+            Refused: it should be enabled, and is past its time or has used up its quota.
+        """
+        # One API looks at the name here too, and leaves it as it is.
+        body = {"id": token.id, "name": token.name, "status": status}
+        return self._one("PUT", wire.TOKEN_STATUS, body, Token.read)
+
+    def delete_token(self, token_id: int) -> None:
+        """Delete a token; requests with its key are refused from now on.
+
+        Raises:
+            Refused: there is no such token (any more).
+        """
+        self._call("DELETE", f"{wire.TOKENS}{token_id:d}")
 
     def options(self) -> dict[str, str]:
         """Return the options; One API leaves out those that hold a token or a secret."""

@@ -47,3 +47,7 @@ class Refused(OneAPIError):
 
 class Ambiguous(OneAPIError):
     """Several things have the same name, and One API allows that: a person must choose."""
+
+
+class UnknownVersion(OneAPIError):
+    """The gateway is of a version that this client was not made for."""

@@ -46,7 +46,10 @@ class User:
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel as listed: One API blanks its key. `status`: 1 enabled, 2 disabled, 3 by itself."""
+    """A channel as listed: One API blanks its key. `status`: 1 enabled, 2 disabled, 3 by itself.
+
+    `config` may hold secrets, such as `sk`; it comes without its empty values.
+    """
 
     id: int
     name: str
@@ -58,6 +61,8 @@ class Channel:
     priority: int
     weight: int
     status: int
+    config: Mapping[str, str] = field(default_factory=dict, repr=False)
+    system_prompt: str = field(default="", repr=False)
 
     @classmethod
     def read(cls, row: Row) -> Channel:
@@ -73,6 +78,8 @@ class Channel:
             priority=_whole(row, "priority", null=0),
             weight=_whole(row, "weight", null=0),
             status=_whole(row, "status"),
+            config=wire.filled(_mapping(_text(row, "config", null="")) or {}),
+            system_prompt=_text(row, "system_prompt", null=""),
         )
 
 
@@ -81,7 +88,7 @@ class Token:
     """A token of the relay. `status`: 1 enabled, 2 disabled, 3 expired, 4 exhausted.
 
     `expired_time` is in seconds since 1970, or -1 for never; quotas are in One API's own unit
-    (500,000 to the dollar by default).
+    (500,000 to the dollar by default). An unlimited token's use is not counted on it.
     """
 
     id: int
@@ -93,6 +100,15 @@ class Token:
     models: tuple[str, ...]
     subnets: tuple[str, ...]
     key: str = field(repr=False)
+    used_quota: int = 0
+
+    @property
+    def total_quota(self) -> int | None:
+        """All that it may ever use, what it has used included; None for unlimited.
+
+        One API moves quota between the two parts in one statement, so use does not change the total.
+        """
+        return None if self.unlimited_quota else self.remain_quota + self.used_quota
 
     @property
     def api_key(self) -> str:
@@ -113,13 +129,14 @@ class Token:
             remain_quota=_whole(row, "remain_quota"),
             unlimited_quota=unlimited,
             models=wire.names(row, "models"),
-            subnets=wire.names(row, "subnet"),
+            subnets=tuple(each.strip() for each in wire.names(row, "subnet")),
             key=_text(row, "key").removeprefix("sk-"),
+            used_quota=_whole(row, "used_quota", null=0),
         )
 
 
 def _mapping(text: str) -> dict[str, str] | None:
-    """A model mapping; None for none, and for broken JSON, which One API itself passes over."""
+    """A JSON object in a text; None for none, and for broken JSON, which One API itself passes over."""
     try:
         found = json.loads(text or "null")
     except (ValueError, RecursionError):

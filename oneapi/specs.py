@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from oneapi import wire
 from oneapi.errors import Invalid
+from oneapi.near import meant
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class ChannelSpec:
         priority: the highest one that serves a model wins.
         weight: stored, but not used by One API's routing.
         status: 1 enabled, 2 disabled.
+        config: what some types need beside the key, such as `api_version` for Azure; it may hold
+            secrets (`sk`). An empty value is the same as none.
+        system_prompt: put in the place of the caller's; v0.6.10 forgets it where it passes a request on.
 
     Raises:
         Invalid: a value that One API would store and then misread.
@@ -42,6 +46,8 @@ class ChannelSpec:
     priority: int = 0
     weight: int = 0
     status: int = wire.ENABLED
+    config: Mapping[str, str] = field(default_factory=dict, repr=False)
+    system_prompt: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         where = f"channel {self.name!r}"
@@ -55,6 +61,10 @@ class ChannelSpec:
         _check_list(self.models, f"{where}: models")
         _check_list(self.groups, f"{where}: groups")
         _require(self.status in (1, 2), f"{where}: status must be 1 (enabled) or 2 (disabled)")
+        _require(0 <= self.weight in wire.INT64, f"{where}: weight must be a whole number from 0")
+        _require(self.priority in wire.INT64, f"{where}: priority must be a whole number of 64 bits")
+        for name, value in self.config.items():
+            _check_config_field(name, value, where)
         _require(
             len(self.mapping_text) <= wire.MODEL_MAPPING_CHARACTERS,
             f"{where}: model_mapping is longer than {wire.MODEL_MAPPING_CHARACTERS} characters",
@@ -66,6 +76,11 @@ class ChannelSpec:
         if not self.model_mapping:
             return ""
         return json.dumps(dict(self.model_mapping), ensure_ascii=False, separators=(",", ":"))
+
+    @property
+    def config_text(self) -> str:
+        """The config as One API stores it: JSON, and ``{}`` for none, for an update skips an empty text."""
+        return json.dumps(wire.filled(self.config), ensure_ascii=False, separators=(",", ":"))
 
     def fields(self, *, with_key: bool) -> wire.Fields:
         """The body of a request; without the key an update keeps the old one."""
@@ -79,6 +94,8 @@ class ChannelSpec:
             priority=self.priority,
             weight=self.weight,
             status=self.status,
+            config=self.config_text,
+            system_prompt=self.system_prompt,
         )
         return {**fields, "key": self.key} if with_key else fields
 
@@ -90,10 +107,11 @@ class TokenSpec:
     Args:
         name: at most 30 bytes.
         expired_time: seconds since 1970; -1 is never.
-        remain_quota: in One API's unit, unless unlimited.
-        unlimited_quota: a token that is never exhausted (its use is then not counted on it).
+        quota: all that it may ever use, in One API's unit (500,000 to the dollar by default), what it
+            has used included; None is unlimited (its use is then not counted on it).
         models: the only ones it may use; empty for all.
         subnets: the only client networks (CIDR) it may come from; empty for all.
+        status: 1 enabled, 2 disabled, None to leave that to a person.
 
     Raises:
         Invalid: a value that One API would refuse or misread.
@@ -101,10 +119,10 @@ class TokenSpec:
 
     name: str
     expired_time: int = wire.NEVER_EXPIRES
-    remain_quota: int = 0
-    unlimited_quota: bool = True
+    quota: int | None = None
     models: tuple[str, ...] = ()
     subnets: tuple[str, ...] = ()
+    status: int | None = None
 
     def __post_init__(self) -> None:
         where = f"token {self.name!r}"
@@ -118,19 +136,29 @@ class TokenSpec:
             self.expired_time == wire.NEVER_EXPIRES or self.expired_time > 0,
             f"{where}: expired_time must be -1 (never) or seconds since 1970",
         )
-        _require(self.remain_quota >= 0, f"{where}: remain_quota must not be negative")
+        _require(
+            self.quota is None or 0 <= self.quota in wire.INT64,
+            f"{where}: quota must be a whole number from 0, or None for unlimited",
+        )
+        _require(
+            self.status in (None, wire.ENABLED, wire.DISABLED),
+            f"{where}: status must be 1 (enabled), 2 (disabled) or None",
+        )
         if self.models:
             _check_list(self.models, f"{where}: models")
         for subnet in self.subnets:
             _check_subnet(subnet, where)
 
-    def fields(self) -> wire.Fields:
-        """The body of a request."""
+    def fields(self, used_quota: int = 0) -> wire.Fields:
+        """The body of a request for a token that has used this much of its quota.
+
+        What remains may be below zero, which is how a token is left that has used more than it now may.
+        """
         return wire.token_fields(
             name=self.name,
             expired_time=self.expired_time,
-            remain_quota=self.remain_quota,
-            unlimited_quota=self.unlimited_quota,
+            remain_quota=0 if self.quota is None else self.quota - used_quota,
+            unlimited_quota=self.quota is None,
             models=self.models,
             subnets=self.subnets,
         )
@@ -173,6 +201,12 @@ def _check_base_url(base_url: str, where: str) -> None:
         f"{where}: base_url must begin with http:// or https:// and a host",
     )
     _require(not base_url.endswith("/"), f"{where}: base_url must not end with a slash")
+
+
+def _check_config_field(name: str, value: str, where: str) -> None:
+    known = wire.CONFIG_FIELDS
+    _require(name in known, f"{where}: config has no field {name!r}{meant(name, known)}")
+    _require(isinstance(value, str), f"{where}: config {name} must be text")
 
 
 def _check_subnet(subnet: str, where: str) -> None:

@@ -21,14 +21,26 @@ TOKEN_STATUS = "/api/token/?status_only=1"  # noqa: S105 (a path)
 OPTIONS = "/api/option/"
 
 ENABLED = 1
+DISABLED = 2
+AUTO_DISABLED = 3
+"""A channel's; a token's 3 is another thing."""
+EXPIRED = 3
+EXHAUSTED = 4
 NEVER_EXPIRES = -1
 PASSWORD_CHARACTERS = range(8, 21)
+CONFIG_FIELDS = frozenset(
+    ("region", "sk", "ak", "user_id", "api_version", "library_id", "plugin", "vertex_ai_project_id", "vertex_ai_adc")
+)
+"""What a channel's config may hold; One API passes over anything else."""
+INT64 = range(-(1 << 63), 1 << 63)
 TOKEN_NAME_BYTES = 30
 MODEL_MAPPING_CHARACTERS = 1024
 
 NOT_ALLOWED = "无权进行此操作"
 """How the middleware begins each refusal of a role or an access token, in HTTP 200; it is not
 translated, and no code comes with it."""
+NOT_FOUND = "record not found"
+"""How One API's database library says that there is no such row; no code comes with it either."""
 PASSWORD_LOGIN_OFF = "管理员关闭了密码登录"  # noqa: S105 (a message)
 """The one refusal of a login that says nothing about the password."""
 
@@ -46,10 +58,13 @@ def channel_fields(
     priority: int,
     weight: int,
     status: int,
+    config: str,
+    system_prompt: str,
 ) -> Fields:
     """The fields of a channel in a request, the key excepted.
 
-    On an update an absent or empty `key` keeps the old one.
+    On an update an absent or empty `key` keeps the old one, and so does an empty `config`: to clear
+    that, it has to be ``{}``.
     """
     return {
         "name": name,
@@ -61,6 +76,8 @@ def channel_fields(
         "priority": priority,
         "weight": weight,
         "status": status,
+        "config": config,
+        "system_prompt": system_prompt,
     }
 
 
@@ -92,3 +109,8 @@ def names(row: Mapping[str, Any], field: str) -> tuple[str, ...]:
     if not isinstance(value, str):
         raise TypeError(f"{field} is no text")
     return tuple(name for name in value.split(",") if name)
+
+
+def filled(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A channel's config without empty values, which One API's web page writes and which mean nothing."""
+    return {name: value for name, value in config.items() if value not in ("", None)}

@@ -24,6 +24,18 @@ FILTERS = {
     "channel_id = ?": "channel",
 }
 NUMBERS = {"type", "start_timestamp", "end_timestamp", "channel"}
+NEEDED_FIRST = {
+    "GitHubOAuthEnabled": (
+        "GitHubClientId",
+        "无法启用 GitHub OAuth，请先填入 GitHub Client Id 以及 GitHub Client Secret！",
+    ),
+    "WeChatAuthEnabled": ("WeChatServerAddress", "无法启用微信登录，请先填入微信登录相关配置信息！"),
+    "TurnstileCheckEnabled": (
+        "TurnstileSiteKey",
+        "无法启用 Turnstile 校验，请先填入 Turnstile 校验相关配置信息！",
+    ),
+}
+"""The switches that cannot be put on while another option is empty, and what One API says then."""
 THEMES = {"default", "berry", "air"}
 RECENT = 100
 CONSUMED = 2
@@ -49,7 +61,7 @@ def status(app: App, request: Request) -> Response:
         "oidc_token_endpoint": option.get("OidcTokenEndpoint", ""),
         "oidc_userinfo_endpoint": option.get("OidcUserinfoEndpoint", ""),
         "oidc_well_known": option.get("OidcWellKnown", ""),
-        "quota_per_unit": app.options.number("QuotaPerUnit"),
+        "quota_per_unit": app.options.decimal("QuotaPerUnit"),
         "server_address": option["ServerAddress"] or "http://localhost:3000",
         "start_time": app.start_time,
         "system_name": system_name if NAME in system_name else f"{system_name} · {NAME}",
@@ -83,6 +95,9 @@ def put_option(app: App, request: Request) -> Response:
         return failed("无效的参数", 400)
     if option["key"] == "Theme" and option["value"] not in THEMES:
         raise AdminError("无效的主题")
+    needed, problem = NEEDED_FIRST.get(option["key"], ("", ""))
+    if problem and option["value"] == "true" and not app.options.values[needed]:
+        raise AdminError(problem)
     try:
         app.options.put(option["key"], option["value"])
     except ValueError as error:

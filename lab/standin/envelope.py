@@ -124,8 +124,9 @@ def bind(table: Table, body: bytes) -> Row:
         elif is_kind(value, column.kind):
             bound[column.field] = value
         else:
+            shown = f"number {value}" if is_kind(value, "int") else kind_of(value)
             raise AdminError(
-                f"json: cannot unmarshal {kind_of(value)} into Go struct field"
+                f"json: cannot unmarshal {shown} into Go struct field"
                 f" {table.struct}.{column.field} of type {GO_TYPES[column.kind]}"
             )
     return bound
@@ -133,9 +134,9 @@ def bind(table: Table, body: bytes) -> Row:
 
 def is_kind(value: object, kind: str) -> bool:
     """Whether a JSON value fits a Go type (a bool is no number)."""
-    if kind in ("int", "float"):
-        wanted: Any = int if kind == "int" else (int, float)
-        return isinstance(value, wanted) and not isinstance(value, bool)
+    if kind in ("int", "uint", "float"):
+        wanted: Any = (int, float) if kind == "float" else int
+        return isinstance(value, wanted) and not isinstance(value, bool) and (kind != "uint" or value >= 0)
     return isinstance(value, {"str": str, "bool": bool}[kind])
 
 

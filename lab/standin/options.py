@@ -7,6 +7,7 @@ from typing import Any
 
 from . import NAME
 from .database import Database
+from .envelope import is_kind, kind_of
 from .go_words import read_json
 from .schema import OPTIONS
 
@@ -73,12 +74,12 @@ class Options:
     def put(self, key: str, value: str) -> None:
         """Store an option, an unknown one too.
 
-        Raises ValueError where a ratio is no JSON object; it is stored even so, as in One API.
+        Raises ValueError where ratios are no JSON object of numbers; they are stored even so, as in One API.
         """
         self._database.execute("INSERT OR REPLACE INTO options (`key`, `value`) VALUES (?, ?)", (key, value))
         self.values[key] = value
         if key.endswith("Ratio"):
-            read_json(value)
+            _check_ratios(value)
 
     def on(self, key: str) -> bool:
         return self.values.get(key) == "true"
@@ -89,6 +90,14 @@ class Options:
             return int(self.values.get(key, ""))
         except ValueError:
             return 0
+
+    def decimal(self, key: str) -> float:
+        """A number; 0 where the stored text is none. A whole one is given as such, as Go's JSON writes it."""
+        try:
+            number = float(self.values.get(key, ""))
+        except ValueError:
+            return 0
+        return int(number) if number.is_integer() else number
 
     def listed(self) -> list[dict[str, str]]:
         """Every option but the secret ones."""
@@ -103,3 +112,13 @@ class Options:
             return float(table.get(name, default))
         except (ValueError, AttributeError, TypeError):
             return default
+
+
+def _check_ratios(text: str) -> None:
+    """Raises ValueError in Go's words; null is no number to Go, and no failure either."""
+    table = read_json(text)
+    if not isinstance(table, dict | None):
+        raise ValueError(f"json: cannot unmarshal {kind_of(table)} into Go value of type map[string]float64")
+    for value in (table or {}).values():
+        if value is not None and not is_kind(value, "float"):
+            raise ValueError(f"json: cannot unmarshal {kind_of(value)} into Go value of type float64")

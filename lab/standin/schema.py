@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-ZERO: dict[str, Any] = {"int": 0, "str": "", "bool": False, "float": 0}
-GO_TYPES = {"int": "int", "str": "string", "bool": "bool", "float": "float64"}
+ZERO: dict[str, Any] = {"int": 0, "uint": 0, "str": "", "bool": False, "float": 0}
+GO_TYPES = {"int": "int", "uint": "uint", "str": "string", "bool": "bool", "float": "float64"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Column:
         return None if self.pointer else ZERO[self.kind]
 
     def ddl(self) -> str:
-        kinds = {"int": "integer", "str": "text", "bool": "numeric", "float": "real"}
+        kinds = {"int": "integer", "uint": "integer", "str": "text", "bool": "numeric", "float": "real"}
         text = f"`{self.name}` {self.sql or kinds[self.kind]}"
         if self.default is None:
             return text
@@ -73,7 +73,7 @@ CHANNELS = Table(
         Column("key"),
         Column("status", "int", default=1),
         Column("name"),
-        Column("weight", "int", default=0, pointer=True),
+        Column("weight", "uint", default=0, pointer=True),
         Column("created_time", "int"),
         Column("test_time", "int"),
         Column("response_time", "int"),

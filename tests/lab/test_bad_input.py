@@ -114,3 +114,29 @@ def test_a_damaged_archive_of_the_image(deployed: Lab, tmp_path: Path) -> None:
         f"gateway_image_archive={archive}",
         words=("gateway_image_archive", "is not a file made by `docker save`"),
     )
+
+
+def test_declarations_that_are_wrong_are_told_all_at_once(deployed: Lab) -> None:
+    _refused(
+        deployed,
+        *("--data", 'gateway_tokens=[{"name": "agent1"}, {"name": "t", "models": ["no-such-model"]}]'),
+        *("--data", 'gateway_options={"RetryTime": "hush-hush"}'),
+        *("--data", "gateway_prune=channel:lab-upstream"),
+        *("--data", "llm_model=no-such-chat"),
+        words=(
+            "token agent1 is made for agent1 already",
+            "token t: no-such-model is served by no channel",
+            "did you mean 'RetryTimes'?",
+            "channel:lab-upstream is declared as well",
+            "llm_model: no-such-chat is served by no channel",
+        ),
+    )
+
+
+def test_a_key_that_was_pasted_into_a_channel_is_not_shown(deployed: Lab) -> None:
+    channel = '{"name": "mine", "type": "deepsek", "key": "sk-hush-hush", "models": ["a, b"]}'
+    run = deployed.deploy("--limit", "gw1", "--data", f"gateway_channels=[{channel}]")
+    run.must_fail_with("nothing was changed", "did you mean 'deepseek'?", "without spaces, commas or quotes")
+    told = run.output.partition("nothing was changed")[2]
+    assert "channel mine: key must be the NAME of a secret" in " ".join(told.split())
+    assert "sk-hush-hush" not in told

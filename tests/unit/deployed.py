@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from gateway import installation, openclaw, provisioning
+from gateway import desired, installation, openclaw
 from gateway.fleet import Member
 from gateway.host_state import PROJECT
+from gateway.record import Record, fingerprint
 from oneapi import ChannelSpec, TokenSpec
 from tests.unit.fake_hosts import ADDRESS, FRESH, OPENCLAW, digest, tiktoken_answers
 from tests.unit.members import DIRECTORY, GENERATED, Fleet, member
@@ -40,12 +41,13 @@ def deployed(gateway_name: str, agent_name: str) -> Deployed:
         for each in gateway.settings.gateway_channels
     ]
     channels = [{"id": number, **spec.fields(with_key=True)} for number, spec in enumerate(specs, 1)]
-    names = [provisioning.VERIFICATION_TOKEN, provisioning.token_name(agent_name)]
+    names = [desired.VERIFICATION_TOKEN, desired.token_name(agent_name)]
     tokens = [
         {"id": number, "status": 1, "key": f"relay-key-{number}".ljust(48, "0"), **TokenSpec(name).fields()}
         for number, name in enumerate(names, 1)
     ]
-    applied = {spec.name: provisioning._fingerprint(gateway, spec) for spec in specs}
+    marks = {spec.name: fingerprint(GENERATED.session_secret, spec) for spec in specs}
+    applied = Record(marks, frozenset(names)).content().decode()
     closed = [{"key": "RegisterEnabled", "value": "false"}]
     admin = {"api_channels": channels, "api_tokens": tokens, "api_options": closed}
     recorded = {name: _http(rows) for name, rows in admin.items()}
@@ -63,7 +65,7 @@ def _http(rows: list[dict[str, Any]]) -> str:
     return f"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{body}"
 
 
-def gateway_answers(gateway: Member, applied: dict[str, str]) -> dict[str, str]:
+def gateway_answers(gateway: Member, applied: str) -> dict[str, str]:
     """What a gateway host answers when all that is wanted is there and runs."""
     files = installation.wanted_files(gateway)
     here = tiktoken_answers(DIRECTORY)
@@ -81,7 +83,7 @@ def gateway_answers(gateway: Member, applied: dict[str, str]) -> dict[str, str]:
         + "".join(f"{DIRECTORY}{path} root:root {WRITTEN}\n" for path in PLACES),
         "tracked_sum": here["tracked_sum"] + "".join(f"{digest(file.content)}  {file.path}\n" for file in files),
         "secrets": GENERATED.render(),
-        "applied_keys": json.dumps(applied),
+        "applied_keys": applied,
         "data": "logs\none-api.db\n",
         "database_size": "4096\n",
         "docker": "26.1.5\n",

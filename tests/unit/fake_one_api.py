@@ -11,6 +11,7 @@ import httpx
 
 Row = dict[str, Any]
 DEFAULT_PASSWORD = "123456"
+POINTERS = {"base_url", "model_mapping", "priority", "weight", "system_prompt"}
 
 
 class FakeOneAPI:
@@ -36,8 +37,12 @@ class FakeOneAPI:
             ("GET", "/api/channel/search"): lambda _: [{**row, "key": ""} for row in self.channels],
             ("POST", "/api/channel/"): self._create_channel,
             ("PUT", "/api/channel/"): self._update_channel,
+            ("GET", "/api/channel/"): lambda row: {**_by_id(self.channels, row), "key": ""},
+            ("DELETE", "/api/channel/"): self._delete_channel,
             ("GET", "/api/token/search"): lambda _: self.tokens,
             ("POST", "/api/token/"): self._create_token,
+            ("PUT", "/api/token/"): self._update_token,
+            ("DELETE", "/api/token/"): self._delete_token,
             ("GET", "/api/option/"): lambda _: [{"key": key, "value": value} for key, value in self.options.items()],
             ("PUT", "/api/option/"): lambda row: self.options.update({row["key"]: row["value"]}),
         }
@@ -55,6 +60,8 @@ class FakeOneAPI:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         path, method = request.url.path, request.method
         body = json.loads(request.content or b"{}")
+        if request.url.params.get("status_only"):
+            body = {"id": body["id"], "status": body["status"]}
         if path.startswith("/v1/"):
             return self._relay(path)
         if path == "/api/user/login":
@@ -70,8 +77,9 @@ class FakeOneAPI:
             if self.refusal:
                 return _envelope(success=False, message=self.refusal)
             self.changes.append((method, path, body))
-        if path.startswith("/api/channel/") and path[13:].isdigit():
-            return _envelope(self.channels[int(path[13:]) - 1])
+        place, _, number = path.rpartition("/")
+        if number.isdigit():
+            path, body = f"{place}/", {"id": int(number)}
         return _envelope(self._answers[method, path](body))
 
     def _log_in(self, password: str) -> httpx.Response:
@@ -89,16 +97,29 @@ class FakeOneAPI:
         self.password = row["password"]
 
     def _create_channel(self, row: Row) -> None:
-        self.channels.append({"id": len(self.channels) + 1, "status": 1, **row})
+        self.channels.append({"id": _next_id(self.channels), "status": 1, "created_time": 1, **row})
 
     def _update_channel(self, row: Row) -> Row:
-        self.channels[row["id"] - 1].update(row)
-        return self.channels[row["id"] - 1]
+        """What has no pointer in Go and is zero stays as it is."""
+        set_ones = {name: value for name, value in row.items() if value or name in POINTERS}
+        _by_id(self.channels, row).update(set_ones)
+        return _by_id(self.channels, row)
+
+    def _delete_channel(self, row: Row) -> None:
+        self.channels = [channel for channel in self.channels if channel["id"] != row["id"]]
 
     def _create_token(self, row: Row) -> Row:
-        number = len(self.tokens) + 1
-        self.tokens.append({"id": number, "key": f"relay-key-{number}".ljust(48, "0"), "status": 1, **row})
+        number = _next_id(self.tokens)
+        key = f"relay-key-{number}".ljust(48, "0")
+        self.tokens.append({"id": number, "key": key, "status": 1, "used_quota": 0, **row})
         return self.tokens[-1]
+
+    def _update_token(self, row: Row) -> Row:
+        _by_id(self.tokens, row).update(row)
+        return _by_id(self.tokens, row)
+
+    def _delete_token(self, row: Row) -> None:
+        self.tokens.remove(_by_id(self.tokens, row))
 
     def _relay(self, path: str) -> httpx.Response:
         if path.endswith("embeddings"):
@@ -108,3 +129,11 @@ class FakeOneAPI:
 
 def _envelope(data: object = None, *, success: bool = True, message: str = "") -> httpx.Response:
     return httpx.Response(200, json={"success": success, "message": message, "data": data})
+
+
+def _by_id(rows: list[Row], sought: Row) -> Row:
+    return next(row for row in rows if row["id"] == sought["id"])
+
+
+def _next_id(rows: list[Row]) -> int:
+    return max((row["id"] for row in rows), default=0) + 1

@@ -71,6 +71,7 @@ def test_the_gateway(tmp_path: Path) -> None:
         "TZ": "Asia/Shanghai",
         "SESSION_SECRET": GENERATED.session_secret,
         "SQLITE_BUSY_TIMEOUT": "10000",
+        "GLOBAL_API_RATE_LIMIT": "2400",
         "TIKTOKEN_CACHE_DIR": "/tiktoken",
     }
     assert gateway["logging"] == LOGGING

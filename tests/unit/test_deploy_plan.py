@@ -32,7 +32,7 @@ ON_A_FRESH_GATEWAY = [
     "Pull the image",
     "Replace the default password out of everybody's reach",
     "Publish the gateway on its Tailscale address",
-    "Declare channels and tokens",
+    "Declare channels, tokens and options",
 ]
 ON_A_FRESH_AGENT = [
     "Point OpenClaw at the gateway",
@@ -131,7 +131,7 @@ def test_a_fresh_deployment_goes_through_and_tells_no_secret(tmp_path: Path) -> 
 def test_what_pyinfra_shows_of_a_plan_holds_no_secret(tmp_path: Path) -> None:
     result = fresh(tmp_path, "--dry", "-vvv", "--debug-all", "--diff")
     told = result.stdout + result.stderr
-    assert "Declare channels and tokens" in told, "the operations are shown"
+    assert "Declare channels, tokens and options" in told, "the operations are shown"
     assert leaks(told) == []
 
 

@@ -19,7 +19,6 @@ from oneapi import (
     Token,
     TokenSpec,
     User,
-    differences,
     only,
 )
 
@@ -45,6 +44,8 @@ CHANNEL_ROW = {
     "model_mapping": "",
     "priority": 0,
     "config": "",
+    "system_prompt": None,
+    "created_time": 1732000000,
 }
 TOKEN_ROW = {
     "id": 3,
@@ -53,6 +54,7 @@ TOKEN_ROW = {
     "name": "agent1",
     "expired_time": -1,
     "remain_quota": 0,
+    "used_quota": 0,
     "unlimited_quota": True,
     "models": None,
     "subnet": "",
@@ -173,6 +175,8 @@ def test_a_channel_is_created() -> None:
         "priority": 0,
         "weight": 0,
         "status": 1,
+        "config": "{}",
+        "system_prompt": "",
     }
 
 
@@ -183,9 +187,8 @@ def test_a_new_channel_needs_a_key_and_an_old_one_keeps_its_own() -> None:
         admin.create_channel(keyless)
     assert seen == []
     admin.update_channel(7, keyless)
-    assert seen.pop(0).url.path == "/api/channel/7"
-    _, path, body = sent(seen)
-    assert path == "/api/channel/"
+    method, path, body = sent(seen)
+    assert (method, path) == ("PUT", "/api/channel/")
     assert body["id"] == 7
     assert "key" not in body
     assert (body["base_url"], body["model_mapping"]) == ("", "")  # empty, not absent: cleared
@@ -214,12 +217,47 @@ def test_a_token_is_always_sent_whole() -> None:
     assert isinstance(admin.create_token(spec), Token)
     assert sent(seen) == ("POST", "/api/token/", fields)
     seen.clear()
-    token = admin.update_token(3, spec)
+    token = admin.update_token(Token.read({**TOKEN_ROW, "used_quota": 30}), spec)
     assert sent(seen) == ("PUT", "/api/token/", {"id": 3, **fields})
     seen.clear()
-    admin.enable_token(token)
+    admin.update_token(Token.read({**TOKEN_ROW, "used_quota": 30}), TokenSpec("agent1", quota=100))
+    assert (sent(seen)[2]["remain_quota"], sent(seen)[2]["unlimited_quota"]) == (70, False)
+    seen.clear()
+    admin.set_token_status(token, 1)
     body = {"id": 3, "name": "agent1", "status": 1}
     assert sent(seen) == ("PUT", "/api/token/?status_only=1", body)
+
+
+def test_things_are_deleted_by_id() -> None:
+    admin, seen = admin_for(ok())
+    admin.delete_channel(7)
+    admin.delete_token(3)
+    assert [(request.method, request.url.path) for request in seen] == [
+        ("DELETE", "/api/channel/7"),
+        ("DELETE", "/api/token/3"),
+    ]
+
+
+def test_a_channel_is_switched_off_and_left_alone_otherwise() -> None:
+    admin, seen = admin_for(ok({**CHANNEL_ROW, "key": KEY}))
+    admin.switch_channel_off(7)
+    assert sent(seen) == ("PUT", "/api/channel/", {"id": 7, "status": 2})
+
+
+def test_what_may_be_secret_in_a_channel_is_not_shown() -> None:
+    row = {**CHANNEL_ROW, "config": '{"region":"","sk":"s3cret","ak":null}', "system_prompt": "be private"}
+    channel = Channel.read(row)
+    assert (channel.config, channel.system_prompt) == ({"sk": "s3cret"}, "be private")
+    spec = ChannelSpec("x", 33, "", KEY, ("m",), config={"sk": "s3cret"}, system_prompt="be private")
+    for shown in (repr(channel), repr(spec)):
+        assert "s3cret" not in shown
+        assert "private" not in shown
+
+
+def test_use_does_not_change_a_tokens_total() -> None:
+    row = {**TOKEN_ROW, "unlimited_quota": False, "remain_quota": -5, "used_quota": 105}
+    assert Token.read(row).total_quota == 100
+    assert Token.read(TOKEN_ROW).total_quota is None
 
 
 def test_options_are_read_and_set() -> None:
@@ -238,27 +276,3 @@ def test_a_name_finds_the_one_thing_that_has_it() -> None:
     assert only([longer], "dashscope") is None
     with pytest.raises(Ambiguous, match="ids 7, 9"):
         only([channel, Channel.read({**CHANNEL_ROW, "id": 9})], "dashscope")
-
-
-def test_a_channel_that_is_as_it_should_be_does_not_differ() -> None:
-    turned = {**CHANNEL_ROW, "models": "text-embedding-v4,qwen3.5-plus", "model_mapping": "{}"}
-    assert differences(Channel.read(turned), SPEC) == []
-
-
-def test_differences_are_said_in_words() -> None:
-    row = {
-        **CHANNEL_ROW,
-        "type": 17,
-        "status": 3,
-        "models": "old,qwen3.5-plus",
-        "model_mapping": '{"a":"b"}',
-        "group": "default,vip",
-    }
-    assert differences(Channel.read(row), SPEC) == [
-        "type: 17, should be 1",
-        "model_mapping: {'a': 'b'}, should be {}",
-        "status: 3, should be 1",
-        "models: missing 'text-embedding-v4'",
-        "models: not declared 'old'",
-        "groups: not declared 'vip'",
-    ]

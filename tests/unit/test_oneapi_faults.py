@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from test_oneapi import ACCESS, CHANNEL_ROW, KEY, SPEC, admin_for, ok
+from test_oneapi import ACCESS, CHANNEL_ROW, KEY, SPEC, TOKEN_ROW, admin_for, ok
 
 from oneapi import (
     AdminClient,
@@ -21,10 +21,13 @@ from oneapi import (
     OneAPIError,
     RateLimited,
     Refused,
+    Token,
+    TokenSpec,
     Unauthorised,
     Unreachable,
 )
 
+TOKEN = Token.read(TOKEN_ROW)
 Calls = list[Callable[[AdminClient], object]]
 CALLS: Calls = [
     lambda admin: admin.status(),
@@ -34,7 +37,12 @@ CALLS: Calls = [
     lambda admin: admin.channels(),
     lambda admin: admin.create_channel(SPEC),
     lambda admin: admin.update_channel(7, SPEC),
+    lambda admin: admin.switch_channel_off(7),
+    lambda admin: admin.delete_channel(7),
     lambda admin: admin.tokens(),
+    lambda admin: admin.delete_token(3),
+    lambda admin: admin.set_token_status(TOKEN, 2),
+    lambda admin: admin.update_token(TOKEN, TokenSpec("agent1")),
     lambda admin: admin.options(),
     lambda admin: admin.set_option("a", "b"),
 ]
@@ -86,12 +94,28 @@ def test_a_refusal_keeps_the_servers_words() -> None:
     assert str(caught.value) == "PUT /api/option/ was refused: 令牌名称过长"
 
 
-def test_a_channel_that_is_gone_is_not_updated() -> None:
-    """One API would say success and leave broken routing entries."""
-    admin, seen = admin_for(envelope("record not found"))
-    with pytest.raises(Refused, match="record not found"):
+@pytest.mark.parametrize(
+    ("answer_to_look", "methods"),
+    [("record not found", ["PUT", "GET", "DELETE"]), ("database is locked", ["PUT", "GET"])],
+)
+def test_routing_entries_of_a_channel_that_is_gone_are_taken_away(answer_to_look: str, methods: list[str]) -> None:
+    """One API says success, and has made broken routing entries; a channel that may be there is let be."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return envelope(answer_to_look)
+        return ok({"id": 99, "key": KEY, "created_time": 0})
+
+    admin, seen = admin_for(handler)
+    with pytest.raises(Refused, match=answer_to_look):
         admin.update_channel(99, SPEC)
-    assert [request.method for request in seen] == ["GET"]
+    assert [request.method for request in seen] == methods
+
+
+def test_a_channel_that_was_put_there_without_a_time_is_updated() -> None:
+    admin, seen = admin_for(lambda request: ok({**CHANNEL_ROW, "created_time": 0}))
+    admin.update_channel(7, SPEC)
+    assert [request.method for request in seen] == ["PUT", "GET"]
 
 
 def test_a_banned_user_is_not_authorised() -> None:

@@ -33,6 +33,10 @@ from oneapi import ChannelSpec, Invalid, TokenSpec
         {"groups": ("default", "default")},
         {"status": 0},
         {"model_mapping": {"a": "x" * 1100}},
+        {"weight": -1},
+        {"priority": 1 << 63},
+        {"config": {"apiversion": "2024-06-01"}},
+        {"config": {"api_version": 3}},
     ],
 )
 def test_a_channel_that_would_be_misread_is_refused(change: dict[str, Any]) -> None:
@@ -49,7 +53,9 @@ def test_a_channel_that_would_be_misread_is_refused(change: dict[str, Any]) -> N
     [
         {"name": "代理主机一号的令牌名太长"},  # 12 characters, 36 bytes
         {"expired_time": 0},
-        {"remain_quota": -1},
+        {"quota": -1},
+        {"quota": 1 << 63},
+        {"status": 3},
         {"models": ("a,b",)},
         {"subnets": ("100.64.0.1",)},
         {"subnets": ("nonsense/8",)},

@@ -11,14 +11,16 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import admin, provisioning, remote, route
+from gateway import admin, desired, provisioning, remote, route
 from gateway.fleet import Member
 from gateway.host_state import HostState
-from oneapi import TokenSpec
+from gateway.record import Record
+from oneapi import Refused, TokenSpec
 from tests.unit.fake_hosts import FRESH, OPENCLAW, answer
 from tests.unit.fake_one_api import FakeOneAPI
 from tests.unit.members import DIRECTORY, GENERATED, Fleet, member
 
+PATH = f"{DIRECTORY}/applied-keys.json"
 DONE = {**FRESH, "tracked_stat": f"{DIRECTORY}/first-start-done 600 root:root 1.0\n"}
 
 
@@ -56,7 +58,7 @@ def fleet(*agents: str, applied: str = "{}", **chosen: Any) -> Member:
     """A gateway that these OpenClaw hosts use, after what an earlier run left on it."""
     together = Fleet()
     made = member(DONE, fleet=together, **chosen)
-    made.applied_keys = json.loads(applied)
+    made.record = Record.parse(applied)
     for name in agents:
         member({**FRESH, **OPENCLAW}, name=name, roles="openclaw", fleet=together)
     return made
@@ -74,7 +76,7 @@ def reconcile(made: Member) -> list[bool]:
 def test_a_new_gateway_gets_all_that_is_declared(gateway: FakeOneAPI, written: Written) -> None:
     gateway.options["RegisterEnabled"] = "true"
     made = fleet("agent1", "agent2")
-    assert reconcile(made) == [True] * 6
+    assert reconcile(made) == [True]
     assert [channel["name"] for channel in gateway.channels] == ["dashscope", "minimax"]
     dashscope = gateway.channels[0]
     assert (dashscope["type"], dashscope["models"]) == (1, "qwen3.5-plus,text-embedding-v4")
@@ -85,19 +87,20 @@ def test_a_new_gateway_gets_all_that_is_declared(gateway: FakeOneAPI, written: W
     assert gateway.options["RegisterEnabled"] == "false"
     assert made.token_keys == {token["name"]: token["key"] for token in gateway.tokens}
     assert written.told == [
+        "~ option RegisterEnabled: true → false",
         "+ channel dashscope",
         "+ channel minimax",
         "+ token llm-gateway-verification",
         "+ token agent1",
         "+ token agent2",
-        "~ option RegisterEnabled: false",
     ]
+    assert made.changed_channels == {"dashscope", "minimax"}
 
 
 def test_a_second_run_has_nothing_to_do(gateway: FakeOneAPI, written: Written) -> None:
     reconcile(fleet("agent1"))
     gateway.changes.clear()
-    second = fleet("agent1", applied=written[f"{DIRECTORY}/applied-keys.json"])
+    second = fleet("agent1", applied=written[PATH])
     assert reconcile(second) == []
     assert gateway.changes == []
     assert set(second.token_keys) == {"llm-gateway-verification", "agent1"}, "OpenClaw hosts need them all the same"
@@ -106,10 +109,8 @@ def test_a_second_run_has_nothing_to_do(gateway: FakeOneAPI, written: Written) -
 def test_a_change_by_hand_is_undone(gateway: FakeOneAPI, written: Written) -> None:
     reconcile(fleet())
     gateway.channels[1] |= {"models": "MiniMax-M2.5,other", "priority": 7, "status": 2}
-    reconcile(fleet(applied=written[f"{DIRECTORY}/applied-keys.json"]))
-    assert written.told[-1] == (
-        "~ channel minimax: priority: 7, should be 0, status: 2, should be 1, models: not declared 'other'"
-    )
+    reconcile(fleet(applied=written[PATH]))
+    assert written.told[-1] == ("~ channel minimax: models -other, priority 7 → 0, status disabled → enabled")
     assert gateway.channels[1]["models"] == "MiniMax-M2.5"
     assert gateway.channels[1]["status"] == 1
 
@@ -125,35 +126,36 @@ def test_a_channel_of_a_person_is_left_alone(gateway: FakeOneAPI) -> None:
 def test_a_new_key_is_applied_and_only_to_its_channel(gateway: FakeOneAPI, written: Written) -> None:
     reconcile(fleet())
     path = f"{DIRECTORY}/applied-keys.json"
-    before = json.loads(written[path])
+    before = json.loads(written[path])["channels"]
     gateway.changes.clear()
     secrets = {"DASHSCOPE_API_KEY": "another-key", "MINIMAX_API_KEY": "minimax-key-for-tests"}
     assert reconcile(fleet(applied=written[path], secrets=secrets)) == [True]
     assert written.told[-1] == "~ channel dashscope: key changed"
     assert [change[2]["key"] for change in gateway.changes] == ["another-key"]
-    after = json.loads(written[path])
+    after = json.loads(written[path])["channels"]
     assert after["dashscope"] != before["dashscope"]
     assert after["minimax"] == before["minimax"]
 
 
 def test_fingerprints_tell_nothing_of_a_key(gateway: FakeOneAPI, written: Written) -> None:
     reconcile(fleet())
-    text = written[f"{DIRECTORY}/applied-keys.json"]
+    text = written[PATH]
     assert "key-for-tests" not in text
     other = fleet()
     other.generated = dataclasses.replace(GENERATED, session_secret="another")
     spec = next(channel for channel in gateway.channels)
-    assert spec["name"] in json.loads(text)
+    assert spec["name"] in json.loads(text)["channels"]
     reconcile(other)
-    assert json.loads(written[f"{DIRECTORY}/applied-keys.json"])["dashscope"] != json.loads(text)["dashscope"]
+    assert json.loads(written[PATH])["channels"]["dashscope"] != json.loads(text)["channels"]["dashscope"]
 
 
 def test_a_key_that_was_refused_is_tried_again(gateway: FakeOneAPI, written: Written) -> None:
     gateway.refusal = "database is locked"
     assert not any(reconcile(fleet()))
-    assert written == {}, "what was not applied is not remembered"
+    kept = json.loads(written[PATH])["channels"]
+    assert kept == {"dashscope": "", "minimax": ""}, "what was not applied is not remembered as applied"
     assert "+ channel dashscope: " in written.told[0]
-    assert "database is locked" in written.told[0]
+    assert "another program keeps the database" in written.told[0]
 
 
 def test_a_disabled_token_stays_disabled(gateway: FakeOneAPI) -> None:
@@ -176,8 +178,11 @@ def test_two_channels_of_one_name_are_told(gateway: FakeOneAPI, written: Written
 def test_a_wrong_access_token_is_told_with_its_place(gateway: FakeOneAPI, written: Written) -> None:
     gateway.access_token = "x" * 32
     assert reconcile(fleet()) == [False]
-    assert written.told[-1].startswith(f"the gateway refuses the access token in {DIRECTORY}/secrets.env; ")
-    assert f"remove {DIRECTORY}/first-start-done on the host and deploy again" in written.told[-1]
+    assert written.told[-1].startswith(f"the gateway refuses the access token in {DIRECTORY}/secrets.env: ")
+    assert (
+        "`pyinfra inventory.py deploys/reset_admin.py` makes the token and root's password right again"
+        in written.told[-1]
+    )
     assert GENERATED.access_token not in written.told[-1]
 
 
@@ -207,7 +212,7 @@ def test_what_was_read_of_the_host_is_not_asked_again(
 
     monkeypatch.setattr(admin, "route", counted)
     for is_republished in (False, True):
-        made = fleet(applied=written[f"{DIRECTORY}/applied-keys.json"])
+        made = fleet(applied=written[PATH])
         made.state = HostState.parse(answer({**DONE, **recorded}))
         made.is_republished = is_republished
         assert reconcile(made) == []
@@ -224,20 +229,105 @@ def test_an_openclaw_host_has_nothing_to_declare() -> None:
     assert list(commands(member(roles="openclaw"))) == []
 
 
+def test_an_imported_gateway_that_is_as_declared_is_taken_over_without_a_change(
+    gateway: FakeOneAPI, written: Written
+) -> None:
+    reconcile(fleet())
+    gateway.changes.clear()
+    assert reconcile(fleet(applied="{}")) == [True], "what is ours now is remembered"
+    assert gateway.changes == []
+    assert reconcile(fleet(applied=written[PATH])) == []
+
+
+def test_keys_are_sent_again_when_that_is_asked_for(gateway: FakeOneAPI, written: Written) -> None:
+    reconcile(fleet())
+    gateway.channels[0]["key"] = "a key that somebody put in by hand"
+    reconcile(fleet(applied=written[PATH], gateway_force_keys=True))
+    assert written.told[-2:] == ["~ channel dashscope: key sent again", "~ channel minimax: key sent again"]
+    assert gateway.channels[0]["key"] == "dashscope-key-for-tests"
+
+
+def test_a_write_that_was_interrupted_is_done_again(gateway: FakeOneAPI, written: Written) -> None:
+    reconcile(fleet())
+    kept = Record.parse(written[PATH]).begun(["minimax"])
+    gateway.changes.clear()
+    reconcile(fleet(applied=kept.content().decode()))
+    assert [change[2]["name"] for change in gateway.changes] == ["minimax"]
+
+
+def test_what_was_done_before_a_failure_is_remembered_and_the_next_run_does_the_rest(
+    gateway: FakeOneAPI, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = provisioning.carry_out
+
+    def second_fails(change: Any, admin: Any) -> Any:
+        if change.name == "minimax":
+            raise Refused("POST /api/channel/", "database is locked")
+        return done(change, admin)
+
+    monkeypatch.setattr(provisioning, "carry_out", second_fails)
+    assert reconcile(fleet("agent1")) == [False]
+    monkeypatch.setattr(provisioning, "carry_out", done)
+    gateway.changes.clear()
+    assert reconcile(fleet("agent1", applied=written[PATH])) == [True]
+    assert [change[2].get("name") for change in gateway.changes] == ["minimax", "llm-gateway-verification", "agent1"]
+
+
+def test_what_is_not_declared_any_more_goes_only_when_asked_and_only_if_it_is_ours(
+    gateway: FakeOneAPI, written: Written
+) -> None:
+    reconcile(fleet("agent1", "agent2"))
+    gateway.channels.append({**gateway.channels[0], "id": 9, "name": "mine", "models": "x"})
+    minimax = {"name": "minimax", "base_url": "https://api.minimaxi.com", "key": "MINIMAX_API_KEY"}
+    left = [{**minimax, "models": ["MiniMax-M2.5"]}]
+
+    def run(**chosen: Any) -> list[bool]:
+        return reconcile(fleet("agent1", applied=written[PATH], gateway_channels=left, **chosen))
+
+    assert run() == []
+    assert run(gateway_prune=True) == [True]
+    assert written.told[-2:] == ["- token agent2", "- channel dashscope"]
+    assert [channel["name"] for channel in gateway.channels] == ["minimax", "mine"]
+    assert [token["name"] for token in gateway.tokens] == ["llm-gateway-verification", "agent1"]
+    assert run(gateway_prune=True) == []
+    assert run(gateway_prune=["channel:mine"]) == [True]
+    assert [channel["name"] for channel in gateway.channels] == ["minimax"]
+
+
+def test_a_token_that_was_deleted_by_hand_is_made_again(gateway: FakeOneAPI, written: Written) -> None:
+    reconcile(fleet("agent1"))
+    gateway.tokens.pop()
+    made = fleet("agent1", applied=written[PATH])
+    assert reconcile(made) == [True]
+    assert written.told[-1] == "+ token agent1"
+    assert made.token_keys["agent1"] == gateway.tokens[-1]["key"]
+
+
+def test_a_plan_says_what_is_to_come(gateway: FakeOneAPI, written: Written) -> None:
+    made = fleet("agent1")
+    made.host.state.is_executing = False  # type: ignore[misc]
+    with httpx.Client(transport=gateway.transport, headers={"Authorization": gateway.access_token}) as client:
+        options = f"HTTP/1.0 200 OK\r\n\r\n{client.get('http://gw/api/option/').text}"
+    made.state = HostState.parse(answer({**DONE, "api_options": options}))
+    assert len(list(commands(made))) == 1
+    assert written.told[:2] == ["to come: + channel dashscope", "to come: + channel minimax"]
+    assert gateway.changes == []
+
+
 @pytest.mark.parametrize("host", ["agent1.example.ts.net", "a" * 30, "模型" * 5])
 def test_the_name_of_a_token_is_the_hosts(host: str) -> None:
-    assert provisioning.token_name(host) == host
+    assert desired.token_name(host) == host
 
 
 @pytest.mark.parametrize(
     ("host", "begin"), [("a" * 31, "a" * 21), ("模型" * 6, "模型模型模型模"), ("aa" + "模" * 10, "aa模模模模模模")]
 )
 def test_a_longer_name_is_cut_between_characters_to_30_bytes(host: str, begin: str) -> None:
-    name = provisioning.token_name(host)
+    name = desired.token_name(host)
     assert name == f"{begin}-{hashlib.sha256(host.encode()).hexdigest()[:8]}"
     assert TokenSpec(name=name).name == name, "One API takes it"
 
 
 def test_long_names_that_begin_alike_stay_apart() -> None:
     names = [f"agent-in-a-far-away-region-{number}.example.ts.net" for number in range(100)]
-    assert len({provisioning.token_name(name) for name in names}) == 100
+    assert len({desired.token_name(name) for name in names}) == 100

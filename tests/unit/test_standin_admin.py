@@ -257,3 +257,28 @@ def test_what_the_stand_in_does_not_build_says_so(gateway: Gateway) -> None:
     answer = gateway.client.get("/api/redemption/", headers={"Authorization": RELAY_KEY})
     assert answer.status_code == 501
     assert "stand-in" in answer.json()["message"]
+
+
+def test_ratios_have_to_be_numbers(gateway: Gateway) -> None:
+    """Stored even so: what One API then makes of it, it makes of the whole text."""
+    for text, problem in (
+        ('{"a":"x"}', "json: cannot unmarshal string into Go value of type float64"),
+        ("[1]", "json: cannot unmarshal array into Go value of type map[string]float64"),
+        ('{"a":null}', ""),
+    ):
+        answer = gateway.api("PUT", "/api/option/", {"key": "CompletionRatio", "value": text})
+        assert (answer["message"], answer["success"]) == (problem, not problem)
+
+
+def test_a_switch_that_needs_another_option_first(gateway: Gateway) -> None:
+    on = {"key": "TurnstileCheckEnabled", "value": "true"}
+    assert "Turnstile" in gateway.api("PUT", "/api/option/", on)["message"]
+    gateway.ok("PUT", "/api/option/", {"key": "TurnstileSiteKey", "value": "site"})
+    gateway.ok("PUT", "/api/option/", on)
+    gateway.ok("PUT", "/api/option/", {**on, "value": "false"})
+
+
+def test_a_weight_below_zero_is_refused(gateway: Gateway) -> None:
+    answer = gateway.api("PUT", "/api/channel/", {"id": 1, "weight": -1})
+    problem = "json: cannot unmarshal number -1 into Go struct field Channel.weight of type uint"
+    assert (answer["message"], answer["success"]) == (problem, False)

@@ -10,7 +10,9 @@ import httpx
 import pytest
 
 from client import LLMConnectionError, LLMError, LLMProtocolError, LLMStatusError, LLMTimeoutError
-from gateway import admin, remote, route, verification
+from gateway import admin, remote, route, verification, verification_keys
+from gateway.broken_links import Path, VerificationError, explain
+from gateway.desired import VERIFICATION_TOKEN
 from gateway.fleet import Member
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.fake_one_api import FakeOneAPI
@@ -31,13 +33,13 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def gateway(**chosen: Any) -> Member:
     """A gateway whose tokens are known."""
     made = member(**chosen)
-    made.token_keys = {verification.VERIFICATION_TOKEN: KEY}
+    made.token_keys = {VERIFICATION_TOKEN: KEY}
     return made
 
 
 def verify(made: Member) -> bool:
     """Whether a verification succeeds."""
-    commands = verification._verify._inner(made)  # type: ignore[attr-defined]
+    commands = verification._verify._inner(made, "changed")  # type: ignore[attr-defined]
     return all(command.function(None, made.host) for command in commands)
 
 
@@ -118,7 +120,7 @@ def test_it_asks_on_the_path_of_the_users(monkeypatch: pytest.MonkeyPatch, told:
         pytest.param(
             error(503, "当前分组 default 下对于模型 MiniMax-M2.5 无可用渠道"),
             "no channel serves ",
-            "add it to the `models` of a channel in gateway_channels",
+            "deploy, which declares it, or enable the channel in the admin page",
             id="no channel",
         ),
         pytest.param(
@@ -224,34 +226,34 @@ def agent_with(text: str) -> Member:
 
 
 def test_the_token_of_an_openclaw_host_is_the_one_in_its_env_file() -> None:
-    assert verification._key(agent_with("A=1\nLLM_API_KEY='sk-hush'\n")) == "hush"
+    assert verification_keys.key_of_users(agent_with("A=1\nLLM_API_KEY='sk-hush'\n")) == "hush"
 
 
 @pytest.mark.parametrize(("text", "mend"), [("A=1\n", "deploy first"), ("LLM_API_KEY=sk-hush hush\n", "deploy again")])
 def test_an_env_file_without_a_token_is_told(text: str, mend: str) -> None:
-    with pytest.raises(verification.VerificationError, match=mend) as refused:
-        verification._key(agent_with(text))
+    with pytest.raises(VerificationError, match=mend) as refused:
+        verification_keys.key_of_users(agent_with(text))
     assert "hush" not in str(refused.value)
 
 
 def test_the_token_of_a_gateway_is_asked_of_its_admin_api(monkeypatch: pytest.MonkeyPatch) -> None:
     one_api = FakeOneAPI(GENERATED.access_token)
     monkeypatch.setattr(admin, "route", one_api.route)
-    with pytest.raises(verification.VerificationError, match="has no token llm-gateway-verification: deploy first"):
-        verification._key(member())
+    with pytest.raises(VerificationError, match="has no token llm-gateway-verification: deploy first"):
+        verification_keys.key_of_users(member())
     one_api._create_token(
         {"name": "llm-gateway-verification", "unlimited_quota": True, "expired_time": -1, "remain_quota": 0}
     )
-    assert verification._key(member()) == one_api.tokens[0]["key"]
+    assert verification_keys.key_of_users(member()) == one_api.tokens[0]["key"]
     one_api.access_token = "x" * 32
-    with pytest.raises(verification.VerificationError, match="the gateway's tokens cannot be read"):
-        verification._key(member())
+    with pytest.raises(VerificationError, match="the gateway's tokens cannot be read"):
+        verification_keys.key_of_users(member())
 
 
 def test_every_error_of_the_client_is_explained() -> None:
     made = gateway()
     texts = [
-        verification.explain(problem, made, "MiniMax-M2.5")
+        explain(Path(made, made, "MiniMax-M2.5"), problem, 60)
         for problem in (
             LLMTimeoutError("a"),
             LLMConnectionError("b"),
@@ -265,8 +267,11 @@ def test_every_error_of_the_client_is_explained() -> None:
     ]
     assert len(set(texts)) == len(texts)
     assert "(MINIMAX_API_KEY)" in texts[5], "the secret is named"
-    assert "the channel's secret" in verification.explain(
-        LLMStatusError("f", status=401, error_type="x"), made, "a-model-of-nobody"
+    unserved = LLMStatusError("e", status=503, error_type="one_api_error")
+    told = explain(Path(made, made, "a-model-of-nobody"), unserved, 60)
+    assert "add it to the `models` of a channel in gateway_channels" in told
+    assert "the channel's secret" in explain(
+        Path(made, made, "a-model-of-nobody"), LLMStatusError("f", status=401, error_type="x"), 60
     )
 
 

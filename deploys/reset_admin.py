@@ -1,0 +1,13 @@
+"""Make the admin access of every gateway right again, when its access token or root's password was changed by hand.
+
+    pyinfra inventory.py deploys/reset_admin.py
+
+Afterwards the access token and the root password in secrets.env on the host are the gateway's own. Where they are
+already, nothing is changed. A root password that is known is handed in with ONEAPI_ROOT_PASSWORD=…; it is kept.
+"""
+
+from pyinfra import host, state
+
+from gateway import reset_admin
+
+reset_admin.mend(reset_admin.member_to_mend(state, host))

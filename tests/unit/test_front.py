@@ -1,0 +1,89 @@
+"""`python verify.py INVENTORY --models …`, and what it becomes: pyinfra with verify.py, on fake hosts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.front import plan_command, verify_command
+from tests.unit import fake_hosts
+from tests.unit.deployed import deployed
+from tests.unit.fake_hosts import ROOT
+from tests.unit.test_deploy_plan import AGENT, GATEWAY, leaks, prelude
+
+PYINFRA = [sys.executable, "-m", "pyinfra", "-y"]
+
+
+def test_models_become_data_of_pyinfra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hosts.py").touch()
+    monkeypatch.chdir(tmp_path)
+    inventory = str(tmp_path / "hosts.py")
+    data = ["--data", "verification_models=none"]
+    assert verify_command(["hosts.py", "--models", "none"]) == [*PYINFRA, *data, inventory, "verify.py"]
+    assert verify_command(["hosts.py"]) == [*PYINFRA, inventory, "verify.py"]
+
+
+def test_other_options_are_pyinfras() -> None:
+    assert verify_command(["-v", "@local", "--limit=gw1", "--models=all"]) == [
+        *PYINFRA,
+        *("-v", "--limit=gw1", "--data", "verification_models=all", "@local", "verify.py"),
+    ]
+
+
+def test_a_plans_options_become_data() -> None:
+    data = ["--data", "plan_check=True", "--data", "plan_json=True"]
+    assert plan_command(["@local", "--check", "--json"]) == [*PYINFRA, *data, "@local", "deploys/plan.py"]
+    assert plan_command(["@local", "-vv"]) == [*PYINFRA, "-vv", "@local", "deploys/plan.py"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["inventory.py", "--models", "some"], ["--models"]])
+def test_wrong_arguments_are_told(arguments: list[str]) -> None:
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "verify.py"), *arguments], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert "usage: verify.py" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def verify(place: Path, *arguments: str) -> str:
+    """What `verify.py` tells of a deployed gateway and its OpenClaw host."""
+    done = deployed(GATEWAY, AGENT)
+    groups = {"gateways": [fake_hosts.host("gw1", done.gateway)], "openclaw": [fake_hosts.host("agent1", done.agent)]}
+    inventory = place / "inventory.py"
+    lines = [prelude(place, channels=done.channels, tokens=done.tokens), *(f"{n} = {h!r}" for n, h in groups.items())]
+    inventory.write_text("\n".join(lines) + "\n")
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "verify.py"), "inventory.py", *arguments],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    told = result.stdout + result.stderr
+    assert result.returncode == 0, told
+    assert "Traceback" not in told
+    assert leaks(told) == []
+    assert told.count("verified on http://100.64.0.10:3000: ") == 2
+    return told
+
+
+def test_all_models_are_asked_where_nothing_is_said(tmp_path: Path) -> None:
+    told = verify(tmp_path)
+    words = [line.split()[1:] for line in told.splitlines() if line.strip().startswith(f"[{GATEWAY}]")]
+    start = words.index(["model", "channel", "latency", "result"])
+    assert [line[:2] for line in words[start + 1 : start + 4]] == [
+        ["MiniMax-M2.5", "minimax"],
+        ["text-embedding-v4", "dashscope"],
+        ["qwen3.5-plus", "dashscope"],
+    ]
+    assert told.count("latency") == 1, "the OpenClaw host asks for its two models and no more"
+
+
+@pytest.mark.parametrize("scope", ["changed", "none"])
+def test_no_more_than_the_two_models_where_that_is_said(tmp_path: Path, scope: str) -> None:
+    assert "latency" not in verify(tmp_path, "--models", scope)
