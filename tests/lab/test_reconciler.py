@@ -88,7 +88,7 @@ def test_what_is_declared_is_there_and_a_plan_says_no_change(
     assert admin.options()["RetryTimes"] == "2"
     ratios = json.loads(admin.options()["ModelRatio"])
     assert (ratios["smollm2"], ratios["模型-1"]) == (0.5, 2)
-    assert len(ratios) > 20, "One API's own are still there"
+    assert "gpt-4" in ratios, "One API's own are still there"
     plan = _plan(deployed)
     assert plan.code == 0, plan.output[-3000:]
     assert _changes(plan) == []
@@ -160,7 +160,7 @@ def test_a_hosts_token_that_was_deleted_reaches_the_host_anew_in_one_run(deploye
     admin.delete_token(old.id)
     pid = "systemctl show openclaw-gateway -p MainPID --value"
     before = deployed.ssh("agent1", pid)
-    run = deployed.deploy("--limit", "gw1,agent1")
+    run = deployed.deploy("--limit", "gw1", "--limit", "agent1")
     assert run.code == 0, run.output[-3000:]
     new = only(admin.tokens(), "agent1")
     assert new is not None
