@@ -1,4 +1,4 @@
-"""`make bench`: the no-op run of deploy.py beside one ssh session with the same checks; runs on many hosts."""
+"""`make bench`: the no-op run of deploy.py beside one ssh session with the same checks; the reconciler; many hosts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 
-from bench import no_op, scale
+from bench import no_op, reconcile, scale
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
 ROUND_TRIPS = (0.0, 0.08)
@@ -19,6 +19,9 @@ def main() -> int:
         for round_trip in ROUND_TRIPS:
             print(f"No-op of one gateway host over a link of {round_trip * 1000:.0f} ms, {ROUNDS} rounds, interleaved:")
             _print_no_op(no_op.measure(round_trip, ROUNDS))
+        print("\nThe reconciler, on the lab's gateway:")
+        for each in reconcile.measure(ROUNDS):
+            print(f"  {each.what:48s} {each.seconds:6.2f} s  {each.requests} requests")
         print("\nA dry run of a whole fleet (pyinfra's @fake connector, 85 ms a command):")
         for hosts, seconds in scale.measure((1, 10, 50)):
             print(f"  {hosts:3d} hosts  {seconds:6.2f} s")
