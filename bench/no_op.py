@@ -39,13 +39,7 @@ def measure(round_trip: float, rounds: int) -> Found:
 
     Raises BenchError when the lab is not up or a run fails.
     """
-    try:
-        lab = lab_state.load()
-    except LabError as problem:
-        raise BenchError(f"the lab is needed: {problem}") from None
-    name = next((host for host, found in lab.hosts.items() if found.profile == "fresh"), None)
-    if name is None:
-        raise BenchError("a deployed gateway of the profile fresh is needed: make lab")
+    lab, name = deployed_lab()
     host = lab.hosts[name]
     found = Found()
     with (
@@ -68,6 +62,18 @@ def measure(round_trip: float, rounds: int) -> Found:
             # The models' time as it is on the host itself: what the link adds to the requests is the run's own.
             found.pyinfra.append(seconds - model)
     return found
+
+
+def deployed_lab() -> tuple[lab_state.LabState, str]:
+    """Return the lab and the name of a deployed gateway in it. Raises BenchError when there is none."""
+    try:
+        lab = lab_state.load()
+    except LabError as problem:
+        raise BenchError(f"the lab is needed: {problem}") from None
+    name = next((host for host, found in lab.hosts.items() if found.profile == "fresh"), None)
+    if name is None:
+        raise BenchError("a deployed gateway of the profile fresh is needed: make lab")
+    return lab, name
 
 
 @contextmanager

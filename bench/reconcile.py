@@ -12,11 +12,9 @@ from dataclasses import dataclass
 
 import httpx
 
-from bench.no_op import DIRECTORY, BenchError
+from bench.no_op import DIRECTORY, BenchError, deployed_lab
 from gateway import desired
 from gateway.secrets import Generated
-from lab import state as lab_state
-from lab.errors import LabError
 from oneapi import AdminClient, ChannelSpec, TokenSpec
 from oneapi.planning import Change, Declared, Ours, carry_out, plan
 
@@ -103,13 +101,7 @@ def _cleaned_up(admin: AdminClient, declared: Declared) -> Iterator[None]:
 
 @contextmanager
 def _admin(transport: httpx.BaseTransport) -> Iterator[AdminClient]:
-    try:
-        lab = lab_state.load()
-    except LabError as problem:
-        raise BenchError(f"the lab is needed: {problem}") from None
-    name = next((host for host, found in lab.hosts.items() if found.profile == "fresh"), None)
-    if name is None:
-        raise BenchError("a deployed gateway of the profile fresh is needed: make lab")
+    lab, name = deployed_lab()
     command = [sys.executable, "-m", "lab", "ssh", name, "--", "sudo", "cat", f"{DIRECTORY}/secrets.env"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     address = f"http://{lab.hosts[name].tailscale_address}:3000"

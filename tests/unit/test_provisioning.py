@@ -5,72 +5,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
+from provisioning_kit import DONE, PATH, Written, commands, fleet, reconcile
 
-from gateway import admin, desired, provisioning, remote, route
-from gateway.fleet import Member
+from gateway import admin, desired, route
 from gateway.host_state import HostState
-from gateway.record import Record
-from oneapi import Refused, TokenSpec
-from tests.unit.fake_hosts import FRESH, OPENCLAW, answer
+from oneapi import TokenSpec
+from tests.unit.fake_hosts import answer
 from tests.unit.fake_one_api import FakeOneAPI
-from tests.unit.members import DIRECTORY, GENERATED, Fleet, member
+from tests.unit.members import DIRECTORY, GENERATED, member
 
-PATH = f"{DIRECTORY}/applied-keys.json"
-DONE = {**FRESH, "tracked_stat": f"{DIRECTORY}/first-start-done 600 root:root 1.0\n"}
-
-
-@pytest.fixture
-def gateway(monkeypatch: pytest.MonkeyPatch) -> FakeOneAPI:
-    """A gateway after its first start, on the way that members take to it."""
-    one_api = FakeOneAPI(GENERATED.access_token)
-    one_api.options["RegisterEnabled"] = "false"
-    monkeypatch.setattr(admin, "route", one_api.route)
-    return one_api
-
-
-class Written(dict[str, str]):
-    """What was written to the host, and what was said to the person at the terminal."""
-
-    told: list[str]
-
-
-@pytest.fixture(autouse=True)
-def written(monkeypatch: pytest.MonkeyPatch) -> Written:
-    kept = Written()
-    kept.told = []
-
-    def write(host: object, path: str, content: bytes, mode: str) -> None:
-        assert mode == "600"
-        kept[path] = content.decode()
-
-    monkeypatch.setattr(remote, "write_now", write)
-    monkeypatch.setattr(remote, "tell", lambda host, text: kept.told.append(text))
-    monkeypatch.setattr(remote, "complain", lambda host, text: kept.told.append(text))
-    return kept
-
-
-def fleet(*agents: str, applied: str = "{}", **chosen: Any) -> Member:
-    """A gateway that these OpenClaw hosts use, after what an earlier run left on it."""
-    together = Fleet()
-    made = member(DONE, fleet=together, **chosen)
-    made.record = Record.parse(applied)
-    for name in agents:
-        member({**FRESH, **OPENCLAW}, name=name, roles="openclaw", fleet=together)
-    return made
-
-
-def commands(made: Member) -> Iterator[Any]:
-    return provisioning._reconcile._inner(made)  # type: ignore[attr-defined]
-
-
-def reconcile(made: Member) -> list[bool]:
-    """Carry the steps out, each as soon as it is known, as pyinfra does; whether each succeeded."""
-    return [command.function(None, made.host) for command in commands(made)]
+pytest_plugins = ["provisioning_fixtures"]
 
 
 def test_a_new_gateway_gets_all_that_is_declared(gateway: FakeOneAPI, written: Written) -> None:
@@ -227,91 +174,6 @@ def test_before_the_first_start_a_change_is_to_come() -> None:
 
 def test_an_openclaw_host_has_nothing_to_declare() -> None:
     assert list(commands(member(roles="openclaw"))) == []
-
-
-def test_an_imported_gateway_that_is_as_declared_is_taken_over_without_a_change(
-    gateway: FakeOneAPI, written: Written
-) -> None:
-    reconcile(fleet())
-    gateway.changes.clear()
-    assert reconcile(fleet(applied="{}")) == [True], "what is ours now is remembered"
-    assert gateway.changes == []
-    assert reconcile(fleet(applied=written[PATH])) == []
-
-
-def test_keys_are_sent_again_when_that_is_asked_for(gateway: FakeOneAPI, written: Written) -> None:
-    reconcile(fleet())
-    gateway.channels[0]["key"] = "a key that somebody put in by hand"
-    reconcile(fleet(applied=written[PATH], gateway_force_keys=True))
-    assert written.told[-2:] == ["~ channel dashscope: key sent again", "~ channel minimax: key sent again"]
-    assert gateway.channels[0]["key"] == "dashscope-key-for-tests"
-
-
-def test_a_write_that_was_interrupted_is_done_again(gateway: FakeOneAPI, written: Written) -> None:
-    reconcile(fleet())
-    kept = Record.parse(written[PATH]).begun(["minimax"])
-    gateway.changes.clear()
-    reconcile(fleet(applied=kept.content().decode()))
-    assert [change[2]["name"] for change in gateway.changes] == ["minimax"]
-
-
-def test_what_was_done_before_a_failure_is_remembered_and_the_next_run_does_the_rest(
-    gateway: FakeOneAPI, written: Written, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done = provisioning.carry_out
-
-    def second_fails(change: Any, admin: Any) -> Any:
-        if change.name == "minimax":
-            raise Refused("POST /api/channel/", "database is locked")
-        return done(change, admin)
-
-    monkeypatch.setattr(provisioning, "carry_out", second_fails)
-    assert reconcile(fleet("agent1")) == [False]
-    monkeypatch.setattr(provisioning, "carry_out", done)
-    gateway.changes.clear()
-    assert reconcile(fleet("agent1", applied=written[PATH])) == [True]
-    assert [change[2].get("name") for change in gateway.changes] == ["minimax", "llm-gateway-verification", "agent1"]
-
-
-def test_what_is_not_declared_any_more_goes_only_when_asked_and_only_if_it_is_ours(
-    gateway: FakeOneAPI, written: Written
-) -> None:
-    reconcile(fleet("agent1", "agent2"))
-    gateway.channels.append({**gateway.channels[0], "id": 9, "name": "mine", "models": "x"})
-    minimax = {"name": "minimax", "base_url": "https://api.minimaxi.com", "key": "MINIMAX_API_KEY"}
-    left = [{**minimax, "models": ["MiniMax-M2.5"]}]
-
-    def run(**chosen: Any) -> list[bool]:
-        return reconcile(fleet("agent1", applied=written[PATH], gateway_channels=left, **chosen))
-
-    assert run() == []
-    assert run(gateway_prune=True) == [True]
-    assert written.told[-2:] == ["- token agent2", "- channel dashscope"]
-    assert [channel["name"] for channel in gateway.channels] == ["minimax", "mine"]
-    assert [token["name"] for token in gateway.tokens] == ["llm-gateway-verification", "agent1"]
-    assert run(gateway_prune=True) == []
-    assert run(gateway_prune=["channel:mine"]) == [True]
-    assert [channel["name"] for channel in gateway.channels] == ["minimax"]
-
-
-def test_a_token_that_was_deleted_by_hand_is_made_again(gateway: FakeOneAPI, written: Written) -> None:
-    reconcile(fleet("agent1"))
-    gateway.tokens.pop()
-    made = fleet("agent1", applied=written[PATH])
-    assert reconcile(made) == [True]
-    assert written.told[-1] == "+ token agent1"
-    assert made.token_keys["agent1"] == gateway.tokens[-1]["key"]
-
-
-def test_a_plan_says_what_is_to_come(gateway: FakeOneAPI, written: Written) -> None:
-    made = fleet("agent1")
-    made.host.state.is_executing = False  # type: ignore[misc]
-    with httpx.Client(transport=gateway.transport, headers={"Authorization": gateway.access_token}) as client:
-        options = f"HTTP/1.0 200 OK\r\n\r\n{client.get('http://gw/api/option/').text}"
-    made.state = HostState.parse(answer({**DONE, "api_options": options}))
-    assert len(list(commands(made))) == 1
-    assert written.told[:2] == ["to come: + channel dashscope", "to come: + channel minimax"]
-    assert gateway.changes == []
 
 
 @pytest.mark.parametrize("host", ["agent1.example.ts.net", "a" * 30, "模型" * 5])

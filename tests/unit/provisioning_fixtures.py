@@ -1,0 +1,40 @@
+"""The gateway in memory and the host's files, for the tests of what a gateway is made to hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway import admin, remote
+from tests.unit.fake_hosts import FRESH
+from tests.unit.fake_one_api import FakeOneAPI
+from tests.unit.members import DIRECTORY, GENERATED
+
+PATH = f"{DIRECTORY}/applied-keys.json"
+DONE = {**FRESH, "tracked_stat": f"{DIRECTORY}/first-start-done 600 root:root 1.0\n"}
+
+
+from provisioning_kit import Written
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> FakeOneAPI:
+    """A gateway after its first start, on the way that members take to it."""
+    one_api = FakeOneAPI(GENERATED.access_token)
+    one_api.options["RegisterEnabled"] = "false"
+    monkeypatch.setattr(admin, "route", one_api.route)
+    return one_api
+
+
+@pytest.fixture(autouse=True)
+def written(monkeypatch: pytest.MonkeyPatch) -> Written:
+    kept = Written()
+    kept.told = []
+
+    def write(host: object, path: str, content: bytes, mode: str) -> None:
+        assert mode == "600"
+        kept[path] = content.decode()
+
+    monkeypatch.setattr(remote, "write_now", write)
+    monkeypatch.setattr(remote, "tell", lambda host, text: kept.told.append(text))
+    monkeypatch.setattr(remote, "complain", lambda host, text: kept.told.append(text))
+    return kept
