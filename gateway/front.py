@@ -29,6 +29,26 @@ def plan_command(arguments: Sequence[str]) -> list[str]:
     return _command("deploys/plan.py", ours.inventory, pyinfras, {name: "True" for name, on in data.items() if on})
 
 
+def become_export() -> NoReturn:
+    """Become the pyinfra that exports; as `become_plan`."""
+    _become(export_command(sys.argv[1:]))
+
+
+def export_command(arguments: Sequence[str]) -> list[str]:
+    """The command line of pyinfra for `deploys/export.py`; what is no option of ours is pyinfra's."""
+    parser = _parser("export.py", "Write the declaration of what every gateway holds now; change nothing on any host.")
+    parser.add_argument(
+        "--output",
+        metavar="DIRECTORY|-",
+        default="declared",
+        help="where the files go, one for each gateway (default: declared); -: stdout, for a single gateway",
+    )
+    ours, pyinfras = parser.parse_known_args(arguments)
+    # Seen from where this was called, which is not where pyinfra runs.
+    place = ours.output if ours.output == "-" else str(Path(ours.output).resolve())
+    return _command("deploys/export.py", ours.inventory, pyinfras, {"export_output": place})
+
+
 def become_verification() -> NoReturn:
     """Become the pyinfra that verifies; as `become_plan`."""
     _become(verify_command(sys.argv[1:]))

@@ -87,6 +87,7 @@ def _judge(context: click.Context) -> None:
     # Imported late: config.py comes before the connections are made, and should not keep them waiting.
     from gateway import drift, summary
 
-    summary.tell(state)
+    if not _is_read_only(context):
+        summary.tell(state)
     if code := drift.exit_code(state, state.inventory.get_override_data()):
         sys.exit(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from provisioning_kit import Written
 
 from gateway import admin, remote
 from tests.unit.fake_hosts import FRESH
@@ -11,9 +12,6 @@ from tests.unit.members import DIRECTORY, GENERATED
 
 PATH = f"{DIRECTORY}/applied-keys.json"
 DONE = {**FRESH, "tracked_stat": f"{DIRECTORY}/first-start-done 600 root:root 1.0\n"}
-
-
-from provisioning_kit import Written
 
 
 @pytest.fixture
