@@ -6,12 +6,8 @@ import pytest
 from provisioning_kit import Written
 
 from gateway import admin, remote
-from tests.unit.fake_hosts import FRESH
 from tests.unit.fake_one_api import FakeOneAPI
-from tests.unit.members import DIRECTORY, GENERATED
-
-PATH = f"{DIRECTORY}/applied-keys.json"
-DONE = {**FRESH, "tracked_stat": f"{DIRECTORY}/first-start-done 600 root:root 1.0\n"}
+from tests.unit.members import GENERATED
 
 
 @pytest.fixture
