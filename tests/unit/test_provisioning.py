@@ -7,6 +7,7 @@ import hashlib
 import json
 
 import httpx
+import provisioning_fixtures
 import pytest
 from provisioning_kit import DONE, PATH, Written, commands, fleet, reconcile
 
@@ -17,7 +18,8 @@ from tests.unit.fake_hosts import answer
 from tests.unit.fake_one_api import FakeOneAPI
 from tests.unit.members import DIRECTORY, GENERATED, member
 
-pytest_plugins = ["provisioning_fixtures"]
+# Not as a plugin: its fixtures would be those of all tests.
+gateway, written = provisioning_fixtures.gateway, provisioning_fixtures.written
 
 
 def test_a_new_gateway_gets_all_that_is_declared(gateway: FakeOneAPI, written: Written) -> None:

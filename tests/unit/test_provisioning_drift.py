@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import provisioning_fixtures
 import pytest
 from provisioning_kit import DONE, PATH, Written, commands, fleet, reconcile
 
@@ -15,7 +16,8 @@ from oneapi import OneAPIError, RateLimited, Refused, Unreachable
 from tests.unit.fake_hosts import answer
 from tests.unit.fake_one_api import FakeOneAPI
 
-pytest_plugins = ["provisioning_fixtures"]
+# Not as a plugin: its fixtures would be those of all tests.
+gateway, written = provisioning_fixtures.gateway, provisioning_fixtures.written
 
 
 def test_an_imported_gateway_that_is_as_declared_is_taken_over_without_a_change(
