@@ -253,7 +253,7 @@ def _channel(value: Any) -> Channel:
     checked = _fields(value, fields.CHANNEL, needed=("name", "key", "models"))
     # A type must be named for its own base URL to be meant: else the key of another provider went to OpenAI.
     kind = channel_types.channel_type(checked.setdefault("type", _OPENAI))
-    if not checked.setdefault("base_url", "") and not ("type" in value and kind.base_url):
+    if not checked.setdefault("base_url", "") and ("type" not in value or kind.needs_base_url):
         needs = (
             f'type "{kind.name}" has none of its own' if "type" in value else "only a type that is named has its own"
         )
