@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -21,6 +23,8 @@ READS = {
 }
 """What `host_state.sh` asks the admin API for, and the name of each answer."""
 
+FRESH_SECONDS = 30.0
+"""How long the record of a host is good for: a person may think before saying yes, an image take its time."""
 ANSWER_SECONDS = 30.0
 """More than the 10 s for which One API waits for a locked database, so that it is that which it tells."""
 
@@ -33,7 +37,8 @@ def admin_api(member: Member) -> Iterator[AdminClient]:
     """
     with ExitStack() as stack:
         transport: httpx.BaseTransport
-        if member.is_republished and member.host.state.is_executing:
+        is_past = member.is_republished or time.monotonic() - member.read_at > FRESH_SECONDS
+        if is_past and member.host.state.is_executing:
             transport = stack.enter_context(route(member.host, member.address, member.settings.gateway_port))
         else:
             transport = _Recorded(member, stack)
@@ -51,6 +56,7 @@ class _Recorded(httpx.BaseTransport):
         self._member = member
         self._stack = stack
         self._live: httpx.BaseTransport | None = None
+        self._opening = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer from the record once; a read after a write must see what the write did."""
@@ -58,9 +64,11 @@ class _Recorded(httpx.BaseTransport):
         recorded = self._member.state.answers.get(READS.get(target, ""), "")
         if request.method == "GET" and self._live is None and recorded:
             return parse_answer(recorded)
-        if self._live is None:
-            member = self._member
-            self._live = self._stack.enter_context(route(member.host, member.address, member.settings.gateway_port))
+        with self._opening:  # one way for all threads: paramiko mixes up the refusals of two
+            if self._live is None:
+                member = self._member
+                port = member.settings.gateway_port
+                self._live = self._stack.enter_context(route(member.host, member.address, port))
         return self._live.handle_request(request)
 
 

@@ -137,4 +137,6 @@ def http_url(value: Any) -> str:
         raise InvalidError('must be a whole URL that starts with "http://" or "https://"')
     if parts.username or parts.password:
         raise InvalidError("must not hold a user name or password")
+    if "?" in value or "#" in value:
+        raise InvalidError("must not hold '?' or '#'")
     return value.rstrip("/")

@@ -150,10 +150,10 @@ def _option_problem(name: object, value: object) -> str | None:
 
 
 def prune(value: Any) -> bool | frozenset[str]:
-    """The setting `gateway_prune`; one name alone need not be in a list, which is easier on the command line."""
+    """The setting `gateway_prune`; on the command line names may stand with commas between them."""
     if isinstance(value, bool):
         return value
-    wanted = [value] if isinstance(value, str) else value
+    wanted = re.split(r",(?=channel:|token:)", value) if isinstance(value, str) else value
     if not isinstance(wanted, (list, tuple)) or not all(
         isinstance(item, str) and item.isprintable() and _PRUNED.fullmatch(item) for item in wanted
     ):

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway import first_start
 from gateway.record import UNFINISHED, Record, fingerprint
-from oneapi import AdminClient, ChannelSpec, TokenSpec
+from oneapi import AdminClient, Channel, ChannelSpec, TokenSpec
 from oneapi.compare import channel_differences
 from oneapi.planning import Actual, Change, Declared, Ours, plan
 
@@ -54,18 +55,17 @@ def planned(member: Member, actual: Actual) -> Plan:
         OneAPIError: Ambiguous or Invalid: what is declared and what is there do not fit together.
     """
     wanted = declared(member)
-    record = member.record
     changes = plan(
         wanted,
         actual,
-        ours=Ours(frozenset(record.channels), record.tokens),
+        ours=_ours(member.record, actual),
         rotated=_new_keys(member, wanted, actual),
         again=_writes_to_repeat(member, wanted),
         prune=member.settings.gateway_prune,
     )
     own = {*own_tokens(member)}
     keys = {token.name: token.key for token in actual.tokens if token.name in own}
-    return Plan(tuple(changes), _remembered(member, wanted, changes), keys)
+    return Plan(tuple(changes), _remembered(member, wanted, changes, actual), keys)
 
 
 def declared(member: Member) -> Declared:
@@ -97,6 +97,8 @@ def _new_keys(member: Member, wanted: Declared, actual: Actual) -> frozenset[str
 
     def has_new_key(spec: ChannelSpec) -> bool:
         mark = member.record.channels.get(spec.name)
+        if spec.name in there and _is_another(member.record, there[spec.name]):
+            return True
         if mark is None and spec.name in there:
             return bool(channel_differences(there[spec.name], spec))
         return mark not in (UNFINISHED, _mark(member, spec))
@@ -105,21 +107,43 @@ def _new_keys(member: Member, wanted: Declared, actual: Actual) -> frozenset[str
 
 
 def _writes_to_repeat(member: Member, wanted: Declared) -> frozenset[str]:
-    """The channels whose last write no run has told the end of: One API shows less of a channel than it writes."""
+    """The channels whose last write no run has told the end of: One API shows less of a channel than it writes.
+
+    All of them, where it is not known any more what was written.
+    """
     unfinished = {name for name, mark in member.record.channels.items() if mark == UNFINISHED}
-    is_forced = member.settings.gateway_force_keys
-    return frozenset(spec.name for spec in wanted.channels if is_forced or spec.name in unfinished)
+    is_all = member.settings.gateway_force_keys or (member.record.is_lost and first_start.is_done(member))
+    return frozenset(spec.name for spec in wanted.channels if is_all or spec.name in unfinished)
 
 
-def _remembered(member: Member, wanted: Declared, changes: list[Change]) -> Record:
-    """The record once all is done: what is declared, and what is ours still, though not declared any more."""
-    removed = {(change.kind, change.name) for change in changes if change.sign == "-"}
-    marks = {**member.record.channels, **{spec.name: _mark(member, spec) for spec in wanted.channels}}
-    names = member.record.tokens | {spec.name for spec in wanted.tokens}
-    return Record(
-        {name: mark for name, mark in marks.items() if ("channel", name) not in removed},
-        frozenset(name for name in names if ("token", name) not in removed),
+def _ours(record: Record, actual: Actual) -> Ours:
+    """What runs made or took over and nobody has made anew since."""
+    ids = record.ids
+    return Ours(
+        frozenset(each.name for each in actual.channels if ids.get(f"channel:{each.name}") == each.id),
+        frozenset(each.name for each in actual.tokens if ids.get(f"token:{each.name}") == each.id),
     )
+
+
+def _is_another(record: Record, channel: Channel) -> bool:
+    """Whether the channel of that name is not the one that was written."""
+    return record.ids.get(f"channel:{channel.name}", channel.id) != channel.id
+
+
+def _remembered(member: Member, wanted: Declared, changes: list[Change], actual: Actual) -> Record:
+    """The record once all is done: what is declared, and what is ours and there though not declared any more.
+
+    The numbers of what is still to be made are not in it yet.
+    """
+    removed = {(change.kind, change.name) for change in changes if change.sign == "-"}
+    ours = _ours(member.record, actual)
+    channels = {spec.name for spec in wanted.channels} | {n for n in ours.channels if ("channel", n) not in removed}
+    tokens = {spec.name for spec in wanted.tokens} | {n for n in ours.tokens if ("token", n) not in removed}
+    old = {name: member.record.channels.get(name, UNFINISHED) for name in channels}
+    ids = {f"channel:{each.name}": each.id for each in actual.channels if each.name in channels}
+    ids |= {f"token:{each.name}": each.id for each in actual.tokens if each.name in tokens}
+    marks = {**old, **{spec.name: _mark(member, spec) for spec in wanted.channels}}
+    return Record(marks, frozenset(tokens), ids, member.record.unproven & channels)
 
 
 def _mark(member: Member, spec: ChannelSpec) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from pyinfra import logger
 from pyinfra.api import DeployError
 from pyinfra.api.state import State
 
@@ -45,14 +46,24 @@ def look(member: Member) -> None:
 
 
 def exit_code(state: State, data: Mapping[str, Any]) -> int:
-    """Print the plans as JSON where that was asked for; the exit code of a run that has made plans, else 0."""
+    """Print the plans as JSON where that was asked for, null for a gateway that could not be looked at.
+
+    Returns the exit code of a run that was to make plans: 1 where one could not be made, else 3 where a check was
+    asked for and something differs, else 0.
+    """
     surveyed = fleet.current(state)
-    plans = {name: member.plan for name, member in surveyed.members.items()} if surveyed else {}
-    made = {name: plan for name, plan in plans.items() if plan is not None}
+    asked = [host for host in state.inventory if "gateways" in host.groups and state.is_host_in_limit(host)]
+    plans = {str(host.name): _plan_of(surveyed, str(host.name)) for host in asked}
     if data.get("plan_json"):
-        click.echo(json.dumps({name: _as_json(plan) for name, plan in made.items()}, ensure_ascii=False))
-    return DRIFTED if data.get("plan_check") and any(made.values()) else 0
+        shown = {name: None if plan is None else [each.as_json() for each in plan] for name, plan in plans.items()}
+        click.echo(json.dumps(shown, ensure_ascii=False))
+    if not plans:
+        logger.error("No gateway in this run: is --limit right?")
+    if not plans or None in plans.values():
+        return 1
+    return DRIFTED if data.get("plan_check") and any(plans.values()) else 0
 
 
-def _as_json(plan: tuple[Change, ...]) -> list[dict[str, object]]:
-    return [change.as_json() for change in plan]
+def _plan_of(surveyed: fleet.Fleet | None, name: str) -> tuple[Change, ...] | None:
+    member = surveyed.members.get(name) if surveyed else None
+    return member.plan if member else None

@@ -7,6 +7,7 @@ everything that is wrong anywhere is told in one message before anything is touc
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ class Member:
     is_openclaw: bool
     state: HostState = field(init=False)
     generated: Generated = field(init=False, repr=False)
+    read_at: float = field(default_factory=time.monotonic)
+    """When it was read, in seconds of the monotonic clock."""
     record: Record = field(default_factory=Record)
     """What earlier runs made of a gateway's contents."""
     token_keys: dict[str, str] = field(default_factory=dict, repr=False)
@@ -199,7 +202,7 @@ class Fleet:
     def _read_one(self, member: Member) -> str | None:
         remote.without_delay(member.host)
         try:
-            member.state = member.read_state(self._purpose.lock)
+            member.state, member.read_at = member.read_state(self._purpose.lock), time.monotonic()
             text = member.state.answers.get("secrets")
             member.generated = Generated.read(text) if text else Generated.new()
             member.record = Record.parse(member.state.text("applied_keys"))

@@ -48,6 +48,7 @@ def _reconcile(member: Member) -> Generator[FunctionCommand, None, None]:
         with admin_api(member) as admin:
             plan = desired.planned(member, desired.look(admin))
             member.token_keys.update(plan.token_keys)
+            member.changed_channels |= plan.record.unproven
             if is_plan:
                 for change in plan.changes:
                     remote.tell(member.host, f"to come: {change}")
@@ -73,7 +74,13 @@ def _carry_out(member: Member, admin: AdminClient, plan: Plan, state: State, hos
     """Do it change by change; what was done is remembered also where the next change fails."""
     writes = Counter(change.name for change in plan.changes if change.kind == "channel" and change.sign != "-")
     before = member.record
-    done = Record({**before.channels, **plan.record.channels}, before.tokens | plan.record.tokens).begun(writes)
+    done = replace(
+        plan.record,
+        channels={**before.channels, **plan.record.channels},
+        tokens=before.tokens | plan.record.tokens,
+        ids={**before.ids, **plan.record.ids},
+        unproven=plan.record.unproven | writes.keys(),
+    ).begun(writes)
     try:
         if writes:
             _remember(member, done)
@@ -86,6 +93,9 @@ def _carry_out(member: Member, admin: AdminClient, plan: Plan, state: State, hos
                 return False
             if token is not None:
                 member.token_keys[token.name] = token.key
+                done = replace(done, ids={**done.ids, f"token:{token.name}": token.id})
+            if change.sign == "-":
+                done = done.without(change.kind, change.name)
             if change.name in writes and change.kind == "channel":
                 writes[change.name] -= 1
                 if not writes[change.name]:  # a channel may be written twice, to keep its models served
@@ -93,11 +103,35 @@ def _carry_out(member: Member, admin: AdminClient, plan: Plan, state: State, hos
                     done = replace(done, channels=marks)
                     member.changed_channels.add(change.name)
             remote.tell(host, str(change))
-        _remember(member, plan.record)
+        _remember(member, _with_new_channels(done, plan, admin))
+        if not plan.changes:
+            remote.tell(host, "nothing to change; what is ours was taken note of")
+    except OneAPIError as problem:
+        remote.complain(host, recovery.told(problem, member.directory))
+        return False
     except remote.RemoteError as problem:
         remote.complain(host, f"{record.FILE}: {problem}")
         return False
     return True
+
+
+def _with_new_channels(done: Record, plan: Plan, admin: AdminClient) -> Record:
+    """The record with the numbers of the channels that were made: One API tells them only in its list."""
+    made = {change.name for change in plan.changes if change.kind == "channel" and change.sign == "+"}
+    listed = admin.channels() if made else []
+    ids = {f"channel:{each.name}": each.id for each in listed if each.name in made}
+    kept = {f"token:{name}": done.ids[f"token:{name}"] for name in plan.record.tokens if f"token:{name}" in done.ids}
+    kept |= plan.record.ids
+    return replace(plan.record, ids={**kept, **ids}, unproven=done.unproven)
+
+
+def remember_proof(member: Member) -> None:
+    """Take note that the models of all changed channels have answered. Raises RemoteError.
+
+    Until then each run asks them anew: a change that does not work must not be forgotten by the next run.
+    """
+    if member.record.unproven:
+        _remember(member, replace(member.record, unproven=frozenset()))
 
 
 def _remember(member: Member, found: Record) -> None:

@@ -22,34 +22,54 @@ class Record:
     Args:
         channels: fingerprint of the key by the channel's name.
         tokens: names of the tokens that runs made or took over.
+        ids: One API's numbers of both, by ``channel:NAME`` and ``token:NAME``: what was deleted and made anew by
+            hand has the name, and is not ours.
+        unproven: names of the channels that were written and whose models have not all answered since.
+        is_lost: there was none that could be read.
     """
 
     channels: Mapping[str, str] = field(default_factory=dict, repr=False)
     tokens: frozenset[str] = frozenset()
+    ids: Mapping[str, int] = field(default_factory=dict)
+    unproven: frozenset[str] = frozenset()
+    is_lost: bool = field(default=False, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> Record:
-        """Read the file; an empty record where it is damaged: then nothing is ours, and every key is applied again.
+        """Read the file; an empty record, marked as lost, where it is missing or damaged.
 
-        Before version 0.3 the file held the channels alone.
+        The first version held the channels' fingerprints alone.
         """
         try:
-            found = json.loads(text or "{}")
-        except ValueError:
-            return cls()
-        if not isinstance(found, dict):
-            return cls()
-        channels = found.get("channels", found)
-        tokens = found.get("tokens", [])
-        if not isinstance(channels, dict) or not isinstance(tokens, list):
-            return cls()
-        kept = {str(name): mark for name, mark in channels.items() if isinstance(mark, str)}
-        return cls(kept, frozenset(map(str, tokens)))
+            found = json.loads(text)
+            channels = found.get("channels", found)
+            return cls(
+                {name: mark for name, mark in channels.items() if isinstance(mark, str)},
+                frozenset(map(str, found.get("tokens", []))),
+                {name: int(number) for name, number in found.get("ids", {}).items()},
+                frozenset(map(str, found.get("unproven", []))),
+            )
+        except (ValueError, TypeError, AttributeError):
+            return cls(is_lost=True)
 
     def content(self) -> bytes:
         """The file's content."""
-        found = {"channels": dict(self.channels), "tokens": sorted(self.tokens)}
+        found = {
+            "channels": dict(self.channels),
+            "tokens": sorted(self.tokens),
+            "ids": dict(self.ids),
+            "unproven": sorted(self.unproven),
+        }
         return (json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+
+    def without(self, kind: str, name: str) -> Record:
+        """The record once a channel or token has been removed."""
+        return replace(
+            self,
+            channels={n: mark for n, mark in self.channels.items() if (kind, n) != ("channel", name)},
+            tokens=self.tokens - {name} if kind == "token" else self.tokens,
+            ids={n: number for n, number in self.ids.items() if n != f"{kind}:{name}"},
+        )
 
     def begun(self, channels: Iterable[str]) -> Record:
         """The record while `channels` are being written: an interrupted write is then done again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oneapi import OneAPIError, Refused, Unauthorised
+from oneapi import OneAPIError, RateLimited, Refused, Unauthorised
 
 COMMAND = "pyinfra inventory.py deploys/reset_admin.py"
 """What makes the access token and root's password right again."""
@@ -23,6 +23,8 @@ def told(problem: OneAPIError, directory: str) -> str:
         )
     if isinstance(problem, Refused) and LOCKED in problem.message:
         return f"{problem.call} failed, {locked_by_whom(directory)}"
+    if isinstance(problem, RateLimited):
+        return f"{problem}: run again in 3 minutes; what was done until here is kept"
     return str(problem)
 
 

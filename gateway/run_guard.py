@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ READ_ONLY = ("plan.py", "export.py")
 """Scripts that have no operations: there is nothing to carry out, and so nothing to ask."""
 INTERRUPTED = 130
 """The shell's code for a program that Ctrl-C has ended; pyinfra itself says 0."""
+_LAST_SECONDS = 5
 
 
 def watch() -> None:
@@ -45,6 +47,17 @@ def _is_read_only(context: click.Context) -> bool:
     return all(Path(str(name)).name in READ_ONLY for name in context.params.get("operations", ()))
 
 
+def _tell_plans(context: click.Context) -> int:
+    """After `deploys/plan.py`: the plans as JSON where that was asked for, and the exit code; after others, 0."""
+    state = ctx_state.get()
+    scripts = [Path(str(name)).name for name in context.params.get("operations", ())]
+    if "plan.py" not in scripts or not state.initialised:
+        return 0
+    from gateway import drift
+
+    return drift.exit_code(state, state.inventory.get_override_data())
+
+
 def _is_plan(context: click.Context) -> bool:
     """Whether nothing is to be carried out: a plan was asked for, or pyinfra's own insides."""
     names = ("dry", "debug_facts", "debug_operations")
@@ -62,12 +75,18 @@ def _require_answer(context: click.Context) -> None:
 
 def _interrupted(number: int, frame: object) -> None:
     logger.error("Interrupted: run the same command again, it goes on where this run ended.")
+    # The exit is an exception in whatever greenlet runs just now, and one that swallows it would run on.
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(INTERRUPTED))
+    signal.alarm(_LAST_SECONDS)
     sys.exit(INTERRUPTED)
 
 
 def _judge(context: click.Context) -> None:
     ending = sys.exc_info()[1]
-    if not ctx_state.isset() or (ending is not None and not isinstance(ending, SystemExit)):
+    if not ctx_state.isset():
+        return
+    if ending is not None and not isinstance(ending, SystemExit):
+        _tell_plans(context)  # which say that they could not be made
         return
     if isinstance(ending, SystemExit) and ending.code == INTERRUPTED:
         return
@@ -85,9 +104,9 @@ def _judge(context: click.Context) -> None:
         logger.error("Nothing was carried out, as you wished.")
         sys.exit(1)
     # Imported late: config.py comes before the connections are made, and should not keep them waiting.
-    from gateway import drift, summary
+    from gateway import summary
 
     if not _is_read_only(context):
         summary.tell(state)
-    if code := drift.exit_code(state, state.inventory.get_override_data()):
+    if code := _tell_plans(context):
         sys.exit(code)

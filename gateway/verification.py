@@ -14,11 +14,11 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from client import LLMClient
-from gateway import remote
+from gateway import provisioning, remote
 from gateway.answer_table import distinct_problems, table
 from gateway.asking import AT_ONCE, ROUNDS, Answer, Question, ask_all
 from gateway.broken_links import Path, VerificationError, explain
-from gateway.model_questions import CHANGED, Served, channels_for, questions, served_models
+from gateway.model_questions import CHANGED, NOTHING, Served, channels_for, questions, served_models
 from gateway.route import RouteError, route
 from gateway.verification_keys import key_of_gateway, key_of_users
 
@@ -65,6 +65,12 @@ def _verify(member: Member, models: str) -> Generator[FunctionCommand, None, Non
     if problems := distinct_problems([*proofs, *others]):
         yield _failure(problems)
         return
+    if models != NOTHING and member.changed_channels:
+        try:
+            provisioning.remember_proof(member)
+        except remote.RemoteError as problem:
+            yield _failure([str(problem)])
+            return
     told = "; ".join(f"{proof.model} {proof.result} in {proof.seconds:.2f} s" for proof in proofs)
     remote.tell(member.host, f"verified on {member.gateway.base_url}: {told}")
 

@@ -155,8 +155,9 @@ def _mapping(
 
 
 def _url(url: str) -> str:
-    """Without the name and password that may be in it."""
-    return _or_none(re.sub(r"//[^/@]*@", "//[hidden]@", url))
+    """Without the name, password or key that may be in it."""
+    shown = re.sub(r"[?#].*", "?[hidden]", url, flags=re.DOTALL)
+    return _or_none(re.sub(r"//.*@", "//[hidden]@", shown, flags=re.DOTALL))
 
 
 def _word(words: Mapping[int, str], number: int) -> str:

@@ -47,7 +47,9 @@ def deployed(gateway_name: str, agent_name: str) -> Deployed:
         for number, name in enumerate(names, 1)
     ]
     marks = {spec.name: fingerprint(GENERATED.session_secret, spec) for spec in specs}
-    applied = Record(marks, frozenset(names)).content().decode()
+    ids = {f"channel:{row['name']}": int(row["id"]) for row in channels}
+    ids |= {f"token:{row['name']}": int(row["id"]) for row in tokens}
+    applied = Record(marks, frozenset(names), ids).content().decode()
     closed = [{"key": "RegisterEnabled", "value": "false"}]
     admin = {"api_channels": channels, "api_tokens": tokens, "api_options": closed}
     recorded = {name: _http(rows) for name, rows in admin.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +89,55 @@ def test_all_models_are_asked_where_nothing_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scope", ["changed", "none"])
 def test_no_more_than_the_two_models_where_that_is_said(tmp_path: Path, scope: str) -> None:
     assert "latency" not in verify(tmp_path, "--models", scope)
+
+
+def plan(place: Path, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+    """What `deploys/plan.py` makes of a deployed gateway and its OpenClaw host."""
+    done = deployed(GATEWAY, AGENT)
+    answers = {**done.gateway, **changed}
+    groups = {"gateways": [fake_hosts.host("gw1", answers)], "openclaw": [fake_hosts.host("agent1", done.agent)]}
+    inventory = place / "inventory.py"
+    lines = [prelude(place, channels=done.channels, tokens=done.tokens), *(f"{n} = {h!r}" for n, h in groups.items())]
+    inventory.write_text("\n".join(lines) + "\n")
+    return subprocess.run(
+        [sys.executable, str(ROOT / "deploys/plan.py"), "inventory.py", "--check", "--json", *arguments],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **fake_hosts.KEYS},
+    )
+
+
+def test_a_plan_of_what_is_as_declared(tmp_path: Path) -> None:
+    result = plan(tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout) == {GATEWAY: []}
+    assert "as declared: nothing to change" in result.stderr
+    assert leaks(result.stdout + result.stderr) == []
+
+
+def test_a_plan_of_what_differs(tmp_path: Path) -> None:
+    result = plan(tmp_path, "--data", 'gateway_options={"RetryTimes": 3}')
+    assert result.returncode == 3, result.stderr
+    (change,) = json.loads(result.stdout)[GATEWAY]
+    assert (change["sign"], change["kind"], change["name"]) == ("~", "option", "RetryTimes")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"), [(["--limit", AGENT], {}), (["--limit", GATEWAY], {GATEWAY: []})], ids=["agent", "gateway"]
+)
+def test_a_plan_of_some_hosts(tmp_path: Path, arguments: list[str], shown: dict[str, list[object]]) -> None:
+    result = plan(tmp_path, *arguments)
+    assert json.loads(result.stdout) == shown, result.stderr
+    assert result.returncode == (0 if shown else 1)
+    assert ("No gateway in this run" in result.stderr) == (not shown)
+    assert "Traceback" not in result.stderr
+
+
+def test_a_gateway_that_cannot_be_planned_is_null(tmp_path: Path) -> None:
+    result = plan(tmp_path, api_channels="HTTP/1.0 200 OK\r\n\r\nno JSON")
+    assert result.returncode == 1
+    assert json.loads(result.stdout) == {GATEWAY: None}
+    assert "Traceback" not in result.stderr

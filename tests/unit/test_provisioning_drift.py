@@ -112,3 +112,63 @@ def test_a_plan_says_what_is_to_come(gateway: FakeOneAPI, written: Written) -> N
     assert len(list(commands(made))) == 1
     assert written.told[:2] == ["to come: + channel dashscope", "to come: + channel minimax"]
     assert gateway.changes == []
+
+
+def test_what_was_deleted_and_made_anew_by_hand_is_not_ours(gateway: FakeOneAPI, written: Written) -> None:
+    reconcile(fleet("agent1"))
+    gateway.channels[0] |= {"id": 77}
+    gateway.tokens[1] |= {"id": 78}
+    minimax = {"name": "minimax", "base_url": "https://api.minimaxi.com", "key": "MINIMAX_API_KEY"}
+    left = [{**minimax, "models": ["MiniMax-M2.5"]}]
+    assert reconcile(fleet(applied=written[PATH], gateway_channels=left, gateway_prune=True)) == [True]
+    assert [channel["name"] for channel in gateway.channels] == ["dashscope", "minimax"]
+    assert [token["name"] for token in gateway.tokens] == ["llm-gateway-verification", "agent1"]
+    assert "dashscope" not in written[PATH], "nor will it be"
+
+
+def test_a_declared_channel_that_was_made_anew_by_hand_gets_its_key(gateway: FakeOneAPI, written: Written) -> None:
+    reconcile(fleet())
+    gateway.channels[0] |= {"id": 77, "key": "a key of somebody's own"}
+    reconcile(fleet(applied=written[PATH]))
+    assert written.told[-1] == "~ channel dashscope: key changed"
+    assert gateway.channels[0]["key"] == "dashscope-key-for-tests"
+    assert reconcile(fleet(applied=written[PATH])) == []
+
+
+@pytest.mark.parametrize("lost", ["", "{damaged", "[]"])
+def test_where_the_record_is_lost_all_keys_are_sent_again(gateway: FakeOneAPI, written: Written, lost: str) -> None:
+    reconcile(fleet())
+    gateway.channels[0]["key"] = "an old key"
+    reconcile(fleet(applied=lost))
+    assert gateway.channels[0]["key"] == "dashscope-key-for-tests"
+    assert reconcile(fleet(applied=written[PATH])) == []
+
+
+def test_a_removal_that_was_cut_off_leaves_no_claim_behind(
+    gateway: FakeOneAPI, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconcile(fleet("agent1", "agent2"))
+    done = provisioning.carry_out
+
+    def second_fails(change: Any, admin: Any) -> Any:
+        if change.name == "agent2":
+            raise RateLimited("DELETE /api/token/: too many requests")
+        return done(change, admin)
+
+    monkeypatch.setattr(provisioning, "carry_out", second_fails)
+    assert reconcile(fleet(applied=written[PATH], gateway_prune=True)) == [False]
+    kept = Record.parse(written[PATH])
+    assert kept.tokens == {"llm-gateway-verification", "agent2"}
+    assert "token:agent1" not in kept.ids
+
+
+def test_a_changed_channel_is_asked_about_until_it_has_answered(gateway: FakeOneAPI, written: Written) -> None:
+    reconcile(fleet())
+    assert Record.parse(written[PATH]).unproven == {"dashscope", "minimax"}
+    second = fleet(applied=written[PATH])
+    assert reconcile(second) == []
+    assert second.changed_channels == {"dashscope", "minimax"}, "no proof has come"
+    provisioning.remember_proof(second)
+    third = fleet(applied=written[PATH])
+    assert reconcile(third) == []
+    assert third.changed_channels == set()
