@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway import first_start
 from gateway.record import UNFINISHED, Record, fingerprint
-from oneapi import AdminClient, Channel, ChannelSpec, TokenSpec
+from oneapi import Channel, ChannelSpec, Contents, TokenSpec
 from oneapi.compare import channel_differences
 from oneapi.planning import Actual, Change, Declared, Ours, plan
 
@@ -39,7 +39,7 @@ def token_name(host_name: str) -> str:
     return f"{encoded[:21].decode(errors='ignore')}-{digest}"
 
 
-def look(admin: AdminClient) -> Actual:
+def look(admin: Contents) -> Actual:
     """Read what a gateway holds, in three requests. Raises OneAPIError."""
     with ThreadPoolExecutor(max_workers=3) as pool:
         channels, tokens = pool.submit(admin.channels), pool.submit(admin.tokens)

@@ -10,6 +10,7 @@ from oneapi.admin import AdminClient
 from oneapi.changes import Change
 from oneapi.channel_types import ChannelType, channel_type, type_name
 from oneapi.compare import only
+from oneapi.contents import Contents
 from oneapi.errors import (
     Ambiguous,
     Invalid,
@@ -35,6 +36,7 @@ __all__ = [
     "Channel",
     "ChannelSpec",
     "ChannelType",
+    "Contents",
     "Declared",
     "Flavour",
     "Invalid",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from oneapi import wire
-from oneapi.admin import AdminClient
 from oneapi.changes import Change, Work
 from oneapi.compare import only
+from oneapi.contents import Contents
 from oneapi.errors import Refused
 from oneapi.shapes import Token
 from oneapi.specs import ChannelSpec, TokenSpec
@@ -13,7 +13,7 @@ from oneapi.specs import ChannelSpec, TokenSpec
 _ROUNDS = 5
 
 
-def carry_out(change: Change, admin: AdminClient) -> Token | None:
+def carry_out(change: Change, admin: Contents) -> Token | None:
     """Do what a change says, with as few requests as is safe.
 
     Args:
@@ -40,7 +40,7 @@ def carry_out(change: Change, admin: AdminClient) -> Token | None:
     return None
 
 
-def _channel(change: Change, admin: AdminClient) -> None:
+def _channel(change: Change, admin: Contents) -> None:
     work = change.work
     if work.channel is None:
         _remove_channel(admin, work.id)
@@ -50,7 +50,7 @@ def _channel(change: Change, admin: AdminClient) -> None:
         _update_channel(admin, work.id, work.channel)
 
 
-def _create_channel(admin: AdminClient, spec: ChannelSpec) -> None:
+def _create_channel(admin: Contents, spec: ChannelSpec) -> None:
     """One API makes the channel and then its routing entries; where it fails at these, the channel stays without."""
     try:
         admin.create_channel(spec)
@@ -61,7 +61,7 @@ def _create_channel(admin: AdminClient, spec: ChannelSpec) -> None:
         admin.update_channel(made.id, spec)
 
 
-def _update_channel(admin: AdminClient, channel_id: int, spec: ChannelSpec) -> None:
+def _update_channel(admin: Contents, channel_id: int, spec: ChannelSpec) -> None:
     """One API removes the routing entries and makes them anew; where it fails in between, its models are unserved."""
     try:
         admin.update_channel(channel_id, spec)
@@ -71,19 +71,19 @@ def _update_channel(admin: AdminClient, channel_id: int, spec: ChannelSpec) -> N
         admin.update_channel(channel_id, spec)
 
 
-def _remove_channel(admin: AdminClient, channel_id: int) -> None:
+def _remove_channel(admin: Contents, channel_id: int) -> None:
     """Out of routing first: an enabled entry that outlives its channel lets its model fail with 503."""
     admin.switch_channel_off(channel_id)
     admin.delete_channel(channel_id)
 
 
-def _create_token(admin: AdminClient, spec: TokenSpec) -> Token:
+def _create_token(admin: Contents, spec: TokenSpec) -> Token:
     """One API makes every token enabled; nobody has the key of this one yet."""
     token = admin.create_token(spec)
     return admin.set_token_status(token, wire.DISABLED) if spec.status == wire.DISABLED else token
 
 
-def _update_token(admin: AdminClient, work: Work, token: Token, spec: TokenSpec) -> None:
+def _update_token(admin: Contents, work: Work, token: Token, spec: TokenSpec) -> None:
     """Disabled before it is rewritten, enabled after: One API enables only what has time and quota left."""
     if work.status == wire.DISABLED:
         admin.set_token_status(token, wire.DISABLED)
@@ -93,7 +93,7 @@ def _update_token(admin: AdminClient, work: Work, token: Token, spec: TokenSpec)
         admin.set_token_status(token, wire.ENABLED)
 
 
-def _rewrite(admin: AdminClient, token: Token, spec: TokenSpec) -> Token:
+def _rewrite(admin: Contents, token: Token, spec: TokenSpec) -> Token:
     """Again when the token was used since it was looked at: its total would be too large by that use."""
     for _ in range(_ROUNDS):
         token = admin.update_token(token, spec)
