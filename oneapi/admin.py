@@ -19,7 +19,7 @@ _Item = TypeVar("_Item")
 
 
 class AdminClient:
-    """Talks to one One API, by session (`log_in`) or by access token. Not for several threads.
+    """Talks to one One API, by session (`log_in`) or by access token. Several threads may read.
 
     Args:
         base_url: such as ``http://127.0.0.1:3000``.
