@@ -28,7 +28,8 @@ WORKSPACE = "/home/openclaw/.openclaw/workspace"
 OWN_CLIENT = "// written by a person, before there was one for all Skills\nmodule.exports = {};\n"
 
 # One lab for each checkout, so that two of them can be tested on one machine.
-os.environ["LAB_NAME"] = "test-" + hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
+_CHECKOUT = hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
+os.environ["LAB_NAME"] = os.environ.get("TEST_LAB_NAME", f"test-{_CHECKOUT}")
 
 
 @dataclass(frozen=True)
