@@ -19,8 +19,9 @@ from pyinfra.api import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import host_state, installation, preflight, remote, settings
+from gateway import host_state, installation, journal, moved, preflight, remote, scheduled_backups, settings, undo
 from gateway.host_state import HostState
+from gateway.image import reference
 from gateway.record import Record
 from gateway.secrets import ROOT_PASSWORD, Generated, Provided, SecretsError
 from gateway.settings import Settings
@@ -89,9 +90,10 @@ class Member:
         roles = [role for role, has in (("gateway", self.is_gateway), ("openclaw", self.is_openclaw)) if has]
         values = {
             "LOCK": "yes" if lock else "no",
+            **(journal.lock_values(self.host.state) if lock else {}),
             "DIRECTORY": self.directory,
             "PORT": str(self.settings.gateway_port),
-            "IMAGE": self.settings.gateway_image,
+            "IMAGE": reference(self),
             "OPENCLAW_UNIT": self.settings.openclaw_unit,
             "OPENCLAW_SCOPE": self.settings.openclaw_unit_scope,
             "OPENCLAW_USER": self.settings.openclaw_user or "",
@@ -119,7 +121,7 @@ class Purpose:
 
 DEPLOYMENT = Purpose(
     (preflight.group_problems, preflight.missing_secrets),
-    (preflight.problems,),
+    (preflight.problems, scheduled_backups.problems, moved.problems),
     lock=True,
     fleet_checks=(preflight.declaration_problems,),
 )
@@ -200,9 +202,14 @@ class Fleet:
         _refuse(problems, "the hosts")
 
     def _read_one(self, member: Member) -> str | None:
-        remote.without_delay(member.host)
+        remote.mind_connection(member.host)
         try:
-            member.state, member.read_at = member.read_state(self._purpose.lock), time.monotonic()
+            member.state = member.read_state(self._purpose.lock)
+            if self._purpose.lock and (left := member.state.left_unfinished) and not member.state.text("busy"):
+                if problem := undo.await_host(member.host, left):
+                    return problem
+                member.state = member.read_state(lock=True)
+            member.read_at = time.monotonic()
             text = member.state.answers.get("secrets")
             member.generated = Generated.read(text) if text else Generated.new()
             member.record = Record.parse(member.state.text("applied_keys"))
@@ -272,6 +279,8 @@ def member_for(state: State, host: Host, purpose: Purpose) -> Member:
             logger.info("--> Reading the hosts...")
             try:
                 _fleets[state] = Fleet(state, purpose)
+                if purpose.lock:
+                    state.add_callback_handler(journal.Beginning())
             except DeployError as refusal:
                 _fleets[state] = refusal
     fleet = _fleets[state]

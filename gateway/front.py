@@ -29,6 +29,57 @@ def plan_command(arguments: Sequence[str]) -> list[str]:
     return _command("deploys/plan.py", ours.inventory, pyinfras, {name: "True" for name, on in data.items() if on})
 
 
+def become_status() -> NoReturn:
+    """Become the pyinfra that shows the fleet; as `become_plan`."""
+    _become(status_command(sys.argv[1:]))
+
+
+def status_command(arguments: Sequence[str]) -> list[str]:
+    """The command line of pyinfra for `deploys/status.py`; what is no option of ours is pyinfra's."""
+    parser = _parser("status.py", "Show the whole fleet on one screen; change nothing.")
+    parser.add_argument("--check", action="store_true", help="exit code 3 where something needs a person")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--html", metavar="FILE", help="a page that needs nothing beside itself")
+    ours, pyinfras = parser.parse_known_args(arguments)
+    data = {name: "True" for name, on in (("status_check", ours.check), ("status_json", ours.json)) if on}
+    if ours.html:
+        # Seen from where this was called, which is not where pyinfra runs.
+        data["status_html"] = str(Path(ours.html).resolve())
+    return _command("deploys/status.py", ours.inventory, pyinfras, data)
+
+
+def become_backup() -> NoReturn:
+    """Become the pyinfra that makes backups; as `become_plan`."""
+    _become(backup_command(sys.argv[1:]))
+
+
+def backup_command(arguments: Sequence[str]) -> list[str]:
+    """The command line of pyinfra for `deploys/backup.py`; what is no option of ours is pyinfra's."""
+    parser = _parser("backup.py", "Make a backup of every gateway on its host, while it serves.")
+    parser.add_argument(
+        "--fetch", metavar="DIRECTORY", help="bring them here as well: DIRECTORY/HOST/gateway-…, for you alone"
+    )
+    ours, pyinfras = parser.parse_known_args(arguments)
+    # Seen from where this was called, which is not where pyinfra runs.
+    data = {} if ours.fetch is None else {"fetch": str(Path(ours.fetch).expanduser().resolve())}
+    return _command("deploys/backup.py", ours.inventory, pyinfras, data)
+
+
+def become_history() -> NoReturn:
+    """Become the pyinfra that shows what was run; as `become_plan`."""
+    _become(history_command(sys.argv[1:]))
+
+
+def history_command(arguments: Sequence[str]) -> list[str]:
+    """The command line of pyinfra for `deploys/history.py`; what is no option of ours is pyinfra's."""
+    parser = _parser("history.py", "Show what was run on every host, when, by whom and how it ended; change nothing.")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout, by host")
+    parser.add_argument("--last", metavar="N", help="how many runs of each host (default: 10; all: every one)")
+    ours, pyinfras = parser.parse_known_args(arguments)
+    data = {"json": "true" if ours.json else "false", **({"last": ours.last} if ours.last else {})}
+    return _command("deploys/history.py", ours.inventory, pyinfras, data)
+
+
 def become_export() -> NoReturn:
     """Become the pyinfra that exports; as `become_plan`."""
     _become(export_command(sys.argv[1:]))

@@ -18,7 +18,7 @@ from typing import Any
 PROJECT = "openclaw-llm-gateway"
 """The name of the container, of the compose project and of the systemd unit."""
 
-_SCRIPT = Path(__file__).with_name("host_state.sh")
+_SCRIPTS = tuple(Path(__file__).with_name(name) for name in ("carrier.sh", "host_state.sh"))
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,13 @@ def script(roles: Sequence[str], values: Mapping[str, str], tracked: Sequence[st
     """
     variables = {
         "ROLES": " ".join(roles),
+        **dict.fromkeys(("WHO", "RUN", "BEGUN"), ""),
         "PROJECT": PROJECT,
         "TRACKED": " ".join(tracked),
         **values,
     }
-    assignments = "\n".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    return f"{assignments}\n{_SCRIPT.read_text(encoding='utf-8')}"
+    assignments = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    return "\n".join([*assignments, *(path.read_text(encoding="utf-8") for path in _SCRIPTS)])
 
 
 class UnreadableError(ValueError):
@@ -106,6 +107,11 @@ class HostState:
         """The IPv4 addresses of `tailscale0`, else what `tailscale ip -4` says."""
         on_interface = [line.split("/")[0] for line in self.lines("tailscale0")]
         return on_interface or self.lines("tailscale_ip")
+
+    @property
+    def left_unfinished(self) -> str:
+        """What an interrupted run has left and the host undoes, in words; "" where there is nothing."""
+        return self.text("unfinished") or self.text("undoing")
 
     def file(self, path: str) -> FileState | None:
         """A tracked file, or None where there is none."""

@@ -1,6 +1,6 @@
 # Reads all that a run needs to know of a host, in one round trip, and changes nothing.
-# Before this text stand: ROLES LOCK DIRECTORY PORT IMAGE PROJECT TRACKED OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER
-# OPENCLAW_WORKSPACE.
+# Before this text stand carrier.sh and: ROLES LOCK WHO RUN BEGUN DIRECTORY PORT IMAGE PROJECT TRACKED
+# OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER OPENCLAW_WORKSPACE.
 # Each answer is one line: its name, a space, its bytes in base64. What cannot be read is an empty answer.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
@@ -18,39 +18,37 @@ ask() {
 content() { [ ! -f "$2" ] || emit "$1" < "$2"; }
 nearest() { path=$1; while [ ! -d "$path" ]; do path=$(dirname "$path"); done; printf '%s' "$path"; }
 
-# One deployment at a time. The lock names the process that carries this connection (an sshd, or pyinfra itself), so it
-# ends with the connection, however that ends: nobody has to clear it after a crash.
-# In shell builtins alone, since every fork counts in a run that changes nothing.
-look_at() { # sets parent and started from /proc/PID/stat, whose second field may hold anything
-    parent='' started=''
-    read -r stat < "/proc/$1/stat" || return
-    # shellcheck disable=SC2086 # the fields behind the name are numbers
-    set -- ${stat##*) }
-    parent=$2 started=${20}
-}
-find_carrier() {
-    carrier=$$
-    while read -r name < "/proc/$carrier/comm"; do
-        case $name in *sh | sudo | su | doas | dzdo) ;; *) return ;; esac
-        look_at "$carrier"
-        carrier=$parent
-    done
-}
+# One deployment at a time. The lock names the process that carries this connection (see carrier.sh), so it ends with it.
 lock() {
     find_carrier
     command exec 9> "/run/$PROJECT.lock.guard" && flock -w 10 9 || return
-    if read -r holder since < "/run/$PROJECT.lock" && [ "$holder" != "$carrier" ] && [ -n "$since" ]; then
+    holder='' since='' who=''
+    { read -r holder since && read -r who; } < "/run/$PROJECT.lock"
+    if [ -n "$since" ] && [ "$holder" != "$carrier" ]; then
         look_at "$holder"
         if [ "$started" = "$since" ]; then
-            stat -c "process $holder, since %y" "/run/$PROJECT.lock" | emit busy
+            printf '%s since %s (process %s)' "${who:-another run}" \
+                "$(date -u -r "/run/$PROJECT.lock" '+%Y-%m-%d %H:%M UTC')" "$holder" | emit busy
             return
         fi
     fi
     look_at "$carrier"
-    printf '%s %s\n' "$carrier" "$started" > "/run/$PROJECT.lock"
+    if [ "$holder $since" != "$carrier $started" ]; then
+        printf '%s %s\n%s\n%s\n' "$carrier" "$started" "$WHO" "$RUN" > "/run/$PROJECT.lock"
+        [ -z "$BEGUN" ] || begin_journal
+    fi
     exec 9>&-
 }
+# What is run on this host, when and by whom: see gateway/journal.py.
+begin_journal() {
+    journal=/var/lib/$PROJECT/journal.jsonl
+    [ -d "${journal%/*}" ] || (umask 022 && mkdir -p "${journal%/*}") || return
+    if [ "$(stat -c %s "$journal")" -gt 4000000 ]; then mv -f "$journal" "$journal.old"; fi
+    (umask 077 && printf '%s\n' "$BEGUN" >> "$journal")
+}
 [ "$LOCK" != yes ] || [ "$(id -u)" != 0 ] || lock 2>/dev/null
+# What an interrupted run has left, which the host itself undoes: see gateway/undo.py.
+for stage in unfinished undoing; do content "$stage" "/var/lib/$PROJECT/$stage/what"; done
 
 emit os_release < /etc/os-release
 uname -m | emit machine
@@ -69,7 +67,13 @@ case " $ROLES " in *" gateway "*)
     docker ps --filter "volume=$DIRECTORY/data" --format '{{.Names}}' 2>/dev/null | emit data_users
     content daemon_json /etc/docker/daemon.json
     content secrets "$DIRECTORY/secrets.env"
+    content next_secrets "$DIRECTORY/secrets.env.next"
     content applied_keys "$DIRECTORY/applied-keys.json"
+    for tool in sqlite3 python3 age; do ! command -v "$tool" >/dev/null || echo "$tool"; done | emit tools
+    content backup_last "$DIRECTORY/backups/last.json"
+    # In UTC, whatever the host's zone is, so that the times can be read anywhere.
+    TZ=UTC systemctl show "$PROJECT-backup.timer" "$PROJECT-backup.service" -p Id -p LoadState -p ActiveState \
+        -p UnitFileState -p NeedDaemonReload -p Result -p LastTriggerUSec -p NextElapseUSecRealtime 2>/dev/null | emit backup_units
     ls -A "$DIRECTORY/data" 2>/dev/null | emit data
     stat -c '%s' "$DIRECTORY/data/one-api.db" 2>/dev/null | emit database_size
     { command -v docker; command -v dockerd; } | emit docker_commands
@@ -80,6 +84,11 @@ case " $ROLES " in *" gateway "*)
         container=$(docker container inspect "$PROJECT" 2>/dev/null)
         printf '%s' "$container" | emit container
         docker ps --all --quiet --filter "name=^$PROJECT-replaced\$" 2>/dev/null | emit kept_container
+        # Where somebody has removed the container, the compose file says which image it was made from.
+        [ "${container:-[]}" != '[]' ] || [ ! -f "$DIRECTORY/docker-compose.yml" ] || {
+            image=$(sed -n 's/^    image: //p' "$DIRECTORY/docker-compose.yml" | head -n 1)
+            docker image inspect "$image" --format "{{.Id}} $image" 2>/dev/null | emit composed_image
+        }
         docker image inspect "$IMAGE" --format '{{.Id}} {{.Architecture}} {{json .RepoDigests}}' 2>/dev/null | emit image
     fi
     # Where it is published now, which is not where it will be when the port or the address changes.

@@ -84,33 +84,43 @@ def _taken_token_names(member: Member) -> Iterator[str]:
             yield f"gateway_prune: token:{name} is needed by {taken[name]}: take it out of the list"
 
 
+def busy_problem(busy: str) -> str:
+    """That a host is in use: what the lock says of the run that has it, and the mend."""
+    return (
+        f"another run is at work on this host ({busy}): run again when it has ended; if its machine is gone for good,"
+        " end that process on the host"
+    )
+
+
 def verification_problems(member: Member) -> list[str]:
     """What stands in the way of looking at a host."""
-    return [*_machine(member), *(_tailscale(member) if member.is_gateway else ())]
+    return [*machine_problems(member), *(_tailscale(member) if member.is_gateway else ())]
 
 
 def problems(member: Member) -> list[str]:
     """All that stands in the way of a deployment on one host."""
     if busy := member.state.text("busy"):
-        return [f"another deployment is at work on this host ({busy}): run again when it has ended"]
-    found = list(_machine(member))
+        return [busy_problem(busy)]
+    found = list(machine_problems(member))
     if found:
         return found  # the rest cannot be judged without them
     if member.is_gateway:
-        found += [
-            *_gateway_machine(member),
-            *_tailscale(member),
-            *_port(member),
-            *_cut_off(member),
-            *_data(member),
-            *_files(member),
-        ]
+        found += [*gateway_problems(member), *_cut_off(member), *_data(member)]
     if member.is_openclaw:
-        found += _openclaw(member)
+        found += openclaw_problems(member)
     return found
 
 
-def _machine(member: Member) -> Iterator[str]:
+def gateway_problems(member: Member) -> Iterator[str]:
+    """What stands in the way of a gateway on this host, whatever data it has or is to get."""
+    yield from _gateway_machine(member)
+    yield from _tailscale(member)
+    yield from _port(member)
+    yield from _files(member)
+
+
+def machine_problems(member: Member) -> Iterator[str]:
+    """What no run can do without: root, and systemd."""
     if member.state.text("uid") != "0":
         yield (
             'the user that pyinfra connects as is not root: put "_sudo": True in the host\'s data, or run'
@@ -254,7 +264,8 @@ def _files(member: Member) -> Iterator[str]:
             yield str(problem)
 
 
-def _openclaw(member: Member) -> Iterator[str]:
+def openclaw_problems(member: Member) -> Iterator[str]:
+    """What stands in the way of pointing the OpenClaw on this host at a gateway."""
     if not member.state.text("openclaw_passwd"):
         user = member.settings.openclaw_user
         yield (

@@ -10,10 +10,12 @@ from pathlib import Path
 import click
 import pyinfra_cli.cli
 from pyinfra import logger
-from pyinfra.api.state import StateStage
+from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_state
 
-READ_ONLY = ("plan.py", "export.py")
+from gateway import invocation
+
+READ_ONLY = ("plan.py", "export.py", "status.py", "history.py")
 """Scripts that have no operations: there is nothing to carry out, and so nothing to ask."""
 INTERRUPTED = 130
 """The shell's code for a program that Ctrl-C has ended; pyinfra itself says 0."""
@@ -28,12 +30,30 @@ def watch() -> None:
     signal.signal(signal.SIGINT, _interrupted)
     context = click.get_current_context(silent=True)
     if context is not None and any(str(name).endswith(".py") for name in context.params.get("operations", ())):
+        invocation.remember(context)
         _require_inventory(str(context.params.get("inventory", "")))
         if _is_read_only(context):
             pyinfra_cli.cli._do_confirm = lambda message: True  # pyinfra itself asks, whatever there is to do
         else:
             _require_answer(context)
+            _keep_journal()
         context.call_on_close(lambda: _judge(context))
+
+
+def _keep_journal() -> None:
+    """Have the end of the run written into its hosts' journals, at the last moment when they are connected."""
+    disconnect = pyinfra_cli.cli.disconnect_all
+
+    def close(state: State) -> None:
+        try:
+            if "gateway.fleet" in sys.modules:  # else there is no host that a run of ours has begun with
+                from gateway import journaling
+
+                journaling.close(state)
+        finally:
+            disconnect(state)
+
+    pyinfra_cli.cli.disconnect_all = close
 
 
 def _require_inventory(path: str) -> None:
@@ -58,17 +78,20 @@ def _tell_plans(context: click.Context) -> int:
     return drift.exit_code(state, state.inventory.get_override_data())
 
 
-def _is_plan(context: click.Context) -> bool:
-    """Whether nothing is to be carried out: a plan was asked for, or pyinfra's own insides."""
-    names = ("dry", "debug_facts", "debug_operations")
-    return any(context.params.get(name) for name in names) or (
-        bool(context.params.get("json_output")) and not context.params.get("yes")
-    )
+def _tell_status(context: click.Context) -> int | None:
+    """After `deploys/status.py`: the fleet as it was found, hosts that were not reached included, and the exit code."""
+    state = ctx_state.get()
+    scripts = [Path(str(name)).name for name in context.params.get("operations", ())]
+    if "status.py" not in scripts or not state.initialised:
+        return None
+    from gateway import status
+
+    return status.finish(state, state.inventory.get_override_data())
 
 
 def _require_answer(context: click.Context) -> None:
     """Without a terminal, pyinfra's question before it acts would end in a traceback."""
-    if not context.params.get("yes") and not _is_plan(context) and not sys.stdin.isatty():
+    if not context.params.get("yes") and not invocation.is_plan(context) and not sys.stdin.isatty():
         logger.error("There is no terminal to ask on: add -y to carry it out, or --dry to see what it would change.")
         sys.exit(1)
 
@@ -85,6 +108,9 @@ def _judge(context: click.Context) -> None:
     ending = sys.exc_info()[1]
     if not ctx_state.isset():
         return
+    is_interrupted = isinstance(ending, SystemExit) and ending.code == INTERRUPTED
+    if not is_interrupted and (shown := _tell_status(context)) is not None:
+        sys.exit(shown)  # a host that is down is shown as such, and is no failure of this run
     if ending is not None and not isinstance(ending, SystemExit):
         _tell_plans(context)  # which say that they could not be made
         return
@@ -99,7 +125,7 @@ def _judge(context: click.Context) -> None:
             " groups, and does --limit match one of them?"
         )
         sys.exit(1)
-    is_plan = _is_plan(context) or _is_read_only(context)
+    is_plan = invocation.is_plan(context) or _is_read_only(context)
     if state.current_stage < StateStage.Execute and not is_plan and getattr(ending, "code", 0) == 0:
         logger.error("Nothing was carried out, as you wished.")
         sys.exit(1)

@@ -45,6 +45,9 @@ _PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._+-]+)+")
 # Quoted wherever it is used, so that blanks and Chinese characters may stand in it.
 _WORKSPACE = re.compile(r"~?(/(?!\.\.?(/|$))[^/]+)+")
 _UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
+# The whole language is systemd's own, which is asked on the host; here is what may stand in a unit's line.
+_CALENDAR = re.compile(r"[A-Za-z0-9*][A-Za-z0-9 *:,./~_+-]*")
+_RECIPIENT = re.compile(r"age1[0-9a-z]{58,}|ssh-(ed25519|rsa) [A-Za-z0-9+/]+=*( \S+)?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]*\$?")
 
 
@@ -62,6 +65,11 @@ class Settings:
     gateway_image_archive: str | None
     gateway_tiktoken_directory: str | None
     gateway_start_timeout: int
+    gateway_backup_schedule: str | None
+    gateway_backup_keep: int
+    gateway_backup_keep_days: int
+    gateway_backup_recipient: str | None
+    gateway_backup_command: str | None
     docker_source: str
     docker_registry_mirrors: tuple[str, ...]
     docker_http_proxy: str | None
@@ -100,6 +108,13 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "gateway_image_archive": optional(_local_path),
     "gateway_tiktoken_directory": optional(_local_path),
     "gateway_start_timeout": integer(1, 3600),
+    "gateway_backup_schedule": optional(
+        text(_CALENDAR, 'a time of systemd\'s such as "daily" or "*-*-* 03:30", or None')
+    ),
+    "gateway_backup_keep": integer(1, 10000),
+    "gateway_backup_keep_days": integer(1, 36500),
+    "gateway_backup_recipient": optional(text(_RECIPIENT, 'a public key of age ("age1…" or "ssh-ed25519 …")')),
+    "gateway_backup_command": optional(text(re.compile(r".*\S.*"), "a shell command on one line")),
     "docker_source": one_of("distribution", "preinstalled"),
     "docker_registry_mirrors": list_of(http_url, "URLs"),
     "docker_http_proxy": optional(http_url),
@@ -147,6 +162,11 @@ _OF_DAEMON = ("docker_registry_mirrors", "docker_http_proxy", "docker_https_prox
 def defaults() -> dict[str, Any]:
     """The defaults, read from `group_data/all.py` so that they are written in one place only."""
     return {name: value for name, value in runpy.run_path(str(DEFAULTS_FILE)).items() if name in _CHECKS}
+
+
+def names() -> frozenset[str]:
+    """The names of all settings."""
+    return frozenset(_CHECKS)
 
 
 def _shown(name: str, value: Any) -> str:

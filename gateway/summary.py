@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pyinfra import logger
 from pyinfra.api.host import Host
+from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import State, StateStage
 
-from gateway import fleet, skills
+from gateway import fleet, removal, skills
 from gateway.fleet import Member
 
 
@@ -19,7 +20,7 @@ def tell(state: State) -> None:
         if member.host in state.failed_hosts:
             logger.error(f"{member.name}: FAILED; the first error above says why. Mend it and run again.")
         else:
-            changes = _changes(state, member.host)
+            changes = changes_on(state, member.host)
             logger.info(
                 f"{member.name}: {_role(member)}; {f'{len(changes)} changes' if changes else 'nothing was changed'}"
             )
@@ -28,6 +29,8 @@ def tell(state: State) -> None:
 
 
 def _role(member: Member) -> str:
+    if removal.is_under_way(member):
+        return "nothing of a deployment is on it"
     roles = []
     if member.is_gateway:
         roles.append(
@@ -40,9 +43,22 @@ def _role(member: Member) -> str:
     return ", ".join(roles)
 
 
-def _changes(state: State, host: Host) -> list[str]:
-    return [
-        ", ".join(sorted(state.get_op_meta(op_hash).names))
-        for op_hash in state.get_op_order()
-        if op_hash in state.ops[host] and state.ops[host][op_hash].operation_meta.did_change()
-    ]
+def changes_on(state: State, host: Host) -> list[str]:
+    """The names of the operations that have changed something on a host."""
+    return [_names(state, op_hash) for op_hash, meta in _carried_out(state, host) if meta.did_change()]
+
+
+def failure_on(state: State, host: Host) -> str | None:
+    """The name of the operation that has failed on a host, if one has."""
+    failed = (_names(state, op_hash) for op_hash, meta in _carried_out(state, host) if meta.did_error())
+    return next(failed, None)
+
+
+def _carried_out(state: State, host: Host) -> list[tuple[str, OperationMeta]]:
+    known = ((op_hash, state.ops[host].get(op_hash)) for op_hash in state.get_op_order())
+    found = ((op_hash, data.operation_meta) for op_hash, data in known if data is not None)
+    return [(op_hash, meta) for op_hash, meta in found if meta.is_complete()]
+
+
+def _names(state: State, op_hash: str) -> str:
+    return ", ".join(sorted(state.get_op_meta(op_hash).names))

@@ -47,6 +47,26 @@ gateway_tiktoken_directory = None
 # How long a started gateway may take to answer, in seconds.
 gateway_start_timeout = 120
 
+# ---------------------------------------------------------------- backups on the gateway hosts
+
+# When each host makes a backup into backups/ in the gateway's directory, by itself: "daily", "hourly",
+# "*-*-* 03:30" (`systemd-analyze calendar` explains more), in the host's time zone. A missed one is made up
+# for after the next start. None: no timer; deploys/backup.py makes one when it is run.
+gateway_backup_schedule = "daily"
+
+# How many are kept, and for how many days. The three newest are kept however old, and the newest always; a
+# file that is not named like a backup is never removed.
+gateway_backup_keep = 14
+gateway_backup_keep_days = 90
+
+# A public key of age ("age1…"): what leaves the host, by gateway_backup_command or by `backup.py --fetch`, is
+# encrypted for it. What stays in backups/ is for root alone and not encrypted, as restore.py needs it.
+gateway_backup_recipient = None
+
+# A shell command that the host runs, as root, after each backup, such as 'rclone copy "$1" remote:gateway' or
+# 'restic backup "$1"'; $1 is the file. Where it fails, the backup counts as failed. No secret may stand in it.
+gateway_backup_command = None
+
 # ---------------------------------------------------------------- Docker on the gateway hosts
 
 # "distribution": Debian's or Ubuntu's own packages, installed where missing (Debian 13 and newer, Ubuntu 24.04

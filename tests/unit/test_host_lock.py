@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, cast
 
@@ -18,7 +19,7 @@ from gateway import host_state
 from gateway.host_state import HostState
 
 VALUES = dict.fromkeys(("DIRECTORY", "ADDRESS", "IMAGE", "OPENCLAW_UNIT", "OPENCLAW_USER"), "")
-VALUES |= {"PORT": "1", "OPENCLAW_SCOPE": "system"}
+VALUES |= {"PORT": "1", "OPENCLAW_SCOPE": "system", "WHO": "deploy.py by wei@laptop", "RUN": "0123"}
 # A carrier is what pyinfra's commands run below: here a Python that runs them and says where the answer ends.
 CARRIER = """
 import subprocess, sys
@@ -35,9 +36,9 @@ class Carrier:
     process: subprocess.Popen[str]
     project: str
 
-    def read(self, lock: str = "yes", before: tuple[str, ...] = ()) -> HostState:
+    def read(self, lock: str = "yes", before: tuple[str, ...] = (), begun: str = "") -> HostState:
         """Read the host as a deployment does; `before` stands before the shell's command line."""
-        values = {**VALUES, "LOCK": lock, "PROJECT": self.project}
+        values = {**VALUES, "LOCK": lock, "BEGUN": begun, "PROJECT": self.project}
         command = [*before, "sh", "-c", host_state.script([], values, ["/etc/os-release"])]
         to, answers = cast("IO[str]", self.process.stdin), cast("IO[str]", self.process.stdout)
         to.write(f"{command!r}\n")
@@ -64,6 +65,7 @@ def place() -> Iterator[Path]:
     yield path
     for file in (path, path.with_suffix(".lock.guard")):
         file.unlink(missing_ok=True)
+    shutil.rmtree(Path("/var/lib") / path.stem, ignore_errors=True)
 
 
 @pytest.fixture
@@ -87,7 +89,9 @@ def test_a_second_deployment_is_told_who_is_at_work(carrier: Start, place: Path)
     first, second = carrier(), carrier()
     assert first.read().text("busy") == ""
     assert place.read_text().split()[0] == str(first.process.pid)
-    assert second.read().text("busy").startswith(f"process {first.process.pid}, since 20")
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:")
+    assert second.read().text("busy").startswith(f"deploy.py by wei@laptop since {now[:-1]}")
+    assert second.read().text("busy").endswith(f" UTC (process {first.process.pid})")
     assert place.read_text().split()[0] == str(first.process.pid), "the lock stays with who has it"
 
 
@@ -97,15 +101,55 @@ def test_a_deployment_that_was_killed_leaves_no_lock(carrier: Start) -> None:
     assert second.read().text("busy")
     first.end()
     assert not second.read().text("busy")
-    assert carrier().read().text("busy").startswith(f"process {second.process.pid}, "), "now it is the second's"
+    assert carrier().read().text("busy").endswith(f"(process {second.process.pid})"), "now it is the second's"
 
 
 def test_a_process_with_the_number_of_a_dead_one_holds_no_lock(carrier: Start, place: Path) -> None:
     first, second = carrier(), carrier()
     assert not first.read().text("busy")
-    number, since = place.read_text().split()
-    place.write_text(f"{number} {int(since) - 1}\n")
+    number, since = place.read_text().splitlines()[0].split()
+    place.write_text(f"{number} {int(since) - 1}\nx\n")
     assert not second.read().text("busy")
+
+
+def test_the_lock_of_an_older_checkout_is_respected(carrier: Start, place: Path) -> None:
+    first, second = carrier(), carrier()
+    first.read()
+    place.write_text(place.read_text().splitlines()[0] + "\n")
+    assert second.read().text("busy").startswith("another run since 20")
+
+
+def test_a_run_that_takes_the_lock_begins_the_journal_and_one_that_has_it_does_not_again(
+    carrier: Start, place: Path
+) -> None:
+    journal = Path("/var/lib") / place.stem / "journal.jsonl"
+    first, second = carrier(), carrier()
+    line = '{"event": "begun", "who": "o\'neill"}'
+    for each in (first, first, second):
+        each.read(begun=line)
+    assert journal.read_text() == f"{line}\n"
+    assert journal.stat().st_mode & 0o777 == 0o600
+    first.end()
+    second.read(begun="")
+    assert journal.read_text() == f"{line}\n", "nothing is written of a run that only looks"
+
+
+def test_a_journal_that_has_grown_long_is_begun_anew_and_the_old_one_kept(carrier: Start, place: Path) -> None:
+    journal = Path("/var/lib") / place.stem / "journal.jsonl"
+    journal.parent.mkdir()
+    journal.write_text("x" * 4_000_001)
+    carrier().read(begun="{}")
+    assert journal.read_text() == "{}\n"
+    assert journal.with_name("journal.jsonl.old").stat().st_size == 4_000_001
+
+
+@pytest.mark.parametrize("stage", ["unfinished", "undoing"])
+def test_what_an_interrupted_run_has_left_is_told(carrier: Start, place: Path, stage: str) -> None:
+    directory = Path("/var/lib") / place.stem / stage
+    directory.mkdir(parents=True)
+    (directory / "what").write_text("restore of gw1\n")
+    assert carrier().read().left_unfinished == "restore of gw1"
+    assert carrier().read("no").left_unfinished == "restore of gw1"
 
 
 def test_a_deployment_may_read_again(carrier: Start) -> None:

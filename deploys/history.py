@@ -1,0 +1,23 @@
+"""Show what was run on every host, when, by whom, with which versions and how it ended; change nothing.
+
+    pyinfra inventory.py deploys/history.py
+    python deploys/history.py inventory.py [--last 10|all] [--json]
+
+With pyinfra itself: `--data last=20`, `--data json=true`. The journal lies on the host, in
+/var/lib/openclaw-llm-gateway/journal.jsonl.
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # not so where pyinfra runs it
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+    from gateway import front
+
+    front.become_history()
+
+from pyinfra import host, state
+
+from gateway import history
+
+history.tell(state, host)
