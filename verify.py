@@ -7,7 +7,8 @@ On the gateways, every declared model is asked besides, for one token or one emb
 a table shows the answers. `--models none` leaves that out; so does `changed`, since nothing is changed here (it is
 what deploy.py does, which may change something). With pyinfra itself: `--data verification_models=none`.
 
-Changes nothing. Exit code 1 when a path to a model is broken; the message says at which link.
+Changes nothing. Exit code 1 when a path to a model is broken; the message says at which link. So it is when a
+gateway's scheduled backups fail or are not made.
 """
 
 if __name__ == "__main__":  # not so where pyinfra runs it
@@ -17,7 +18,9 @@ if __name__ == "__main__":  # not so where pyinfra runs it
 
 from pyinfra import host, state
 
-from gateway import fleet, verification
+from gateway import backup_health, fleet, verification
 from gateway.model_questions import ALL
 
-verification.verify(fleet.member_to_verify(state, host), models=ALL)
+member = fleet.member_to_verify(state, host)
+verification.verify(member, models=ALL)
+backup_health.verify(member)

@@ -1,9 +1,10 @@
-"""A fast server with one fixed completion for all requests; `python -m bench.loopback` prints its port."""
+"""A fast server with one fixed completion for all requests; `python -m bench.loopback [ADDRESS]` prints its port."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sys
 
 _BODY = json.dumps(
     {
@@ -43,11 +44,11 @@ def _first_request(received: bytes) -> int | None:
     return len(head) + len(end) + length if len(body) >= length else None
 
 
-async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", 0)
+async def _serve(address: str) -> None:
+    server = await asyncio.get_running_loop().create_server(_Connection, address, 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(_serve(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1"))
