@@ -60,26 +60,34 @@ def _secure(member: Member) -> Generator[FunctionCommand, None, None]:
 
 
 def _run(state: State, host: Host, member: Member) -> bool:
-    directory = shlex.quote(member.directory)
-    compose = f"cd {directory} && docker compose --env-file secrets.env -f first-start.yml"
-    marker = f"{member.directory}/{FIRST_START_DONE}"
     try:
         _check_password_while_old_gateway_serves(host, member)
         remote.run(host, _put_aside_script(member.directory, finds_database(member)))
-        with _then(host, f"{compose} down --timeout 10"):
-            remote.run(host, f"{compose} up --detach --quiet-pull")
-            address = _address(host)
-            if problem := service.await_answer(host, address, PORT, member.settings.gateway_start_timeout):
-                log = "\n".join(remote.run(host, f"docker logs --tail 12 {CONTAINER} 2>&1"))
-                raise FirstStartError(f"One API does not start: {problem}. Its own words:\n{log}")
-            with route(host, address, PORT) as transport:
-                _make_safe(host, member, f"http://{address}:{PORT}", transport)
-        remote.write_now(host, marker, b"root has no known password, and nobody can register\n", "644")
+        make_safe(host, member)
     except (FirstStartError, RouteError, OneAPIError, remote.RemoteError) as problem:
         remote.complain(host, f"the gateway was not published: {problem}")
-        replaced.give_back(host, UNIT, marker)
+        replaced.give_back(host, UNIT, f"{member.directory}/{FIRST_START_DONE}")
         return False
     return True
+
+
+def make_safe(host: Host, member: Member) -> None:
+    """Start the database of `data` where nobody can reach it, make it safe to publish, and leave the mark of that.
+
+    Nothing else has the database open, and the gateway's files are in place. Raises FirstStartError, RouteError,
+    OneAPIError or RemoteError.
+    """
+    compose = f"cd {shlex.quote(member.directory)} && docker compose --env-file secrets.env -f first-start.yml"
+    with _then(host, f"{compose} down --timeout 10"):
+        remote.run(host, f"{compose} up --detach --quiet-pull")
+        address = _address(host)
+        if problem := service.await_answer(host, address, PORT, member.settings.gateway_start_timeout):
+            log = "\n".join(remote.run(host, f"docker logs --tail 12 {CONTAINER} 2>&1"))
+            raise FirstStartError(f"One API does not start: {problem}. Its own words:\n{log}")
+        with route(host, address, PORT) as transport:
+            _make_safe(host, member, f"http://{address}:{PORT}", transport)
+    mark = b"root has no known password, and nobody can register\n"
+    remote.write_now(host, f"{member.directory}/{FIRST_START_DONE}", mark, "644")
 
 
 @contextmanager

@@ -58,6 +58,24 @@ def _reconcile(member: Member) -> Generator[FunctionCommand, None, None]:
         yield _failure(explained(member, problem))
 
 
+def reconcile_now(state: State, host: Host, member: Member) -> bool:
+    """The same from within a step, on the gateway as it is at this moment: whether all of it could be done.
+
+    What could not is told. Raises SecretsError where a channel's secret cannot be had.
+    """
+    try:
+        with admin_api(member) as admin:
+            plan = desired.planned(member, desired.look(admin))
+            member.token_keys.update(plan.token_keys)
+            member.changed_channels |= plan.record.unproven
+            if not plan.changes and plan.record == member.record:
+                return True
+            return _carry_out(member, admin, plan, state, host)
+    except (OneAPIError, RouteError) as problem:
+        remote.complain(host, explained(member, problem))
+        return False
+
+
 def explained(member: Member, problem: Exception) -> str:
     """Why a gateway's contents cannot be read or planned, and the mend."""
     if isinstance(problem, Ambiguous):
@@ -83,13 +101,13 @@ def _carry_out(member: Member, admin: AdminClient, plan: Plan, state: State, hos
     ).begun(writes)
     try:
         if writes:
-            _remember(member, done)
+            remember(member, done)
         for change in plan.changes:
             try:
                 token = carry_out(change, admin)
             except OneAPIError as problem:
                 remote.complain(host, f"{change}: {recovery.told(problem, member.directory)}")
-                _remember(member, done)
+                remember(member, done)
                 return False
             if token is not None:
                 member.token_keys[token.name] = token.key
@@ -103,7 +121,7 @@ def _carry_out(member: Member, admin: AdminClient, plan: Plan, state: State, hos
                     done = replace(done, channels=marks)
                     member.changed_channels.add(change.name)
             remote.tell(host, str(change))
-        _remember(member, _with_new_channels(done, plan, admin))
+        remember(member, _with_new_channels(done, plan, admin))
         if not plan.changes:
             remote.tell(host, "nothing to change; what is ours was taken note of")
     except OneAPIError as problem:
@@ -131,10 +149,10 @@ def remember_proof(member: Member) -> None:
     Until then each run asks them anew: a change that does not work must not be forgotten by the next run.
     """
     if member.record.unproven:
-        _remember(member, replace(member.record, unproven=frozenset()))
+        remember(member, replace(member.record, unproven=frozenset()))
 
 
-def _remember(member: Member, found: Record) -> None:
+def remember(member: Member, found: Record) -> None:
     remote.write_now(member.host, f"{member.directory}/{record.FILE}", found.content(), "600")
     member.record = found
 

@@ -1,0 +1,135 @@
+"""The checksums of a database's tables: the same by sqlite3 and by Python, another as soon as a value is another."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import remote, tables
+from gateway.tables import Table
+
+HOST: Any = None
+"""The commands run on this machine, so no host is asked."""
+
+_ODD = """
+CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, quota REAL);
+CREATE TABLE "od""d;' x" (a, b);
+CREATE TABLE options (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE empty (a);
+INSERT INTO users VALUES (1, 'root', 0.1), (2, '小王', 1e300), (-3, NULL, -9.5);
+INSERT INTO "od""d;' x" VALUES (1.5, x'00ff'), ('a' || char(0) || 'b', NULL), (-9223372036854775808, 'two
+lines|and a bar'), (CAST(x'ff41' AS TEXT), '');
+INSERT INTO options VALUES ('b', '1'), ('a', '2');
+CREATE INDEX users_name ON users (name, quota, id);
+"""
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A database with values that are hard to print."""
+    path = tmp_path / "one-api.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(_ODD)
+    connection.close()
+    return path
+
+
+@pytest.fixture(params=["sqlite3", "python3"])
+def tool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A machine that has this tool alone."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    if request.param == "sqlite3":
+        if (found := shutil.which("sqlite3")) is None:
+            pytest.skip("this machine has no sqlite3")
+        (programs / "sqlite3").symlink_to(found)
+        (programs / "cat").symlink_to(shutil.which("cat") or "/bin/cat")
+    else:
+        (programs / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (programs / "python3").chmod(0o755)
+    monkeypatch.setattr(remote, "run", _run_with(programs))
+    return str(request.param)
+
+
+def _run_with(programs: Path) -> Callable[[Any, str], list[str]]:
+    def run(host: Any, command: str) -> list[str]:
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], env={"PATH": str(programs)}, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise remote.RemoteError(done.stderr.strip())
+        return done.stdout.splitlines()
+
+    return run
+
+
+def _change(database: Path, statement: str) -> None:
+    connection = sqlite3.connect(database)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+# As sqlite3 3.40 says it; every version must say so, or two hosts could not be compared.
+_CHECKSUMS = {
+    "empty": Table(0, "7CEFA546CF11E594EA3FD97140156BB1CA8E28FCB6A53DC9330EF7AEA22CD12B"),
+    "od\"d;' x": Table(4, "6D33061FACE14346B0603B29F1339AE16B6657CE9EE8285E6670880EBD10C153"),
+    "options": Table(2, "9B4B47F0C091545712536EE609AF80499F9F46E8B352AC8AF7F5E615824F9402"),
+    "users": Table(3, "8E622468A0C1DEE45369D13B07C9E52B954732E02686E3B7748BBE310D976D37"),
+}
+
+
+def test_every_tool_says_the_same(tool: str, database: Path) -> None:
+    assert tables.read(HOST, str(database)) == _CHECKSUMS
+    assert tables.counts(HOST, str(database)) == {name: table.count for name, table in _CHECKSUMS.items()}
+
+
+def test_pages_do_not_count_but_values_do(tool: str, database: Path) -> None:
+    before = tables.read(HOST, str(database))
+    _change(database, "VACUUM")
+    assert tables.read(HOST, str(database)) == before
+    _change(database, "UPDATE users SET quota = 0.2 WHERE id = 1")
+    assert tables.differences(before, tables.read(HOST, str(database))) == ["users: as many rows (3), but not the same"]
+    _change(database, "DELETE FROM users WHERE id = 1")
+    _change(database, "DROP TABLE empty")
+    assert tables.differences(before, tables.read(HOST, str(database))) == [
+        "empty: this table is missing, and should not be",
+        "users: 2 rows, not 3",
+    ]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a database" * 100])
+def test_what_is_no_database_is_told(tool: str, tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "other.db"
+    if content is not None:
+        path.write_bytes(content)
+    if content == b"":
+        assert tables.read(HOST, str(path)) == {}
+        return
+    with pytest.raises(tables.TablesError, match="not there" if content is None else "not a database"):
+        tables.read(HOST, str(path))
+    assert path.exists() == (content is not None), "nothing is made where nothing was"
+
+
+def test_a_damaged_file_is_found_damaged(tool: str, database: Path) -> None:
+    assert tables.damage(HOST, str(database)) is None
+    content = database.read_bytes()
+    assert content.count(b"root") == 2  # in the table and in its index, which then contradict each other
+    database.write_bytes(content.replace(b"root", b"boot", 1))
+    assert "users_name" in (tables.damage(HOST, str(database)) or "")
+
+
+def test_fewer_rows_are_a_loss_and_more_are_none() -> None:
+    before = {"users": 3, "logs": 300, "tokens": 0}
+    assert tables.lost(before, {"users": 3, "logs": 301, "tokens": 0, "new": 1}) == []
+    assert tables.lost(before, {"users": 2, "logs": 300}) == [
+        "tokens: the table is gone",
+        "users: 2 rows of 3 are left",
+    ]
