@@ -15,9 +15,13 @@ from gateway import (
     installation,
     openclaw,
     provisioning,
+    rotating,
+    rotation_end,
+    scheduled_backups,
     service,
     skills,
     tiktoken,
+    upgrade,
     verification,
 )
 
@@ -26,11 +30,16 @@ member = fleet.member_to_deploy(state, host)
 
 if member.is_gateway:
     docker.install(member)
-    installation.install_files(member)
-    image.provide(member)
-    tiktoken.place(member)
-    first_start.secure(member)
-    service.publish(member)
+    if upgrade.is_due(member):
+        upgrade.carry_out(member)
+    else:
+        installation.install_files(member)
+        image.provide(member)
+        tiktoken.place(member)
+        first_start.secure(member)
+        service.publish(member)
+    scheduled_backups.install(member)
+    rotating.resume(member)
 
 provisioning.reconcile(member)
 
@@ -39,3 +48,4 @@ if member.is_openclaw:
     openclaw.point_at_gateway(member)
 
 verification.verify(member)
+rotation_end.remove_old_tokens(member)

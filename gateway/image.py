@@ -104,10 +104,22 @@ def is_present(member: Member) -> bool:
 
 def provide(member: Member) -> None:
     """Send and load the archive, or pull the image; nothing where the host has it."""
+    fetch(member)
+    if member.settings.gateway_image_archive and not is_present(member):
+        remote.shell(name="Load the image from the archive", command=load_script(member))
+
+
+def fetch(member: Member) -> None:
+    """Pull the image, or send its archive and leave it unloaded: loading it may take another image's name."""
     if is_present(member):
         return
-    if member.settings.gateway_image_archive:
-        _load(member, read_archive(member.settings.gateway_image_archive))
+    if path := member.settings.gateway_image_archive:
+        files.put(
+            name="Send the image archive",
+            src=str(read_archive(path).path.resolve()),
+            dest=_sent(member),
+            mode="600",
+        )
     else:
         remote.shell(
             name="Pull the image",
@@ -115,22 +127,17 @@ def provide(member: Member) -> None:
         )
 
 
-def _load(member: Member, archive: Archive) -> None:
-    kept = f"{member.directory}/image.tar"
-    files.put(
-        name="Send the image archive",
-        src=str(archive.path.resolve()),
-        dest=kept,
-        mode="600",
-    )
+def load_script(member: Member) -> str:
+    """The shell command that loads the archive that was sent."""
     image = member.settings.gateway_image
-    wanted = " ".join(sorted(archive.identifiers))
-    remote.shell(
-        name="Load the image from the archive",
-        command=(
-            f"docker load --quiet --input {shlex.quote(kept)} &&"
-            f" id=$(docker image inspect {shlex.quote(image)} --format '{{{{.Id}}}}') &&"
-            f' case " {wanted} " in *" $id "*) ;; *) echo "after loading, {image} is $id on the host,'
-            f' not the image of the archive" >&2; exit 1 ;; esac'
-        ),
+    wanted = " ".join(sorted(read_archive(str(member.settings.gateway_image_archive)).identifiers))
+    return (
+        f"docker load --quiet --input {shlex.quote(_sent(member))} &&"
+        f" id=$(docker image inspect {shlex.quote(image)} --format '{{{{.Id}}}}') &&"
+        f' case " {wanted} " in *" $id "*) ;; *) echo "after loading, {image} is $id on the host,'
+        f' not the image of the archive" >&2; exit 1 ;; esac'
     )
+
+
+def _sent(member: Member) -> str:
+    return f"{member.directory}/image.tar"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from gateway import image, remote, tiktoken
+from gateway import before, image, remote, tiktoken
 from gateway.host_state import PROJECT, FileState
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ UNIT = f"{PROJECT}.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 FIRST_START_DONE = "first-start-done"
 """The file that says: the default password is gone and registration is closed, so publishing is allowed."""
+
+
+MOVED_AWAY = "migrated-to"
+"""The file that says: the gateway serves on another host, and may not be started here (the unit asserts so)."""
+MOVING_IN = "migrating-from"
+"""The file that says: another host's gateway is on its way here, and what is here may be older."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +55,34 @@ def render(template: str, **values: Any) -> bytes:
     return _environment().get_template(template).render(**values).encode()
 
 
-def wanted_files(member: Member) -> list[Wanted]:
-    """The gateway's files as they must be, secrets included."""
-    settings, directory = member.settings, member.directory
-    values: dict[str, Any] = {
+def _values(member: Member) -> dict[str, Any]:
+    """What the templates are filled with."""
+    return {
         "project": PROJECT,
-        "directory": directory,
+        "directory": member.directory,
         "image": image.reference(member),
         "pull_policy": image.pull_policy(member),
-        "port": settings.gateway_port,
-        "timezone": settings.gateway_timezone,
+        "port": member.settings.gateway_port,
+        "timezone": member.settings.gateway_timezone,
         "address": member.address,
         "session_secret": member.generated.session_secret,
     }
+
+
+def unpublished_compose_file(member: Member, project: str, image: str) -> bytes:
+    """The compose file of the same service without a port, of another project, for an image that is on the host."""
+    values = {**_values(member), "project": project, "image": image, "pull_policy": "never", "port": None}
+    return render("gateway_directory/docker-compose.yml.j2", **values)
+
+
+def service_paths(directory: str) -> list[str]:
+    """The paths of the files by which the gateway runs: they are replaced while it stands still, or not at all."""
+    return [*(f"{directory}/{name}" for name in (".env", "docker-compose.yml", "first-start.yml")), UNIT_PATH]
+
+
+def wanted_files(member: Member) -> list[Wanted]:
+    """The gateway's files as they must be, secrets included."""
+    directory, values = member.directory, _values(member)
     here = "gateway_directory"
     return [
         Wanted(
@@ -106,15 +128,19 @@ def tracked_files(directory: str) -> list[str]:
     """The paths whose state is read from the host, `wanted_files` and more."""
     names = ("secrets.env", ".env", "docker-compose.yml", "first-start.yml", "wait-for-address")
     data = ("data", "tiktoken", "applied-keys.json", FIRST_START_DONE, *(f"tiktoken/{name}" for name in tiktoken.FILES))
-    return [directory, *(f"{directory}/{name}" for name in (*names, *data)), UNIT_PATH]
+    marks = (MOVED_AWAY, MOVING_IN)
+    backups = ("make-backup", "backup.conf")
+    units = (f"/etc/systemd/system/{PROJECT}-backup.{kind}" for kind in ("service", "timer"))
+    return [directory, *(f"{directory}/{name}" for name in (*names, *data, *marks, *backups)), UNIT_PATH, *units]
 
 
 def differing_files(member: Member) -> list[Wanted]:
     """Those that the host has not, or has otherwise."""
-    return [file for file in wanted_files(member) if not _is_as_wanted(member, file)]
+    return [file for file in wanted_files(member) if not is_as_wanted(member, file)]
 
 
-def _is_as_wanted(member: Member, file: Wanted) -> bool:
+def is_as_wanted(member: Member, file: Wanted) -> bool:
+    """Whether a file is on the host with this content, mode and owner."""
     found = member.state.file(file.path)
     return (
         found is not None
@@ -126,12 +152,24 @@ def _is_as_wanted(member: Member, file: Wanted) -> bool:
 
 def install_files(member: Member) -> None:
     """Put the directories and the files in place that differ."""
+    _make_room(member)
+    _write(differing_files(member))
+
+
+def install_beside(member: Member) -> None:
+    """The same without the files by which the gateway runs."""
+    _make_room(member)
+    _write(file for file in differing_files(member) if file.path not in service_paths(member.directory))
+
+
+def _make_room(member: Member) -> None:
     directory = member.directory
     if not all(_is_safe(member, path, others) for path, others in _guarded(directory)):
         remote.shell(
             name="Make the directories, writable by root alone",
             command=(
-                f"mkdir -p {directory}/data {directory}/tiktoken && cd {directory} &&"
+                f"{before.note(directory)} && {before.note(f'{directory}/data')} &&"
+                f" mkdir -p {directory}/data {directory}/tiktoken && cd {directory} &&"
                 " chown root:root . data tiktoken && chmod go-w . tiktoken && chmod 700 data &&"
                 " for file in applied-keys.json; do"
                 ' [ ! -e "$file" ] || { chown root:root "$file" && chmod 600 "$file"; }; done'
@@ -141,13 +179,17 @@ def install_files(member: Member) -> None:
         remote.shell(
             name="Keep the files of the gateway that was there before",
             command=(
-                f"umask 077 && cd {directory} && mkdir -p backups/taken-over-files &&"
+                f"{before.note(f'{directory}/docker-compose.yml')} && {before.note(f'{directory}/.env')} &&"
+                f" umask 077 && cd {directory} && mkdir -p backups/taken-over-files &&"
                 " for file in docker-compose.yml .env; do"
                 ' if [ -f "$file" ] && [ ! -e "backups/taken-over-files/$file" ]; then'
                 ' cp "$file" backups/taken-over-files/ || exit 1; fi; done'
             ),
         )
-    for file in differing_files(member):
+
+
+def _write(files: Iterable[Wanted]) -> None:
+    for file in files:
         remote.write_file(
             name=f"Write {file.what}",
             path=file.path,

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from . import NAME, VERSION
+from . import NAME, VERSION, faults
 from .channels import Channels
 from .config import EXAMPLE_SESSION_SECRET, Config
 from .database import Database
@@ -45,6 +45,7 @@ class App:
 
     def __init__(self, config: Config, encoders: tuple[Encoder, ...] = ENCODERS) -> None:
         self.config = config
+        self.faults = faults.chosen(config.environ, config.workdir)
         self.start_time = int(time.time())
         self.log = self._open_log()
         self.banned_users: set[int] = set()
@@ -83,6 +84,7 @@ class App:
             database.migrate()
         except sqlite3.Error as error:
             self.log.fatal(f"failed to migrate database: {error}")
+        faults.migrate(self.faults, database)
         self.log.system("database migrated")
         return database
 
@@ -130,6 +132,7 @@ class App:
 
         Raises SystemExit(1), after a [FATAL] line, where the port cannot be had.
         """
+        faults.listen(self.faults)
         self.log.system(f"{NAME}: server started on http://localhost:{self.config.port}")
         try:
             return Server(self, host, self.config.port)
@@ -140,6 +143,8 @@ class App:
 
     def respond(self, request: Request) -> Response:
         """The answer to a request: a route, a redirect to one, a 404 or the page."""
+        if nonsense := faults.answer(self.faults, request):
+            return nonsense
         found = self.router.find(request.method, request.path)
         if not found:
             return self.router.redirect(request.method, request.target) or compressed(request, self._no_route(request))
