@@ -147,4 +147,4 @@ def _remembered(member: Member, wanted: Declared, changes: list[Change], actual:
 
 
 def _mark(member: Member, spec: ChannelSpec) -> str:
-    return fingerprint(member.generated.session_secret, spec)
+    return fingerprint(member.generated.mark_secret, spec)

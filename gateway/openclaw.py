@@ -12,7 +12,7 @@ from pyinfra.api import FunctionCommand, StringCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import dotenv, installation, remote
+from gateway import before, dotenv, installation, remote
 from gateway.desired import token_name
 from gateway.host_state import started_at
 
@@ -76,7 +76,7 @@ def point_at_gateway(member: Member) -> None:
             " restart",
         )
         return
-    if _drop_in_differs(member):
+    if drop_in_differs(member):
         _write_drop_in(name="Take the old variables out of OpenClaw's unit", member=member)
     _restart(name="Restart OpenClaw where its environment has changed", member=member)
 
@@ -118,7 +118,7 @@ def _environment_command(member: Member, content: str) -> StringCommand:
     keep = f"if [ -f {shlex.quote(path)} ] && [ ! -e {backup} ]; then cp {shlex.quote(path)} {backup}; fi"
     script = f"umask 077; {keep} && {remote.write_script(path, '600', f'{user}:{group}', parent='700')}"
     stdin = remote.encoded(content.encode("utf-8", "surrogateescape"))
-    return StringCommand(as_user(user, script), _stdin=stdin)
+    return StringCommand(f"{before.note(path)} && {as_user(user, script)}", _stdin=stdin)
 
 
 def as_user(user: str, script: str) -> str:
@@ -134,7 +134,8 @@ def _wanted_drop_in(member: Member) -> str:
     ).decode()
 
 
-def _drop_in_differs(member: Member) -> bool:
+def drop_in_differs(member: Member) -> bool:
+    """Whether the host's drop-in is not the wanted one."""
     return member.state.answers.get("openclaw_dropin") != _wanted_drop_in(member)
 
 
@@ -146,33 +147,35 @@ def _write_drop_in(member: Member) -> Generator[StringCommand, None, None]:
     owner = f"{user}:{group}" if of_user else "root:root"
     script = remote.write_script(drop_in_path(member), "644", owner)
     stdin = remote.encoded(_wanted_drop_in(member).encode())
-    yield StringCommand(as_user(user, script) if of_user else script, _stdin=stdin)
+    command = as_user(user, script) if of_user else script
+    yield StringCommand(f"{before.note(drop_in_path(member))} && {command}", _stdin=stdin)
 
 
 @operation()
 def _restart(member: Member) -> Generator[StringCommand | FunctionCommand, None, None]:
     names = _left_over(member, member.state.lines("openclaw_process"))
-    if not (member.environment_changed or _runs_with_older_files(member)):
+    if not (member.environment_changed or runs_with_older_files(member)):
         if names:
             yield FunctionCommand(_blame_unit, (member, names), {})  # a restart would change nothing
         return
     if member.state.properties("openclaw_unit").get("ActiveState") == "inactive":
         remote.tell(member.host, f"{member.settings.openclaw_unit} is stopped and was left so")
-        yield StringCommand(_systemctl(member, "daemon-reload"))
+        yield StringCommand(systemctl(member, "daemon-reload"))
         return
     unit = shlex.quote(member.settings.openclaw_unit)
-    yield StringCommand(f"{_systemctl(member, 'daemon-reload')} && {_systemctl(member, f'restart {unit}')}")
+    yield StringCommand(f"{systemctl(member, 'daemon-reload')} && {systemctl(member, f'restart {unit}')}")
     yield FunctionCommand(_prove_environment, (member,), {})
 
 
-def _systemctl(member: Member, arguments: str) -> str:
+def systemctl(member: Member, arguments: str) -> str:
+    """A command for the systemd that OpenClaw's unit belongs to: the system's, or its user's."""
     if member.settings.openclaw_unit_scope == "system":
         return f"systemctl {arguments}"
     user, uid = member.state.text("openclaw_passwd").split(":")[0:3:2]
     return f"runuser -u {user} -- env XDG_RUNTIME_DIR=/run/user/{uid} systemctl --user {arguments}"
 
 
-def _runs_with_older_files(member: Member) -> bool:
+def runs_with_older_files(member: Member) -> bool:
     """A run that was cut off between writing and restarting is finished by the next one."""
     unit = member.state.properties("openclaw_unit")
     # Failed or in a crash loop: perhaps since the restart of an earlier run, so it is tried, and proven, again.
@@ -194,7 +197,7 @@ def _prove_environment(state: State, host: Host, member: Member) -> bool:
     """Read from the running process, since `systemctl show` lists variables that UnsetEnvironment= has removed."""
     unit = shlex.quote(member.settings.openclaw_unit)
     command = (
-        f'pid=$({_systemctl(member, f"show -p MainPID --value {unit}")}) && [ "$pid" -gt 0 ] &&'
+        f'pid=$({systemctl(member, f"show -p MainPID --value {unit}")}) && [ "$pid" -gt 0 ] &&'
         # Until it has become the program, it is systemd's own process, called "(name)", with other variables.
         " ! grep -q '^(' /proc/$pid/comm &&"
         " tr '\\0' '\\n' < /proc/$pid/environ | sed 's/=.*//' | grep ."  # no name at all proves nothing

@@ -21,6 +21,7 @@ from gateway import dotenv
 ROOT_PASSWORD = "ONEAPI_ROOT_PASSWORD"  # noqa: S105 - the name of a variable
 ACCESS_TOKEN = "ONEAPI_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 SESSION_SECRET = "SESSION_SECRET"  # noqa: S105 - the name of a variable
+FINGERPRINT_SECRET = "FINGERPRINT_SECRET"  # noqa: S105 - the name of a variable
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -36,18 +37,26 @@ class Generated:
     root_password: str = field(repr=False)
     access_token: str = field(repr=False)
     session_secret: str = field(repr=False)
+    fingerprint_secret: str = field(default="", repr=False)
+    """What the fingerprints of the channels' keys are made with; "" on older gateways: the session secret."""
+
+    @property
+    def mark_secret(self) -> str:
+        """What the fingerprints of the channels' keys are made with, on any gateway."""
+        return self.fingerprint_secret or self.session_secret
 
     @classmethod
     def new(cls) -> Generated:
         """Fresh ones. One API takes passwords of 8 to 20 characters and access tokens of exactly 32."""
-        return cls(_random(20), _random(32), _random(48))
+        return cls(_random(20), _random(32), _random(48), _random(48))
 
     @classmethod
     def read(cls, text: str) -> Generated:
         """Read back what `render` wrote. Raises SecretsError when something is missing."""
         try:
             values = dotenv.read(text)
-            return cls(values[ROOT_PASSWORD], values[ACCESS_TOKEN], values[SESSION_SECRET])
+            made = values[ROOT_PASSWORD], values[ACCESS_TOKEN], values[SESSION_SECRET]
+            return cls(*made, values.get(FINGERPRINT_SECRET, ""))
         except KeyError as missing:
             raise SecretsError(f"{missing.args[0]} is missing") from None
         except dotenv.DotenvError as problem:
@@ -55,13 +64,14 @@ class Generated:
 
     def render(self) -> str:
         """The content of `secrets.env` on the gateway host."""
-        return "# Made by the deployment and read back by every later run. Root only.\n" + dotenv.render(
-            {
-                ROOT_PASSWORD: self.root_password,
-                ACCESS_TOKEN: self.access_token,
-                SESSION_SECRET: self.session_secret,
-            }
-        )
+        values = {
+            ROOT_PASSWORD: self.root_password,
+            ACCESS_TOKEN: self.access_token,
+            SESSION_SECRET: self.session_secret,
+        }
+        if self.fingerprint_secret:
+            values[FINGERPRINT_SECRET] = self.fingerprint_secret
+        return "# Made by the deployment and read back by every later run. Root only.\n" + dotenv.render(values)
 
 
 def _random(length: int) -> str:

@@ -21,7 +21,7 @@ def key_of_users(member: Member) -> str:
     """
     if not member.is_openclaw:
         return key_of_gateway(member.gateway)
-    return member.gateway.token_keys.get(token_name(member.name)) or _key_in_environment_file(member)
+    return member.gateway.token_keys.get(token_name(member.name)) or key_in_environment_file(member)
 
 
 def key_of_gateway(gateway: Member) -> str:
@@ -40,7 +40,7 @@ def key_of_gateway(gateway: Member) -> str:
     return found.key
 
 
-def _key_in_environment_file(member: Member) -> str:
+def key_in_environment_file(member: Member) -> str:
     for line in member.state.answers.get("openclaw_env", "").splitlines():
         if line.startswith("LLM_API_KEY="):
             try:

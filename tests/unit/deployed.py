@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from gateway import desired, installation, openclaw
+from gateway import desired, image, installation, openclaw, scheduled_backups
 from gateway.fleet import Member
 from gateway.host_state import PROJECT
 from gateway.record import Record, fingerprint
@@ -19,6 +20,31 @@ WRITTEN = "1700000000.000000"
 PLACES = (" 755", "/data 700", "/tiktoken 755", "/applied-keys.json 600", "/first-start-done 644")
 """What else a deployment leaves in the install directory, each with its mode."""
 STARTED = "Sun 2026-11-22 10:00:00.000000 UTC"
+
+BACKUP_UNITS = """\
+NextElapseUSecRealtime=Mon 2026-11-23 00:03:01 UTC
+LastTriggerUSec=Sun 2026-11-22 00:09:12 UTC
+Result=success
+Id=openclaw-llm-gateway-backup.timer
+LoadState=loaded
+ActiveState=active
+UnitFileState=enabled
+NeedDaemonReload=no
+
+Result=success
+Id=openclaw-llm-gateway-backup.service
+LoadState=loaded
+ActiveState=inactive
+UnitFileState=static
+NeedDaemonReload=no
+"""
+
+
+def last_backup(**changed: object) -> str:
+    """What last.json tells of a backup that was made just now."""
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    told = {"at": at, "ok": True, "reason": "scheduled", "file": "gateway-20261122T000912Z.tar.gz", "size": 7000}
+    return json.dumps({**told, "seconds": 0.4, "locked_seconds": 0.1, "error": "", **changed})
 
 
 @dataclass(frozen=True)
@@ -46,7 +72,7 @@ def deployed(gateway_name: str, agent_name: str) -> Deployed:
         {"id": number, "status": 1, "key": f"relay-key-{number}".ljust(48, "0"), **TokenSpec(name).fields()}
         for number, name in enumerate(names, 1)
     ]
-    marks = {spec.name: fingerprint(GENERATED.session_secret, spec) for spec in specs}
+    marks = {spec.name: fingerprint(GENERATED.mark_secret, spec) for spec in specs}
     ids = {f"channel:{row['name']}": int(row["id"]) for row in channels}
     ids |= {f"token:{row['name']}": int(row["id"]) for row in tokens}
     applied = Record(marks, frozenset(names), ids).content().decode()
@@ -69,12 +95,14 @@ def _http(rows: list[dict[str, Any]]) -> str:
 
 def gateway_answers(gateway: Member, applied: str) -> dict[str, str]:
     """What a gateway host answers when all that is wanted is there and runs."""
-    files = installation.wanted_files(gateway)
+    backups = [*scheduled_backups.script_files(gateway), *scheduled_backups.unit_files(gateway)]
+    files = [*installation.wanted_files(gateway), *backups]
     here = tiktoken_answers(DIRECTORY)
     bindings = {"3000/tcp": [{"HostIp": ADDRESS, "HostPort": "3000"}]}
     container = {
         "State": {"Running": True},
         "Image": IMAGE_ID,
+        "Config": {"Image": image.reference(gateway)},
         "HostConfig": {"PortBindings": bindings},
         "Mounts": [{"Source": f"{DIRECTORY}/data", "Destination": "/data"}],
     }
@@ -92,6 +120,9 @@ def gateway_answers(gateway: Member, applied: str) -> dict[str, str]:
         "compose": "2.26.1-4\n",
         "image": f"{IMAGE_ID} amd64 []\n",
         "container": json.dumps([container]),
+        "tools": "sqlite3\n",
+        "backup_units": BACKUP_UNITS,
+        "backup_last": last_backup(),
         "listeners": f'LISTEN 0 4096 {ADDRESS}:3000 0.0.0.0:* users:(("docker-proxy",pid=9,fd=4))\n',
         "gateway_unit": "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n"
         f"NeedDaemonReload=no\nExecMainStartTimestamp={STARTED}\n",

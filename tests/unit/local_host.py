@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import database, remote, reset_admin
+from gateway import database, remote, reset_admin, rotated_access
 from gateway.fleet import Member
 from gateway.secrets import Generated
 from tests.unit.fake_hosts import FRESH
@@ -116,7 +116,8 @@ class LocalHost:
             with httpx.HTTPTransport() as transport:
                 yield _Redirected(transport, httpx.URL(url))
 
-        monkeypatch.setattr(reset_admin, "route", route)
+        for module in (reset_admin, rotated_access):
+            monkeypatch.setattr(module, "route", route)
 
 
 class _Redirected(httpx.BaseTransport):

@@ -12,7 +12,12 @@ from gateway.host_state import HostState
 from gateway.secrets import Generated, Provided
 from tests.unit.fake_hosts import FRESH, KEYS, answer
 
-GENERATED = Generated("root-password-of-tes", "access-token-of-tests-0123456789", "session-secret-of-tests-" + "0" * 24)
+GENERATED = Generated(
+    "root-password-of-tes",
+    "access-token-of-tests-0123456789",
+    "session-secret-of-tests-" + "0" * 24,
+    "fingerprint-secret-of-tests",
+)
 DIRECTORY = "/opt/openclaw-llm-gateway"
 
 

@@ -91,7 +91,7 @@ def test_fingerprints_tell_nothing_of_a_key(gateway: FakeOneAPI, written: Writte
     text = written[PATH]
     assert "key-for-tests" not in text
     other = fleet()
-    other.generated = dataclasses.replace(GENERATED, session_secret="another")
+    other.generated = dataclasses.replace(GENERATED, fingerprint_secret="another")
     spec = next(channel for channel in gateway.channels)
     assert spec["name"] in json.loads(text)["channels"]
     reconcile(other)
