@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from gateway import remote
+from gateway import before, remote
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
 
 DAEMON_JSON = "/etc/docker/daemon.json"
+OURS = ("registry-mirrors", "proxies")
+"""The keys of it that settings set."""
 
 # Which release of a distribution is the first with Compose 2 among its own packages, and what they are called.
 _PACKAGES = {
@@ -99,11 +101,10 @@ def _configure(member: Member) -> None:
     if wanted is None or (present and json.loads(present) == wanted):
         return
     member.is_republished = True  # the restart below takes the gateway down and up again
-    remote.write_file(
+    remote.shell(
         name="Tell the Docker daemon of its mirrors and proxy",
-        path=DAEMON_JSON,
-        content=(json.dumps(wanted, indent=2) + "\n").encode(),
-        mode="644",
+        command=before.write_script(DAEMON_JSON, "644"),
+        stdin=remote.encoded((json.dumps(wanted, indent=2) + "\n").encode()),
     )
     remote.shell(name="Restart Docker with its new settings", command="systemctl restart docker")
 

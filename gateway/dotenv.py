@@ -53,7 +53,7 @@ class DotenvError(ValueError):
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
     """One line, or the lines of one quoted value that spans several."""
 
     line: int
@@ -124,7 +124,7 @@ def merge(text: str, values: Mapping[str, str]) -> str:
     newline = "\r\n" if body.partition("\n")[0].endswith("\r") else "\n"
     missing = dict(ours)
     merged: list[str] = []
-    for entry in _entries(body):
+    for entry in entries(body):
         if entry.key not in ours:
             merged.append(entry.text)
         elif entry.key in missing:
@@ -200,7 +200,7 @@ def _append(merged: list[str], missing: list[str], newline: str) -> list[str]:
     return [*merged, *blank, COMMENT + newline, *added]
 
 
-def _entries(text: str) -> Iterator[_Entry]:
+def entries(text: str) -> Iterator[Entry]:
     """Cut a foreign file into entries at whose ends every reader is between two settings."""
     _refuse_odd_line_ends(text)
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)
@@ -208,7 +208,7 @@ def _entries(text: str) -> Iterator[_Entry]:
     while at < len(lines):
         count = _lines_of_value(lines, at)
         occurrence = _OCCURRENCE.match(lines[at].rstrip("\r\n"))
-        yield _Entry(at + 1, "".join(lines[at : at + count]), occurrence and occurrence["key"])
+        yield Entry(at + 1, "".join(lines[at : at + count]), occurrence and occurrence["key"])
         at += count
 
 

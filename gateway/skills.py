@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pyinfra.api import StringCommand, operation
 
-from gateway import installation, openclaw, remote
+from gateway import before, installation, openclaw, remote
 from gateway.host_state import PROJECT
 
 if TYPE_CHECKING:
@@ -92,33 +92,34 @@ def _changeable_by_others(member: Member) -> list[str]:
 
 def place_client(member: Member) -> None:
     """Put the client in place where the setting asks for it and the host has not the same."""
-    if member.settings.openclaw_workspace is None or _is_in_place(member):
+    if member.settings.openclaw_workspace is None or is_in_place(member):
         return
     if _is_of_a_person(member):
         remote.tell(
             member.host,
             f"{client_path(member)} is not from here: it is replaced, and kept beside it as"
-            f" {_kept_name(_digest_there(member))}",
+            f" {_kept_name(digest_there(member))}",
         )
     _write_client(name="Put the client of the Skills into the workspace", member=member)
 
 
-def _is_in_place(member: Member) -> bool:
+def is_in_place(member: Member) -> bool:
+    """Whether the client in the workspace is the one of this checkout, with its mode and owner."""
     found = member.state.properties("openclaw_workspace")
     user, _, _ = openclaw.account(member)
-    return _digest_there(member) == _digest() and found.get("stat") == f"{MODE} {user}"
+    return digest_there(member) == digest() and found.get("stat") == f"{MODE} {user}"
 
 
 def _is_of_a_person(member: Member) -> bool:
-    return _digest_there(member) not in ("", _digest(), member.state.text("openclaw_client_record"))
+    return digest_there(member) not in ("", digest(), member.state.text("openclaw_client_record"))
 
 
-def _digest_there(member: Member) -> str:
+def digest_there(member: Member) -> str:
     """The SHA-256 of what is there now; "" where there is nothing."""
     return member.state.properties("openclaw_workspace").get("sha256", "").partition(" ")[0]
 
 
-def _digest() -> str:
+def digest() -> str:
     """The SHA-256 of what is to be there."""
     return hashlib.sha256(SOURCE.read_bytes()).hexdigest()
 
@@ -137,13 +138,14 @@ def _write_client(member: Member) -> Generator[StringCommand, None, None]:
         steps.append(_keep_script(member))
     steps.append(remote.write_script(client_path(member), MODE, f"{user}:{group}"))
     # The record first: what an interruption leaves then is at worst kept once more, and never lost.
-    yield StringCommand(remote.write_script(RECORD, "644"), _stdin=remote.encoded(f"{_digest()}\n".encode()))
+    record = f"{before.note(client_path(member))} && {remote.write_script(RECORD, '644')}"
+    yield StringCommand(record, _stdin=remote.encoded(f"{digest()}\n".encode()))
     yield StringCommand(openclaw.as_user(user, " && ".join(steps)), _stdin=remote.encoded(SOURCE.read_bytes()))
 
 
 def _keep_script(member: Member) -> str:
     """Copy what is there under another name, whole or not at all."""
     there = client_path(member)
-    kept = f"{there.rpartition('/')[0]}/{_kept_name(_digest_there(member))}"
+    kept = f"{there.rpartition('/')[0]}/{_kept_name(digest_there(member))}"
     there, kept, half = (shlex.quote(path) for path in (there, kept, f"{kept}.half"))
     return f"{{ [ -e {kept} ] || {{ cp {there} {half} && sync {half} && mv -fT {half} {kept}; }}; }}"

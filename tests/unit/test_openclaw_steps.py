@@ -57,7 +57,7 @@ def restarts(made: Member) -> list[Any]:
 def test_a_host_in_order_is_left_alone() -> None:
     made = agent()
     assert written(made) == []
-    assert not openclaw._drop_in_differs(made)
+    assert not openclaw.drop_in_differs(made)
     assert restarts(made) == []
 
 
@@ -182,9 +182,9 @@ def test_the_places_of_a_system_unit_and_of_a_users() -> None:
     assert openclaw.environment_path(system) == "/home/claw/.openclaw/.env"
     assert openclaw.drop_in_path(system) == "/etc/systemd/system/openclaw-gateway.service.d/zz-llm-gateway.conf"
     assert openclaw.drop_in_path(of_user) == "/home/claw/.config/systemd/user/x.service.d/zz-llm-gateway.conf"
-    assert openclaw._systemctl(system, "daemon-reload") == "systemctl daemon-reload"
+    assert openclaw.systemctl(system, "daemon-reload") == "systemctl daemon-reload"
     as_user = "runuser -u claw -- env XDG_RUNTIME_DIR=/run/user/1000 systemctl --user daemon-reload"
-    assert openclaw._systemctl(of_user, "daemon-reload") == as_user
+    assert openclaw.systemctl(of_user, "daemon-reload") == as_user
 
 
 def test_the_previous_content_is_kept_once(tmp_path: Path) -> None:
