@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     restart = commands.add_parser("host-restart", help="reboot a host; its data are kept")
     restart.add_argument("host")
     restart.set_defaults(action=_restart)
+
+    remove = commands.add_parser("host-remove", help="remove a host and its data; the rest of the lab stays")
+    remove.add_argument("host")
+    remove.set_defaults(action=_remove)
     return parser
 
 
@@ -122,6 +126,11 @@ def _exec(arguments: argparse.Namespace) -> int:
 
 def _restart(arguments: argparse.Namespace) -> int:
     hosts.restart(connect(), _lab(), arguments.host)
+    return 0
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    lifecycle.remove(arguments.host)
     return 0
 
 

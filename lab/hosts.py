@@ -153,6 +153,20 @@ def restart(docker: Docker, state: LabState, name: str) -> None:
     wait_until_up(docker, state, name)
 
 
+def remove(docker: Docker, state: LabState, name: str) -> None:
+    """Remove a host and all that was on it; the rest of the lab stays.
+
+    Raises:
+        LabError: there is no such host.
+    """
+    require_host(state, name)
+    with step(f"removing {name}"):
+        docker.run("rm", "--force", object_name(state.name, name))
+        docker.run("volume", "rm", object_name(state.name, f"{name}-docker"))
+    del state.hosts[name]
+    save(state)
+
+
 def require_host(state: LabState, name: str) -> Host:
     """Return a host of the lab.
 

@@ -16,6 +16,7 @@ from lab.state import (
     LabState,
     directory,
     lab_name,
+    load,
     load_if_any,
     make_directory,
     save,
@@ -113,6 +114,16 @@ def down(purge: bool) -> None:
     shutil.rmtree(directory(name))
     if purge:
         _purge(docker)
+
+
+def remove(host: str) -> None:
+    """Remove one host of this lab, and its data.
+
+    Raises:
+        LabError: there is no such lab or host, or docker refused.
+    """
+    with _alone(lab_name()):
+        hosts.remove(connect(), load(), host)
 
 
 def _remove(docker: Docker, remove: list[str], find: list[str]) -> None:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,16 @@ class Lab:
     def command(self, *arguments: str, stdin: str | None = None, timeout: float = 900) -> Run:
         """`python -m lab …`."""
         return _run([sys.executable, "-m", "lab", *arguments], stdin=stdin, timeout=timeout)
+
+    @contextmanager
+    def more_hosts(self, *hosts: str) -> Iterator[None]:
+        """More hosts ("gw2:fresh") for as long as the context lasts: a machine has room for some twenty."""
+        up = self.command("up", "--hosts", ",".join(hosts))
+        assert up.code == 0, up.output
+        yield
+        for host in hosts:
+            removed = self.command("host-remove", host.partition(":")[0])
+            assert removed.code == 0, removed.output
 
     def ssh(self, host: str, command: str, stdin: str | None = None) -> str:
         """What a shell command, run as root on a host, prints; it must succeed."""

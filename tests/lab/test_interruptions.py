@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.lab.conftest import INVENTORY, ROOT, First, Lab
 from tests.lab.old_gateway import PASSWORD
@@ -66,7 +69,10 @@ def test_a_second_deployment_at_the_same_time_is_refused(deployed: Lab) -> None:
     os.close(terminal)
     os.close(its_end)
     assert refused.code == 1
-    assert "another deployment is at work on this host" in refused.output
+    told = " ".join(refused.output.split())
+    assert re.search(
+        r"another run is at work on this host \(deploy.py by \S+@\S+ since 20.* UTC \(process \d+\)\)", told
+    )
     # The lock ends with the connection, so there is nothing to clear after the kill.
     _await(lambda: deployed.deploy("--limit", "gw1").code == 0, "the lock of a killed run is gone", 60)
 
@@ -76,9 +82,14 @@ def test_a_docker_that_is_stopped_and_started_brings_the_gateway_back(deployed: 
     _await(lambda: _answers(deployed, "gw1"), "the gateway answers after Docker was restarted")
 
 
-def test_a_first_deployment_killed_at_its_first_start_never_opens_the_default_password(deployed: Lab) -> None:
-    added = deployed.command("up", "--hosts", "gw2:fresh")
-    assert added.code == 0, added.output
+@pytest.fixture
+def bare(deployed: Lab) -> Iterator[Lab]:
+    """The lab with one more host, gw2, which was never deployed."""
+    with deployed.more_hosts("gw2:fresh"):
+        yield deployed
+
+
+def test_a_first_deployment_killed_at_its_first_start_never_opens_the_default_password(bare: Lab) -> None:
     with subprocess.Popen(
         [PYINFRA, "-y", "--limit", "gw2", INVENTORY, "deploy.py"],
         cwd=ROOT,
@@ -93,17 +104,17 @@ def test_a_first_deployment_killed_at_its_first_start_never_opens_the_default_pa
         else:
             raise AssertionError("the run ended before its first start")
         # The database is there, and with it root/123456.
-        _await(lambda: deployed.ssh("gw2", f"cat {DIRECTORY}/data/one-api.db 2>/dev/null | wc -c") != "0", "a database")
+        _await(lambda: bare.ssh("gw2", f"cat {DIRECTORY}/data/one-api.db 2>/dev/null | wc -c") != "0", "a database")
         run.send_signal(signal.SIGKILL)
-    assert deployed.command("host-restart", "gw2").code == 0
-    assert deployed.ssh("gw2", "systemctl is-enabled openclaw-llm-gateway 2>/dev/null || true") in (
+    assert bare.command("host-restart", "gw2").code == 0
+    assert bare.ssh("gw2", "systemctl is-enabled openclaw-llm-gateway 2>/dev/null || true") in (
         "disabled",
         "not-found",
         "",
     )
     # And a person who is in a hurry cannot open it either.
-    deployed.ssh("gw2", "systemctl daemon-reload; systemctl start openclaw-llm-gateway || true")
-    assert '"success":true' not in _log_in(deployed, "gw2", "123456").replace(" ", "")
-    again = deployed.deploy("--limit", "gw2")
+    bare.ssh("gw2", "systemctl daemon-reload; systemctl start openclaw-llm-gateway || true")
+    assert '"success":true' not in _log_in(bare, "gw2", "123456").replace(" ", "")
+    again = bare.deploy("--limit", "gw2")
     assert again.code == 0, again.output[-4000:]
-    assert json.loads(_log_in(deployed, "gw2", "123456"))["success"] is False
+    assert json.loads(_log_in(bare, "gw2", "123456"))["success"] is False

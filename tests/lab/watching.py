@@ -17,6 +17,7 @@ ARGUMENTS = "/root/seen-arguments"
 # One API counts log-ins by client address, which it believes X-Forwarded-For about: a new one each time keeps
 # its limit of 20 in 20 minutes out of the way of the question.
 _LOG_IN = """
+(cat > /dev/null; kill $$) &  # docker exec leaves what it has started behind: it ends with its input
 n=0; end=$(($(date +%s) + 1200))
 while [ "$(date +%s)" -lt "$end" ]; do
     n=$((n + 1))
@@ -50,7 +51,7 @@ class Watchers:
         self._log = self._seen.open("w")
         python = [sys.executable, "-m", "lab"]
         self._peer = subprocess.Popen(
-            [*python, "peer", "--", "sh", "-c", script], cwd=ROOT, stdout=self._log, stdin=subprocess.DEVNULL
+            [*python, "peer", "--", "sh", "-c", script], cwd=ROOT, stdout=self._log, stdin=subprocess.PIPE
         )
         watch = _ARGUMENTS.replace("FILE", ARGUMENTS)
         self._lab.ssh(
@@ -61,7 +62,8 @@ class Watchers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._peer.terminate()
+        assert self._peer.stdin
+        self._peer.stdin.close()
         self._peer.wait(timeout=30)
         self._log.close()
         self._arguments = self._lab.ssh(self._host, f"cat {ARGUMENTS}; rm {ARGUMENTS} /root/watch-arguments")
