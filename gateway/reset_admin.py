@@ -116,7 +116,7 @@ def _root_by_token(member: Member) -> str | None:
 def _problems(member: Member) -> Iterator[str]:
     """What stands in the way of mending one host."""
     if busy := member.state.text("busy"):
-        yield f"another deployment is at work on this host ({busy}): run again when it has ended"
+        yield preflight.busy_problem(busy)
         return
     yield from preflight.verification_problems(member)
     if not member.is_gateway:
