@@ -12,7 +12,7 @@ LAB_HOSTS ?= gw1:fresh,agent1:agent
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-unit test-client-httpx2 test-lab check-server bench bench-client lint format types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-unit test-client-httpx2 test-lab check-server bench bench-backup bench-migration bench-client lint format types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -48,8 +48,14 @@ check-server: setup ## check a deployed server, INVENTORY=inventory.py, and chan
 	@test -n '$(INVENTORY)' || { echo 'which servers? make check-server INVENTORY=inventory.py' >&2; exit 2; }
 	@$(PYTEST) tests/server --inventory='$(INVENTORY)' $(ARGS)
 
-bench: setup bench-client ## how long a run takes, beside a bash script over ssh that checks the same (needs make lab)
+bench: setup bench-client bench-backup bench-migration ## how long a run takes, beside a bash script over ssh that checks the same (needs make lab)
 	@$(PYTHON_BIN) -m bench
+
+bench-backup: setup ## a backup of 500 MB under load, beside SQLite's own (needs make lab; BENCH_ROUNDS=3)
+	@$(PYTHON_BIN) -m bench.backup
+
+bench-migration: setup ## how long nobody serves while a gateway with 500 MB moves to another host (in a lab of its own)
+	@$(PYTHON_BIN) -m bench.migration
 
 bench-client: setup ## what a call of the client costs, beside raw httpx, openai and litellm (BENCH_ROUNDS=7)
 	@scripts/bench_environments.sh

@@ -202,9 +202,11 @@ def test_no_tiktoken_files() -> None:
 
 
 def test_a_host_at_which_another_deployment_is_at_work() -> None:
-    (told,) = found({"busy": "process 812, since 11:00\n", "tailscale0": ""})
+    busy = "deploy.py by wei@laptop since 2026-11-22 10:11 UTC (process 812)"
+    (told,) = found({"busy": f"{busy}\n", "tailscale0": ""})
     assert told == (
-        "another deployment is at work on this host (process 812, since 11:00): run again when it has ended"
+        f"another run is at work on this host ({busy}): run again when it has ended; if its machine is gone for good,"
+        " end that process on the host"
     )
     busy = member({**READY, "busy": "process 812\n"})
     assert preflight.verification_problems(busy) == [], "looking disturbs nobody"

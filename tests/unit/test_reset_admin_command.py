@@ -74,7 +74,7 @@ def test_a_limit_that_matches_no_host_ends_with_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"busy": "process 5"}, "another deployment is at work on this host (process 5)"),
+        ({"busy": "process 5"}, "another run is at work on this host (process 5)"),
         ({}, "no deployment has been completed in /opt/openclaw-llm-gateway: run deploy.py first"),
         (
             {"tracked_stat": "/opt/openclaw-llm-gateway/first-start-done 644 root:root 1.0\n"},

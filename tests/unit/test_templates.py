@@ -13,7 +13,7 @@ import jinja2
 import jinja2.meta
 import pytest
 
-from gateway import installation, openclaw
+from gateway import installation, openclaw, scheduled_backups
 from gateway.fleet import Member
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import member
@@ -25,8 +25,11 @@ DIGEST = "sha256:" + "d" * 64
 
 def every_file(member: Member) -> dict[str, bytes]:
     """The content of every file that comes out of a template, by the name of its golden file."""
-    files = {Path(file.path).name.lstrip("."): file.content for file in installation.wanted_files(member)}
+    wanted = [*installation.wanted_files(member), *scheduled_backups.script_files(member)]
+    wanted += scheduled_backups.unit_files(member)
+    files = {Path(file.path).name.lstrip("."): file.content for file in wanted}
     del files["wait-for-address"]  # is not rendered, and run in test_wait_for_address.py
+    del files["make-backup"]  # nor this, in test_make_backup.py
     return {**files, openclaw.DROP_IN: openclaw._wanted_drop_in(member).encode()}
 
 
@@ -43,6 +46,11 @@ CASES: dict[str, dict[str, Any]] = {
         "gateway_tailscale_address": "100.100.100.100",
         "gateway_timezone": "UTC",
         "gateway_image_digest": DIGEST,
+        "gateway_backup_schedule": "Mon..Fri 03:30",
+        "gateway_backup_keep": 3,
+        "gateway_backup_keep_days": 30,
+        "gateway_backup_recipient": "age1" + "q" * 58,
+        "gateway_backup_command": 'rclone copy "$1" remote:it\'s',
         "openclaw_unset_environment": ["ONE", "TWO"],
     },
 }
@@ -69,6 +77,7 @@ def test_every_template_is_rendered_by_these_tests(monkeypatch: pytest.MonkeyPat
         return render(template, **values)
 
     monkeypatch.setattr(installation, "render", watched)
+    monkeypatch.setattr(scheduled_backups, "render", watched)
     rendered()
     assert seen == {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*") if path.is_file()}
 
@@ -82,6 +91,7 @@ def test_every_variable_counts() -> None:
     """Taking any value away makes rendering fail: none is silently empty."""
     values = {"project": "p", "directory": "/d", "image": "i:1", "pull_policy": "never", "port": 1}
     values |= {"timezone": "UTC", "address": "a", "session_secret": "s", "names": ["A"]}
+    values |= {"keep": 1, "keep_days": 1, "recipient": "''", "command": "''", "schedule": "daily"}
     environment = installation._environment()
     for path in TEMPLATES.rglob("*.j2"):
         template = str(path.relative_to(TEMPLATES))
@@ -110,4 +120,5 @@ def test_secrets_are_in_private_files_alone() -> None:
 
 def test_every_file_is_compared_with_the_hosts() -> None:
     made = member()
-    assert {file.path for file in installation.wanted_files(made)} <= set(installation.tracked_files(made.directory))
+    files = installation.wanted_files(made) + scheduled_backups.script_files(made) + scheduled_backups.unit_files(made)
+    assert {file.path for file in files} <= set(installation.tracked_files(made.directory))

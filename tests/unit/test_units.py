@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import installation, openclaw
+from gateway import installation, openclaw, scheduled_backups
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import member
 from tests.unit.readers.missing import missing
@@ -23,6 +23,9 @@ STUBS = {
     "network-online.target": "[Unit]\n",
     "multi-user.target": "[Unit]\n",
     "basic.target": "[Unit]\n",
+    "timers.target": "[Unit]\n",
+    "time-sync.target": "[Unit]\n",
+    "time-set.target": "[Unit]\n",
     "sysinit.target": "[Unit]\n",
     "shutdown.target": "[Unit]\n",
     "system.slice": "[Unit]\n",
@@ -64,7 +67,10 @@ def place(tmp_path: Path) -> Path:
     docker = tmp_path / "docker"
     docker.write_text("#!/bin/sh\n")
     docker.chmod(0o755)
-    for file in installation.wanted_files(made):
+    backups = [*scheduled_backups.script_files(made), *scheduled_backups.unit_files(made)]
+    for file in (*installation.wanted_files(made), *backups):
+        if file.path.endswith(("-backup.service", "-backup.timer")):
+            (units / Path(file.path).name).write_bytes(file.content)
         if file.path == installation.UNIT_PATH:
             # systemd-analyze wants the programs to be there; this machine need not have Docker.
             (units / installation.UNIT).write_bytes(file.content.replace(b"/usr/bin/docker", str(docker).encode()))
@@ -100,6 +106,27 @@ def test_systemd_would_say_something_against_a_wrong_one(place: Path, right: str
     assert complaints(place, installation.UNIT) != ""
 
 
+@pytest.mark.parametrize("name", [scheduled_backups.TIMER, scheduled_backups.SERVICE])
+def test_systemd_says_nothing_against_the_units_of_the_backups(place: Path, name: str) -> None:
+    assert complaints(place, name) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        (scheduled_backups.TIMER, "OnCalendar=daily", "OnCalendar=dayly"),
+        (scheduled_backups.TIMER, "Persistent=true", "Persistant=true"),
+        (scheduled_backups.SERVICE, "Type=oneshot", "Type=oneshott"),
+        (scheduled_backups.SERVICE, "make-backup", "make-bakcup"),
+    ],
+)
+def test_systemd_would_say_something_against_wrong_ones(place: Path, name: str, right: str, wrong: str) -> None:
+    text = (place / name).read_text()
+    assert right in text
+    (place / name).write_text(text.replace(right, wrong))
+    assert complaints(place, name) != ""
+
+
 def test_what_our_unit_calls_is_where_debian_has_it() -> None:
     (unit,) = [file for file in installation.wanted_files(member()) if file.path == installation.UNIT_PATH]
     programs = re.findall(r"^Exec\w+=(\S+)", unit.content.decode(), re.MULTILINE)
@@ -114,6 +141,7 @@ def test_our_unit_starts_only_what_was_made_safe_and_comes_back_with_docker(dire
     assert [line.partition("=")[2] for line in lines if line.startswith("AssertPathExists=")] == [
         f"{directory}/data/one-api.db",
         f"{directory}/{installation.FIRST_START_DONE}",
+        f"!{directory}/{installation.MOVED_AWAY}",
     ]
     assert [line for line in lines if line.startswith("WantedBy=")] == ["WantedBy=multi-user.target docker.service"]
     assert "Requires=docker.service" in lines
