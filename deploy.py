@@ -7,23 +7,12 @@ Every step changes only what differs, so that a second run changes nothing. Sett
 
 from pyinfra import host, state
 
-from gateway import (
-    docker,
-    first_start,
-    fleet,
-    image,
-    installation,
-    openclaw,
-    provisioning,
-    rotating,
-    rotation_end,
-    scheduled_backups,
-    service,
-    skills,
-    tiktoken,
-    upgrade,
-    verification,
-)
+from gateway import docker, first_start, fleet, image, installation, openclaw, service, skills, tiktoken
+from gateway.backups import scheduled_backups
+from gateway.contents import provisioning
+from gateway.proving import verification
+from gateway.rotation import rotating, rotation_end
+from gateway.upgrades import upgrade
 
 # Checks every host's settings and state; nothing is touched when anything anywhere is wrong.
 member = fleet.member_to_deploy(state, host)

@@ -12,14 +12,16 @@ gateway's scheduled backups fail or are not made.
 """
 
 if __name__ == "__main__":  # not so where pyinfra runs it
-    from gateway import front
+    from gateway.runs import front
 
     front.become_verification()
 
 from pyinfra import host, state
 
-from gateway import backup_health, fleet, verification
-from gateway.model_questions import ALL
+from gateway import fleet
+from gateway.backups import backup_health
+from gateway.proving import verification
+from gateway.proving.model_questions import ALL
 
 member = fleet.member_to_verify(state, host)
 verification.verify(member, models=ALL)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from bench import load
 from bench.no_op import DIRECTORY, ROOT, BenchError, deployed_lab
-from gateway.archive import Outcome
+from gateway.backups.archive import Outcome
 from gateway.secrets import Generated
 from lab import networks
 from oneapi import AdminClient

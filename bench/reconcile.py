@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import httpx
 
 from bench.no_op import DIRECTORY, BenchError, deployed_lab
-from gateway import desired
+from gateway.contents import desired
 from gateway.secrets import Generated
 from oneapi import AdminClient, ChannelSpec, TokenSpec
 from oneapi.planning import Change, Declared, Ours, carry_out, plan

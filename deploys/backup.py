@@ -13,12 +13,12 @@ from pathlib import Path
 
 if __name__ == "__main__":  # not so where pyinfra runs it
     sys.path.insert(0, str(Path(__file__).parent.parent))
-    from gateway import front
+    from gateway.runs import front
 
     front.become_backup()
 
 from pyinfra import host, state
 
-from gateway import backup
+from gateway.backups import backup
 
 backup.back_up(state, backup.member_to_back_up(state, host))

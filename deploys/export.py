@@ -12,12 +12,12 @@ from pathlib import Path
 
 if __name__ == "__main__":  # not so where pyinfra runs it
     sys.path.insert(0, str(Path(__file__).parent.parent))
-    from gateway import front
+    from gateway.runs import front
 
     front.become_export()
 
 from pyinfra import host, state
 
-from gateway import exporting
+from gateway.contents import exporting
 
 exporting.write(exporting.member_to_export(state, host))

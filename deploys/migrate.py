@@ -10,19 +10,11 @@ seconds. It serves again where anything fails, by its host's own doing where the
 
 from pyinfra import host, state
 
-from gateway import (
-    docker,
-    image,
-    installation,
-    migrating,
-    openclaw,
-    provisioning,
-    scheduled_backups,
-    service,
-    skills,
-    tiktoken,
-    verification,
-)
+from gateway import docker, image, installation, openclaw, service, skills, tiktoken
+from gateway.backups import scheduled_backups
+from gateway.contents import provisioning
+from gateway.migration import migrating
+from gateway.proving import verification
 
 member = migrating.member_to_migrate(state, host)
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 if __name__ == "__main__":  # not so where pyinfra runs it
     sys.path.insert(0, str(Path(__file__).parent.parent))
-    from gateway import front
+    from gateway.runs import front
 
     front.become_plan()
 
 from pyinfra import host, state
 
-from gateway import drift, fleet
+from gateway import fleet
+from gateway.contents import drift
 
 drift.look(fleet.member_to_plan(state, host))

@@ -10,6 +10,6 @@ that was added to it since, and its token is revoked on a gateway that stays. Ba
 
 from pyinfra import host, state
 
-from gateway import removing
+from gateway.uninstall import removing
 
 removing.take_off(removing.member_to_remove(state, host))

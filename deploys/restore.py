@@ -12,7 +12,10 @@ cut off. `--dry` says what would be replaced by what.
 
 from pyinfra import host, state
 
-from gateway import docker, image, openclaw, restoring, scheduled_backups, skills, tiktoken, verification
+from gateway import docker, image, openclaw, skills, tiktoken
+from gateway.backups import scheduled_backups
+from gateway.proving import verification
+from gateway.restore import restoring
 
 # Reads what is to be restored to its end; nothing is touched when anything of it is wrong.
 member = restoring.member_to_restore(state, host)

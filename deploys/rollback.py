@@ -9,6 +9,6 @@ then, and what was written since is kept in a backup only. Pin the image in the 
 
 from pyinfra import host, state
 
-from gateway import rollback
+from gateway.upgrades import rollback
 
 rollback.roll_back(state, rollback.member_to_roll_back(state, host))

@@ -10,7 +10,9 @@ before hold the old keys.
 
 from pyinfra import host, state
 
-from gateway import openclaw, rotating, rotation_end, verification
+from gateway import openclaw
+from gateway.proving import verification
+from gateway.rotation import rotating, rotation_end
 
 member, keys = rotating.member_to_rotate(state, host)
 

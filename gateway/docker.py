@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from gateway import before, remote
+from gateway import remote
+from gateway.uninstall import before
 
 if TYPE_CHECKING:
     from gateway.fleet import Member

@@ -19,10 +19,13 @@ from pyinfra.api import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import host_state, installation, journal, moved, preflight, remote, scheduled_backups, settings, undo
+from gateway import host_state, installation, preflight, remote, settings
+from gateway.backups import scheduled_backups
+from gateway.contents.record import Record
 from gateway.host_state import HostState
 from gateway.image import reference
-from gateway.record import Record
+from gateway.migration import moved
+from gateway.runs import journal, undo
 from gateway.secrets import ROOT_PASSWORD, Generated, Provided, SecretsError
 from gateway.settings import Settings
 from oneapi.planning import Change

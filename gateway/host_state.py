@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gateway.checkout import CARRIER
+
 PROJECT = "openclaw-llm-gateway"
 """The name of the container, of the compose project and of the systemd unit."""
 
-_SCRIPTS = tuple(Path(__file__).with_name(name) for name in ("carrier.sh", "host_state.sh"))
+_SCRIPTS = (CARRIER, Path(__file__).with_name("host_state.sh"))
 
 
 @dataclass(frozen=True)

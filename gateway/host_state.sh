@@ -39,7 +39,7 @@ lock() {
     fi
     exec 9>&-
 }
-# What is run on this host, when and by whom: see gateway/journal.py.
+# What is run on this host, when and by whom: see gateway/runs/journal.py.
 begin_journal() {
     journal=/var/lib/$PROJECT/journal.jsonl
     [ -d "${journal%/*}" ] || (umask 022 && mkdir -p "${journal%/*}") || return
@@ -47,7 +47,7 @@ begin_journal() {
     (umask 077 && printf '%s\n' "$BEGUN" >> "$journal")
 }
 [ "$LOCK" != yes ] || [ "$(id -u)" != 0 ] || lock 2>/dev/null
-# What an interrupted run has left, which the host itself undoes: see gateway/undo.py.
+# What an interrupted run has left, which the host itself undoes: see gateway/runs/undo.py.
 for stage in unfinished undoing; do content "$stage" "/var/lib/$PROJECT/$stage/what"; done
 
 emit os_release < /etc/os-release

@@ -6,18 +6,18 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from gateway import before, image, remote, tiktoken
+from gateway import image, remote, tiktoken
+from gateway.checkout import ROOT
 from gateway.host_state import PROJECT, FileState
+from gateway.uninstall import before
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
 
-ROOT = Path(__file__).parent.parent
 UNIT = f"{PROJECT}.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 FIRST_START_DONE = "first-start-done"

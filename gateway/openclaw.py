@@ -12,9 +12,10 @@ from pyinfra.api import FunctionCommand, StringCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import before, dotenv, installation, remote
-from gateway.desired import token_name
+from gateway import dotenv, installation, remote
+from gateway.contents.desired import token_name
 from gateway.host_state import started_at
+from gateway.uninstall import before
 
 if TYPE_CHECKING:
     from gateway.fleet import Member

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gateway import docker, dotenv, first_start, image, openclaw, recovery, replaced, skills, tiktoken
-from gateway.declarations import unserved
-from gateway.desired import VERIFICATION_TOKEN, token_name
+from gateway.contents.declarations import unserved
+from gateway.contents.desired import VERIFICATION_TOKEN, token_name
 from gateway.host_state import PROJECT
 from gateway.secrets import ROOT_PASSWORD, SecretsError
 

@@ -33,7 +33,7 @@ _fences: dict[int, Callable[[str], str]] = {}
 
 @contextmanager
 def fenced(host: Host, fence: Callable[[str], str]) -> Iterator[None]:
-    """While the block runs, every shell command on that host is what `fence` makes of it (see gateway.undo)."""
+    """While the block runs, every shell command on that host is what `fence` makes of it (see gateway.runs.undo)."""
     _fences[id(host)] = fence
     try:
         yield

@@ -12,10 +12,9 @@ import runpy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from gateway import declarations
+from gateway.checkout import ROOT
 from gateway.checks import (
     InvalidError,
     flag,
@@ -29,11 +28,12 @@ from gateway.checks import (
     tailscale_address,
     text,
 )
-from gateway.declaration_checks import model_name
-from gateway.declarations import Channel as Channel
-from gateway.declarations import DeclaredToken
+from gateway.contents import declarations
+from gateway.contents.declaration_checks import model_name
+from gateway.contents.declarations import Channel as Channel
+from gateway.contents.declarations import DeclaredToken
 
-DEFAULTS_FILE = Path(__file__).parent.parent / "group_data" / "all.py"
+DEFAULTS_FILE = ROOT / "group_data" / "all.py"
 
 # A name that starts like one of ours is meant for us, so an unknown one is a misspelling.
 OUR_PREFIXES = ("gateway_", "docker_", "openclaw_", "llm_", "embedding_", "verification_", "secrets_")

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 
 from pyinfra.api import StringCommand, operation
 
-from gateway import before, installation, openclaw, remote
+from gateway import openclaw, remote
+from gateway.checkout import ROOT
 from gateway.host_state import PROJECT
+from gateway.uninstall import before
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
 
-SOURCE = installation.ROOT / "files/llm_client.js"
+SOURCE = ROOT / "files/llm_client.js"
 DIRECTORY = "skills/shared"
 FILE = f"{DIRECTORY}/llm_client.js"
 MODE = "644"

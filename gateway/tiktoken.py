@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from gateway import remote
+from gateway.checkout import ROOT
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
@@ -34,7 +35,7 @@ FILES = {
         "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
     ),
 }
-_WHEEL = Path(__file__).parent.parent / "requirements" / "tiktoken.txt"
+_WHEEL = ROOT / "requirements" / "tiktoken.txt"
 _IN_WHEEL = "litellm/litellm_core_utils/tokenizers/"
 
 

@@ -80,6 +80,6 @@ def await_line(run: subprocess.Popen[str], words: str) -> None:
 
 
 def steps_told(output: str, script: str) -> Sequence[str]:
-    """The steps that a run has told by `gateway.progress.step`, each once, in their order: "migrate: …"."""
+    """The steps that a run has told by `gateway.runs.progress.step`, each once, in their order: "migrate: …"."""
     steps = (line.partition(f"{script}: ")[2] for line in output.splitlines() if line.rstrip().endswith(" ..."))
     return list(dict.fromkeys(step.strip() for step in steps if step))

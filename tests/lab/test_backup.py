@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bench import load
-from gateway.archive import DATABASE, MANIFEST, NAME, Manifest
+from gateway.backups.archive import DATABASE, MANIFEST, NAME, Manifest
 from gateway.secrets import Generated
 from oneapi import AdminClient
 from tests.lab.conftest import INVENTORY, ROOT, Lab, Run, _run

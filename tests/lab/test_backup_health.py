@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.archive import NAME
-from gateway.scheduled_backups import SERVICE, TIMER
+from gateway.backups.archive import NAME
+from gateway.backups.scheduled_backups import SERVICE, TIMER
 from tests.lab.conftest import INVENTORY, Lab, Run, _run
 from tests.lab.rows import DIRECTORY
 

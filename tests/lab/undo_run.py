@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 from pyinfra import host, state
 from pyinfra.operations import python
 
-from gateway import fleet, progress, remote, undo
+from gateway import fleet, remote
+from gateway.runs import progress, undo
 
 member = fleet.member_to_deploy(state, host)
 directory = member.directory

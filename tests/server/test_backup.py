@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from gateway import backup_health
-from gateway.archive import DATABASE, MANIFEST, NAME, Manifest, Outcome, newest
-from gateway.scheduled_backups import SERVICE, TIMER
+from gateway.backups import backup_health
+from gateway.backups.archive import DATABASE, MANIFEST, NAME, Manifest, Outcome, newest
+from gateway.backups.scheduled_backups import SERVICE, TIMER
 from tests.server.conftest import Server
 
 PROPERTIES = "-p Id -p LoadState -p ActiveState -p Result -p LastTriggerUSec -p NextElapseUSecRealtime"

@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from gateway.archive import MANIFEST, Manifest
+from gateway.backups.archive import MANIFEST, Manifest
 
 SCRIPT = Path(__file__).parent.parent.parent / "files" / "make-backup"
 _PROGRAMS = (

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway import desired, image, installation, openclaw, scheduled_backups
+from gateway import image, installation, openclaw
+from gateway.backups import scheduled_backups
+from gateway.contents import desired
+from gateway.contents.record import Record, fingerprint
 from gateway.fleet import Member
 from gateway.host_state import PROJECT
-from gateway.record import Record, fingerprint
 from oneapi import ChannelSpec, TokenSpec
 from tests.unit.fake_hosts import ADDRESS, FRESH, OPENCLAW, digest, tiktoken_answers
 from tests.unit.members import DIRECTORY, GENERATED, Fleet, member

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from gateway.desired import VERIFICATION_TOKEN
+from gateway.contents.desired import VERIFICATION_TOKEN
 
 Row = dict[str, Any]
 SECRET = "never-to-be-seen"

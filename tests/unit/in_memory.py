@@ -12,7 +12,9 @@ import httpx
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_state
 
-from gateway import admin, first_start, service, verification
+from gateway import first_start, service
+from gateway.contents import admin
+from gateway.proving import verification
 from gateway.secrets import Generated
 from tests.unit.fake_one_api import DEFAULT_PASSWORD, FakeOneAPI, Row
 from tests.unit.members import GENERATED

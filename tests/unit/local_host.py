@@ -16,8 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import database, remote, reset_admin, rotated_access
+from gateway import database, remote, reset_admin
 from gateway.fleet import Member
+from gateway.rotation import rotated_access
 from gateway.secrets import Generated
 from tests.unit.fake_hosts import FRESH
 from tests.unit.members import member

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from provisioning_kit import Written
 
-from gateway import admin, remote
+from gateway import remote
+from gateway.contents import admin
 from tests.unit.fake_one_api import FakeOneAPI
 from tests.unit.members import GENERATED
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway import archive
-from gateway.archive import Manifest, ManifestError, Outcome
+from gateway.backups import archive
+from gateway.backups.archive import Manifest, ManifestError, Outcome
 
 GOOD: dict[str, Any] = {
     "format": 1,

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from gateway import backup_health, front, scheduled_backups
-from gateway.archive import Outcome
+from gateway.backups import backup_health, scheduled_backups
+from gateway.backups.archive import Outcome
+from gateway.backups.scheduled_backups import SERVICE, TIMER
 from gateway.remote import RemoteError
-from gateway.scheduled_backups import SERVICE, TIMER
+from gateway.runs import front
 from tests.unit import fake_hosts
 from tests.unit.deployed import BACKUP_UNITS, deployed, last_backup
 from tests.unit.members import member

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import before, remote
-from gateway.before import Before
+from gateway import remote
+from gateway.uninstall import before
+from gateway.uninstall.before import Before
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gateway import declarations
 from gateway.checks import InvalidError
-from gateway.declarations import Channel, DeclaredToken
+from gateway.contents import declarations
+from gateway.contents.declarations import Channel, DeclaredToken
 from gateway.secrets import Provided, SecretsError
 
 CHANNEL = {"name": "c", "base_url": "https://a.example", "key": "A_API_KEY", "models": ["m"]}

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gateway import declarations, settings
+from gateway import settings
 from gateway.checks import InvalidError
+from gateway.contents import declarations
 from gateway.secrets import Provided
 from tests.unit.test_declarations import CHANNEL, channel, wrong
 

@@ -11,8 +11,8 @@ from pyinfra.api import Config, Inventory, State
 from pyinfra.api.connect import connect_all
 from pyinfra.api.host import Host
 
-from gateway import delta
-from gateway.delta import DeltaError, Place
+from gateway.migration import delta
+from gateway.migration.delta import DeltaError, Place
 from gateway.streams import StreamError
 
 PIECE, SEGMENT = 1 << 16, 8 << 20

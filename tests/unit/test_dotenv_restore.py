@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway import dotenv
-from gateway.dotenv_restore import restore, value
+from gateway.uninstall.dotenv_restore import restore, value
 
 NAMES = ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL_ID", "EMBEDDING_MODEL_ID")
 VALUES = {

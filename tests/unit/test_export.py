@@ -14,10 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from standin_kit import ACCESS_TOKEN, Gateway
 
-from gateway import desired, export_text
-from gateway.declarations import channels as declared_channels
-from gateway.desired import VERIFICATION_TOKEN
-from gateway.exported import Circumstances, Export, export
+from gateway.contents import desired, export_text
+from gateway.contents.declarations import channels as declared_channels
+from gateway.contents.desired import VERIFICATION_TOKEN
+from gateway.contents.exported import Circumstances, Export, export
 from gateway.secrets import Provided
 from oneapi import AdminClient, Channel, Token, wire
 from oneapi.planning import Actual

@@ -13,9 +13,10 @@ import httpx
 import pytest
 from pyinfra.api import DeployError
 
-from gateway import exporting, remote
+from gateway import remote
+from gateway.contents import exporting
 from gateway.fleet import Member
-from gateway.front import export_command
+from gateway.runs.front import export_command
 from tests.unit import fake_hosts
 from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import ADDRESS, FRESH

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.front import plan_command, verify_command
+from gateway.runs.front import plan_command, verify_command
 from tests.unit import fake_hosts
 from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import ROOT

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from gateway import history
-from gateway.front import history_command
+from gateway.overview import history
+from gateway.runs.front import history_command
 
 BEGUN = {"event": "begun", "script": "deploy.py", "who": "wei@laptop", "version": "0.1.0"}
 

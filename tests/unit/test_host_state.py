@@ -18,7 +18,8 @@ from typing import ClassVar
 import httpx
 import pytest
 
-from gateway import admin, host_state
+from gateway import host_state
+from gateway.contents import admin
 from gateway.host_state import HostState, UnreadableError, started_at
 from tests.unit import fake_hosts
 from tests.unit.members import GENERATED

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from gateway import local_sources
-from gateway.archive_members import SourceError
-from gateway.local_sources import LocalArchive, LocalData
+from gateway.restore import local_sources
+from gateway.restore.archive_members import SourceError
+from gateway.restore.local_sources import LocalArchive, LocalData
 
 Members = dict[str, bytes]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import archive
+from gateway.backups import archive
 from tests.unit.backup_kit import Backups, manifest, members, rows
 from tests.unit.local_host import TOOLS
 

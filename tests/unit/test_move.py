@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pyinfra.api import Config, DeployError, Inventory, State
 
-from gateway import move
-from gateway.move import Move
+from gateway.migration import move
+from gateway.migration.move import Move
 
 
 def _move(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway import moved, remote
+from gateway import remote
+from gateway.migration import moved
 from tests.unit.fake_hosts import FRESH
 from tests.unit.members import DIRECTORY, member
 

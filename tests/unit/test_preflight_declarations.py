@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway import preflight
-from gateway.desired import VERIFICATION_TOKEN, token_name
+from gateway.contents.desired import VERIFICATION_TOKEN, token_name
 from tests.unit import fake_hosts
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import Fleet, member

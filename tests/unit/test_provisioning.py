@@ -11,7 +11,8 @@ import provisioning_fixtures
 import pytest
 from provisioning_kit import DONE, PATH, Written, commands, fleet, reconcile
 
-from gateway import admin, desired, route
+from gateway import route
+from gateway.contents import admin, desired
 from gateway.host_state import HostState
 from oneapi import TokenSpec
 from tests.unit.fake_hosts import answer

@@ -9,9 +9,9 @@ import provisioning_fixtures
 import pytest
 from provisioning_kit import DONE, PATH, Written, commands, fleet, reconcile
 
-from gateway import provisioning
+from gateway.contents import provisioning
+from gateway.contents.record import Record
 from gateway.host_state import HostState
-from gateway.record import Record
 from oneapi import OneAPIError, RateLimited, Refused, Unreachable
 from tests.unit.fake_hosts import answer
 from tests.unit.fake_one_api import FakeOneAPI

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from gateway import before, removed_gateway
 from gateway.host_state import HostState
-from gateway.removal import Found
+from gateway.uninstall import before, removed_gateway
+from gateway.uninstall.removal import Found
 from tests.unit.fake_hosts import answer
 
 MIRROR = "https://mirror.example"

@@ -11,8 +11,9 @@ import httpx
 import pytest
 from standin_kit import Gateway
 
-from gateway import database, remote, rotated_access, service
-from gateway.rotated_access import KINDS, NEXT, RotationError, carry_out, staged, with_new
+from gateway import database, remote, service
+from gateway.rotation import rotated_access
+from gateway.rotation.rotated_access import KINDS, NEXT, RotationError, carry_out, staged, with_new
 from gateway.secrets import Generated, SecretsError
 from tests.unit.local_host import LocalHost
 from tests.unit.members import GENERATED

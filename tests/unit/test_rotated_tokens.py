@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from gateway import rotated_tokens
+from gateway.rotation import rotated_tokens
 from oneapi import AdminClient, Ambiguous, Token, TokenSpec
 from tests.unit.fake_one_api import FakeOneAPI
 

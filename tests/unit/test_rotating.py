@@ -12,11 +12,12 @@ import pytest
 from provisioning_kit import PATH, Written, fleet
 from pyinfra.api import DeployError
 
-from gateway import progress, rotating
-from gateway.desired import VERIFICATION_TOKEN
+from gateway.contents.desired import VERIFICATION_TOKEN
+from gateway.contents.record import Record
 from gateway.fleet import Member
-from gateway.record import Record
-from gateway.rotating import KEYS, chosen_keys
+from gateway.rotation import rotating
+from gateway.rotation.rotating import KEYS, chosen_keys
+from gateway.runs import progress
 from oneapi import AdminClient, TokenSpec
 from tests.unit import fake_hosts
 from tests.unit.deployed import deployed

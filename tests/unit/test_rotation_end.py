@@ -10,10 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import admin, openclaw, progress, remote, rotated_tokens, rotation_end
-from gateway.desired import VERIFICATION_TOKEN
+from gateway import openclaw, remote
+from gateway.contents import admin
+from gateway.contents.desired import VERIFICATION_TOKEN
 from gateway.fleet import Member
 from gateway.host_state import HostState
+from gateway.rotation import rotated_tokens, rotation_end
+from gateway.runs import progress
 from tests.unit.fake_hosts import FRESH, OPENCLAW, answer
 from tests.unit.fake_one_api import FakeOneAPI
 from tests.unit.members import GENERATED, Fleet, member

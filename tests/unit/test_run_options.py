@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from pyinfra.api import DeployError
 
-from gateway import run_options
+from gateway.runs import run_options
 
 KNOWN = {"source": "the host that is left", "backup": "which archive", "yes": "the hosts that are meant"}
 

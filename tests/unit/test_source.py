@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from gateway import remote, source
-from gateway.source import Source, SourceError
+from gateway import remote
+from gateway.migration import source
+from gateway.migration.source import Source, SourceError
 from tests.unit.members import GENERATED
 
 HOST: Any = None

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway import ages, host_status, status_page, status_table
-from gateway.differences import Drift
-from gateway.front import status_command
-from gateway.host_status import Backup, Disk, GatewayStatus, HostStatus, LastRun, OpenClawStatus
+from gateway.overview import ages, host_status, status_page, status_table
+from gateway.overview.differences import Drift
+from gateway.overview.host_status import Backup, Disk, GatewayStatus, HostStatus, LastRun, OpenClawStatus
+from gateway.runs.front import status_command
 from tests.unit.test_front import PYINFRA
 
 NOW = datetime(2026, 11, 22, 10, 11, 12, tzinfo=UTC)

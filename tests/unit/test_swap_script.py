@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parent.parent.parent / "gateway" / "swap.sh"
+SCRIPT = Path(__file__).parent.parent.parent / "gateway/restore/swap.sh"
 # In bash, which can count commands; the process kills itself as SIGKILL from outside would.
 _CUT = """
 set -T

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import switching
+from gateway.upgrades import switching
 
 OLD, REFERENCE, ASIDE = "sha256:" + "1" * 64, "one-api:old", "other-image-now"
 # Each command counts, and before the chosen one the script is killed.

@@ -13,13 +13,15 @@ import jinja2
 import jinja2.meta
 import pytest
 
-from gateway import installation, openclaw, scheduled_backups
+from gateway import installation, openclaw
+from gateway.backups import scheduled_backups
+from gateway.checkout import ROOT
 from gateway.fleet import Member
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import member
 
 GOLDEN = Path(__file__).parent / "golden"
-TEMPLATES = installation.ROOT / "templates"
+TEMPLATES = ROOT / "templates"
 DIGEST = "sha256:" + "d" * 64
 
 

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from gateway import remote, undo
+from gateway import remote
 from gateway.host_state import PROJECT
+from gateway.runs import undo
 
 HOST = cast(Any, SimpleNamespace(name="gw1"))
 

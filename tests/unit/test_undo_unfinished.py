@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import undo
+from gateway.runs import undo
 
 TOOL = Path(__file__).parent.parent.parent / "files" / "undo-unfinished"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import installation, openclaw, scheduled_backups
+from gateway import installation, openclaw
+from gateway.backups import scheduled_backups
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import member
 from tests.unit.readers.missing import missing

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway import image, remote, rollback, serving, tiktoken, upgrade
+from gateway import image, remote, tiktoken
 from gateway.fleet import Member
-from gateway.rollback import Kept
-from gateway.serving import Serving
+from gateway.upgrades import rollback, serving, upgrade
+from gateway.upgrades.rollback import Kept
+from gateway.upgrades.serving import Serving
 from tests.unit.deployed import IMAGE_ID, deployed
 from tests.unit.members import DIRECTORY, member
 from tests.unit.test_image_archive import classic, save

@@ -10,10 +10,12 @@ import httpx
 import pytest
 
 from client import LLMConnectionError, LLMError, LLMProtocolError, LLMStatusError, LLMTimeoutError
-from gateway import admin, remote, route, verification, verification_keys
-from gateway.broken_links import Path, VerificationError, explain
-from gateway.desired import VERIFICATION_TOKEN
+from gateway import remote, route
+from gateway.contents import admin
+from gateway.contents.desired import VERIFICATION_TOKEN
 from gateway.fleet import Member
+from gateway.proving import verification, verification_keys
+from gateway.proving.broken_links import Path, VerificationError, explain
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.fake_one_api import FakeOneAPI
 from tests.unit.members import GENERATED, Fleet, member

@@ -12,11 +12,12 @@ import httpx
 import pytest
 
 from client import LLMClient, LLMError
-from gateway import asking, settings
-from gateway.answer_table import distinct_problems, table, width
-from gateway.asking import AT_ONCE, Answer, Question, ask_all
-from gateway.broken_links import VerificationError
-from gateway.model_kinds import kind_of
+from gateway import settings
+from gateway.proving import asking
+from gateway.proving.answer_table import distinct_problems, table, width
+from gateway.proving.asking import AT_ONCE, Answer, Question, ask_all
+from gateway.proving.broken_links import VerificationError
+from gateway.proving.model_kinds import kind_of
 
 ANSWER = b'{"choices": [{"message": {"content": "B"}}]}'
 

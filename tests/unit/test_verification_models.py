@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import remote, verification
-from gateway.asking import Answer
-from gateway.desired import VERIFICATION_TOKEN
+from gateway import remote
+from gateway.contents.desired import VERIFICATION_TOKEN
 from gateway.fleet import Member
+from gateway.proving import verification
+from gateway.proving.asking import Answer
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import Fleet, member
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import installation
+from gateway.checkout import ROOT
 
-SCRIPT = installation.ROOT / "files/wait-for-address"
+SCRIPT = ROOT / "files/wait-for-address"
 SHOWN = "3: tailscale0    inet {}/32 scope global tailscale0\\\\       valid_lft forever preferred_lft forever"
 
 

@@ -1,0 +1,79 @@
+"""Whether a host is as the inventory declares it, told of what was read of it, without asking anyone anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway import first_start, installation, openclaw, service, skills
+from gateway.contents import desired
+from gateway.contents.admin import admin_api
+from gateway.contents.provisioning import explained
+from gateway.route import RouteError
+from gateway.secrets import SecretsError
+from oneapi import OneAPIError
+
+if TYPE_CHECKING:
+    from gateway.fleet import Member
+
+YES, NO, UNKNOWN = "yes", "no", "unknown"
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Whether the host is as the inventory declares: `differs` is "yes", "no" or "unknown", `what` says how, or why."""
+
+    differs: str
+    what: tuple[str, ...] = ()
+
+
+UNLOOKED = Drift(UNKNOWN)
+"""Of a host that could not be looked at."""
+
+
+def drift(member: Member) -> Drift:
+    """What a deployment would change on a host that was read; unknown, with the reason, where that cannot be told."""
+    if member.is_gateway and not first_start.is_done(member):
+        return Drift(UNKNOWN, ("no deployment has been completed there",))
+    try:
+        found = [*(_gateway_drift(member) if member.is_gateway else ())]
+        found += _openclaw_drift(member) if member.is_openclaw else ()
+    except _UntoldError as problem:
+        return Drift(UNKNOWN, (str(problem),))
+    return Drift(YES, tuple(found)) if found else Drift(NO)
+
+
+class _UntoldError(Exception):
+    """Whether there is drift cannot be told; the text says why."""
+
+
+def _gateway_drift(member: Member) -> Iterator[str]:
+    if not (member.state.tailscale_addresses or member.settings.gateway_tailscale_address):
+        raise _UntoldError("the host has no Tailscale address")
+    differing = [file.what for file in installation.differing_files(member)]
+    if differing:
+        yield f"another content, mode or owner: {', '.join(differing)}"
+    elif not service.is_published(member):
+        yield "the gateway does not run as its files say"
+    try:
+        with admin_api(member) as admin:
+            plan = desired.planned(member, desired.look(admin))
+    except (OneAPIError, RouteError, SecretsError) as problem:
+        if differing:
+            return
+        raise _UntoldError(explained(member, problem)) from None
+    member.token_keys.update(plan.token_keys)
+    yield from (str(change) for change in plan.changes)
+
+
+def _openclaw_drift(member: Member) -> Iterator[str]:
+    key = member.gateway.token_keys.get(desired.token_name(member.name))
+    if key is None or member.gateway.name not in member.fleet.members or not hasattr(member.gateway, "state"):
+        raise _UntoldError(f"its token on {member.gateway.name} is not known")
+    if openclaw.merged_environment(member, member.gateway.base_url, key) != member.state.answers.get("openclaw_env"):
+        yield f"{openclaw.environment_path(member)} does not point at the gateway as it should"
+    if openclaw.has_unit(member) and openclaw.drop_in_differs(member):
+        yield f"{openclaw.drop_in_path(member)} is another"
+    if member.settings.openclaw_workspace and not skills.is_in_place(member):
+        yield f"{skills.client_path(member)} is another"

@@ -1,0 +1,206 @@
+"""What was run on the hosts, as their journals say (see gateway/runs/journal.py)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakSet
+
+import click
+from pyinfra.api import DeployError
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from gateway import fleet, preflight, remote
+from gateway.checkout import CARRIER
+from gateway.fleet import Member
+from gateway.host_state import PROJECT
+from gateway.runs import journal, run_options
+
+OPTIONS = {
+    "json": "true: one JSON object on stdout, by host, instead of text",
+    "last": "how many of the last runs are shown of each host (default: 10; all: every one)",
+}
+PURPOSE = fleet.Purpose((), (preflight.machine_problems,), lock=False)
+"""Looks and changes nothing, not even the lock."""
+
+
+_READ = f"""
+cat {journal.PATH}.old {journal.PATH} 2>/dev/null
+{{ read -r holder since && read -r who && read -r run; }} 2>/dev/null < /run/{PROJECT}.lock || exit 0
+look_at "$holder"
+[ "$started" != "$since" ] || printf '{{"event": "at work", "run": "%s"}}\n' "$run"
+"""
+
+
+@dataclass
+class PastRun:
+    """A run as a host's journal tells it; what an interrupted run did not come to write is None."""
+
+    identity: str
+    began: str | None = None
+    """In UTC, ISO 8601."""
+    script: str | None = None
+    who: str | None = None
+    version: str | None = None
+    commit: str | None = None
+    """Which state of the checkout it was, where it was one and the run changed something."""
+    has_changed: bool = False
+    """Whether it has begun to change something."""
+    outcome: str | None = None
+    """ "done", "failed" or "interrupted"; None of one that changed nothing, or was cut off."""
+    ended: str | None = None
+    seconds: float | None = None
+    image: str | None = None
+    changes: list[str] = field(default_factory=list)
+    failed_at: str | None = None
+    notes: list[str] = field(default_factory=list)
+    """The steps that it told, with which it began to change something."""
+    is_at_work: bool = False
+
+    @property
+    def how(self) -> str:
+        """How it ended, in words."""
+        if self.is_at_work:
+            return "at work"
+        if self.outcome == "done":
+            return _counted(self.changes)
+        if self.outcome == "failed":
+            return f"FAILED at: {self.failed_at}" if self.failed_at else "FAILED"
+        if self.outcome == "interrupted":
+            return "interrupted by its person"
+        return "CUT OFF before its end" if self.has_changed else "changed nothing"
+
+    def as_json(self) -> dict[str, Any]:
+        """As an object for JSON; `how` in words besides."""
+        return {**vars(self), "how": self.how}
+
+
+@dataclass(frozen=True)
+class Undone:
+    """Something that a host has undone by itself."""
+
+    at: str
+    what: str
+    why: str
+
+
+def parse(lines: Iterable[str]) -> tuple[list[PastRun], list[Undone], int]:
+    """A journal's runs, the oldest first; what the host has undone; and how many lines cannot be read."""
+    runs: dict[str, PastRun] = {}
+    undone, unreadable = [], 0
+    for line in filter(str.strip, lines):
+        try:
+            entry = json.loads(line)
+            if entry["event"] == "undone":
+                undone.append(Undone(entry["at"], entry["text"], entry["why"]))
+                continue
+            _take(runs.setdefault(entry["run"], PastRun(entry["run"])), entry)
+        except (ValueError, KeyError, TypeError):
+            unreadable += 1  # a line that a loss of power has cut
+    return list(runs.values()), undone, unreadable
+
+
+def _take(run: PastRun, entry: dict[str, Any]) -> None:
+    match entry["event"]:
+        case "begun":
+            run.began, run.script, run.who = entry["at"], entry["script"], entry["who"]
+            run.version = entry["version"]
+        case "changing":
+            run.has_changed, run.commit = True, entry["commit"]
+        case "note":
+            run.has_changed = True
+            run.notes.append(entry["text"])
+        case "at work":
+            run.is_at_work = True
+        case "ended":
+            run.ended, run.outcome, run.seconds = entry["at"], entry["outcome"], entry["seconds"]
+            run.changes, run.failed_at, run.image = entry["changes"], entry.get("failed_at"), entry.get("image")
+
+
+def read(host: Host) -> list[str]:
+    """The lines of a host's journal, the oldest first, and one for the run that is at work. Raises RemoteError."""
+    carrier = CARRIER.read_text(encoding="utf-8")
+    return remote.run(host, f"{carrier}\n{_READ}")
+
+
+_told_already: WeakSet[State] = WeakSet()
+
+
+def tell(state: State, host: Host) -> None:
+    """Show the last runs of all hosts that were reached, when the first of them comes by. Raises DeployError."""
+    fleet.member_for(state, host, PURPOSE)
+    if state not in _told_already:
+        _told_already.add(state)
+        _tell(state)
+
+
+def _tell(state: State) -> None:
+    options = run_options.read(state, OPTIONS)
+    last = _last(options.get("last", "10"))
+    surveyed = fleet.current(state)
+    members = list(surveyed.members.values()) if surveyed else []
+    found = {member.name: parsed for member, parsed in zip(members, fleet.concurrently(_parsed, members), strict=True)}
+    if options.get("json", "false") == "false":
+        for name, (runs, undone, unreadable) in found.items():
+            click.echo("\n".join([name, *told(runs, undone, unreadable, last)]))
+        return
+    asked = [str(host.name) for host in state.inventory if state.is_host_in_limit(host)]
+    shown = {name: _as_json(*found[name], last) if name in found else None for name in asked}
+    click.echo(json.dumps(shown, ensure_ascii=False))
+
+
+def _last(text: str) -> int:
+    if text == "all":
+        return 0  # of a list, [-0:] is all
+    if not text.isdecimal() or text == "0":
+        raise DeployError(f"--data last={text}: a number from 1, or all")
+    return int(text)
+
+
+def _parsed(member: Member) -> tuple[list[PastRun], list[Undone], int]:
+    try:
+        return parse(read(member.host))
+    except remote.RemoteError as problem:
+        raise DeployError(f"{member.name}: its journal cannot be read: {problem}") from None
+
+
+def _as_json(runs: list[PastRun], undone: list[Undone], unreadable: int, last: int) -> dict[str, Any]:
+    return {
+        "runs": [run.as_json() for run in runs[-last:]],
+        "undone": [vars(each) for each in undone[-last:]],
+        "unreadable_lines": unreadable,
+    }
+
+
+def told(runs: list[PastRun], undone: list[Undone], unreadable: int, last: int) -> list[str]:
+    """What a journal tells, in lines for people; the latest at the end, where a person at a terminal looks.
+
+    Parameters: `last`, how many runs; 0: all.
+    """
+    shown = runs[-last:]
+    since = "" if len(shown) == len(runs) else shown[0].began or ""
+    blocks = [(run.began or "", _told_run(run)) for run in shown]
+    blocks += [(each.at, [f"  {_moment(each.at)}  the host undid: {each.what}, since {each.why}"]) for each in undone]
+    lines = [line for at, block in sorted(blocks, key=lambda pair: pair[0]) if at >= since for line in block]
+    if unreadable:
+        lines.append(f"  ({unreadable} lines of {journal.PATH} cannot be read)")
+    return lines or ["  nothing was run on it yet"]
+
+
+def _told_run(run: PastRun) -> list[str]:
+    versions = ", ".join(filter(None, (run.version, run.commit, run.image)))
+    took = "" if run.seconds is None else f" in {run.seconds:.0f} s"
+    first = f"  {_moment(run.began)}  {run.script} by {run.who} ({versions}): {run.how}{took}"
+    steps = run.changes if run.outcome == "done" else [*run.changes, *(f"{note} ..." for note in run.notes[-3:])]
+    return [first, *(f"      {step}" for step in steps)]
+
+
+def _moment(at: str | None) -> str:
+    return at.replace("T", " ").replace("Z", " UTC") if at else "?"
+
+
+def _counted(changes: list[str]) -> str:
+    return {0: "done", 1: "1 change"}.get(len(changes), f"{len(changes)} changes")

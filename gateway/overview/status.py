@@ -1,0 +1,151 @@
+"""The whole fleet at a glance: every host of the inventory, those that cannot be reached included. Nothing is changed.
+
+`deploys/status.py` looks at each host; when the run ends, `config.py`'s guard has it told (`finish`), since only then
+is it known which hosts were not reached.
+
+With `--json`, one object is printed on stdout::
+
+    {"made_at": "2026-11-22T10:11:12Z",
+     "hosts": [{"name": "gw1", "roles": ["gateways"],      # of "gateways" and "openclaw"
+                "state": "up",                             # "up", "down" (not reached), "unreadable"; then all below is
+                "problem": "",                             #   null or empty, and this says why
+                "gateway": {"is_running": true,            # null on a host that is none
+                            "address": "100.64.0.1:3000", "version": "v0.6.10", "image": "justsong/one-api:v0.6.10",
+                            "uptime": 86400.0,             # seconds; null where it does not run
+                            "models": ["MiniMax-M2.5"],    # of the channels that are switched on
+                            "backup": {"file": "gateway-20261122T031500Z.tar.gz", "age": 25000.0,    # seconds
+                                       "size": 123456, "count": 14, "problem": ""},                  # bytes
+                            "disk": {"size": 41152736, "free": 30000000},                            # KiB
+                            "migrated_to": null},          # the host that it was moved to
+                "openclaw": {"unit": "openclaw-gateway.service", "state": "active", "gateway": "gw1"},     # or null
+                "drift": {"differs": "no", "what": []},    # "yes", "no", "unknown", and how it differs, or why unknown
+                "unfinished": "",                          # what an interrupted run has left, and is to be undone
+                "last_run": {"script": "deploy.py", "who": "wei@laptop", "at": "2026-11-22T10:00:00Z",     # or null
+                             "how": "3 changes", "is_bad": false},
+                "attention": []}]}                         # what needs a person, in words; empty: nothing
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import click
+from pyinfra import logger
+from pyinfra.api import DeployError
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from gateway import fleet, host_state, preflight, remote
+from gateway.checkout import CARRIER
+from gateway.fleet import Member
+from gateway.host_state import PROJECT, HostState
+from gateway.overview import host_status, status_page, status_table
+from gateway.overview.host_status import HostStatus
+
+ATTENTION = 3
+"""The exit code of a check that found something that needs a person."""
+CHECK, AS_JSON, HTML = "status_check", "status_json", "status_html"
+_SCRIPTS = (CARRIER, Path(__file__).with_name("status.sh"))
+
+
+class Survey(fleet.Fleet):
+    """The hosts that were reached. Unlike a deployment, one that cannot be read stops nobody."""
+
+    def __init__(self, state: State) -> None:
+        """Read all hosts. Raises DeployError where the settings are wrong."""
+        self.found: dict[str, HostStatus] = {}
+        super().__init__(state, PURPOSE)
+
+    def _read_all(self) -> None:
+        gateways = [member for member in self.members.values() if member.is_gateway]
+        others = [member for member in self.members.values() if not member.is_gateway]
+        # Gateways first: whether a host's token is the right one is seen from its gateway's.
+        for group in (gateways, others):
+            self.found |= {each.name: each for each in fleet.concurrently(self._status_of, group)}
+
+    def _status_of(self, member: Member) -> HostStatus:
+        roles = host_status.roles_of(member)
+        if problem := self._read_one(member):
+            return host_status.unreadable(member.name, roles, problem)
+        problems = preflight.verification_problems(member)
+        if member.state.text("uid") != "0":
+            return host_status.unreadable(member.name, roles, problems[0])
+        try:
+            return host_status.of(member, _seen(member), problems)
+        except (remote.RemoteError, host_state.UnreadableError, OSError) as unread:
+            return host_status.unreadable(member.name, roles, f"its state cannot be read: {unread}")
+
+
+PURPOSE = fleet.Purpose((preflight.group_problems,), (), lock=False)
+
+_surveys: WeakKeyDictionary[State, Survey | DeployError] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def look(state: State, host: Host) -> None:
+    """Look at all hosts, once in a run. Raises DeployError where the settings are wrong."""
+    with _lock:
+        if state not in _surveys:
+            logger.info("--> Reading the hosts...")
+            try:
+                _surveys[state] = Survey(state)
+            except DeployError as refusal:
+                _surveys[state] = refusal
+    survey = _surveys[state]
+    if isinstance(survey, DeployError):
+        raise survey
+
+
+def finish(state: State, data: Mapping[str, Any]) -> int | None:
+    """Tell what was seen, in the form that was asked for.
+
+    Returns the exit code: 3 where a check was asked for and something needs a person, else 0; None where no host was
+    looked at because the settings were wrong.
+    """
+    survey = _surveys.get(state)
+    hosts = [host for host in state.inventory if state.is_host_in_limit(host)]
+    if not isinstance(survey, Survey) and (state.activated_hosts or not hosts):
+        return None
+    found = survey.found if isinstance(survey, Survey) else {}
+    statuses = [found.get(str(host.name)) or host_status.down(str(host.name), _roles(host)) for host in hosts]
+    made_at = datetime.now(UTC)
+    if data.get(AS_JSON):
+        shown = {"made_at": made_at.strftime("%Y-%m-%dT%H:%M:%SZ"), "hosts": [each.as_json() for each in statuses]}
+        click.echo(json.dumps(shown, ensure_ascii=False))
+    elif not data.get(HTML):
+        click.echo(status_table.text(statuses))
+    if path := data.get(HTML):
+        try:
+            status_page.write(Path(str(path)), statuses, made_at)
+        except OSError as problem:
+            logger.error(f"{path} cannot be written: {problem}")
+            return 1
+        logger.info(f"{path} is written")
+    return ATTENTION if data.get(CHECK) and any(each.attention for each in statuses) else 0
+
+
+def _roles(host: Host) -> tuple[str, ...]:
+    return tuple(group for group in ("gateways", "openclaw") if group in host.groups)
+
+
+def _seen(member: Member) -> HostState:
+    """What `status.sh` answers. Raises RemoteError or UnreadableError."""
+    address, port = host_status.published(member.state)
+    roles = {"gateways": "gateway", "openclaw": "openclaw"}
+    values = {
+        "ROLES": " ".join(roles[role] for role in host_status.roles_of(member)),
+        "PROJECT": PROJECT,
+        "DIRECTORY": member.directory,
+        "ADDRESS": address,
+        "PORT": port,
+    }
+    assignments = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
+    script = "\n".join([*assignments, *(path.read_text(encoding="utf-8") for path in _SCRIPTS)])
+    return HostState.parse(remote.run(member.host, script))

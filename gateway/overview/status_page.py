@@ -1,0 +1,86 @@
+"""The fleet as one page of HTML that needs nothing beside itself, in light or dark, on a desk or a phone."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from gateway.overview import ages, status_table
+from gateway.overview.host_status import GatewayStatus, HostStatus
+
+REFRESH_SECONDS = 60
+"""How often a browser that has the page open reads it anew."""
+_TEMPLATE = Path(__file__).with_name("status_page.html.j2")
+
+
+def write(path: Path, statuses: Sequence[HostStatus], made_at: datetime) -> None:
+    """Put the page in place, whole or not at all: a browser may be reading it. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    number, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write(page(statuses, made_at))
+        # There is nothing secret in it, and a web server may be what shows it.
+        Path(new).chmod(0o644)
+        Path(new).replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            Path(new).unlink()
+
+
+def page(statuses: Sequence[HostStatus], made_at: datetime) -> str:
+    """The page's text. What comes from hosts is escaped: a model or a host can have any name."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATE.parent),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(_TEMPLATE.name).render(
+        refresh=REFRESH_SECONDS,
+        made_at=made_at.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        made_at_iso=made_at.isoformat(timespec="seconds"),
+        needing=sum(bool(each.attention) for each in statuses),
+        hosts=[_shown(each) for each in statuses],
+    )
+
+
+def _shown(status: HostStatus) -> dict[str, Any]:
+    return {
+        "name": status.name,
+        "state": status_table.state(status),
+        "attention": status.attention,
+        "lines": list(_lines(status)),
+    }
+
+
+def _lines(status: HostStatus) -> Iterator[tuple[str, str]]:
+    if status.gateway:
+        yield from _of_gateway(status.gateway)
+    if status.openclaw:
+        yield "OpenClaw", f"{status.openclaw.unit}: {status.openclaw.state}"
+        yield "uses", status.openclaw.gateway
+    if status.gateway or status.openclaw:
+        yield "drift", "; ".join([status_table.drift(status), *status.drift.what])
+        yield "last run", status_table.last_run(status.last_run)
+
+
+def _of_gateway(found: GatewayStatus) -> Iterator[tuple[str, str]]:
+    none = status_table.NONE
+    yield "One API", found.version or none
+    yield "image", found.image or none
+    yield "up", none if found.uptime is None else ages.age(found.uptime)
+    yield "address", found.address or none
+    size = "" if found.backup.size is None else f", {ages.size(found.backup.size)}, {found.backup.count} kept"
+    yield "last backup", f"{status_table.backup(found)}{size}"
+    yield "models", ", ".join(found.models) or none
+    if found.disk:
+        yield "disk", f"{ages.size(found.disk.free * 1024)} of {ages.size(found.disk.size * 1024)} free"

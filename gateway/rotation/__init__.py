@@ -1,0 +1,1 @@
+"""New keys for tokens and for the gateway itself, with nobody left without a working one."""

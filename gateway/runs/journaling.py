@@ -1,0 +1,49 @@
+"""The last lines of a run in its hosts' journals: how it ended, where it has changed or failed something."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pyinfra.api.state import State, StateStage
+
+from gateway import remote
+from gateway.fleet import concurrently, current
+from gateway.runs import journal, summary
+from gateway.runs.run_guard import INTERRUPTED
+
+if TYPE_CHECKING:
+    from gateway.fleet import Member
+
+
+def close(state: State) -> None:
+    """At the end of a run, while its hosts are still connected: how it ended."""
+    surveyed = current(state)
+    if surveyed is None:
+        return
+    ending = sys.exc_info()[1]
+    begun = journal.run_of(state).changing
+
+    def write(member: Member) -> None:
+        has_failed = member.host in state.failed_hosts and state.current_stage >= StateStage.Execute
+        if not has_failed and member.name not in begun:
+            return  # nothing was done, or it was refused before anything was
+        facts: dict[str, Any] = {"changes": summary.changes_on(state, member.host)}
+        if failed_at := summary.failure_on(state, member.host):
+            facts["failed_at"] = failed_at
+        if member.is_gateway:
+            facts["image"] = member.settings.gateway_image
+        try:
+            journal.end(member.host, _outcome(state, member, ending), **facts)
+        except remote.RemoteError as problem:
+            remote.complain(member.host, f"the end of this run could not be written into {journal.PATH}: {problem}")
+
+    concurrently(write, surveyed.members.values())
+
+
+def _outcome(state: State, member: Member, ending: BaseException | None) -> str:
+    is_exit = isinstance(ending, SystemExit)
+    if is_exit and getattr(ending, "code", None) == INTERRUPTED:
+        return "interrupted"
+    # pyinfra always exits; its code speaks of all hosts.
+    return "failed" if member.host in state.failed_hosts or (ending is not None and not is_exit) else "done"

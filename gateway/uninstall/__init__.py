@@ -1,0 +1,1 @@
+"""What was installed, and nothing else, taken off a host again."""

@@ -1,0 +1,86 @@
+"""The tokens of OpenClaw hosts that the gateway is taken off, revoked on the gateways that stay."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from pyinfra.api import FunctionCommand, operation
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from gateway import remote
+from gateway.contents import record
+from gateway.contents.admin import admin_api
+from gateway.contents.desired import token_name
+from gateway.contents.provisioning import explained
+from gateway.route import RouteError
+from gateway.runs.progress import step
+from gateway.uninstall import removal
+from oneapi import OneAPIError, Token
+
+if TYPE_CHECKING:
+    from gateway.fleet import Member
+
+
+def revoke(member: Member) -> None:
+    """Revoke them on a gateway; on other hosts, wait until all gateways have.
+
+    As `provisioning.reconcile`, an operation that all hosts share: agents come before it, gateways that go after it.
+    """
+    _revoke(name="Revoke the tokens of the OpenClaw hosts that are removed", member=member)
+
+
+def is_due(member: Member) -> bool:
+    """Whether this is a gateway that stays and has had OpenClaw hosts that go."""
+    return member.is_gateway and not removal.is_chosen(member) and bool(_agents(member))
+
+
+def _agents(member: Member) -> list[Member]:
+    return [agent for agent in member.fleet.agents_of(member) if removal.is_chosen(agent)]
+
+
+@operation()
+def _revoke(member: Member) -> Generator[FunctionCommand, None, None]:
+    if not is_due(member) or not member.state.text("secrets"):
+        return
+    try:
+        with admin_api(member) as admin:
+            doomed = _doomed(member, admin.tokens())
+    except (OneAPIError, RouteError) as problem:
+        names = ", ".join(token_name(agent.name) for agent in _agents(member))
+        removal.mention(
+            member,
+            f"{explained(member, problem)}. The token {names} stays valid: delete it in the admin page, or run this"
+            " again when the gateway answers",
+        )
+        return
+    for agent, token in doomed:
+        yield FunctionCommand(_delete, (member, agent, token), {})
+
+
+def _doomed(member: Member, tokens: list[Token]) -> list[tuple[Member, Token]]:
+    """The tokens of theirs that a deployment has made, also those that a rotation has left."""
+    found = []
+    for agent in _agents(member):
+        name = token_name(agent.name)
+        ours = member.record.ids.get(f"token:{name}")
+        found += [(agent, each) for each in tokens if (each.name, each.id) == (name, ours)]
+    return found
+
+
+def _delete(state: State, host: Host, member: Member, agent: Member, token: Token) -> bool:
+    if agent.host in state.failed_hosts:
+        remote.tell(host, f"the token {token.name} stays, since {agent.name} failed")
+        return True
+    try:
+        step(host, f"remove: revoking the token {token.name}")
+        with admin_api(member) as admin:
+            admin.delete_token(token.id)
+        kept = member.record.without("token", token.name)
+        remote.write_now(host, f"{member.directory}/{record.FILE}", kept.content(), "600")
+        member.record = kept
+    except (OneAPIError, RouteError, remote.RemoteError) as problem:
+        remote.complain(host, f"the token {token.name} could not be revoked: {problem}")
+        return False
+    return True

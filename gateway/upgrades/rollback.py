@@ -1,0 +1,206 @@
+"""Back to the image that served before the last upgrade, on request.
+
+The same way as forward: a backup, a trial on a copy, a short switch that is taken back where it fails. The data stay as
+they are where the newer image has left the schema as it was. Where it has changed it, the data of the day of the
+upgrade come back, and what was written since is lost to the gateway: only where that is asked for.
+"""
+
+from __future__ import annotations
+
+import copy
+import shlex
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pyinfra.api import DeployError, FunctionCommand, operation
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from gateway import fleet, preflight, remote, tables
+from gateway.backups import backup
+from gateway.host_state import PROJECT
+from gateway.runs import run_options
+from gateway.runs.undo import UndoError
+from gateway.secrets import Generated, SecretsError
+from gateway.upgrades import serving, switching, trial, upgrade
+from gateway.upgrades.serving import Serving
+from gateway.upgrades.switching import Switch, SwitchError
+from gateway.upgrades.trial import TrialError
+
+if TYPE_CHECKING:
+    from gateway.fleet import Member
+
+OPTIONS = {"yes": "the hosts, by a comma list, that may lose what was written since the upgrade"}
+
+
+class RollbackError(Exception):
+    """There is nothing to go back to; the text says why and what mends it."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a gateway can go back to.
+
+    `place`: its directory on the host; `since`: when it was left, in words; `is_there`: whether the host still has the
+    image; `is_other`: whether the data have another schema now.
+    """
+
+    place: str
+    image: Serving
+    since: str
+    is_there: bool
+    is_other: bool
+
+
+def member_to_roll_back(state: State, host: Host) -> Member:
+    """The member for a host of this run. Raises DeployError with all that stands in the way, on every host."""
+    return fleet.member_for(state, host, PURPOSE)
+
+
+def _problems(member: Member) -> Iterator[str]:
+    """What stands in the way of going back on one host."""
+    if busy := member.state.text("busy"):
+        yield f"another deployment is at work on this host ({busy}): run again when it has ended"
+        return
+    if found := preflight.verification_problems(member):
+        yield from found
+        return
+    if not member.is_gateway:
+        return
+    try:
+        kept = look(member)
+        if kept.is_other and member.name not in _may_lose(member.host.state):
+            yield _loss(member, kept)
+    except (RollbackError, remote.RemoteError, tables.TablesError) as problem:
+        yield str(problem)
+
+
+PURPOSE = fleet.Purpose((preflight.group_problems,), (_problems,), lock=True)
+
+
+def roll_back(state: State, member: Member) -> None:
+    """Have a gateway serve with the image before, or leave it as it is. Raises DeployError."""
+    if not member.is_gateway:
+        return
+    try:
+        kept = look(member)
+    except (RollbackError, remote.RemoteError) as problem:
+        raise DeployError(f"{member.name}: {problem}; nothing was changed") from None
+    member.is_republished = True
+    _roll_back(name="Go back to the image that served before the upgrade", member=member, kept=kept)
+
+
+def look(member: Member) -> Kept:
+    """What there is to go back to. Raises RollbackError where there is nothing, and RemoteError."""
+    values = switching.script("rollback_look.sh", PROJECT=PROJECT, DIRECTORY=member.directory)
+    found = remote.run(member.host, switching.schema_functions() + values)
+    if not found:
+        raise RollbackError(
+            f"there is nothing to go back to: {member.directory}/previous is made by an upgrade and used"
+            " up by a rollback. Another image is served after a change of gateway_image: deploy.py"
+        )
+    place, identifier, reference, _, since, is_there, is_other = (line.strip() for line in found[:7])
+    kept = Kept(
+        f"{member.directory}/{place}", Serving(identifier, reference), since, is_there == "there", is_other == "other"
+    )
+    if not kept.is_there:
+        raise RollbackError(
+            f"the image {kept.image} is not on the host any more: pin it in the inventory"
+            f" (gateway_image) and run deploy.py, which gets it; the data of {since} are in {kept.place}/data"
+        )
+    return kept
+
+
+def _may_lose(state: State) -> list[str]:
+    return [name.strip() for name in run_options.read(state, OPTIONS).get("yes", "").split(",")]
+
+
+def _loss(member: Member, kept: Kept) -> str:
+    now = tables.counts(member.host, f"{member.directory}/data/one-api.db")
+    then = tables.counts(member.host, f"{kept.place}/data/one-api.db")
+    lost = [f"{count - then.get(name, 0)} of {name}" for name, count in now.items() if count > then.get(name, 0)]
+    return (
+        f"the newer image has changed the database's schema, so the data of {kept.since} would come back, and what was"
+        f" written since would be lost to the gateway: rows ({', '.join(lost) or 'none'}), and changes of others. A"
+        f" backup keeps them. Where that is meant, run again with --data yes={member.name}"
+    )
+
+
+@operation()
+def _roll_back(member: Member, kept: Kept) -> Generator[FunctionCommand, None, None]:
+    if not member.host.state.is_executing:
+        data = f"with the data of {kept.since}" if kept.is_other else "with the data as they are"
+        remote.tell(member.host, f"to come: back to {kept.image}, {data}, after a backup and a trial")
+    yield FunctionCommand(_run, (member, kept), {})
+
+
+def _run(state: State, host: Host, member: Member, kept: Kept) -> bool:
+    newer = serving.serving(member)
+    if newer is None:
+        remote.complain(host, "no image serves there that one could go back from: run deploy.py")
+        return False
+    before = as_before(member, kept)
+    try:
+        switching.settle(member)
+        kept = look(member)  # which has its place now, if a run was cut off
+        made = upgrade.make_backup(member, f"before the rollback to {kept.image.reference}")
+        if kept.is_other:
+            before.generated = _generated(member)
+        with trial.unpublished(member, newer, f"trial of {kept.image.reference} on {member.name}"):
+            trial.run(before, kept.image, f"{kept.place}/data" if kept.is_other else made)
+    except (backup.BackupError, RollbackError, SecretsError, TrialError, UndoError, remote.RemoteError) as problem:
+        did = "serves on, as it did all the time" if upgrade.is_running(member) else "was left as it was"
+        remote.complain(host, f"{newer} {did}; there was no rollback: {problem}")
+        return False
+    switch = Switch("rollback", newer, kept.image, lambda: None)
+    switch = replace(switch, place=lambda: _place(before, kept, switch.aside))
+    try:
+        seconds = switching.carry_out(before, switch)
+    except (SwitchError, UndoError, remote.RemoteError) as problem:
+        remote.complain(host, f"the rollback to {kept.image} was taken back: {problem}")
+        upgrade.tell_what_serves(member, switch)
+        return False
+    remote.tell(host, f"back from {newer} to {kept.image}: nobody was served for {seconds:.1f} s. {_pin(member, kept)}")
+    if kept.is_other:
+        remote.tell(host, f"the newer data are kept in {member.directory}/backups/{switch.aside}, and in {made}")
+    return True
+
+
+def as_before(member: Member, kept: Kept) -> Member:
+    """The member as if the image before were the one that its settings want."""
+    before = copy.copy(member)
+    name, _, digest = kept.image.reference.partition("@")
+    archive = None if digest else member.settings.gateway_image_archive
+    before.settings = replace(
+        member.settings, gateway_image=name, gateway_image_digest=digest or None, gateway_image_archive=archive
+    )
+    return before
+
+
+def _generated(member: Member) -> Generated:
+    """The secrets that belong to the older data. Raises SecretsError, RemoteError."""
+    path = shlex.quote(f"{member.directory}/previous/files/secrets.env")
+    return Generated.read("\n".join(remote.run(member.host, f"cat {path}")))
+
+
+def _place(before: Member, kept: Kept, aside: str) -> None:
+    if kept.is_other:
+        script = switching.script("rollback_place.sh", DIRECTORY=before.directory, ASIDE=aside)
+        remote.run(before.host, script)
+    upgrade.place_files(before)
+
+
+def _pin(member: Member, kept: Kept) -> str:
+    if member.settings.gateway_image_archive:
+        return (
+            f"Before the next deploy.py, set gateway_image to {kept.image.reference} and gateway_image_archive to an"
+            f" archive of it (image {serving.short(kept.image.identifier)}), or it upgrades again"
+        )
+    return f"Before the next deploy.py, pin it in the inventory: {pinned(kept.image)}; or it upgrades again"
+
+
+def pinned(image: Serving) -> str:
+    """The settings that make an image the wanted one."""
+    name, _, digest = image.reference.partition("@")
+    return f'gateway_image = "{name}"' + (f', gateway_image_digest = "{digest}"' if digest else "")
