@@ -61,7 +61,7 @@ def member_to_roll_back(state: State, host: Host) -> Member:
 def _problems(member: Member) -> Iterator[str]:
     """What stands in the way of going back on one host."""
     if busy := member.state.text("busy"):
-        yield f"another deployment is at work on this host ({busy}): run again when it has ended"
+        yield f"another run is at work on this host ({busy}): run again when it has ended"
         return
     if found := preflight.verification_problems(member):
         yield from found
