@@ -64,7 +64,8 @@ gateway_backup_keep_days = 90
 gateway_backup_recipient = None
 
 # A shell command that the host runs, as root, after each backup, such as 'rclone copy "$1" remote:gateway' or
-# 'restic backup "$1"'; $1 is the file. Where it fails, the backup counts as failed. No secret may stand in it.
+# 'restic backup "$1"'; $1 is the file. Where it fails, the backup counts as failed. Its credentials belong in a file
+# on the host, as the settings are no place for secrets. What it says goes to backups/command.log there.
 gateway_backup_command = None
 
 # ---------------------------------------------------------------- Docker on the gateway hosts

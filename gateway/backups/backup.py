@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -41,10 +42,21 @@ def back_up(state: State, member: Member) -> None:
     if directory is None:
         _make(name="Make a backup on the host", member=member)
     else:
-        place = Path(directory).expanduser().resolve()
-        if place.exists() and not place.is_dir():
-            raise DeployError(f"fetch: {place} is a file; name a directory")
+        place = directory_here(directory)
         _make_and_fetch(name="Make a backup on the host and bring it here", member=member, place=place)
+
+
+def directory_here(text: str) -> Path:
+    """The directory on this machine that backups are brought to. Raises DeployError where that cannot be."""
+    if not text.strip():
+        raise DeployError("nothing was changed: fetch: name a directory")
+    place = Path(text).expanduser().resolve()
+    nearest = next(path for path in (place, *place.parents) if path.exists())
+    if not nearest.is_dir():
+        raise DeployError(f"nothing was changed: fetch: {nearest} is a file; name a directory")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise DeployError(f"nothing was changed: fetch: {nearest} cannot be written into; name another directory")
+    return place
 
 
 def make(member: Member, reason: str) -> Outcome:

@@ -60,6 +60,8 @@ def backup_command(arguments: Sequence[str]) -> list[str]:
     )
     ours, pyinfras = parser.parse_known_args(arguments)
     # Seen from where this was called, which is not where pyinfra runs.
+    if ours.fetch == "":
+        parser.error("--fetch: name a directory")
     data = {} if ours.fetch is None else {"fetch": str(Path(ours.fetch).expanduser().resolve())}
     return _command("deploys/backup.py", ours.inventory, pyinfras, data)
 

@@ -14,6 +14,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from gateway import dotenv, fleet, preflight, remote
+from gateway.backups import backup
 from gateway.host_state import UnreadableError
 from gateway.runs import invocation, journal, run_options, summary, undo
 from gateway.uninstall import removal, removed_gateway, removed_openclaw, revoked
@@ -77,12 +78,7 @@ def _chosen(state: State, named: str | None) -> frozenset[str]:
 
 
 def _place(fetch: str | None) -> Path | None:
-    if fetch is None:
-        return None
-    place = Path(fetch).expanduser().resolve()
-    if place.exists() and not place.is_dir():
-        raise DeployError(f"nothing was changed: fetch: {place} is a file; name a directory")
-    return place
+    return None if fetch is None else backup.directory_here(fetch)
 
 
 def _ask_before_the_end(run: Removal) -> None:

@@ -17,7 +17,8 @@ ARGUMENTS = "/root/seen-arguments"
 # One API counts log-ins by client address, which it believes X-Forwarded-For about: a new one each time keeps
 # its limit of 20 in 20 minutes out of the way of the question.
 _LOG_IN = """
-(cat > /dev/null; kill $$) &  # docker exec leaves what it has started behind: it ends with its input
+# docker exec leaves behind what it has started, so it ends with its input, which the shell keeps from background jobs.
+exec 3<&0; (cat <&3 > /dev/null; kill $$) &
 n=0; end=$(($(date +%s) + 1200))
 while [ "$(date +%s)" -lt "$end" ]; do
     n=$((n + 1))

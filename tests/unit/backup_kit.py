@@ -109,8 +109,8 @@ class Backups:
         return found
 
     def names(self) -> list[str]:
-        """What lies in backups/, but for the lock and the outcome."""
-        return sorted({path.name for path in self.directory.iterdir()} - {".lock", "last.json"})
+        """What lies in backups/, but for the lock, the outcome and what the command has said."""
+        return sorted({path.name for path in self.directory.iterdir()} - {".lock", "last.json", "command.log"})
 
 
 def members(archive: Path) -> dict[str, bytes]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyinfra.api import DeployError
 
-from gateway.backups import backup_health, scheduled_backups
+from gateway.backups import backup, backup_health, scheduled_backups
 from gateway.backups.archive import Outcome
 from gateway.backups.scheduled_backups import SERVICE, TIMER
 from gateway.remote import RemoteError
@@ -175,3 +176,12 @@ def test_the_front_hands_the_directory_over_as_seen_from_where_it_was_called(tmp
         *(str(tmp_path / "inventory.py"), "deploys/backup.py"),
     ]
     assert "--data" not in front.backup_command(["inventory.py"])
+    with pytest.raises(SystemExit):
+        front.backup_command(["inventory.py", "--fetch", ""])
+
+
+@pytest.mark.parametrize(("place", "words"), [("", "name a directory"), ("a-file/in", "a-file is a file")])
+def test_a_place_that_is_none_is_refused(tmp_path: Path, place: str, words: str) -> None:
+    (tmp_path / "a-file").touch()
+    with pytest.raises(DeployError, match=words):
+        backup.directory_here(str(tmp_path / place) if place else "")

@@ -223,10 +223,13 @@ def test_the_command_gets_the_file_and_its_failure_counts(host: Backups) -> None
     made = host.make()
     assert seen.read_text().strip() == str(made)
     assert (host.place / "copied").read_bytes() == made.read_bytes()
-    host.configure(command="'echo no such bucket >&2; exit 7'")
+    host.configure(command="'echo no such bucket: key-of-tests >&2; /bin/sleep 150 & exit 7'")
     said = host.fails()
-    assert "no such bucket" in said
     assert "gateway_backup_command failed with exit code 7" in said
+    assert "key-of-tests" not in said + str(host.last())
+    words = made.parent / "command.log"
+    assert words.read_text() == "no such bucket: key-of-tests\n"
+    assert words.stat().st_mode & 0o077 == 0
     whole = host.last()["file"]
     assert f"{whole} is whole" in said
     assert host.names() == [made.name, whole]
