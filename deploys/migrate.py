@@ -10,7 +10,7 @@ seconds. It serves again where anything fails, by its host's own doing where the
 
 from pyinfra import host, state
 
-from gateway import docker, image, installation, openclaw, service, skills, tiktoken
+from gateway import docker, image, openclaw, service, skills, tiktoken
 from gateway.backups import scheduled_backups
 from gateway.contents import provisioning
 from gateway.migration import migrating
@@ -21,7 +21,7 @@ member = migrating.member_to_migrate(state, host)
 if migrating.is_involved(member):
     if migrating.is_target(member):
         docker.install(member)
-        installation.install_files(member)
+        migrating.place_files(member)
         image.provide(member)
         tiktoken.place(member)
         scheduled_backups.install(member)

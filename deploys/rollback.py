@@ -1,14 +1,25 @@
 """Have every gateway serve with the image again that served before its last upgrade.
 
     pyinfra inventory.py --limit gw1 deploys/rollback.py
-    pyinfra inventory.py --limit gw1 --data yes=gw1 deploys/rollback.py
+    pyinfra inventory.py --limit gw1 --limit agent1 --data yes=gw1 deploys/rollback.py
 
 The second form where the newer image has changed the database's schema: the data from before the upgrade come back
-then, and what was written since is kept in a backup only. Pin the image in the inventory afterwards.
+then, with the keys of that day, and what was written since is kept in a backup only. The OpenClaw hosts of the run get
+their tokens again; those that are not in it are named. Pin the image in the inventory afterwards.
 """
 
 from pyinfra import host, state
 
+from gateway import openclaw
+from gateway.proving import verification
 from gateway.upgrades import rollback
 
-rollback.roll_back(state, rollback.member_to_roll_back(state, host))
+member = rollback.member_to_roll_back(state, host)
+
+rollback.roll_back(member)
+
+if rollback.is_user(member):
+    openclaw.point_at_gateway(member)
+
+if member.is_gateway or rollback.is_user(member):
+    verification.verify(member)

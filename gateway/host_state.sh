@@ -38,6 +38,14 @@ lock() {
         [ -z "$BEGUN" ] || begin_journal
     fi
     exec 9>&-
+    look_at_journal
+}
+# Whether the last run that did something ended badly: one that finds all well then writes so.
+look_at_journal() {
+    case $(tail -n 400 "/var/lib/$PROJECT/journal.jsonl" | grep -v '"event": "begun"' | tail -n 1) in
+        '' | *'"outcome": "done"'*) ;;
+        *) echo yes | emit last_run_is_bad ;;
+    esac
 }
 # What is run on this host, when and by whom: see gateway/runs/journal.py.
 begin_journal() {

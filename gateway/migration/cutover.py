@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 
 from pyinfra.api.state import State
 
-from gateway import remote, service, tables
+from gateway import first_start, remote, service, tables
 from gateway.contents.record import FILE as RECORD
 from gateway.contents.record import Record
 from gateway.host_state import PROJECT, UnreadableError
-from gateway.installation import FIRST_START_DONE, UNIT
+from gateway.installation import FIRST_START_DONE, MOVING_IN, UNIT
 from gateway.migration import delta, moved, source
 from gateway.migration.delta import Place
 from gateway.migration.move import Move
@@ -45,8 +45,9 @@ def carry_out(state: State, move: Move) -> None:
 
     Raises MigrationError, and RemoteError and the like where nothing was stopped yet.
     """
-    step(move.target.host, "migration: taking note of what is on its way here")
-    remote.write_now(move.target.host, moved.arriving(move.target), f"{move.source_name}\n".encode(), "600")
+    step(move.target.host, "migration: making ready for the first copy")
+    if not first_start.is_done(move.target):  # one that has a gateway of its own may be deployed until the swap
+        _note_arrival(move, move.target.directory)
     here, there = _places(move)
     _copy_while_it_serves(move, here, there)
     _stage_files(move)
@@ -55,6 +56,10 @@ def carry_out(state: State, move: Move) -> None:
     except _FAILURES as problem:
         outage = _await_the_old_one(move)
         raise MigrationError(f"{problem}\n{outage}") from None
+
+
+def _note_arrival(move: Move, directory: str) -> None:
+    remote.write_now(move.target.host, f"{directory}/{MOVING_IN}", f"{move.source_name}\n".encode(), "600")
 
 
 _FAILURES = (swap.SwapError, undo.UndoError, delta.DeltaError, tables.TablesError, remote.RemoteError)
@@ -105,6 +110,7 @@ def _stage_files(move: Move) -> None:
     host, incoming = move.target.host, swap.staging_directory(move.target)
     step(host, "migration: bringing over what belongs to the database")
     remote.run(host, f"rm -rf {shlex.quote(incoming)} && install -d -m 700 {shlex.quote(incoming)}")
+    _note_arrival(move, incoming)  # it comes and goes with the data
     if move.found.generated is None:
         return  # it comes without ours, and goes through a first start
     for name, text in move.found.files.items():

@@ -12,16 +12,17 @@ from pyinfra.api import DeployError, FunctionCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import database, first_start, fleet, preflight, remote
+from gateway import database, first_start, fleet, image, installation, preflight, remote
 from gateway.backups import scheduled_backups
 from gateway.contents.admin import admin_api
 from gateway.contents.desired import own_tokens
 from gateway.host_state import UnreadableError
-from gateway.migration import cutover, move, moved, source
+from gateway.migration import cutover, move, moved, plan, source
 from gateway.migration.move import Move
 from gateway.route import RouteError, route
 from gateway.runs.progress import step
 from gateway.secrets import ROOT_PASSWORD, SecretsError
+from gateway.upgrades import serving
 from oneapi import AdminClient, OneAPIError
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _survey(wanted: Move, hosts: fleet.Fleet) -> None:
         raise DeployError("\n".join([*(f"  - {text}" for text in problems), "Nothing was changed."]))
     wanted.found, wanted.is_surveyed = found, True
     wanted.source.is_gateway = False  # from here on it is at most an OpenClaw host
-    for line in _plan(wanted):
+    for line in plan.lines(wanted):
         remote.tell(wanted.target.host, line)
 
 
@@ -149,6 +150,8 @@ def _target_problems(wanted: Move, found: source.Source) -> Iterator[str]:
             f"{target.name} has a gateway already: its channels, tokens and logs would be replaced by those of"
             f" {origin.name} (and kept in {target.directory}/backups). If that is meant: --data replace={target.name}"
         )
+    elif not is_left_over:
+        yield from _image_problems(target)
     if arrives not in ("", origin.name):
         yield f"{target.name}: the gateway of {arrives} is on its way there; end that migration first"
     needed = (2 * found.size >> 10) + _ROOM_KIB
@@ -158,6 +161,16 @@ def _target_problems(wanted: Move, found: source.Source) -> Iterator[str]:
             f" /var/lib/docker, and {needed >> 10} MiB are needed for two copies of the database: make room"
         )
     yield from _password_problems(wanted, found)
+
+
+def _image_problems(target: Member) -> Iterator[str]:
+    """Loading another image under the name of the one that serves would change what a failed migration gives back."""
+    found = serving.serving(target)
+    if found is not None and found.reference == image.reference(target) and serving.is_upgrade(target):
+        yield (
+            f"{target.name}: its own gateway serves with {found}, and the inventory has another image of that name: run"
+            f" deploy.py on {target.name} first, which upgrades it"
+        )
 
 
 def _password_problems(wanted: Move, found: source.Source) -> Iterator[str]:
@@ -180,25 +193,15 @@ def _password_problems(wanted: Move, found: source.Source) -> Iterator[str]:
     )
 
 
-def _plan(wanted: Move) -> Iterator[str]:
-    found, target = wanted.found, wanted.target
-    if wanted.is_over:
-        yield f"{wanted.source_name}'s gateway was moved here already; what is left are the hosts that use it"
-        return
-    who = "ours" if found.generated is not None else f"set up by hand (container {found.container})"
-    yield f"to come: the gateway of {wanted.source_name} ({who}, {found.database}, {found.size >> 20} MiB) moves here"
-    yield "  while it serves: this host is made ready, and the database is copied"
-    yield (
-        f"  then it is stopped, what has changed is copied, and it serves on {target.base_url}; if it does not,"
-        f" {wanted.source_name} serves again, after {wanted.limit} s at most"
-    )
-    agents = ", ".join(agent.name for agent in wanted.agents)
-    yield f"  then {agents or 'no OpenClaw host'} {'is' if len(wanted.agents) < 2 else 'are'} pointed at it"
-    if found.strangers:
-        yield f"  not taken along: {', '.join(found.strangers)} in {found.data} on {wanted.source_name}"
-
-
 # -- the steps ---------------------------------------------------------------------------------------------------------
+
+
+def place_files(member: Member) -> None:
+    """Put the files in place on the new host; those that its own gateway runs by follow in the cut-over."""
+    if is_moved_already(member):
+        installation.install_files(member)
+    else:
+        installation.install_beside(member)
 
 
 def prepare(member: Member) -> None:

@@ -74,6 +74,11 @@ def of(state: State) -> Move:
         return _moves[state]
 
 
+def known(state: State) -> Move | None:
+    """The migration that a run has begun to read about, if it is one."""
+    return _moves.get(state)
+
+
 def _read(state: State) -> Move:
     options = run_options.read(state, OPTIONS)
     names = [str(host.name) for host in state.inventory]
@@ -105,6 +110,11 @@ def _target(options: Mapping[str, str], gateways: list[str]) -> str:
     wanted = options.get("target")
     if wanted is not None and wanted in gateways:
         return wanted
+    if wanted is not None and wanted == options["source"]:
+        raise DeployError(
+            f"source={wanted} and target={wanted}: a gateway moves from one host to another, so name two. Nothing was"
+            " changed."
+        )
     if wanted is not None:
         known = f": {', '.join(gateways)}" if gateways else ", which has no other"
         raise DeployError(
@@ -127,5 +137,7 @@ def _target(options: Mapping[str, str], gateways: list[str]) -> str:
 def _limit(options: Mapping[str, str]) -> int:
     text = options.get("limit", str(LIMIT_SECONDS))
     if not text.isdigit() or int(text) < LEAST_LIMIT_SECONDS:
-        raise DeployError(f"limit={text} must be a number of seconds, {LEAST_LIMIT_SECONDS} or more")
+        raise DeployError(
+            f"limit={text} must be a number of seconds, {LEAST_LIMIT_SECONDS} or more. Nothing was changed."
+        )
     return int(text)

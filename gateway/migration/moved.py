@@ -23,6 +23,11 @@ def arriving(member: Member) -> str:
     return f"{member.directory}/{MOVING_IN}"
 
 
+def serves_on(member: Member) -> str:
+    """The host that the gateway was moved to, "" where it was not. Raises RemoteError."""
+    return _first_word(member, away(member))
+
+
 def arrives_from(member: Member) -> str:
     """The host whose gateway is on its way here, "" where none is. Raises RemoteError."""
     return _first_word(member, arriving(member))
@@ -32,7 +37,7 @@ def problems(member: Member) -> Iterator[str]:
     """Why a host that has moved its gateway, or has not got it yet, is not to be deployed."""
     if not member.is_gateway:
         return
-    if target := _first_word(member, away(member)):
+    if target := serves_on(member):
         yield (
             f"its gateway was moved to {target}, and is stopped here for good: take this host out of the group"
             f" `gateways`. To go back to the database of that day, remove {away(member)} on it"

@@ -36,6 +36,8 @@ class Source:
     data: str
     container: str | None
     """The container's name; None where it has none now."""
+    image: str
+    """What it runs, as its container names it: "justsong/one-api:v0.6.10"; "" where it has no container."""
     is_ours: bool
     """Whether it is run by our unit."""
     is_enabled: bool
@@ -97,6 +99,7 @@ def find(host: Host, directory: str, container: str | None) -> Source:
         directory=place,
         data=data,
         container=name,
+        image=details.get("Config", {}).get("Image") or "",
         is_ours=is_ours,
         is_enabled=is_ours and unit.get("UnitFileState") == "enabled",
         is_running=bool(details.get("State", {}).get("Running")),

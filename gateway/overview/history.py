@@ -50,7 +50,8 @@ class PastRun:
     has_changed: bool = False
     """Whether it has begun to change something."""
     outcome: str | None = None
-    """ "done", "failed" or "interrupted"; None of one that changed nothing, or was cut off."""
+    """ "done", "failed" or "interrupted"; None of one that was cut off or refused, and of one that changed nothing,
+    unless the one before has ended badly."""
     ended: str | None = None
     seconds: float | None = None
     image: str | None = None
@@ -59,6 +60,17 @@ class PastRun:
     notes: list[str] = field(default_factory=list)
     """The steps that it told, with which it began to change something."""
     is_at_work: bool = False
+
+    @property
+    def has_done_something(self) -> bool:
+        """Whether it says anything of the host; one that was refused does not."""
+        return self.is_at_work or self.has_changed or self.outcome is not None
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether how it ended needs a person."""
+        was_cut_off = self.outcome is None and self.has_changed
+        return not self.is_at_work and (self.outcome in ("failed", "interrupted") or was_cut_off)
 
     @property
     def how(self) -> str:

@@ -12,6 +12,7 @@ import httpx
 from gateway import first_start, installation, openclaw
 from gateway.backups import backup_health
 from gateway.contents.admin import admin_api, parse_answer
+from gateway.migration import moved
 from gateway.overview import differences, history
 from gateway.overview.differences import UNLOOKED, YES, Drift
 from gateway.route import RouteError
@@ -59,6 +60,7 @@ class GatewayStatus:
     backup: Backup
     disk: Disk | None
     migrated_to: str | None
+    migrating_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ def _gateway(member: Member, seen: HostState) -> GatewayStatus:
         _backup(member, seen),
         _disk(seen),
         seen.text("migrated_to") or None,
+        seen.text("migrating_from") or None,
     )
 
 
@@ -224,10 +227,10 @@ def _last_run(seen: HostState) -> LastRun | None:
     told = [run for run in runs if run.began is not None]  # the journal is read from its last lines on
     if not told:
         return None
-    run = told[-1]
-    was_cut_off = run.outcome is None and run.has_changed
-    is_bad = not run.is_at_work and (run.outcome in ("failed", "interrupted") or was_cut_off)
-    return LastRun(str(run.script), str(run.who), str(run.began), run.how, is_bad)
+    # One that was refused has mended nothing of what the one before has left.
+    last_done = next((run for run in reversed(told) if run.has_done_something), None)
+    run = last_done if last_done and last_done.is_bad and not told[-1].is_at_work else told[-1]
+    return LastRun(str(run.script), str(run.who), str(run.began), run.how, run.is_bad)
 
 
 def _attention(member: Member, found: HostStatus) -> Iterator[str]:
@@ -235,6 +238,11 @@ def _attention(member: Member, found: HostStatus) -> Iterator[str]:
         yield f"unfinished: {found.unfinished}"
     if found.last_run and found.last_run.is_bad:
         yield f"the last run, {found.last_run.script} by {found.last_run.who}: {found.last_run.how}"
+    if found.gateway and (origin := found.gateway.migrating_from):
+        yield (
+            f"the gateway of {origin} has not arrived here: deploys/migrate.py --data source={origin} goes on with it;"
+            f" to give that up, remove {moved.arriving(member)} on this host"
+        )
     if found.gateway and not found.gateway.migrated_to:
         yield from _gateway_attention(member, found.gateway)
     if found.openclaw and found.openclaw.state not in ("active", "none"):

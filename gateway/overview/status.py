@@ -16,7 +16,8 @@ With `--json`, one object is printed on stdout::
                             "backup": {"file": "gateway-20261122T031500Z.tar.gz", "age": 25000.0,    # seconds
                                        "size": 123456, "count": 14, "problem": ""},                  # bytes
                             "disk": {"size": 41152736, "free": 30000000},                            # KiB
-                            "migrated_to": null},          # the host that it was moved to
+                            "migrated_to": null,           # the host that it was moved to
+                            "migrating_from": null},       # the host whose gateway has not arrived here yet
                 "openclaw": {"unit": "openclaw-gateway.service", "state": "active", "gateway": "gw1"},     # or null
                 "drift": {"differs": "no", "what": []},    # "yes", "no", "unknown", and how it differs, or why unknown
                 "unfinished": "",                          # what an interrupted run has left, and is to be undone
@@ -48,10 +49,16 @@ from gateway.fleet import Member
 from gateway.host_state import PROJECT, HostState
 from gateway.overview import host_status, status_page, status_table
 from gateway.overview.host_status import HostStatus
+from gateway.runs import run_options
 
 ATTENTION = 3
 """The exit code of a check that found something that needs a person."""
 CHECK, AS_JSON, HTML = "status_check", "status_json", "status_html"
+OPTIONS = {
+    CHECK: "True: exit code 3 where something needs a person",
+    AS_JSON: "True: one object on stdout",
+    HTML: "a file here that the page is written to",
+}
 _SCRIPTS = (CARRIER, Path(__file__).with_name("status.sh"))
 
 
@@ -95,6 +102,7 @@ def look(state: State, host: Host) -> None:
         if state not in _surveys:
             logger.info("--> Reading the hosts...")
             try:
+                run_options.read(state, OPTIONS)
                 _surveys[state] = Survey(state)
             except DeployError as refusal:
                 _surveys[state] = refusal

@@ -23,6 +23,7 @@ case " $ROLES " in *" gateway "*)
     # Names of ours alone: what a person puts there is no backup of ours.
     find "$DIRECTORY/backups" -maxdepth 1 -type f -name 'gateway-*Z.tar.gz' -printf '%f %s %T@\n' 2>/dev/null | sort | emit backups
     content migrated_to "$DIRECTORY/migrated-to"
+    content migrating_from "$DIRECTORY/migrating-from"
     [ ! -d "$DIRECTORY" ] || df -Pk "$DIRECTORY" | emit directory_disk
 esac
 printf 'end %s\n' "$(printf complete | base64 -w0)"

@@ -16,8 +16,8 @@ from gateway.backups import archive
 from gateway.backups.archive import MANIFEST, Manifest, ManifestError
 from gateway.restore.archive_members import KINDS, Entry, SourceError, require_ours, require_sums
 
-REPLACED = re.compile(r"replaced-[0-9]{8}T[0-9]{6}Z(-[0-9]+)?")
-"""The name of a directory that keeps what a restore or a migration has replaced."""
+REPLACED = re.compile(r"(replaced|other-image)-[0-9]{8}T[0-9]{6}Z(-[0-9]+)?")
+"""The name of a directory that keeps what a restore, a migration or a switch to another image has replaced."""
 _SCRIPT = Path(__file__).with_name("host_sources.sh")
 
 
@@ -45,7 +45,7 @@ class HostArchive:
 
 @dataclass(frozen=True)
 class HostDirectory:
-    """What an earlier restore has replaced."""
+    """What an earlier run has replaced."""
 
     path: str
     made_at: datetime
@@ -128,7 +128,8 @@ def _entry(line: str) -> Entry:
 
 def _directory(host: Host, path: str) -> HostDirectory:
     size = remote.run(host, _script("size", source=path))
-    moment = datetime.strptime(path.rpartition("/")[2][len("replaced-") :][:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    at = path[path.rindex("/") :].removeprefix("/replaced-").removeprefix("/other-image-")[:16]
+    moment = datetime.strptime(at, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return HostDirectory(path, moment, int(size[-1]))
 
 

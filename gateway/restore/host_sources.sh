@@ -6,7 +6,7 @@ export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
 names() { # of the backups in a directory
     [ ! -d "$source" ] || find "$source" -mindepth 1 -maxdepth 1 \
-        \( -type f -name 'gateway-*.tar.gz' -o -type d -name 'replaced-*' \) -printf '%f\n'
+        \( -type f -name 'gateway-*.tar.gz' -o -type d \( -name 'replaced-*' -o -name 'other-image-*' \) \) -printf '%f\n'
 }
 
 list() { # the members of an archive, and its manifest; nothing is unpacked
@@ -23,14 +23,21 @@ sums() { # the SHA-256 of each member, read and not unpacked
     tar -xzf "$source" --to-command='printf "%s " "$TAR_REALNAME"; sha256sum'
 }
 
-size() { # of what `copy` copies, in bytes
+database() { # the directory that it is in: what a switch to another image has kept is a database alone
+    [ ! -f "$source/one-api.db" ] || { echo "$source"; return; }
     [ -f "$source/data/one-api.db" ] || { echo "there is no data/one-api.db in $source" >&2; exit 1; }
-    du -sb "$source/data" | cut -f 1
+    echo "$source/data"
+}
+
+size() { # of what `copy` copies, in bytes
+    place=$(database)
+    du -sb "$place" | cut -f 1
 }
 
 copy() {
-    for name in data/one-api.db data/one-api.db-journal data/one-api.db-wal; do
-        [ ! -f "$source/$name" ] || cp -p "$source/$name" "$target/"
+    place=$(database)
+    for name in one-api.db one-api.db-journal one-api.db-wal; do
+        [ ! -f "$place/$name" ] || cp -p "$place/$name" "$target/"
     done
     [ -f "$source/secrets.env" ] || return 0
     for name in secrets.env applied-keys.json first-start-done; do

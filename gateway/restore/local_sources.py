@@ -107,12 +107,14 @@ class LocalData:
 
 def find(text: str) -> LocalArchive | LocalData:
     """What is at a path of this machine. Raises SourceError."""
+    if not text.strip():
+        raise SourceError("--data backup= names nothing: say what to restore, or leave it out for the newest backup")
     path = Path(text).expanduser()
     try:
         if path.is_dir():
             return _directory(path)
         if not path.is_file():
-            raise SourceError("there is no such file or directory on this machine")
+            raise SourceError(f"there is no such file or directory on this machine{_named_on_host(path)}")
         with path.open("rb") as file:
             start = file.read(len(_HEADER))
         if start == _HEADER:
@@ -124,6 +126,13 @@ def find(text: str) -> LocalArchive | LocalData:
         raise SourceError(f"{path}: {problem}") from None
     except _UNREADABLE as problem:
         raise SourceError(f"{path} is damaged, cut off, or no archive: {problem}") from None
+
+
+def _named_on_host(path: Path) -> str:
+    """A hint where it looks like the path of something on the host."""
+    if not host_sources.is_name(path.name):
+        return ""
+    return f"; what is in the host's backups/ is named without its path: --data backup={path.name}"
 
 
 def _directory(path: Path) -> LocalData:

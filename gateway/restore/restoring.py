@@ -14,6 +14,7 @@ from pyinfra.api.state import State
 from gateway import database, first_start, fleet, installation, preflight, remote, tables
 from gateway.backups import scheduled_backups
 from gateway.host_state import PROJECT
+from gateway.migration import moved
 from gateway.restore import host_sources, local_sources, staging, swap
 from gateway.restore.archive_members import SourceError
 from gateway.runs import run_options
@@ -28,6 +29,7 @@ OPTIONS = {
         " on this machine: a backup, a directory or tar archive with the data of a gateway, or a one-api.db"
     ),
     "host": "the gateway that gets it, where the inventory has several",
+    "yes": "that gateway's name, where its gateway was moved away, or another one is on its way there",
 }
 WHAT = "restore"
 
@@ -173,10 +175,30 @@ def _problems(member: Member) -> Iterator[str]:
         return
     if member.is_gateway:
         yield from preflight.gateway_problems(member)
+        yield from _elsewhere(member)
         yield from _foreign(member)
         yield from _other_image(member)
     if member.is_openclaw:
         yield from preflight.openclaw_problems(member)
+
+
+def _elsewhere(member: Member) -> Iterator[str]:
+    """A gateway that serves on another host, or may: there would be two, each with rows that the other has not."""
+    confirmed = run_options.read(member.host.state, OPTIONS).get("yes", "").split(",")
+    if member.name in (name.strip() for name in confirmed):
+        return
+    if target := moved.serves_on(member):
+        yield (
+            f"its gateway was moved to {target}, and serves there: restore on {target} (--data host={target}). To have"
+            f" one serve here again, with what the backup holds and nothing of what {target} has got since: --data"
+            f" yes={member.name}"
+        )
+    if origin := moved.arrives_from(member):
+        yield (
+            f"the gateway of {origin} is on its way here, and has not arrived: run deploys/migrate.py --data"
+            f" source={origin} again, which goes on with it. Where {origin} is gone for good, or the migration is given"
+            f" up: --data yes={member.name}"
+        )
 
 
 def _foreign(member: Member) -> Iterator[str]:

@@ -8,7 +8,7 @@ cd "$directory"
 # The database comes last: what belongs to another one may not lie beside it at any moment.
 data='data/one-api.db-journal data/one-api.db-wal data/one-api.db-shm data/one-api.db'
 # What is not rendered, but belongs to the database.
-state='secrets.env secrets.env.next applied-keys.json first-start-done migrated-to'
+state='secrets.env secrets.env.next applied-keys.json first-start-done migrated-to migrating-from'
 
 look() { # how the gateway is, for the way back
     case $(systemctl show --property ActiveState --value "$unit" 2> /dev/null) in
@@ -110,12 +110,16 @@ put_back() { # the way back, from wherever it was left; it may be cut off and ru
 put_aside() { # what was replaced, once nobody needs it to go back; for root alone like all backups
     install -d -m 700 backups
     if [ -e replaced/data/one-api.db ]; then
+        # An upgrade of what is replaced is no longer one that could be taken back here.
+        for name in previous switching; do
+            [ ! -d "$name" ] || mv -T "$name" "replaced/$name"
+        done
         kept=backups/replaced-$(date -u +%Y%m%dT%H%M%SZ)
         [ ! -e "$kept" ] || kept=$kept-$$
         mv -T replaced "$kept"
         echo "kept=$directory/$kept"
     else
-        rm -rf replaced # there was no database: nothing to go back to
+        rm -rf previous switching replaced # there was no database: nothing to go back to
     fi
     sync . backups
 }

@@ -65,7 +65,7 @@ def _problems(member: Member) -> Iterator[str]:
     found = [*preflight.problems(member), *moved.problems(member)]
     yield from found
     if member.is_openclaw and member.gateway.name not in member.fleet.members:
-        yield f"its gateway {member.gateway.name} is not reached in this run: name it too (--limit), or leave --limit out"
+        yield f"its gateway {member.gateway.name} is not in this run: name it too (--limit), or leave --limit out"
     if found or not member.is_gateway:
         return
     if not first_start.is_done(member):

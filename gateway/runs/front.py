@@ -41,6 +41,8 @@ def status_command(arguments: Sequence[str]) -> list[str]:
     parser.add_argument("--html", metavar="FILE", help="a page that needs nothing beside itself")
     ours, pyinfras = parser.parse_known_args(arguments)
     data = {name: "True" for name, on in (("status_check", ours.check), ("status_json", ours.json)) if on}
+    if ours.html == "":
+        parser.error("--html: name a file")
     if ours.html:
         # Seen from where this was called, which is not where pyinfra runs.
         data["status_html"] = str(Path(ours.html).resolve())

@@ -9,7 +9,7 @@ from pyinfra.api.state import State, StateStage
 
 from gateway import remote
 from gateway.fleet import concurrently, current
-from gateway.runs import journal, summary
+from gateway.runs import invocation, journal, summary
 from gateway.runs.run_guard import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -23,10 +23,14 @@ def close(state: State) -> None:
         return
     ending = sys.exc_info()[1]
     begun = journal.run_of(state).changing
+    is_carried_out = state.current_stage >= StateStage.Execute and not invocation.is_plan_now()
 
     def write(member: Member) -> None:
         has_failed = member.host in state.failed_hosts and state.current_stage >= StateStage.Execute
-        if not has_failed and member.name not in begun:
+        has_found_all_well = (
+            is_carried_out and member.state.text("last_run_is_bad") and _outcome(state, member, ending) == "done"
+        )
+        if not has_failed and member.name not in begun and not has_found_all_well:
             return  # nothing was done, or it was refused before anything was
         facts: dict[str, Any] = {"changes": summary.changes_on(state, member.host)}
         if failed_at := summary.failure_on(state, member.host):

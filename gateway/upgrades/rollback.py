@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import shlex
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,11 @@ from pyinfra.api.state import State
 from gateway import fleet, preflight, remote, tables
 from gateway.backups import backup
 from gateway.host_state import PROJECT
+from gateway.migration import moved
 from gateway.runs import run_options
 from gateway.runs.undo import UndoError
 from gateway.secrets import Generated, SecretsError
-from gateway.upgrades import serving, switching, trial, upgrade
+from gateway.upgrades import rolled_back_tokens, serving, switching, trial, upgrade
 from gateway.upgrades.serving import Serving
 from gateway.upgrades.switching import Switch, SwitchError
 from gateway.upgrades.trial import TrialError
@@ -55,17 +56,20 @@ class Kept:
 
 def member_to_roll_back(state: State, host: Host) -> Member:
     """The member for a host of this run. Raises DeployError with all that stands in the way, on every host."""
+    run_options.read(state, OPTIONS)  # a mistyped one is told before anything else
     return fleet.member_for(state, host, PURPOSE)
 
 
 def _problems(member: Member) -> Iterator[str]:
     """What stands in the way of going back on one host."""
     if busy := member.state.text("busy"):
-        yield f"another run is at work on this host ({busy}): run again when it has ended"
+        yield preflight.busy_problem(busy)
         return
-    if found := preflight.verification_problems(member):
+    if found := [*preflight.verification_problems(member), *moved.problems(member)]:
         yield from found
         return
+    if is_user(member):
+        yield from preflight.openclaw_problems(member)
     if not member.is_gateway:
         return
     try:
@@ -79,15 +83,23 @@ def _problems(member: Member) -> Iterator[str]:
 PURPOSE = fleet.Purpose((preflight.group_problems,), (_problems,), lock=True)
 
 
-def roll_back(state: State, member: Member) -> None:
-    """Have a gateway serve with the image before, or leave it as it is. Raises DeployError."""
-    if not member.is_gateway:
-        return
-    try:
-        kept = look(member)
-    except (RollbackError, remote.RemoteError) as problem:
-        raise DeployError(f"{member.name}: {problem}; nothing was changed") from None
-    member.is_republished = True
+def is_user(member: Member) -> bool:
+    """Whether this is an OpenClaw host whose gateway is one of this run."""
+    return member.is_openclaw and member.gateway.name in member.fleet.members
+
+
+def roll_back(member: Member) -> None:
+    """Have a gateway serve with the image before, or leave it as it is; on other hosts, wait until that is done.
+
+    Raises DeployError.
+    """
+    kept = None
+    if member.is_gateway:
+        try:
+            kept = look(member)
+        except (RollbackError, remote.RemoteError) as problem:
+            raise DeployError(f"{member.name}: {problem}; nothing was changed") from None
+        member.is_republished = True
     _roll_back(name="Go back to the image that served before the upgrade", member=member, kept=kept)
 
 
@@ -104,6 +116,14 @@ def look(member: Member) -> Kept:
     kept = Kept(
         f"{member.directory}/{place}", Serving(identifier, reference), since, is_there == "there", is_other == "other"
     )
+    newer = serving.serving(member)
+    if newer is None:
+        raise RollbackError("no image serves there that one could go back from: run deploy.py")
+    if newer.identifier == kept.image.identifier:
+        raise RollbackError(
+            f"there is nothing to go back to: {newer} serves already, and {kept.place} is what was kept of it at"
+            f" {kept.since}. Data are brought back by deploys/restore.py"
+        )
     if not kept.is_there:
         raise RollbackError(
             f"the image {kept.image} is not on the host any more: pin it in the inventory"
@@ -117,20 +137,38 @@ def _may_lose(state: State) -> list[str]:
 
 
 def _loss(member: Member, kept: Kept) -> str:
-    now = tables.counts(member.host, f"{member.directory}/data/one-api.db")
-    then = tables.counts(member.host, f"{kept.place}/data/one-api.db")
-    lost = [f"{count - then.get(name, 0)} of {name}" for name, count in now.items() if count > then.get(name, 0)]
+    now = tables.read(member.host, f"{member.directory}/data/one-api.db")
+    then = tables.read(member.host, f"{kept.place}/data/one-api.db")
+    left = rolled_back_tokens.unreached(member)
+    stranded = f". Not in this run: {', '.join(left)}, which may be left without a token that works" if left else ""
     return (
-        f"the newer image has changed the database's schema, so the data of {kept.since} would come back, and what was"
-        f" written since would be lost to the gateway: rows ({', '.join(lost) or 'none'}), and changes of others. A"
-        f" backup keeps them. Where that is meant, run again with --data yes={member.name}"
+        f"the newer image has changed the database's schema, so the data of {kept.since} would come back, with the keys"
+        f" of that day, and what was written since would be lost to the gateway: {lost(now, then)}. A backup keeps"
+        f" it{stranded}. Where that is meant, run again with --data yes={member.name}"
     )
 
 
+def lost(now: Mapping[str, tables.Table], then: Mapping[str, tables.Table]) -> str:
+    """What is in one database and not in an older one, as far as numbers and checksums tell: in words.
+
+    A row that has replaced another is seen in the checksum alone.
+    """
+    more = {name: table.count - (then[name].count if name in then else 0) for name, table in now.items()}
+    counted = [f"{count} of {name}" for name, count in more.items() if count > 0]
+    changed = [name for name, table in now.items() if name in then and more[name] <= 0 and table != then[name]]
+    told = [
+        *([f"at least these rows: {', '.join(counted)}"] if counted else []),
+        *([f"rows or columns of {', '.join(changed)}, which are not the same"] if changed else []),
+    ]
+    return "; and ".join(told) or "nothing that is seen"
+
+
 @operation()
-def _roll_back(member: Member, kept: Kept) -> Generator[FunctionCommand, None, None]:
+def _roll_back(member: Member, kept: Kept | None) -> Generator[FunctionCommand, None, None]:
+    if kept is None:
+        return
     if not member.host.state.is_executing:
-        data = f"with the data of {kept.since}" if kept.is_other else "with the data as they are"
+        data = f"with the data and the keys of {kept.since}" if kept.is_other else "with the data as they are"
         remote.tell(member.host, f"to come: back to {kept.image}, {data}, after a backup and a trial")
     yield FunctionCommand(_run, (member, kept), {})
 
@@ -141,6 +179,8 @@ def _run(state: State, host: Host, member: Member, kept: Kept) -> bool:
         remote.complain(host, "no image serves there that one could go back from: run deploy.py")
         return False
     before = as_before(member, kept)
+    # Where it is taken back, these are what the agents go on with.
+    member.token_keys.update(newer_keys := rolled_back_tokens.present(member))
     try:
         switching.settle(member)
         kept = look(member)  # which has its place now, if a run was cut off
@@ -164,6 +204,11 @@ def _run(state: State, host: Host, member: Member, kept: Kept) -> bool:
     remote.tell(host, f"back from {newer} to {kept.image}: nobody was served for {seconds:.1f} s. {_pin(member, kept)}")
     if kept.is_other:
         remote.tell(host, f"the newer data are kept in {member.directory}/backups/{switch.aside}, and in {made}")
+        member.generated = before.generated
+    if not rolled_back_tokens.learn(member):
+        return False
+    if kept.is_other:
+        rolled_back_tokens.tell_older_keys(member, newer_keys)
     return True
 
 

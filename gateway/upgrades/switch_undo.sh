@@ -1,5 +1,6 @@
 # Back to the image that served before a switch. It may be cut off and run again.
-# Before this text stand: schema.sh and DIRECTORY UNIT OLD REFERENCE FILES ASIDE (a name below backups/).
+# Before this text stand: schema.sh and DIRECTORY UNIT OLD REFERENCE FILES ASIDE (a name below backups/) and, of the time
+# before the switch, WAS_ACTIVE WAS_ENABLED (yes or no).
 set -eu
 umask 077
 cd "$DIRECTORY"
@@ -46,7 +47,11 @@ if [ -d switching ]; then
     sync
 fi
 systemctl daemon-reload
-systemctl reenable --quiet "$UNIT"
+if [ "$WAS_ENABLED" = yes ]; then
+    systemctl reenable --quiet "$UNIT"
+else
+    systemctl disable --quiet "$UNIT"
+fi
 # Not waited for: at a boot its address may come later, and the unit goes on trying.
-systemctl start --no-block "$UNIT"
+[ "$WAS_ACTIVE" != yes ] || systemctl start --no-block "$UNIT"
 rm -rf switching switching.new

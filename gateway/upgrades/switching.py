@@ -60,7 +60,8 @@ def carry_out(member: Member, switch: Switch) -> float:
     Raises SwitchError, RemoteError or UndoError once the old image has been given its place back.
     """
     what = f"{switch.purpose} of {member.name} to {switch.new.reference}"
-    with undo.undoable(member.host, what, _undo_script(member, switch), _most_seconds(member)):
+    way_back = _undo_script(member, switch, _look(member))
+    with undo.undoable(member.host, what, way_back, _most_seconds(member)):
         seconds = _switched(member, switch)
     try:
         settle(member)
@@ -118,8 +119,14 @@ def _last_words(member: Member) -> str:
     return "\n".join(remote.run(member.host, f"docker logs --tail 12 {PROJECT} 2>&1 || true"))
 
 
-def _undo_script(member: Member, switch: Switch) -> str:
-    return schema_functions() + script("switch_undo.sh", **_values(member, switch), ASIDE=switch.aside)
+def _look(member: Member) -> dict[str, str]:
+    """Whether the gateway runs just now, and whether it starts at boot. Raises RemoteError."""
+    lines = remote.run(member.host, script("switch_look.sh", PROJECT=PROJECT, UNIT=UNIT))
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def _undo_script(member: Member, switch: Switch, found: Mapping[str, str]) -> str:
+    return schema_functions() + script("switch_undo.sh", **_values(member, switch), ASIDE=switch.aside, **found)
 
 
 def _values(member: Member, switch: Switch) -> Mapping[str, str]:

@@ -121,6 +121,9 @@ def tell_what_serves(member: Member, switch: Switch) -> None:
                 f"{switch.new} had changed the database's schema, so the data from before the switch are back; what"
                 f" it made of them is kept in {aside}",
             )
+        if not is_running(member) and member.state.properties("gateway_unit").get("ActiveState") == "inactive":
+            remote.tell(host, "the gateway is stopped, as it was before")
+            return
         ports = ((member.state.container or {}).get("HostConfig", {}).get("PortBindings") or {}).get("3000/tcp") or []
         if not ports:
             return

@@ -75,6 +75,22 @@ def test_only_the_last_runs_are_shown() -> None:
     assert len(history.told(*history.parse(lines(*runs)), last=0)) == 5
 
 
+def test_which_runs_say_something_of_the_host_and_which_need_a_person() -> None:
+    runs, _, _ = history.parse(
+        lines(
+            {"run": "failed", **BEGUN},
+            {"run": "failed", "event": "ended", "outcome": "failed", "seconds": 7.0, "changes": []},
+            {"run": "cut off", **BEGUN},
+            {"run": "cut off", "event": "changing", "commit": None},
+            {"run": "well", **BEGUN},
+            {"run": "well", "event": "ended", "outcome": "done", "seconds": 1.0, "changes": []},
+            {"run": "refused", **BEGUN},
+        )
+    )
+    assert [run.identity for run in runs if run.is_bad] == ["failed", "cut off"]
+    assert [run.identity for run in runs if not run.has_done_something] == ["refused"]
+
+
 def test_a_host_on_which_nothing_was_run() -> None:
     assert history.told([], [], 0, last=10) == ["  nothing was run on it yet"]
 

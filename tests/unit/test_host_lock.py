@@ -143,6 +143,20 @@ def test_a_journal_that_has_grown_long_is_begun_anew_and_the_old_one_kept(carrie
     assert journal.with_name("journal.jsonl.old").stat().st_size == 4_000_001
 
 
+@pytest.mark.parametrize(
+    ("ending", "is_bad"),
+    [("", ""), ('"ended", "outcome": "done"', ""), ('"ended", "outcome": "failed"', "yes"), ('"changing"', "yes")],
+)
+def test_a_run_is_told_whether_the_one_before_has_ended_badly(
+    carrier: Start, place: Path, ending: str, is_bad: str
+) -> None:
+    journal = Path("/var/lib") / place.stem / "journal.jsonl"
+    journal.parent.mkdir()
+    journal.write_text(f'{{"event": {ending}}}\n{{"event": "begun"}}\n' if ending else "")
+    first = carrier()
+    assert [first.read(begun='{"event": "begun"}').text("last_run_is_bad") for _ in range(2)] == [is_bad] * 2
+
+
 @pytest.mark.parametrize("stage", ["unfinished", "undoing"])
 def test_what_an_interrupted_run_has_left_is_told(carrier: Start, place: Path, stage: str) -> None:
     directory = Path("/var/lib") / place.stem / stage

@@ -192,6 +192,17 @@ def test_what_is_no_data_is_told(tmp_path: Path, name: str, content: bytes | Non
         local_sources.find(str(tmp_path / name))
 
 
+def test_a_path_of_the_host_and_an_empty_name_are_told(tmp_path: Path) -> None:
+    name = "gateway-20261122T101100Z.tar.gz"
+    with pytest.raises(SourceError, match=f"named without its path: --data backup={name}"):
+        local_sources.find(f"/opt/openclaw-llm-gateway/backups/{name}")
+    with pytest.raises(SourceError, match="without its path: --data backup=other-image-20261122T101100Z"):
+        local_sources.find(f"{tmp_path}/other-image-20261122T101100Z")
+    for text in ("", " "):
+        with pytest.raises(SourceError, match="backup= names nothing"):
+            local_sources.find(text)
+
+
 def test_archives_with_no_or_several_databases_are_told(tmp_path: Path, database: bytes) -> None:
     with pytest.raises(SourceError, match="holds no such file"):
         local_sources.find(str(_pack(tmp_path / "a.tar.gz", {"data/x": b"x"})))

@@ -44,8 +44,14 @@ def test_a_target_may_be_named() -> None:
         (
             ("gw1", "gw2"),
             {"source": "gw1", "target": "gw1"},
-            "target=gw1 is no other host of the group `gateways`: gw2",
+            "source=gw1 and target=gw1: a gateway moves from one host to another",
         ),
+        (
+            ("gw1", "gw2"),
+            {"source": "gw1", "target": "gw3"},
+            "target=gw3 is no other host of the group `gateways`: gw2",
+        ),
+        (("gw1", "gw2"), {"source": "gw1", "limit": "abc"}, "limit=abc must be a number of seconds, 10 or more"),
         (("gw1", "gw2"), {"source": "gw1", "limit": "9"}, "limit=9 must be a number of seconds, 10 or more"),
         (("gw1", "gw2"), {"sauce": "gw1"}, "did you mean source?"),
     ],

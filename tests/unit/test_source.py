@@ -21,7 +21,7 @@ OURS = "/opt/openclaw-llm-gateway"
 UNIT = "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"
 CONTAINER = {
     "State": {"Running": True},
-    "Config": {"Env": ["TZ=Asia/Shanghai"]},
+    "Config": {"Env": ["TZ=Asia/Shanghai"], "Image": "justsong/one-api:v0.6.10"},
     "HostConfig": {
         "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3},
         "PortBindings": {"3000/tcp": [{"HostIp": "", "HostPort": "8080"}]},
@@ -76,6 +76,7 @@ def test_one_that_was_set_up_by_hand_is_known_by_what_it_has_at_data(monkeypatch
     )
     assert (found.is_ours, found.restart, found.published) == (False, "on-failure:3", ("127.0.0.1", 8080))
     assert found.generated is None
+    assert found.image == "justsong/one-api:v0.6.10"
 
 
 def test_the_data_of_a_volume_hold_the_mark_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,6 +136,7 @@ class ByHand:
             directory=str(place),
             data=f"{place}/data",
             container="one-api",
+            image="one-api",
             is_ours=False,
             is_enabled=False,
             is_running=True,

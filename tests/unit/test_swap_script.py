@@ -25,9 +25,16 @@ HAD = {
     ".env": "old environment",
     "applied-keys.json": "old record",
     "first-start-done": "yes",
+    "migrated-to": "another host",
+    "previous/image": "the image before the last upgrade",
     "unit": "old unit",
 }
-INCOMING = {"one-api.db": "the new rows", "secrets.env": "new secrets", "docker-compose.yml": "not to be used"}
+INCOMING = {
+    "one-api.db": "the new rows",
+    "secrets.env": "new secrets",
+    "migrating-from": "the host that it comes from",
+    "docker-compose.yml": "not to be used",
+}
 
 
 class Host:
@@ -48,6 +55,7 @@ class Host:
         (self.place / "data").mkdir(parents=True)
         (self.place / "incoming").mkdir()
         for name, content in {**self.had, **{f"incoming/{name}": text for name, text in INCOMING.items()}}.items():
+            (self.place / name).parent.mkdir(exist_ok=True)
             (self.place / name).write_text(content)
 
     def run(self, functions: str, cut: int = NEVER) -> bool:
@@ -122,9 +130,34 @@ def test_a_swap_that_succeeded_leaves_the_old_data_among_the_backups(host: Host)
     assert found["data/one-api.db"] == "the new rows"
     assert found["secrets.env"] == "new secrets"
     assert "applied-keys.json" not in found, "the record of the old database says nothing of the new one"
-    kept = {name.partition("/data/")[2]: text for name, text in found.items() if name.startswith("backups/replaced-")}
+    assert "migrated-to" not in found, "it is a gateway again"
+    assert found["migrating-from"] == "the host that it comes from"
+    kept = {name.split("/", 2)[2]: text for name, text in found.items() if name.startswith("backups/replaced-")}
     if host.had:
-        assert kept["one-api.db"] == "the old rows"
-        assert kept["one-api.db-journal"] == "the old journal"
+        assert kept["data/one-api.db"] == "the old rows"
+        assert kept["data/one-api.db-journal"] == "the old journal"
     else:
         assert not kept
+
+
+@pytest.mark.parametrize("left", ["previous", "switching"])
+def test_an_upgrade_of_what_was_replaced_cannot_be_taken_back_any_more(host: Host, left: str) -> None:
+    host.begin()
+    (host.place / left).mkdir(exist_ok=True)
+    (host.place / left / "image").write_text("the image before")
+    assert host.swap()
+    assert host.run("put_aside")
+    found = host.holds()
+    assert not (host.place / left).exists()
+    kept = [text for name, text in found.items() if name.endswith(f"/{left}/image")]
+    assert kept == (["the image before"] if host.had else [])
+
+
+def test_what_was_to_arrive_is_not_on_its_way_any_more_once_something_else_was_put_there(host: Host) -> None:
+    host.begin()
+    (host.place / "migrating-from").write_text("a host")
+    (host.place / "incoming/migrating-from").unlink()
+    assert host.swap()
+    assert "migrating-from" not in host.holds()
+    assert host.run("put_back")
+    assert host.holds()["migrating-from"] == "a host"

@@ -60,7 +60,7 @@ class Place:
                 database.execute("CREATE TABLE novelties (id integer)")
         database.close()
 
-    def undo(self, cut: int = 0) -> int:
+    def undo(self, cut: int = 0, *, was_active: str = "yes", was_enabled: str = "yes") -> int:
         """Run the script, killed at the command of that number; how many commands it came to."""
         values = {
             "DIRECTORY": str(self.directory),
@@ -69,6 +69,8 @@ class Place:
             "REFERENCE": REFERENCE,
             "FILES": " ".join(map(str, self.paths)),
             "ASIDE": ASIDE,
+            "WAS_ACTIVE": was_active,
+            "WAS_ENABLED": was_enabled,
         }
         (self.place / "count").write_text("0\n")
         (self.place / "cut").write_text(f"{cut}\n")
@@ -138,3 +140,14 @@ def test_where_nothing_was_kept_yet_nothing_is_stopped(tmp_path: Path) -> None:
     place.undo()
     assert "systemctl stop" not in (place.place / "calls").read_text()
     assert place.paths[0].read_text() == "of the other image"
+
+
+def test_a_gateway_that_was_stopped_is_left_so(tmp_path: Path) -> None:
+    place = Place(tmp_path, schema_changed=False)
+    place.undo(was_active="no", was_enabled="no")
+    calls = (tmp_path / "calls").read_text()
+    assert "systemctl start" not in calls
+    assert "reenable" not in calls
+    assert "systemctl disable --quiet gateway.service" in calls
+    assert place.paths[0].read_text() == "old .env"
+    assert place.state["left"] == []

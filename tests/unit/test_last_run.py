@@ -1,0 +1,60 @@
+"""The last run on a host, as the status shows it; and the gateway that its OpenClaw uses, as a summary does."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.host_state import HostState
+from gateway.overview import host_status
+from gateway.runs import summary
+from tests.unit.fake_hosts import FRESH, OPENCLAW, answer
+from tests.unit.members import Fleet, member
+from tests.unit.test_history import BEGUN, lines
+
+FAILED = (
+    {"run": "failed", **BEGUN, "script": "bad.py"},
+    {"run": "failed", "event": "ended", "outcome": "failed", "seconds": 7.0, "changes": []},
+)
+REFUSED = ({"run": "refused", **BEGUN, "script": "refused.py"},)
+WELL = (
+    {"run": "well", **BEGUN, "script": "well.py"},
+    {"run": "well", "event": "ended", "outcome": "done", "seconds": 1.0, "changes": []},
+)
+AT_WORK = (*REFUSED, {"event": "at work", "run": "refused"})
+
+
+@pytest.mark.parametrize(
+    ("journal", "script", "is_bad"),
+    [
+        ([*FAILED, *REFUSED], "bad.py", True),
+        ([*FAILED, *REFUSED, *WELL], "well.py", False),
+        ([*FAILED, *WELL, *REFUSED], "refused.py", False),
+        ([*FAILED, *AT_WORK], "refused.py", False),
+        ([*REFUSED], "refused.py", False),
+    ],
+)
+def test_a_refused_run_does_not_hide_a_bad_one(journal: list[dict[str, object]], script: str, is_bad: bool) -> None:
+    seen = HostState.parse(answer({"journal": "\n".join(lines(*journal))}))
+    found = host_status._last_run(seen)
+    assert found is not None
+    assert (found.script, found.is_bad) == (script, is_bad)
+
+
+def test_a_gateway_that_has_not_arrived_needs_a_person() -> None:
+    seen = HostState.parse(answer({"migrating_from": "old1\n", "now": "1800000000\n"}))
+    found = host_status.of(member(), seen, ())
+    assert found.gateway is not None
+    assert found.gateway.migrating_from == "old1"
+    assert any("migrate.py --data source=old1" in text for text in found.attention)
+
+
+def test_a_summary_names_the_gateway_that_openclaw_uses_now() -> None:
+    fleet = Fleet()
+    member({**FRESH}, fleet=fleet)
+    old = "http://100.64.0.9:3000/v1"
+    agent = member(
+        {**FRESH, **OPENCLAW, "openclaw_env": f"LLM_BASE_URL='{old}'\n"}, name="agent1", roles="openclaw", fleet=fleet
+    )
+    assert summary._used_by_openclaw(agent) == old
+    agent.environment_changed = True
+    assert summary._used_by_openclaw(agent) == "http://100.64.0.10:3000/v1"

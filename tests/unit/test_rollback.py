@@ -1,0 +1,107 @@
+"""What a rollback refuses, what it says would be lost, and which tokens its agents get."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from pyinfra.api import DeployError
+
+from gateway import remote
+from gateway.contents import admin
+from gateway.contents.desired import VERIFICATION_TOKEN
+from gateway.fleet import Member
+from gateway.tables import Table
+from gateway.upgrades import rollback, rolled_back_tokens
+from tests.unit.deployed import IMAGE_ID, deployed
+from tests.unit.fake_one_api import FakeOneAPI
+from tests.unit.members import GENERATED, Fleet, member
+
+OTHER_ID = "sha256:" + "2" * 64
+
+
+def _looked(monkeypatch: pytest.MonkeyPatch, identifier: str) -> rollback.Kept:
+    lines = ["previous", identifier, "one-api:old", "one-api:new", "2026-11-22 10:00 UTC", "there", "same"]
+    monkeypatch.setattr(remote, "run", lambda host, command: lines)
+    return rollback.look(member(deployed("gw1", "agent1").gateway))
+
+
+def test_another_image_is_something_to_go_back_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _looked(monkeypatch, OTHER_ID).image.identifier == OTHER_ID
+
+
+def test_the_image_that_serves_is_nothing_to_go_back_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(rollback.RollbackError, match=r"nothing to go back to: .* serves already"):
+        _looked(monkeypatch, IMAGE_ID)
+
+
+def test_what_would_be_lost_is_told_as_far_as_it_is_known() -> None:
+    then = {"tokens": Table(2, "a"), "users": Table(1, "b"), "logs": Table(5, "c"), "old": Table(1, "d")}
+    assert rollback.lost(then, then) == "nothing that is seen"
+    now = {"tokens": Table(3, "x"), "users": Table(1, "y"), "logs": Table(5, "c"), "novelties": Table(4, "z")}
+    assert rollback.lost(now, then) == (
+        "at least these rows: 1 of tokens, 4 of novelties; and rows or columns of users, which are not the same"
+    )
+
+
+def test_a_mistyped_option_is_told_before_any_host_is_read() -> None:
+    state = SimpleNamespace(inventory=SimpleNamespace(get_override_data=lambda: {"ye": "gw1"}))
+    with pytest.raises(DeployError, match="--data ye=…: there is no such option; did you mean yes"):
+        rollback.member_to_roll_back(cast(Any, state), cast(Any, SimpleNamespace(name="gw1")))
+
+
+class _Fleet(Fleet):
+    """A gateway with an agent in the run, and one that is not."""
+
+    def agents_of(self, gateway: Member) -> list[Member]:
+        return [self.agent, self.absent]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.absent = member(name="agent2", roles="openclaw", fleet=self)
+        del self.members["agent2"]
+        self.agent = member(name="agent1", roles="openclaw", fleet=self)
+
+
+def _gone_back(monkeypatch: pytest.MonkeyPatch, one_api: FakeOneAPI) -> tuple[Member, list[str]]:
+    told: list[str] = []
+    for way in ("tell", "complain"):
+        monkeypatch.setattr(remote, way, lambda host, text: told.append(text))
+    monkeypatch.setattr(admin, "route", lambda *where: one_api.route())
+    gateway = member(fleet=_Fleet())
+    gateway.is_republished = True
+    gateway.token_keys["agent1"] = "key-of-the-newer-data"
+    return gateway, told
+
+
+def test_agents_get_the_tokens_of_the_older_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    one_api = FakeOneAPI(GENERATED.access_token)
+    gateway, told = _gone_back(monkeypatch, one_api)
+    assert rolled_back_tokens.learn(gateway)
+    assert gateway.token_keys.keys() == {VERIFICATION_TOKEN, "agent1", "agent2"}
+    assert "there is no token agent1 in its data: making it" in told
+    keys = dict(gateway.token_keys)
+    assert rolled_back_tokens.present(gateway) == keys
+    told.clear()
+    assert rolled_back_tokens.learn(gateway)
+    assert (gateway.token_keys, told) == (keys, [])
+
+
+def test_agents_that_are_not_in_the_run_are_named_with_the_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway, told = _gone_back(monkeypatch, FakeOneAPI(GENERATED.access_token))
+    gateway.token_keys.update(agent1="a", agent2="b")
+    rolled_back_tokens.tell_older_keys(gateway, {"agent1": "x", "agent2": "b"})
+    assert [text for text in told if "agent" in text.partition("(")[0]] == []
+    rolled_back_tokens.tell_older_keys(gateway, {"agent1": "x", "agent2": "y"})
+    assert "holds now: agent2. With another one the gateway refuses them (401)" in told[-1]
+    assert "pin the image that serves now" in told[-1]
+    assert "rotate" in told[0]
+
+
+def test_tokens_that_cannot_be_read_are_a_failure_with_its_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway, told = _gone_back(monkeypatch, FakeOneAPI("another-token"))
+    assert not rolled_back_tokens.learn(gateway)
+    assert "the rollback is made" in told[-1]
+    assert "then run deploy.py" in told[-1]
+    assert gateway.token_keys == {}
