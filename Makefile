@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON_BIN := .venv/bin/python
 # Skipping a test is no way to pass: the plugin fails the run.
 PYTEST := $(PYTHON_BIN) -m pytest -p scripts.no_skips
+# Lab tests mostly wait for hosts: two labs beside each other, a file of tests as a whole on one of them.
+BESIDE := -n 2 --dist loadfile
 LAB_HOSTS ?= gw1:fresh,agent1:agent
 # Of what uv could write into a lock file: nothing that names this machine or its package index.
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
@@ -32,7 +34,7 @@ lab-down: setup ## take the lab down (images stay as a cache: python -m lab down
 
 test: lint types ## all of it: lint, types, unit and lab tests
 	@$(MAKE) test-client-httpx2
-	@$(PYTEST) tests/unit tests/client tests/lab $(ARGS)
+	@$(PYTEST) $(BESIDE) tests/lab tests/unit tests/client $(ARGS)
 
 test-unit: setup ## the tests that need no Docker (ARGS=… goes to pytest)
 	@$(MAKE) test-client-httpx2
@@ -42,7 +44,7 @@ test-client-httpx2: setup ## the tests of the client where httpx2 stands in for 
 	@$(PYTEST) -p scripts.without_httpx -q tests/client
 
 test-lab: setup ## the tests on lab hosts (ARGS=… goes to pytest)
-	@$(PYTEST) tests/lab $(ARGS)
+	@$(PYTEST) $(BESIDE) tests/lab $(ARGS)
 
 check-server: setup ## check a deployed server, INVENTORY=inventory.py, and change nothing on it
 	@test -n '$(INVENTORY)' || { echo 'which servers? make check-server INVENTORY=inventory.py' >&2; exit 2; }

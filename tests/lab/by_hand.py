@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from gateway import tiktoken
 from lab import legacy_database
 from tests.lab import moving
+from tests.lab.asking_agent import ENVIRONMENT, ask, is_completion
+from tests.lab.faults import await_that
 from tests.lab.rows import OLD_DIRECTORY
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def start(lab: Lab, place: Path) -> None:
     for name in tiktoken.read_local(None):
         lab.copy(OLD, tiktoken.cache_directory() / name, f"/root/tiktoken/{name}")
     lab.ssh(OLD, _RUN.replace("ADDRESS", lab.address(OLD)).replace("IMAGE", image["reference"]))
-    moving.await_(lambda: moving.is_served(lab, OLD), "the gateway that was set up by hand answers")
+    await_that(lambda: moving.is_served(lab, OLD), "the gateway that was set up by hand answers", 90)
     lines = (
         f"LLM_BASE_URL=http://{lab.address(OLD)}:3000/v1",
         f"LLM_API_KEY=sk-{KEY}",
@@ -63,7 +65,7 @@ def start(lab: Lab, place: Path) -> None:
     )
     lab.ssh(
         AGENT,
-        f"grep -v ^LLM_ {moving.ENVIRONMENT} > /tmp/env; cat >> /tmp/env; cat /tmp/env > {moving.ENVIRONMENT}",
+        f"grep -v ^LLM_ {ENVIRONMENT} > /tmp/env; cat >> /tmp/env; cat /tmp/env > {ENVIRONMENT}",
         "\n".join(lines) + "\n",
     )
-    moving.await_(lambda: moving.ask(lab, AGENT), "the agent's completions are answered")
+    await_that(lambda: is_completion(ask(lab, AGENT)), "the agent's completions are answered", 90)

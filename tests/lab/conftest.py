@@ -5,6 +5,7 @@ It is made anew for each run of the tests and removed afterwards (KEEP_LAB=1 lea
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -28,9 +29,10 @@ INVENTORY = "lab/inventory.py"
 WORKSPACE = "/home/openclaw/.openclaw/workspace"
 OWN_CLIENT = "// written by a person, before there was one for all Skills\nmodule.exports = {};\n"
 
-# One lab for each checkout, so that two of them can be tested on one machine.
+# One lab for each checkout and for each of pytest-xdist's workers, so that they can be tested beside each other.
 _CHECKOUT = hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
-os.environ["LAB_NAME"] = os.environ.get("TEST_LAB_NAME", f"test-{_CHECKOUT}")
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+os.environ["LAB_NAME"] = os.environ.get("TEST_LAB_NAME", f"test-{_CHECKOUT}") + _WORKER
 
 
 @dataclass(frozen=True)
@@ -137,14 +139,25 @@ def _run(
     return Run(done.returncode, done.stdout, done.stderr)
 
 
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """The first lab builds the images, the others find them."""
+    place = ROOT / ".lab"
+    place.mkdir(exist_ok=True)
+    with (place / "tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
     """The lab, up; nothing is deployed yet."""
     found = Lab()
-    reporter = pytestconfig.pluginmanager.getplugin("terminalreporter")
+    if reporter := pytestconfig.pluginmanager.getplugin("terminalreporter"):  # a worker has none
+        reporter.write_line("bringing the tests' lab up (the first time on a machine this builds its images) ...")
     found.command("down")
-    reporter.write_line("bringing the tests' lab up (the first time on a machine this builds its images) ...")
-    up = found.command("up", "--hosts", HOSTS, timeout=1800)
+    with _one_at_a_time():
+        up = found.command("up", "--hosts", HOSTS, timeout=1800)
     assert up.code == 0, up.output
     yield found
     if not os.environ.get("KEEP_LAB"):

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +13,8 @@ from types import TracebackType
 
 from oneapi import AdminClient, OneAPIError
 from oneapi.specs import TokenSpec
-from tests.lab.conftest import ROOT, Lab, Run
+from tests.lab.conftest import Lab, Run
+from tests.lab.faults import is_step, kill_where
 from tests.lab.rows import DIRECTORY
 
 AGENT = "agent8"
@@ -69,29 +66,13 @@ class World:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def command(self, script: str, *arguments: str) -> list[str]:
-        """A pyinfra command line."""
-        return [str(Path(sys.executable).with_name("pyinfra")), "-y", *arguments, str(self.inventory(script)), script]
-
     def run(self, script: str, *arguments: str) -> Run:
         """Run it to its end."""
-        done = subprocess.run(
-            self.command(script, *arguments), cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
-        )
-        return Run(done.returncode, done.stdout, done.stderr)
+        return self.lab.pyinfra("-y", *arguments, str(self.inventory(script)), script)
 
     def kill(self, at: int, script: str, *arguments: str) -> str | None:
         """Run it and kill it at the step of that number; the step's line, or None where it ended before."""
-        with subprocess.Popen(
-            self.command(script, *arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        ) as run:
-            assert run.stderr
-            steps = (line for line in run.stderr if line.rstrip().endswith(" ..."))
-            for number, line in enumerate(steps):
-                if number == at:
-                    os.kill(run.pid, signal.SIGKILL)
-                    return line.strip()
-        return None
+        return kill_where(is_step, *arguments, str(self.inventory(script)), script, after=at)[0]
 
     def directory_listing(self, pattern: str) -> list[str]:
         """The names of the files in the gateway's directory that a shell pattern matches."""

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,14 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab import legacy_database
-from lab.docker import connect
-from lab.labels import object_name
-from tests.lab.conftest import INVENTORY, ROOT, Lab, Run
+from tests.lab.conftest import INVENTORY, Lab, Run
 from tests.lab.rows import DIRECTORY, rows
 
 HOST = "gwre"
 SCRIPT = "deploys/restore.py"
-PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 AGAIN_SECONDS = 60
 """How soon the gateway that was there has to serve again without anybody's help."""
 
@@ -33,51 +26,12 @@ _UNFINISHED = "/var/lib/openclaw-llm-gateway/unfinished /var/lib/openclaw-llm-ga
 def command(*data: str) -> list[str]:
     """The arguments of pyinfra that restore on this host alone."""
     options = [part for each in (f"host={HOST}", *data) for part in ("--data", each)]
-    return ["-y", "--limit", HOST, *options, INVENTORY, SCRIPT]
+    return ["--limit", HOST, *options, INVENTORY, SCRIPT]
 
 
 def restore(lab: Lab, *data: str) -> Run:
     """Restore, with these `--data`."""
-    return lab.pyinfra(*command(*data))
-
-
-def steps(run: Run) -> list[str]:
-    """What the run said before each of its steps."""
-    found = [line.partition("] ")[2].strip() for line in run.output.splitlines()]
-    return [line for line in found if line.startswith("restore: ") and line.endswith(" ...")]
-
-
-def kill_at(lab: Lab, step: str, *data: str, then: Callable[[], None] = lambda: None) -> None:
-    """Restore, and kill the run when it says this; `then` is done at once."""
-    with cut_at(lab, step, *data) as run:
-        run.send_signal(signal.SIGKILL)
-        then()
-
-
-@contextmanager
-def cut_at(lab: Lab, step: str, *data: str) -> Iterator[subprocess.Popen[str]]:
-    """A restore that has just said this, and whose rest is read by nobody."""
-    with subprocess.Popen(
-        [PYINFRA, *command(*data)],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as run:
-        assert run.stderr
-        said = []
-        for line in run.stderr:
-            said.append(line)
-            if line.rstrip().endswith(step):
-                break
-        else:
-            raise AssertionError(f"the run ended before it said {step!r}:\n{''.join(said)[-3000:]}")
-        try:
-            yield run
-        finally:
-            if run.poll() is None:
-                run.stderr.read()  # to its end
+    return lab.pyinfra("-y", *command(*data))
 
 
 def answers(lab: Lab) -> bool:
@@ -129,15 +83,6 @@ def back_up(lab: Lab, host: str, to: Path) -> Path:
     assert run.code == 0, run.output[-3000:]
     (found,) = to.rglob("gateway-*.tar.gz")
     return found
-
-
-def cut_power(lab: Lab) -> None:
-    """As a loss of power does: without a word to any process; then the host boots again."""
-    docker, name = connect(), object_name(os.environ["LAB_NAME"], HOST)
-    docker.run("kill", name)
-    docker.run("start", name)
-    up = lab.command("up", "--hosts", f"{HOST}:fresh")
-    assert up.code == 0, up.output
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def test_runs_that_were_cut_off_and_interrupted(deployed: Lab) -> None:
             await_line(run, "Starting operation: Publish the gateway")
             assert runs()[-1]["how"] == "at work"
             run.send_signal(number)
-            assert run.wait(30) in (-signal.SIGKILL, 130)
+            assert run.wait().code in (-signal.SIGKILL, 130)
         assert runs()[-1]["how"] == words
     assert deployed.deploy("--limit", HOST).code == 0
     assert runs()[-1]["failed_at"] is None

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.conftest import INVENTORY, ROOT, First, Lab
+from tests.lab.conftest import INVENTORY, First, Lab
+from tests.lab.faults import await_line, await_that, running
 from tests.lab.old_gateway import PASSWORD
 from tests.lab.rows import DIRECTORY, OLD_DIRECTORY
 
-PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 _LOG_IN = 'curl -s -m 5 -H "Content-Type: application/json" -d @- "http://$0:3000/api/user/login"'
-
-
-def _await(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
 
 
 def _log_in(lab: Lab, host: str, password: str) -> str:
@@ -55,31 +41,22 @@ def test_a_taken_over_gateway_keeps_the_password_and_the_files_of_its_person(dep
 
 
 def test_a_second_deployment_at_the_same_time_is_refused(deployed: Lab) -> None:
-    # Without -y pyinfra waits for a key: the first run has read the hosts and is about to act.
-    terminal, its_end = pty.openpty()
-    with subprocess.Popen(
-        [PYINFRA, INVENTORY, "deploy.py"], cwd=ROOT, stdin=its_end, stderr=subprocess.PIPE, text=True
-    ) as one:
-        assert one.stderr
-        for line in one.stderr:
-            if "Detected changes displayed above" in line:
-                break
+    # Where it may ask, pyinfra waits for a key: the first run has read the hosts and is about to act.
+    with running(INVENTORY, "deploy.py", typed="") as one:
+        await_line(one, "Detected changes displayed above")
         refused = deployed.deploy("--limit", "gw1")
-        one.send_signal(signal.SIGKILL)
-    os.close(terminal)
-    os.close(its_end)
     assert refused.code == 1
     told = " ".join(refused.output.split())
     assert re.search(
         r"another run is at work on this host \(deploy.py by \S+@\S+ since 20.* UTC \(process \d+\)\)", told
     )
     # The lock ends with the connection, so there is nothing to clear after the kill.
-    _await(lambda: deployed.deploy("--limit", "gw1").code == 0, "the lock of a killed run is gone", 60)
+    await_that(lambda: deployed.deploy("--limit", "gw1").code == 0, "the lock of a killed run is gone")
 
 
 def test_a_docker_that_is_stopped_and_started_brings_the_gateway_back(deployed: Lab) -> None:
     deployed.ssh("gw1", "systemctl stop docker.socket docker && systemctl start docker")
-    _await(lambda: _answers(deployed, "gw1"), "the gateway answers after Docker was restarted")
+    await_that(lambda: _answers(deployed, "gw1"), "the gateway answers after Docker was restarted", 120)
 
 
 @pytest.fixture
@@ -90,22 +67,11 @@ def bare(deployed: Lab) -> Iterator[Lab]:
 
 
 def test_a_first_deployment_killed_at_its_first_start_never_opens_the_default_password(bare: Lab) -> None:
-    with subprocess.Popen(
-        [PYINFRA, "-y", "--limit", "gw2", INVENTORY, "deploy.py"],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as run:
-        assert run.stderr
-        for line in run.stderr:
-            if "Starting operation: Replace the default password" in line:
-                break
-        else:
-            raise AssertionError("the run ended before its first start")
+    with running("--limit", "gw2", INVENTORY, "deploy.py") as run:
+        await_line(run, "Starting operation: Replace the default password")
         # The database is there, and with it root/123456.
-        _await(lambda: bare.ssh("gw2", f"cat {DIRECTORY}/data/one-api.db 2>/dev/null | wc -c") != "0", "a database")
-        run.send_signal(signal.SIGKILL)
+        look = f"cat {DIRECTORY}/data/one-api.db 2>/dev/null | wc -c"
+        await_that(lambda: bare.ssh("gw2", look) != "0", "a database", 120)
     assert bare.command("host-restart", "gw2").code == 0
     assert bare.ssh("gw2", "systemctl is-enabled openclaw-llm-gateway 2>/dev/null || true") in (
         "disabled",

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import INVENTORY, ROOT, WORKSPACE, Lab, Run
+from tests.lab.conftest import INVENTORY, WORKSPACE, Lab, Run
+from tests.lab.faults import kill_where, running
 from tests.lab.rows import DIRECTORY, OLD_DIRECTORY, rows
 from tests.lab.snapshot import snapshot, without
 
-PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 SCRIPT = "deploys/remove.py"
 GATEWAY, AGENT, OLD = "gwr", "agentr", "oldr"
 HOSTS = (GATEWAY, AGENT, OLD)
@@ -71,18 +66,16 @@ def _difference(before: list[str], after: list[str]) -> list[str]:
 @pytest.fixture(scope="module")
 def before(deployed: Lab) -> Iterator[dict[str, list[str]]]:
     """The hosts as they were before their first deployment, by name; now they are deployed."""
-    added = deployed.command("up", "--hosts", f"{GATEWAY}:fresh,{AGENT}:agent,{OLD}:legacy")
-    assert added.code == 0, added.output
-    for host in (GATEWAY, OLD):
-        deployed.ssh(host, _PACKAGES)
-    deployed.ssh(GATEWAY, f"""echo '{{ "live-restore": false }}' > {DAEMON_JSON} && chmod 640 {DAEMON_JSON}""")
-    found = {host: snapshot(deployed, host) for host in HOSTS}
-    mirrors = deployed.deploy("--limit", GATEWAY, "--data", 'docker_registry_mirrors=["https://mirror.example"]')
-    assert mirrors.code == 0, mirrors.output[-5000:]
-    assert "mirror.example" in deployed.ssh(GATEWAY, f"cat {DAEMON_JSON}")
-    _deploy(deployed)
-    yield found
-    _deploy(deployed)  # other tests deploy all hosts, and take it that they are
+    with deployed.more_hosts(f"{GATEWAY}:fresh", f"{AGENT}:agent", f"{OLD}:legacy"):
+        for host in (GATEWAY, OLD):
+            deployed.ssh(host, _PACKAGES)
+        deployed.ssh(GATEWAY, f"""echo '{{ "live-restore": false }}' > {DAEMON_JSON} && chmod 640 {DAEMON_JSON}""")
+        found = {host: snapshot(deployed, host) for host in HOSTS}
+        mirrors = deployed.deploy("--limit", GATEWAY, "--data", 'docker_registry_mirrors=["https://mirror.example"]')
+        assert mirrors.code == 0, mirrors.output[-5000:]
+        assert "mirror.example" in deployed.ssh(GATEWAY, f"cat {DAEMON_JSON}")
+        _deploy(deployed)
+        yield found
 
 
 def test_a_missing_or_wrong_confirmation_touches_nothing(deployed: Lab, before: dict[str, list[str]]) -> None:
@@ -92,28 +85,16 @@ def test_a_missing_or_wrong_confirmation_touches_nothing(deployed: Lab, before: 
     _remove(deployed, "-y", "--data", "yess=gw1").must_fail_with("did you mean yes?")
     # A gateway whose agents stay is not removed under them.
     _remove(deployed, "-y", "--data", "yes=gw1").must_fail_with("gw1: ", f"{AGENT} would be without a gateway")
-    code, told = _answered(deployed, AGENT, GATEWAY)
-    assert code == 1, told
-    assert "These are not the names" in told
+    answered = _answered(AGENT, GATEWAY)
+    assert answered.code == 1, answered.output
+    assert "These are not the names" in answered.output
     assert _snapshots(deployed) == now
 
 
-def _answered(lab: Lab, answer: str, limit: str) -> tuple[int, str]:
+def _answered(answer: str, limit: str) -> Run:
     """A run that asks, and gets this answer at a terminal."""
-    terminal, its_end = pty.openpty()
-    with subprocess.Popen(
-        [PYINFRA, "--limit", limit, INVENTORY, SCRIPT],
-        cwd=ROOT,
-        stdin=its_end,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as run:
-        os.write(terminal, f"{answer}\n".encode())
-        told = run.communicate(timeout=300)[0]
-    os.close(terminal)
-    os.close(its_end)
-    return run.returncode, told
+    with running("--limit", limit, INVENTORY, SCRIPT, typed=f"{answer}\n") as run:
+        return run.end()
 
 
 def test_a_plan_changes_nothing(deployed: Lab, before: dict[str, list[str]]) -> None:
@@ -139,31 +120,18 @@ def _await_answer(lab: Lab, host: str) -> None:
     assert lab.command("peer", "--", "timeout", "60", "sh", "-c", waiting).code == 0
 
 
-def _steps_of(run: subprocess.Popen[str], seen: set[str]) -> str | None:
-    """The first step of a run that was not begun before, or None when the run ends without one."""
-    assert run.stderr
-    for line in run.stderr:
-        if "remove: " in line and line.strip() not in seen:
-            return line.strip()
-    return None
-
-
 def test_cut_off_at_each_step_the_next_run_completes_it(deployed: Lab, before: dict[str, list[str]]) -> None:
     tokens = {row["name"] for row in rows(deployed, "gw1")["tokens"]}
     assert AGENT in tokens
     seen: set[str] = set()
-    command = [PYINFRA, "-y", *LIMITS, INVENTORY, SCRIPT, "--data", f"yes={GATEWAY},{AGENT}"]
+    command = [*LIMITS, INVENTORY, SCRIPT, "--data", f"yes={GATEWAY},{AGENT}"]
     began = time.monotonic()
     while True:
-        with subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        ) as run:
-            step = _steps_of(run, seen)
-            if step is None:
-                assert run.wait(timeout=60) == 0
-                break
-            seen.add(step)
-            run.send_signal(signal.SIGKILL)
+        step, run = kill_where(lambda line: "remove: " in line and line.strip() not in seen, *command)
+        if step is None:
+            assert run.code == 0, run.output[-3000:]
+            break
+        seen.add(step)
         assert time.monotonic() - began < 400, seen
     print(f"killed at {len(seen)} steps:", *sorted(seen), sep="\n  ")
     assert len(seen) >= 13, seen
@@ -213,11 +181,11 @@ def test_what_a_person_has_changed_since_stays(deployed: Lab, before: dict[str, 
     deployed.ssh(GATEWAY, f"echo mine > {DIRECTORY}/notes.txt && mkdir -p {drop_ins}")
     client = f"{WORKSPACE}/skills/shared/llm_client.js"
     deployed.ssh(AGENT, f"echo '// edited' >> {client}")
-    code, told = _answered(deployed, AGENT, AGENT)
-    assert code == 0, told
+    answered = _answered(AGENT, AGENT)
+    assert answered.code == 0, answered.output
     assert deployed.ssh(AGENT, f"cat {ENV}") == f"# on top\n{former}\nLATER=added"
     assert deployed.ssh(AGENT, f"tail -n 1 {client}") == "// edited"
-    assert f"{client} was changed by hand" in " ".join(told.split())
+    assert f"{client} was changed by hand" in " ".join(answered.output.split())
     assert AGENT in {row["name"] for row in rows(deployed, "gw1")["tokens"]}, "its gateway was not in that run"
     run = _remove(deployed, "-y", "--data", f"yes={GATEWAY},{AGENT}")
     assert run.code == 0, run.output[-3000:]

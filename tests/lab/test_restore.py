@@ -12,7 +12,8 @@ import pytest
 
 from tests.lab import restoring
 from tests.lab.conftest import INVENTORY, Lab
-from tests.lab.restoring import HOST, await_end, kill_at, restore, tokens
+from tests.lab.faults import await_boot, await_step, cut_power, kill_at, running, steps_told
+from tests.lab.restoring import HOST, await_end, command, restore, tokens
 from tests.lab.rows import DIRECTORY, rows
 
 
@@ -124,7 +125,7 @@ def _state(lab: Lab) -> str:
 
 def test_a_dry_run_says_what_would_be_replaced(restored: Lab, archive: Path) -> None:
     restoring.add_token(restored, "made-after-the-backup")
-    dry = restored.pyinfra("--dry", *restoring.command()[1:])
+    dry = restored.pyinfra("--dry", *command())
     assert dry.code == 0, dry.output[-3000:]
     there = len(tokens(restored))
     assert f"to be restored: {archive.name}, made 20" in dry.output
@@ -138,18 +139,18 @@ def test_a_restore_killed_at_any_step_leaves_the_old_gateway_serving_and_the_nex
     first = restore(restored)
     assert first.code == 0, first.output[-5000:]
     assert "made-after-the-backup" not in tokens(restored), "the backup is what is served"
-    told = restoring.steps(first)
+    told = steps_told(first.output, "restore")
     assert len(told) >= 10, told
     restoring.add_token(restored, "not-in-the-backup")
     before = tokens(restored)
     for step in told[:-1]:
-        kill_at(restored, step)
+        kill_at(step, *command())
         taken = await_end(restored)
         print(f"killed at {step!r}: serves after {taken:.1f} s")
         assert tokens(restored) == before, f"killed at {step!r}"
         assert restoring.status_of(restored, before["not-in-the-backup"]) == "200", f"killed at {step!r}"
     # Then it has been committed: what was restored serves, and what it replaced is not lost.
-    kill_at(restored, told[-1])
+    kill_at(told[-1], *command())
     await_end(restored)
     assert "not-in-the-backup" not in tokens(restored)
     again = restore(restored)
@@ -167,7 +168,11 @@ def test_a_power_cut_in_the_middle_of_the_swap_brings_the_old_gateway_back_at_bo
 ) -> None:
     restoring.add_token(restored, "before-the-power-cut")
     before = tokens(restored)
-    kill_at(restored, "starting the gateway ...", then=lambda: restoring.cut_power(restored))
+    with running(*command()) as run:
+        await_step(run, "restore: starting the gateway ...")
+        run.send_signal(signal.SIGKILL)
+        cut_power(HOST)
+    await_boot(restored, HOST)
     taken = await_end(restored)
     print(f"serves {taken:.1f} s after the boot")
     assert tokens(restored) == before
@@ -220,11 +225,12 @@ def test_a_full_disk_leaves_the_old_gateway_serving(restored: Lab, archive: Path
         restore(restored).must_fail_with("only 20 MiB are free", "nothing was changed")
         assert tokens(restored) == before
         restored.ssh(HOST, f"rm {DIRECTORY}/fill")
-        with restoring.cut_at(restored, "stopping the gateway ...") as run:
+        with running(*command()) as run:
+            await_step(run, "restore: stopping the gateway ...")
             run.send_signal(signal.SIGSTOP)
             restoring.fill_disk(restored, leave_mib=0)
             run.send_signal(signal.SIGCONT)
-        assert run.returncode == 1
+            assert run.end().code == 1
         restored.ssh(HOST, f"rm {DIRECTORY}/fill")
         await_end(restored)
         assert tokens(restored) == before

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.asking_agent import AskingAgent, asks_once
-from tests.lab.conftest import INVENTORY, ROOT, Lab, Run
+from tests.lab.asking_agent import AskingAgent, ask, is_completion
+from tests.lab.conftest import INVENTORY, Lab, Run
+from tests.lab.faults import await_that, kill_where
 from tests.lab.rows import DIRECTORY, rows, secrets
 
 SCRIPT = "deploys/rotate_keys.py"
-PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 BOTH = ("--limit", "gw1", "--limit", "agent1")
 SECRETS = f"{DIRECTORY}/secrets.env"
 
@@ -38,8 +33,12 @@ setsid sh /root/watch >/dev/null 2>&1 &
 _POST = 'curl -s -o /dev/null -w "%{http_code}" -m 20 -K - "$0"'
 
 
+def _command(keys: str, *arguments: str) -> list[str]:
+    return [*arguments, INVENTORY, SCRIPT, "--data", f"keys={keys}"]
+
+
 def _rotate(lab: Lab, keys: str, *arguments: str) -> Run:
-    return lab.pyinfra("-y", *arguments, INVENTORY, SCRIPT, "--data", f"keys={keys}")
+    return lab.pyinfra("-y", *_command(keys, *arguments))
 
 
 def _key(lab: Lab, host: str) -> str:
@@ -146,46 +145,26 @@ def test_all_keys_end_and_nobody_sees_one(deployed: Lab) -> None:
     assert deployed.ssh("agent1", f"touch -d -1hour /root/stamp; {_READABLE}", "\n".join(needles) + "\n") == ""
 
 
-def _step_lines(lab: Lab, keys: str, at: int | None) -> int:
-    """Run it, and kill it when it tells its step number `at`; how many steps it told."""
-    told = 0
-    with subprocess.Popen(
-        [PYINFRA, "-y", *BOTH, INVENTORY, SCRIPT, "--data", f"keys={keys}"],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as run:
-        assert run.stderr
-        for line in run.stderr:
-            if " rotate: " in line or "Starting operation" in line:
-                if told == at:
-                    run.send_signal(signal.SIGKILL)
-                    break
-                told += 1
-    return told
-
-
-def _await(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+def _is_step(line: str) -> bool:
+    """Operations count as well: a run can be cut off in those that tell of no step."""
+    return " rotate: " in line or "Starting operation" in line
 
 
 # Apart, so that the many steps of the tokens do not each wait for a gateway that starts anew.
 @pytest.mark.parametrize("keys", ["tokens", "access_token,root_password,session_secret"])
 def test_cut_off_at_any_step_the_agent_has_a_key_and_the_next_run_completes(deployed: Lab, keys: str) -> None:
-    steps = _step_lines(deployed, keys, None)
+    whole = _rotate(deployed, keys, *BOTH)
+    steps = sum(_is_step(line) for line in whole.output.splitlines())
     assert steps > 7
     for at in range(steps):
-        _step_lines(deployed, keys, at)
+        kill_where(_is_step, *_command(keys, *BOTH), after=at)
         # While the gateway starts anew it does not answer for a moment; a key that is refused would not come right.
-        _await(lambda: "200" in asks_once(deployed, "agent1").split(), f"a completion after a kill at step {at}", 30)
+        await_that(lambda: is_completion(ask(deployed, "agent1")), f"a completion after a kill at step {at}", 30)
         outcome = _next_run(deployed, keys, at)
         while "at work on this host" in outcome.output:  # the lock ends with the killed run's connection
             outcome = _next_run(deployed, keys, at)
         assert outcome.code == 0, f"after a kill at step {at}:\n{outcome.output[-4000:]}"
-        assert "200" in asks_once(deployed, "agent1").split()
+        assert is_completion(ask(deployed, "agent1"))
         assert _is_root(deployed, _made(deployed, "ONEAPI_ACCESS_TOKEN"))
         assert _logs_in(deployed, _made(deployed, "ONEAPI_ROOT_PASSWORD"), f"10.8.0.{at}")
         _nothing_is_left(deployed)
@@ -197,9 +176,15 @@ def _next_run(lab: Lab, keys: str, at: int) -> Run:
     return lab.deploy(*BOTH) if at % 2 else _rotate(lab, keys, *BOTH)
 
 
-def test_where_an_agent_is_not_reached_or_does_not_start_the_old_key_works_on(deployed: Lab) -> None:
-    assert deployed.command("up", "--hosts", "agent5:agent").code == 0
-    assert deployed.deploy("--limit", "gw1", "--limit", "agent5").code == 0
+@pytest.fixture
+def agent5(deployed: Lab) -> Iterator[None]:
+    """Another agent, which is taken off the network."""
+    with deployed.more_hosts("agent5:agent"):
+        assert deployed.deploy("--limit", "gw1", "--limit", "agent5").code == 0
+        yield
+
+
+def test_where_an_agent_is_not_reached_or_does_not_start_the_old_key_works_on(deployed: Lab, agent5: None) -> None:
     keys = {host: _key(deployed, host) for host in ("agent1", "agent5")}
     failing = "/etc/systemd/system/openclaw-gateway.service.d/zzz-fails.conf"
     deployed.ssh("agent1", f"printf '[Service]\\nExecStartPre=/bin/false\\n' > {failing}")

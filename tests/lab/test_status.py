@@ -14,6 +14,7 @@ import pytest
 from lab.docker import connect
 from lab.labels import object_name
 from tests.lab.conftest import INVENTORY, ROOT, Lab, Run
+from tests.lab.faults import await_boot, switch_on
 from tests.lab.rows import DIRECTORY, secrets
 
 ONE = ("--limit", "gw1", "--limit", "agent1")
@@ -112,7 +113,6 @@ def test_what_needs_a_person_is_shown(clean: Lab) -> None:
     clean.ssh("gw1", f"systemctl stop openclaw-llm-gateway && sed -i '1i # by hand' {DIRECTORY}/first-start.yml")
     clean.ssh("gw1", "systemctl stop openclaw-llm-gateway-backup.timer")
     clean.ssh("agent1", "sed -i s/^LLM_MODEL_ID=.*/LLM_MODEL_ID=other/ /home/openclaw/.openclaw/.env")
-    docker, container = connect(), object_name(clean.state["name"], "agent1")
     try:
         run = _status(clean, *ONE, "--json", "--check")
         assert run.code == 3, run.output
@@ -124,7 +124,7 @@ def test_what_needs_a_person_is_shown(clean: Lab) -> None:
         assert "the compose file of the first start" in " ".join(found["gw1"]["drift"]["what"])
         assert found["gw1"]["gateway"]["uptime"] is None
         # A host that is down stops nobody, and is no failure of the run.
-        docker.run("stop", "-t", "20", container)
+        connect().run("stop", "-t", "20", object_name(clean.state["name"], "agent1"))
         run = _status(clean, *ONE)
         assert run.code == 0, run.output
         assert "agent1" in run.stdout
@@ -134,8 +134,8 @@ def test_what_needs_a_person_is_shown(clean: Lab) -> None:
         alone = _status(clean, "--limit", "agent1", "--check", "--json")
         assert (alone.code, _hosts(alone)["agent1"]["state"]) == (3, "down"), alone.output
     finally:
-        docker.run("start", container)
-        assert clean.command("up", "--hosts", "agent1:agent").code == 0
+        switch_on("agent1")
+        await_boot(clean, "agent1")
     assert clean.deploy(*ONE).code == 0
     well = _status(clean, *ONE, "--check")
     assert well.code == 0, well.output

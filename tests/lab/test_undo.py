@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.conftest import INVENTORY, ROOT, Lab
-from tests.lab.faults import await_boot, await_line, await_that, cut_power, running, steps_told, unplugged
+from tests.lab.faults import await_line, await_ssh, await_that, cut_power, running, steps_told, unplugged
 from tests.lab.rows import DIRECTORY, rows
 
 HOST = "gw4"
@@ -109,10 +109,10 @@ def test_a_power_cut_in_the_middle_and_another_in_the_undo(host: Lab) -> None:
         await_line(run, "trial: working")
         cut_power(HOST)
     for _ in range(2):
-        await_boot(host, HOST)
+        await_ssh(host, HOST)
         await_that(lambda: "undoing" in host.ssh(HOST, f"ls {HOME}"), "the host undoes it at its boot", 30)
         cut_power(HOST)
-    await_boot(host, HOST)
+    await_ssh(host, HOST)
     allow(host)
     await_undone(host)
     assert "the host was restarted meanwhile" in why(host)
@@ -129,10 +129,11 @@ def test_a_run_whose_time_is_over_can_do_no_more(host: Lab) -> None:
         again = host.deploy("--limit", HOST)
         assert again.code == 0, "its lock is gone too: " + again.output[-2000:]
         run.send_signal(signal.SIGCONT)
-        told = run.stderr.read() if run.stderr else ""
-        assert run.wait(30) == 1
-    assert "the host undoes this already" in " ".join(told.split())
-    assert "was undone, since it was not done within 10 s" in " ".join(told.split())
+        ended = run.end()
+    assert ended.code == 1
+    told = " ".join(ended.output.split())
+    assert "the host undoes this already" in told
+    assert "was undone, since it was not done within 10 s" in told
 
 
 def test_a_network_that_is_gone_is_not_waited_for(host: Lab) -> None:
@@ -158,9 +159,8 @@ def test_the_next_run_waits_while_the_host_undoes(host: Lab) -> None:
     with running("--limit", HOST, INVENTORY, "deploy.py") as again:
         await_line(again, f"an interrupted run (trial of {HOST}) is being undone by the host: waiting for it")
         allow(host)
-        assert again.stderr
-        told = again.stderr.read()
-        assert again.wait(30) == 0, told
+        ended = again.end()
+        assert ended.code == 0, ended.output
 
 
 def test_an_undo_that_fails_is_told_and_goes_on_once_it_is_mended(host: Lab) -> None:

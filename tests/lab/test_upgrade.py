@@ -11,20 +11,9 @@ import pytest
 
 from tests.lab import upgrading
 from tests.lab.conftest import INVENTORY, Lab
+from tests.lab.faults import await_boot, await_that, cut_power, kill_at
 from tests.lab.rows import DIRECTORY
-from tests.lab.upgrading import (
-    HOST,
-    START_SECONDS,
-    Agent,
-    deploy,
-    files,
-    kill_at,
-    pin,
-    serving,
-    token_names,
-    until,
-    write,
-)
+from tests.lab.upgrading import HOST, START_SECONDS, deploy, files, pin, serving, token_names, write
 
 STEPS = (
     "making a backup",
@@ -64,7 +53,7 @@ def _rollback(gwup: Lab, *arguments: str) -> list[str]:
 )
 def test_a_bad_image_is_never_let_near_the_agents(gwup: Lab, image: str, words: list[str]) -> None:
     before = serving(gwup), files(gwup), upgrading.tables(gwup)
-    with Agent(gwup) as agent:
+    with upgrading.asking(gwup) as agent:
         run = deploy(gwup, image)
     run.must_fail_with("serves on, as it did all the time", f"the upgrade to tried:{image} was not made", *words)
     print(f"{image}: {len(agent.answers)} completions meanwhile, {len(agent.failures)} failed")
@@ -108,13 +97,13 @@ def test_an_upgrade_killed_at_each_of_its_steps_leaves_the_old_image_serving(gwu
     old = serving(gwup).split()[:2]
     written = set()
     for number, step in enumerate(STEPS):
-        said = kill_at(step, *pin("good"), INVENTORY, "deploy.py")
+        killed = kill_at(step, *pin("good"), INVENTORY, "deploy.py")
         # With nobody's help: the host sees that the run is gone.
-        until(lambda: _is_settled(gwup), f"the host has undone what was killed at {step!r}")
+        await_that(lambda: _is_settled(gwup), f"the host has undone what was killed at {step!r}")
         write(gwup, f"after-{number}")
         written.add(f"after-{number}")
         if serving(gwup).split()[:2] != old:
-            assert step == STEPS[-1], said  # it was committed in the same moment
+            assert step == STEPS[-1], killed.output  # it was committed in the same moment
             break
     run = deploy(gwup, "good")
     assert run.code == 0, run.output[-4000:]
@@ -143,8 +132,9 @@ def test_the_way_back_tells_what_it_would_cost(gwup: Lab) -> None:
 def test_a_power_cut_in_the_middle_of_the_way_back(gwup: Lab) -> None:
     names = token_names(gwup)
     kill_at("switch: starting", *_rollback(gwup, "--data", f"yes={HOST}"))
-    upgrading.cut_power(gwup)
-    until(lambda: _is_settled(gwup), "the host serves again after the power cut", 120)
+    cut_power(HOST)
+    await_boot(gwup, HOST)
+    await_that(lambda: _is_settled(gwup), "the host serves again after the power cut", 120)
     assert serving(gwup).startswith("tried:good ")
     assert token_names(gwup) == names
     upgrading.nothing_is_left_over(gwup)
@@ -188,7 +178,7 @@ def test_other_bytes_under_the_same_name_are_an_upgrade(gwup: Lab, tmp_path: Pat
     assert gwup.deploy(*arguments(good)).code == 0
     before = serving(gwup)
     kill_at("trial: asking", *arguments(_archive(gwup, tmp_path, name, "migrates")), INVENTORY, "deploy.py")
-    until(lambda: _is_settled(gwup), "the trial was taken down")
+    await_that(lambda: _is_settled(gwup), "the trial was taken down")
     gwup.deploy(*arguments(mute)).must_fail_with("serves on, as it did all the time")
     assert serving(gwup) == before
     # A restart, for whatever reason, does not bring what has failed.

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
-
-import httpx
 
 from oneapi import AdminClient, OneAPIError
 from oneapi.specs import TokenSpec
-from tests.lab.conftest import ROOT, Lab, Run
+from tests.lab.asking_agent import AskingAgent
+from tests.lab.conftest import Lab, Run
 from tests.lab.rows import DIRECTORY
 
 HOST = "gwup"
-PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 START_SECONDS = 8
 """What a new image is given to answer: the stand-in takes one."""
 
@@ -110,85 +100,15 @@ def token_names(lab: Lab) -> set[str]:
         return {token.name for token in api.tokens()}
 
 
-def kill_at(step: str, *command: str) -> str:
-    """Run pyinfra and kill it when it says that it comes to a step. Returns what it had said."""
-    said = []
-    with subprocess.Popen(
-        [PYINFRA, "-y", *command],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as run:
-        assert run.stderr
-        for line in run.stderr:
-            said.append(line)
-            if step in line and line.rstrip().endswith("..."):
-                os.kill(run.pid, signal.SIGKILL)
-                return "".join(said)
-    raise AssertionError(f"the run ended before {step!r}: {''.join(said)[-3000:]}")
-
-
-def cut_power(lab: Lab) -> None:
-    """The host loses its power, and gets it back."""
-    container = f"openclaw-lab-{os.environ['LAB_NAME']}-{HOST}"
-    for command in ("kill", "start"):
-        subprocess.run(["docker", command, container], check=True, capture_output=True, timeout=60)
-    up = lab.command("up", "--hosts", f"{HOST}:fresh")
-    assert up.code == 0, up.output
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Wait for it."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
-
-
 def deploy(lab: Lab, name: str) -> Run:
     """Deploy with one of the images pinned."""
     return lab.deploy(*pin(name))
 
 
-class Agent:
-    """Somebody on the tailnet who asks for one completion after the other, each on a connection of its own."""
-
-    def __init__(self, lab: Lab) -> None:
-        with admin(lab) as api:
-            key = next(token.api_key for token in api.tokens() if token.name == "llm-gateway-verification")
-        self._url = f"http://{lab.address(HOST)}:3000/v1/chat/completions"
-        self._headers = {"Authorization": f"Bearer {key}"}
-        self._body = {
-            "model": lab.state["upstream"]["chat_model"],
-            "messages": [{"role": "user", "content": "hi"}],
-            "max_tokens": 1,
-        }
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._ask, daemon=True)
-        self.answers: list[str] = []
-
-    def _ask(self) -> None:
-        while not self._end.is_set():
-            try:
-                answer = httpx.post(self._url, headers=self._headers, json=self._body, timeout=30)
-                self.answers.append("200" if answer.json().get("choices") else answer.text)
-            except (httpx.HTTPError, ValueError) as failure:
-                self.answers.append(repr(failure))
-
-    def __enter__(self) -> Agent:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end.set()
-        self._thread.join(90)
-        assert not self._thread.is_alive()
-
-    @property
-    def failures(self) -> list[str]:
-        """The answers that are no completion."""
-        return [answer for answer in self.answers if answer != "200"]
+def asking(lab: Lab) -> AskingAgent:
+    """Somebody on the tailnet who asks this gateway for one completion after the other."""
+    with admin(lab) as api:
+        key = next(token.api_key for token in api.tokens() if token.name == "llm-gateway-verification")
+    url = f"http://{lab.address(HOST)}:3000/v1"
+    values = {"LLM_BASE_URL": url, "LLM_API_KEY": key, "LLM_MODEL_ID": lab.state["upstream"]["chat_model"]}
+    return AskingAgent(lab, "agent1", values)
