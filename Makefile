@@ -8,7 +8,7 @@ PYTHON_BIN := .venv/bin/python
 # Skipping a test is no way to pass: the plugin fails the run.
 PYTEST := $(PYTHON_BIN) -m pytest -p scripts.no_skips
 # Lab tests mostly wait for hosts: two labs beside each other, a file of tests as a whole on one of them.
-BESIDE := -n 2 --dist loadfile
+BESIDE := -n 2 --dist loadfile --no-loadscope-reorder
 LAB_HOSTS ?= gw1:fresh,agent1:agent
 # Of what uv could write into a lock file: nothing that names this machine or its package index.
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
@@ -34,7 +34,8 @@ lab-down: setup ## take the lab down (images stay as a cache: python -m lab down
 
 test: lint types ## all of it: lint, types, unit and lab tests
 	@$(MAKE) test-client-httpx2
-	@$(PYTEST) $(BESIDE) tests/lab tests/unit tests/client $(ARGS)
+	@$(PYTEST) -q tests/unit tests/client $(ARGS)
+	@$(PYTEST) $(BESIDE) tests/lab $(ARGS)
 
 test-unit: setup ## the tests that need no Docker (ARGS=… goes to pytest)
 	@$(MAKE) test-client-httpx2

@@ -45,6 +45,8 @@ class Run:
     """In seconds of the monotonic clock."""
     changing: set[str] = field(default_factory=set)
     """The hosts, by name, on which it has begun to change something."""
+    closed: set[str] = field(default_factory=set)
+    """The hosts whose journal has its last line already."""
 
 
 _runs: WeakKeyDictionary[State, Run] = WeakKeyDictionary()

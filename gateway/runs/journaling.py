@@ -22,15 +22,17 @@ def close(state: State) -> None:
     if surveyed is None:
         return
     ending = sys.exc_info()[1]
-    begun = journal.run_of(state).changing
+    run = journal.run_of(state)
     is_carried_out = state.current_stage >= StateStage.Execute and not invocation.is_plan_now()
 
     def write(member: Member) -> None:
+        if member.name in run.closed:
+            return
         has_failed = member.host in state.failed_hosts and state.current_stage >= StateStage.Execute
         has_found_all_well = (
             is_carried_out and member.state.text("last_run_is_bad") and _outcome(state, member, ending) == "done"
         )
-        if not has_failed and member.name not in begun and not has_found_all_well:
+        if not has_failed and member.name not in run.changing and not has_found_all_well:
             return  # nothing was done, or it was refused before anything was
         facts: dict[str, Any] = {"changes": summary.changes_on(state, member.host)}
         if failed_at := summary.failure_on(state, member.host):

@@ -184,6 +184,6 @@ def _end_journal(state: State, host: Host, member: Member) -> bool:
 
 
 def _close_journal(state: State, host: Host, member: Member) -> None:
-    journal.run_of(state).changing.discard(str(host.name))
+    journal.run_of(state).closed.add(str(host.name))
     if member.is_gateway and member.state.text("secrets"):
         remote.tell(host, removed_gateway.what_stays(member))
