@@ -7,7 +7,8 @@
 Without `backup` it is the newest one in backups/ on the host. A path may be a backup, a directory or a tar archive with
 the data of a gateway, or a one-api.db alone. What is replaced is kept. Where the restored gateway does not answer a
 real completion, the old data are put back, and the old gateway serves again: by its host's own doing where the run was
-cut off. `--dry` says what would be replaced by what.
+cut off. `--dry` says what would be replaced by what. A host whose gateway was moved away, or that one is on its way to,
+wants `--data yes=HOST`.
 """
 
 from pyinfra import host, state
