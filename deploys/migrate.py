@@ -6,8 +6,8 @@ Both hosts are in the inventory, the new one in the group `gateways`; the old on
 gateway one that was set up by hand. Everything is made ready and copied while it serves; then it is stopped for some
 seconds. It serves again where anything fails, by its host's own doing where the run was cut off: then run this again.
 `--dry` says what would be done. Options, each by `--data`: `target=HOST`, where there are several other gateways;
-`replace=HOST`, where the new host has a gateway already, which goes to its backups; `container=NAME`, where the old host
-has several; `limit=SECONDS` (240), after which the old gateway serves again whatever became of the run.
+`replace=HOST`, where the new host has a gateway already, which goes to its backups; `container=NAME`, where the old
+host has several; `limit=SECONDS` (240), after which the old gateway serves again whatever became of the run.
 """
 
 from pyinfra import host, state
