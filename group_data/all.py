@@ -65,7 +65,7 @@ gateway_backup_recipient = None
 
 # A shell command that the host runs, as root, after each backup, such as 'rclone copy "$1" remote:gateway' or
 # 'restic backup "$1"'; $1 is the file. Where it fails, the backup counts as failed. Its credentials belong in a file
-# on the host, as the settings are no place for secrets. What it says goes to backups/command.log there.
+# on the host, as the settings are no place for secrets. What it says goes to backups/.command.log there.
 gateway_backup_command = None
 
 # ---------------------------------------------------------------- Docker on the gateway hosts

@@ -110,7 +110,7 @@ class Backups:
 
     def names(self) -> list[str]:
         """What lies in backups/, but for the lock, the outcome and what the command has said."""
-        return sorted({path.name for path in self.directory.iterdir()} - {".lock", "last.json", "command.log"})
+        return sorted({path.name for path in self.directory.iterdir()} - {".lock", "last.json", ".command.log"})
 
 
 def members(archive: Path) -> dict[str, bytes]:

@@ -227,7 +227,7 @@ def test_the_command_gets_the_file_and_its_failure_counts(host: Backups) -> None
     said = host.fails()
     assert "gateway_backup_command failed with exit code 7" in said
     assert "key-of-tests" not in said + str(host.last())
-    words = made.parent / "command.log"
+    words = made.parent / ".command.log"
     assert words.read_text() == "no such bucket: key-of-tests\n"
     assert words.stat().st_mode & 0o077 == 0
     whole = host.last()["file"]
