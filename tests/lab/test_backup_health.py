@@ -61,8 +61,11 @@ def test_verification_and_the_checks_of_the_server_show_that_backups_fail(gatewa
     ]
 
 
+_NO_BACKUPS = (".lock", "last.json", ".command.log")
+
+
 def _names(lab: Lab) -> list[str]:
-    return [name for name in lab.ssh("gw1", f"ls -A {BACKUPS}").split() if name not in (".lock", "last.json")]
+    return [name for name in lab.ssh("gw1", f"ls -A {BACKUPS}").split() if name not in _NO_BACKUPS]
 
 
 def test_two_at_once_and_one_that_is_killed(gateway: Lab) -> None:
