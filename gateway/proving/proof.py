@@ -15,17 +15,14 @@ from client import LLMClient, LLMError
 from gateway.contents.admin import ANSWER_SECONDS
 from gateway.contents.desired import VERIFICATION_TOKEN
 from gateway.proving.asking import ROUNDS, Question, ask_all
-from gateway.proving.broken_links import VerificationError
 from gateway.proving.model_kinds import CHAT, EMBEDDING, kind_of
+from gateway.proving.real_requests import complete, embed
 from gateway.route import RouteError, route
 from oneapi import AdminClient, Channel, OneAPIError, Token
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
 
-PROMPT = [{"role": "user", "content": "Answer with one word: which colour is the sky?"}]
-TEXT = "天空是什么颜色?"
-ANSWER_TOKENS = 16
 _ENABLED = 1  # One API's number for it
 
 
@@ -80,9 +77,10 @@ def _is_bounded(token: Token) -> bool:
 def _questions(member: Member, client: LLMClient, channels: list[Channel]) -> Iterator[Question]:
     served = [model for channel in channels if channel.status == _ENABLED for model in channel.models]
     if model := _chosen(member, member.settings.llm_model, CHAT, served):
-        yield Question(model, "", partial(_complete, client, model), partial(_told, model))
+        yield Question(model, "", partial(complete, client, model), partial(_told, model))
     if model := _chosen(member, member.settings.embedding_model, EMBEDDING, served):
-        yield Question(model, "", partial(_embed, member, client, model), partial(_told, model))
+        length = member.settings.embedding_dimensions if model == member.settings.embedding_model else None
+        yield Question(model, "", partial(embed, client, model, length), partial(_told, model))
 
 
 def _chosen(member: Member, wanted: str, kind: str, served: list[str]) -> str | None:
@@ -90,21 +88,6 @@ def _chosen(member: Member, wanted: str, kind: str, served: list[str]) -> str | 
     if wanted in served:
         return wanted
     return next((model for model in served if kind_of(model, member.settings) == kind), None)
-
-
-def _complete(client: LLMClient, model: str, seconds: float) -> str:
-    answer = client.chat(model, PROMPT, timeout=seconds, max_tokens=ANSWER_TOKENS, temperature=0)
-    message = answer["choices"][0].get("message") or {}
-    text = message.get("content") or message.get("reasoning_content")
-    if not isinstance(text, str) or not text.strip():
-        raise VerificationError(f"{model} answered with an empty text")
-    return "completed"
-
-
-def _embed(member: Member, client: LLMClient, model: str, seconds: float) -> str:
-    length = member.settings.embedding_dimensions if model == member.settings.embedding_model else None
-    vector = client.embed(model, [TEXT], dimensions=length, timeout=seconds)[0]
-    return f"embedded ({len(vector)} dimensions)"
 
 
 def _told(model: str, problem: LLMError, seconds: float) -> str:

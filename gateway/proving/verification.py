@@ -20,14 +20,12 @@ from gateway.proving.answer_table import distinct_problems, table
 from gateway.proving.asking import AT_ONCE, ROUNDS, Answer, Question, ask_all
 from gateway.proving.broken_links import Path, VerificationError, explain
 from gateway.proving.model_questions import CHANGED, NOTHING, Served, channels_for, questions, served_models
+from gateway.proving.real_requests import complete, embed
 from gateway.proving.verification_keys import key_of_gateway, key_of_users
 from gateway.route import RouteError, route
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
-
-PROMPT = [{"role": "user", "content": "Answer with one word: which colour is the sky?"}]
-ANSWER_TOKENS = 16
 
 # What the client logs is told below, once; without a handler, Python would print it between the lines.
 logging.getLogger("llm_client").addHandler(logging.NullHandler())
@@ -123,10 +121,15 @@ def _reaching(gateway: Member) -> Iterator[None]:
 
 def _proofs(member: Member, way: httpx.BaseTransport) -> list[Question]:
     """What the users of this host's path ask, with their token."""
+    settings = member.settings
     client = LLMClient(f"{member.gateway.base_url}/v1", f"sk-{key_of_users(member)}", transport=way)
     return [
-        _proof(member, member.settings.llm_model, partial(_completion, client, member)),
-        _proof(member, member.settings.embedding_model, partial(_embedding, client, member)),
+        _proof(member, settings.llm_model, partial(complete, client, settings.llm_model)),
+        _proof(
+            member,
+            settings.embedding_model,
+            partial(embed, client, settings.embedding_model, settings.embedding_dimensions),
+        ),
     ]
 
 
@@ -134,23 +137,6 @@ def _proof(member: Member, model: str, ask: Callable[[float], str]) -> Question:
     gateway = member.gateway
     channel = " or ".join(channels_for(model, gateway)) or "none declared"
     return Question(model, channel, ask, partial(explain, Path(member, gateway, model)))
-
-
-def _completion(client: LLMClient, member: Member, seconds: float) -> str:
-    model = member.settings.llm_model
-    answer = client.chat(model, PROMPT, timeout=seconds, max_tokens=ANSWER_TOKENS, temperature=0)
-    message = answer["choices"][0].get("message") or {}
-    text = message.get("content") or message.get("reasoning_content")
-    if not isinstance(text, str) or not text.strip():
-        raise VerificationError(f"{model} answered with an empty text; try it by hand, or set llm_model to another")
-    return "completed"
-
-
-def _embedding(client: LLMClient, member: Member, seconds: float) -> str:
-    settings = member.settings
-    text, length = ["天空是什么颜色?"], settings.embedding_dimensions
-    vector = client.embed(settings.embedding_model, text, dimensions=length, timeout=seconds)[0]
-    return f"embedded ({len(vector)} dimensions)"
 
 
 def _others(

@@ -20,7 +20,7 @@ from gateway.contents.admin import admin_api
 from gateway.contents.desired import VERIFICATION_TOKEN, own_tokens, token_name
 from gateway.host_state import UnreadableError
 from gateway.proving.broken_links import Path, VerificationError, explain
-from gateway.proving.verification import ANSWER_TOKENS, PROMPT
+from gateway.proving.real_requests import complete
 from gateway.proving.verification_keys import key_in_environment_file
 from gateway.rotation import rotated_tokens
 from gateway.route import RouteError, route
@@ -164,7 +164,9 @@ def _refused(asker: Member, gateway: Member, key: str, way: httpx.BaseTransport)
     model, seconds = asker.settings.llm_model, asker.settings.verification_timeout
     client = LLMClient(f"{gateway.base_url}/v1", f"sk-{key}", transport=way)
     try:
-        client.chat(model, PROMPT, timeout=seconds, max_tokens=ANSWER_TOKENS, temperature=0)
+        complete(client, model, seconds)
     except LLMError as problem:
         return f"the new one gets no completion: {explain(Path(asker, gateway, model), problem, seconds)}"
+    except VerificationError as problem:
+        return f"the new one gets no completion: {problem}"
     return None
