@@ -31,7 +31,8 @@ def put(path: Path, content: bytes, mode: str = "600", parent: str = "755") -> N
 def start(path: Path, **environment: str) -> subprocess.Popen[bytes]:
     """A script that has begun and waits for its content."""
     return subprocess.Popen(
-        ["sh", "-c", remote.write_script(str(path), "600", owner())],
+        # As sshd starts it, also where whoever runs the tests ignores SIGHUP (nohup): a shell cannot undo that itself.
+        ["env", "--default-signal", "sh", "-c", remote.write_script(str(path), "600", owner())],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
