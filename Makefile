@@ -5,16 +5,17 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON_BIN := .venv/bin/python
-# Skipping a test is no way to pass: the plugin fails the run.
-PYTEST := $(PYTHON_BIN) -m pytest -p scripts.no_skips
+# Skipping a test is no way to pass: the plugin fails the run. Attacks and faults are told in a table.
+PYTEST := $(PYTHON_BIN) -m pytest -p scripts.no_skips -p scripts.shown
 # Lab tests mostly wait for hosts: two labs beside each other, a file of tests as a whole on one of them.
 BESIDE := -n 2 --dist loadfile --no-loadscope-reorder
+SUPPLY_CHAIN := .venv/locked/supply-chain/bin
 LAB_HOSTS ?= gw1:fresh,agent1:agent
 # Of what uv could write into a lock file: nothing that names this machine or its package index.
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-unit test-client-httpx2 test-lab check-server bench bench-backup bench-migration bench-client lint format types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-client-httpx2 test-lab check-server bench bench-backup bench-migration bench-client bench-load sbom audit lint format types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -32,10 +33,21 @@ lab: setup ## a disposable host, deployed, verified and checked; it is left runn
 lab-down: setup ## take the lab down (images stay as a cache: python -m lab down --purge)
 	@$(PYTHON_BIN) -m lab down
 
-test: lint types ## all of it: lint, types, unit and lab tests
+test: lint types audit sbom ## lint, types, unit and lab tests: all that takes minutes
+	@$(MAKE) test-client-httpx2
+	@$(PYTEST) -q -m 'not full' tests/unit tests/client $(ARGS)
+	@$(PYTEST) $(BESIDE) -m 'not full' tests/lab $(ARGS)
+
+test-full: lint types audit sbom ## all of it, the long walks too; it renews docs/attacks-and-faults.md
 	@$(MAKE) test-client-httpx2
 	@$(PYTEST) -q tests/unit tests/client $(ARGS)
-	@$(PYTEST) $(BESIDE) tests/lab $(ARGS)
+	@$(PYTEST) $(BESIDE) --keep-shown tests/lab $(ARGS)
+
+test-attack: setup ## attack the gateway from all sides; it renews docs/attacks-and-faults.md
+	@$(PYTEST) $(BESIDE) --keep-shown -m attack tests/lab $(ARGS)
+
+test-faults: setup ## break what can break around the gateway; it renews docs/attacks-and-faults.md
+	@$(PYTEST) $(BESIDE) --keep-shown -m fault tests/lab $(ARGS)
 
 test-unit: setup ## the tests that need no Docker (ARGS=… goes to pytest)
 	@$(MAKE) test-client-httpx2
@@ -60,9 +72,22 @@ bench-backup: setup ## a backup of 500 MB under load, beside SQLite's own (needs
 bench-migration: setup ## how long nobody serves while a gateway with 500 MB moves to another host (in a lab of its own)
 	@$(PYTHON_BIN) -m bench.migration
 
+bench-load: setup ## what the deployment costs 200 clients at once, beside a bare container (needs make lab; BENCH_SECONDS=120)
+	@$(PYTHON_BIN) -m bench.host_cost
+
 bench-client: setup ## what a call of the client costs, beside raw httpx, openai and litellm (BENCH_ROUNDS=7)
-	@scripts/bench_environments.sh
+	@scripts/environments.sh bench-openai bench-litellm
 	@$(PYTHON_BIN) -m bench.clients
+
+sbom: setup ## a CycloneDX bill of the control machine's packages and the hosts' images (INVENTORY=inventory.py)
+	@scripts/environments.sh supply-chain
+	@$(PYTHON_BIN) -m scripts.sbom $(SUPPLY_CHAIN) requirements/runtime.txt '$(or $(INVENTORY),inventory.py)' >sbom.cdx.json.new
+	@mv sbom.cdx.json.new sbom.cdx.json
+
+audit: setup ## ask whether a locked package has a known vulnerability; says where that cannot be known
+	@scripts/environments.sh supply-chain
+	@$(PYTHON_BIN) -m scripts.audit $(SUPPLY_CHAIN)/pip-audit requirements/runtime.txt \
+		$(filter-out requirements/runtime.txt,$(wildcard requirements/*.txt))
 
 lint: setup ## ruff: mistakes and layout
 	@.venv/bin/ruff check --quiet .
@@ -80,6 +105,7 @@ lock: setup ## the newest packages that requirements/*.in allow, into the lock f
 	@cd requirements && ../$(COMPILE) --upgrade dev.in -o dev.txt
 	@cd requirements && ../$(COMPILE) --upgrade bench-openai.in -o bench-openai.txt
 	@cd requirements && ../$(COMPILE) --upgrade bench-litellm.in -o bench-litellm.txt
+	@cd requirements && ../$(COMPILE) --upgrade supply-chain.in -o supply-chain.txt
 	@cd requirements && ../$(COMPILE) --upgrade --no-deps tiktoken.in -o tiktoken.txt
 	@cd requirements && ../$(COMPILE) --upgrade --no-deps upstream.in -o upstream.txt
 
@@ -87,5 +113,5 @@ tiktoken: setup ## fetch the tiktoken files that a gateway needs before its firs
 	@$(PYTHON_BIN) -m gateway.tiktoken
 
 clean: ## remove .venv and what tools left behind (not the lab: make lab-down)
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis pyinfra-debug.log
+	@rm -rf .venv sbom.cdx.json* .pytest_cache .mypy_cache .ruff_cache .hypothesis pyinfra-debug.log
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,8 +7,9 @@ Every step changes only what differs, so that a second run changes nothing. Sett
 
 from pyinfra import host, state
 
-from gateway import docker, first_start, fleet, image, installation, openclaw, service, skills, tiktoken
+from gateway import docker, firewall, first_start, fleet, image, installation, openclaw, service, skills, tiktoken
 from gateway.backups import scheduled_backups
+from gateway.canary import scheduled_canary
 from gateway.contents import provisioning
 from gateway.proving import verification
 from gateway.rotation import rotating, rotation_end
@@ -19,6 +20,7 @@ member = fleet.member_to_deploy(state, host)
 
 if member.is_gateway:
     docker.install(member)
+    firewall.install(member)
     if upgrade.is_due(member):
         upgrade.carry_out(member)
     else:
@@ -28,6 +30,7 @@ if member.is_gateway:
         first_start.secure(member)
         service.publish(member)
     scheduled_backups.install(member)
+    scheduled_canary.install(member)
     rotating.resume(member)
 
 provisioning.reconcile(member)

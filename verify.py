@@ -8,7 +8,7 @@ a table shows the answers. `--models none` leaves that out; so does `changed`, s
 what deploy.py does, which may change something). With pyinfra itself: `--data verification_models=none`.
 
 Changes nothing. Exit code 1 when a path to a model is broken; the message says at which link. So it is when a
-gateway's scheduled backups fail or are not made.
+gateway's scheduled backups fail or are not made, or its canary does not look, or its firewall does not stand.
 """
 
 if __name__ == "__main__":  # not so where pyinfra runs it
@@ -18,11 +18,14 @@ if __name__ == "__main__":  # not so where pyinfra runs it
 
 from pyinfra import host, state
 
-from gateway import fleet
+from gateway import firewall, fleet
 from gateway.backups import backup_health
+from gateway.canary import canary_health
 from gateway.proving import verification
 from gateway.proving.model_questions import ALL
 
 member = fleet.member_to_verify(state, host)
+firewall.verify(member)  # first, since the gateway does not run without it
 verification.verify(member, models=ALL)
 backup_health.verify(member)
+canary_health.verify(member)

@@ -52,19 +52,24 @@ def measure(rounds: int, megabytes: int) -> Found:
     lab, name = deployed_lab()
     found = Found()
     base_url = f"http://{lab.hosts[name].tailscale_address}:3000"
-    token = Generated.read(_on(name, f"cat {DIRECTORY}/secrets.env")).access_token
-    with _filled(name, megabytes), AdminClient(base_url, access_token=token) as admin:
-        found.size = int(_on(name, f"stat -c %s {DATABASE}"))
+    token = Generated.read(on(name, f"cat {DIRECTORY}/secrets.env")).access_token
+    here = networks.address(lab.lan_subnet, 1)
+    with (
+        load.reachable(name, here),
+        _filled(name, megabytes),
+        AdminClient(base_url, access_token=token) as admin,
+    ):
+        found.size = int(on(name, f"stat -c %s {DATABASE}"))
         for _ in range(rounds):
             found.alone.append(_alone(name))
-            with load.running(admin, base_url, networks.address(lab.lan_subnet, 1), RATE) as running:
-                outcome = Outcome.parse(_on(name, f"{DIRECTORY}/make-backup bench"))
+            with load.running(admin, base_url, here, RATE) as running:
+                outcome = Outcome.parse(on(name, f"{DIRECTORY}/make-backup bench"))
             if outcome is None:
                 raise BenchError("make-backup did not say how it ended")
             found.copies.append(outcome.locked_seconds)
             found.wholes.append(outcome.seconds)
             found.loads.append(running)
-            _on(name, f"rm {DIRECTORY}/backups/{outcome.file}")
+            on(name, f"rm {DIRECTORY}/backups/{outcome.file}")
     return found
 
 
@@ -72,21 +77,22 @@ def _alone(name: str) -> float:
     """SQLite's own, of a file that is in the page cache as well."""
     copy = f"{DIRECTORY}/bench-copy.db"
     timed = f'began=$(date +%s.%N) && sqlite3 {DATABASE} ".backup {copy}" && date +%s.%N && echo "$began" && rm {copy}'
-    ended, began = _on(name, f"cat {DATABASE} > /dev/null && {timed}").split()
+    ended, began = on(name, f"cat {DATABASE} > /dev/null && {timed}").split()
     return float(ended) - float(began)
 
 
 @contextmanager
 def _filled(name: str, megabytes: int) -> Iterator[None]:
     try:
-        while int(_on(name, f"stat -c %s {DATABASE}")) < megabytes * 1_000_000:
-            _on(name, f"sqlite3 -cmd '.timeout 60000' {DATABASE} {shlex.quote(_FILL)}")
+        while int(on(name, f"stat -c %s {DATABASE}")) < megabytes * 1_000_000:
+            on(name, f"sqlite3 -cmd '.timeout 60000' {DATABASE} {shlex.quote(_FILL)}")
         yield
     finally:
-        _on(name, f"sqlite3 -cmd '.timeout 60000' {DATABASE} {shlex.quote(_EMPTY)}")
+        on(name, f"sqlite3 -cmd '.timeout 60000' {DATABASE} {shlex.quote(_EMPTY)}")
 
 
-def _on(name: str, command: str) -> str:
+def on(name: str, command: str) -> str:
+    """What a shell command, run as root on a host of the lab, prints. Raises BenchError."""
     done = subprocess.run(
         [sys.executable, "-m", "lab", "ssh", name, "--", f"sudo sh -c {shlex.quote(command)}"],
         cwd=ROOT,

@@ -21,14 +21,14 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
 
 @dataclass(frozen=True)
 class Client:
-    """A client, and the environment (below `.venv/bench`) in which it is installed."""
+    """A client, and the environment (below `.venv/locked`) in which it is installed."""
 
     name: str
     environment: str
 
 
-OURS, HTTPX, OPENAI = Client("client", "openai"), Client("httpx", "openai"), Client("openai", "openai")
-LITELLM = Client("litellm", "litellm")
+OURS, HTTPX, OPENAI = (Client(name, "bench-openai") for name in ("client", "httpx", "openai"))
+LITELLM = Client("litellm", "bench-litellm")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _measure(table: Table, base: str) -> dict[str, list[float]]:
 
 
 def _once(what: str, client: Client, base: str) -> float:
-    python = ROOT / ".venv/bench" / client.environment / "bin/python"
+    python = ROOT / ".venv/locked" / client.environment / "bin/python"
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),

@@ -51,7 +51,7 @@ def running(admin: AdminClient, base_url: str, lan_address: str, rate: float) ->
 
     Parameters: `base_url`, the gateway's; `lan_address`, this machine's as the gateway's host sees it.
     """
-    with _upstream(lan_address) as upstream, _client(admin, upstream) as key:
+    with upstream(lan_address) as url, client(admin, url) as key:
         load, stopped = Load(), threading.Event()
         lock = threading.Lock()
         workers = [
@@ -92,7 +92,27 @@ def _work(
 
 
 @contextmanager
-def _upstream(address: str) -> Iterator[str]:
+def reachable(name: str, address: str) -> Iterator[None]:
+    """While the block runs, the gateway on that host of the lab may reach a private address, that of the load's server.
+
+    Raises subprocess.CalledProcessError where a deployment fails.
+    """
+    _deploy(name, "--data", f'gateway_private_upstreams=["{address}"]')
+    try:
+        yield
+    finally:
+        _deploy(name)
+
+
+def _deploy(name: str, *arguments: str) -> None:
+    pyinfra = str(Path(sys.executable).with_name("pyinfra"))
+    command = [pyinfra, "-y", "--limit", name, *arguments, "lab/inventory.py", "deploy.py"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=600)
+
+
+@contextmanager
+def upstream(address: str) -> Iterator[str]:
+    """The server that answers at once, on this address of this machine; its URL."""
     server = subprocess.Popen(
         [sys.executable, "-m", "bench.loopback", address], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -105,7 +125,7 @@ def _upstream(address: str) -> Iterator[str]:
 
 
 @contextmanager
-def _client(admin: AdminClient, upstream: str) -> Iterator[str]:
+def client(admin: AdminClient, upstream: str) -> Iterator[str]:
     """A channel to the server here and a token for it, of which this is the key; both go again."""
     admin.create_channel(ChannelSpec(NAME, 1, upstream, "key-for-the-load", (MODEL,)))
     token = admin.create_token(TokenSpec(NAME))

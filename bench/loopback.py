@@ -18,6 +18,8 @@ _BODY = json.dumps(
 ).encode()
 _REPLY = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
 
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
+
 
 class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -41,11 +43,14 @@ def _first_request(received: bytes) -> int | None:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             length = int(value)
+        elif name.lower() == b"transfer-encoding":  # One API hands a body on as it comes, in chunks
+            chunks, last, _ = body.partition(_LAST_CHUNK)
+            return len(head) + len(end) + len(chunks) + len(last) if last else None
     return len(head) + len(end) + length if len(body) >= length else None
 
 
 async def _serve(address: str) -> None:
-    server = await asyncio.get_running_loop().create_server(_Connection, address, 0)
+    server = await asyncio.get_running_loop().create_server(_Connection, address, 0, backlog=1000)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -12,7 +12,7 @@ host has several; `limit=SECONDS` (240), after which the old gateway serves agai
 
 from pyinfra import host, state
 
-from gateway import docker, image, openclaw, service, skills, tiktoken
+from gateway import docker, firewall, image, openclaw, service, skills, tiktoken
 from gateway.backups import scheduled_backups
 from gateway.contents import provisioning
 from gateway.migration import migrating
@@ -23,6 +23,7 @@ member = migrating.member_to_migrate(state, host)
 if migrating.is_involved(member):
     if migrating.is_target(member):
         docker.install(member)
+        firewall.install(member)
         migrating.place_files(member)
         image.provide(member)
         tiktoken.place(member)

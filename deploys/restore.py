@@ -13,7 +13,7 @@ wants `--data yes=HOST`.
 
 from pyinfra import host, state
 
-from gateway import docker, image, openclaw, skills, tiktoken
+from gateway import docker, firewall, image, openclaw, skills, tiktoken
 from gateway.backups import scheduled_backups
 from gateway.proving import verification
 from gateway.restore import restoring
@@ -23,6 +23,7 @@ member = restoring.member_to_restore(state, host)
 
 if restoring.is_target(member):
     docker.install(member)
+    firewall.install(member)
     restoring.prepare(member)
     image.provide(member)
     tiktoken.place(member)

@@ -8,7 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-_IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*:[A-Za-z0-9_][A-Za-z0-9_.-]*")
+# As Docker itself reads a reference (github.com/distribution/reference): anything else fails at the pull, on the host.
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REGISTRY = r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?"
+_TAG = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_IMAGE = re.compile(rf"(?=.{{1,255}}:[^:/]+$)(?:{_REGISTRY}/)?{_PART}(?:/{_PART})*:{_TAG}")
+# Go's parser, which Docker and One API use, refuses more than Python's; dockerd does not start with what it refuses.
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+_PATH_OF_URL = re.compile(r"(?:[A-Za-z0-9._~!&()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 
 
 class InvalidError(ValueError):
@@ -37,6 +44,17 @@ def integer(least: int, most: int) -> Callable[[Any], int]:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise InvalidError(f"must be a whole number from {least} to {most}")
         return value
+
+    return check
+
+
+def number(least: float, most: float) -> Callable[[Any], float]:
+    """A number in a range, both ends included, to a hundredth."""
+
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+            raise InvalidError(f"must be a number from {least:g} to {most:g}")
+        return round(float(value), 2)
 
     return check
 
@@ -116,6 +134,63 @@ def tailscale_address(value: Any) -> str:
     return str(address)
 
 
+def tailnet(value: Any) -> str:
+    """An address, or a network, of the range that Tailscale gives out."""
+    try:
+        network = ipaddress.IPv4Network(_plain(value))
+    except (ValueError, TypeError):
+        raise InvalidError('must name addresses or networks such as "100.64.0.1" or "100.64.0.0/24"') from None
+    if not network.subnet_of(ipaddress.IPv4Network("100.64.0.0/10")):
+        raise InvalidError("must name addresses of the tailnet (100.64.0.0/10)")
+    return str(network)
+
+
+def upstream(value: Any) -> str:
+    """An address, or a network, with a port or for all of them: "192.168.1.5:8000", "10.0.0.0/24"."""
+    network, colon, port = _plain(value).partition(":")
+    try:
+        found = ipaddress.IPv4Network(network)
+    except ValueError:
+        raise InvalidError(
+            'must name IPv4 addresses or networks such as "192.168.1.5:8000" or "10.0.0.0/24" (whose last bits are 0)'
+        ) from None
+    if found.prefixlen < 8:
+        raise InvalidError(f"{found} is nearly everything: name networks of /8 or smaller")
+    if colon and not (re.fullmatch(r"[1-9][0-9]{0,4}", port) and int(port) <= 65535):
+        raise InvalidError("must have a port from 1 to 65535 behind the colon, or no colon")
+    return f"{found}{colon}{port}"
+
+
+def _plain(value: Any) -> str:
+    """A text; ipaddress takes numbers and bytes as well."""
+    if not isinstance(value, str):
+        raise InvalidError("must be texts")
+    return value
+
+
+_SPAN = re.compile(r"([1-9][0-9]{0,5})(s|min|h|d)")
+_UNIT_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+def in_seconds(span: str) -> int:
+    """A span of time that has passed `time_span`, in seconds."""
+    count = span.rstrip("dhimns")
+    return int(count) * _UNIT_SECONDS[span.removeprefix(count)]
+
+
+def time_span(least: str, most: str) -> Callable[[Any], str]:
+    """A span of time as systemd reads it, of one unit, such as "5min"; both ends included."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not _SPAN.fullmatch(value):
+            raise InvalidError('must be a span of time such as "30s", "5min", "2h" or "1d"')
+        if not in_seconds(least) <= in_seconds(value) <= in_seconds(most):
+            raise InvalidError(f'must be from "{least}" to "{most}"')
+        return value
+
+    return check
+
+
 def image(value: Any) -> str:
     """An image with a tag that does not move."""
     checked = text(_IMAGE, 'an image with its tag, such as "justsong/one-api:v0.6.10"')(value)
@@ -135,8 +210,14 @@ def http_url(value: Any) -> str:
         is_whole = False
     if not is_whole:
         raise InvalidError('must be a whole URL that starts with "http://" or "https://"')
-    if parts.username or parts.password:
+    if "@" in parts.netloc:
         raise InvalidError("must not hold a user name or password")
     if "?" in value or "#" in value:
         raise InvalidError("must not hold '?' or '#'")
+    host = parts.netloc if parts.port is None else parts.netloc.rpartition(":")[0]
+    if not _HOST.fullmatch(host) or not _PATH_OF_URL.fullmatch(parts.path):
+        raise InvalidError(
+            "must be a URL of letters, digits and the signs that URLs may have: a host name in its xn-- form, other"
+            " characters of a path as %XX"
+        )
     return value.rstrip("/")

@@ -90,7 +90,9 @@ def install(member: Member) -> None:
                 " apt-get update -qq -o DPkg::Lock::Timeout=120 &&"
                 " apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=120"
                 f" iptables ca-certificates {' '.join(packages)} >/dev/null &&"
-                " systemctl enable --quiet --now docker && docker compose version >/dev/null"
+                # systemd does not start a Docker that ended too often before it is told to forget that.
+                " { systemctl reset-failed docker; systemctl enable --quiet docker && systemctl start docker &&"
+                " docker compose version >/dev/null; }"
             ),
         )
     _configure(member)
@@ -128,7 +130,10 @@ def merged_daemon_json(member: Member) -> dict[str, Any] | None:
         ours["proxies"] = chosen
     if not ours:
         return None
-    present = json.loads(member.state.text("daemon_json") or "{}")
+    try:
+        present = json.loads(member.state.text("daemon_json") or "{}")
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(present, dict):
         raise ValueError("it is not a JSON object")
     return {**present, **ours}

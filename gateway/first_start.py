@@ -18,11 +18,12 @@ from pyinfra.api import FunctionCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import remote, replaced, service
+from gateway import installation, remote, replaced, service
 from gateway.host_state import PROJECT
 from gateway.installation import FIRST_START_DONE, UNIT
 from gateway.route import RouteError, route
 from gateway.secrets import ROOT_PASSWORD
+from gateway.uninstall import before
 from oneapi import AdminClient, OneAPIError, Unauthorised
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def make_safe(host: Host, member: Member) -> None:
     """
     compose = f"cd {shlex.quote(member.directory)} && docker compose --env-file secrets.env -f first-start.yml"
     with _then(host, f"{compose} down --timeout 10"):
+        noted = (before.note(f"{member.directory}/{name}") for name in ("data", "data/one-api.db"))
+        remote.run(host, " && ".join((*noted, installation.own_data_command(member, "data"))))
         remote.run(host, f"{compose} up --detach --quiet-pull")
         address = _address(host)
         if problem := service.await_answer(host, address, PORT, member.settings.gateway_start_timeout):

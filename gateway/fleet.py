@@ -19,8 +19,9 @@ from pyinfra.api import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import host_state, installation, preflight, remote, settings
+from gateway import commands, host_state, installation, preflight, remote, settings
 from gateway.backups import scheduled_backups
+from gateway.canary import scheduled_canary
 from gateway.contents.record import Record
 from gateway.host_state import HostState
 from gateway.image import reference
@@ -97,6 +98,7 @@ class Member:
             "DIRECTORY": self.directory,
             "PORT": str(self.settings.gateway_port),
             "IMAGE": reference(self),
+            "USER_ID": str(self.settings.gateway_user_id),
             "OPENCLAW_UNIT": self.settings.openclaw_unit,
             "OPENCLAW_SCOPE": self.settings.openclaw_unit_scope,
             "OPENCLAW_USER": self.settings.openclaw_user or "",
@@ -124,7 +126,7 @@ class Purpose:
 
 DEPLOYMENT = Purpose(
     (preflight.group_problems, preflight.missing_secrets),
-    (preflight.problems, scheduled_backups.problems, moved.problems),
+    (preflight.problems, scheduled_backups.problems, scheduled_canary.problems, commands.problems, moved.problems),
     lock=True,
     fleet_checks=(preflight.declaration_problems,),
 )

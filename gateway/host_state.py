@@ -41,7 +41,7 @@ def script(roles: Sequence[str], values: Mapping[str, str], tracked: Sequence[st
     """
     variables = {
         "ROLES": " ".join(roles),
-        **dict.fromkeys(("WHO", "RUN", "BEGUN"), ""),
+        **dict.fromkeys(("WHO", "RUN", "BEGUN", "USER_ID"), ""),
         "PROJECT": PROJECT,
         "TRACKED": " ".join(tracked),
         **values,

@@ -1,5 +1,5 @@
 # Reads all that a run needs to know of a host, in one round trip, and changes nothing.
-# Before this text stand carrier.sh and: ROLES LOCK WHO RUN BEGUN DIRECTORY PORT IMAGE PROJECT TRACKED
+# Before this text stand carrier.sh and: ROLES LOCK WHO RUN BEGUN DIRECTORY PORT IMAGE USER_ID PROJECT TRACKED
 # OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER OPENCLAW_WORKSPACE.
 # Each answer is one line: its name, a space, its bytes in base64. What cannot be read is an empty answer.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
@@ -66,22 +66,31 @@ id -u | emit uid
 { stat -c '%n %a %U:%G %.6Y' $TRACKED; } 2>/dev/null | emit tracked_stat
 # shellcheck disable=SC2086
 { sha256sum $TRACKED; } 2>/dev/null | emit tracked_sum
+{ ip -4 -o addr show dev tailscale0 2>/dev/null | awk '{print $4}'; } | emit tailscale0
 
 case " $ROLES " in *" gateway "*)
     df -Pk "$(nearest "$DIRECTORY")" "$(nearest /var/lib/docker)" | emit disk
-    { ip -4 -o addr show dev tailscale0 2>/dev/null | awk '{print $4}'; } | emit tailscale0
     { command -v tailscale >/dev/null && timeout 5 tailscale ip -4; } 2>/dev/null | emit tailscale_ip
     ss -ltnpH "sport = :$PORT" 2>/dev/null | emit listeners
     docker ps --filter "volume=$DIRECTORY/data" --format '{{.Names}}' 2>/dev/null | emit data_users
     content daemon_json /etc/docker/daemon.json
     content secrets "$DIRECTORY/secrets.env"
     content next_secrets "$DIRECTORY/secrets.env.next"
+    # Where that is lost, what the gateway runs with.
+    [ -f "$DIRECTORY/secrets.env" ] || sed -n 's/^SESSION_SECRET=//p' "$DIRECTORY/.env" 2>/dev/null | emit session_secret
     content applied_keys "$DIRECTORY/applied-keys.json"
-    for tool in sqlite3 python3 age; do ! command -v "$tool" >/dev/null || echo "$tool"; done | emit tools
+    for tool in sqlite3 python3 age nft; do ! command -v "$tool" >/dev/null || echo "$tool"; done | emit tools
     content backup_last "$DIRECTORY/backups/last.json"
+    # As files/hold-firewall has it: the same at each look.
+    nft -s list table inet openclaw_llm_gateway 2>/dev/null | sed 's/ # progname.*//' | emit firewall_table
+    content firewall_loaded "/run/$PROJECT-firewall/loaded"
+    systemctl show "$PROJECT-firewall.service" -p ActiveState -p UnitFileState -p NeedDaemonReload 2>/dev/null | emit firewall_unit
+    content canary_state "/var/lib/$PROJECT/canary.state"
     # In UTC, whatever the host's zone is, so that the times can be read anywhere.
-    TZ=UTC systemctl show "$PROJECT-backup.timer" "$PROJECT-backup.service" -p Id -p LoadState -p ActiveState \
-        -p UnitFileState -p NeedDaemonReload -p Result -p LastTriggerUSec -p NextElapseUSecRealtime 2>/dev/null | emit backup_units
+    TZ=UTC systemctl show "$PROJECT-backup.timer" "$PROJECT-backup.service" "$PROJECT-canary.timer" "$PROJECT-canary.service" \
+        -p Id -p LoadState -p ActiveState -p UnitFileState -p NeedDaemonReload -p Result -p LastTriggerUSec \
+        -p NextElapseUSecRealtime 2>/dev/null | emit timer_units
+    getent passwd "$USER_ID" | emit user_of_data
     ls -A "$DIRECTORY/data" 2>/dev/null | emit data
     stat -c '%s' "$DIRECTORY/data/one-api.db" 2>/dev/null | emit database_size
     { command -v docker; command -v dockerd; } | emit docker_commands

@@ -43,6 +43,8 @@ def read_archive(path: str) -> Archive:
     """Look into an archive. Raises ArchiveError when it is missing or not one of a single image."""
     file = Path(path).expanduser()
     try:
+        if file.exists() and not file.is_file():  # a pipe or a device might never end
+            raise ArchiveError(f"{file} is not a file made by `docker save`: it is a directory or a device")
         with tarfile.open(file) as archive:
             manifests = _json_member(archive, "manifest.json")
             if len(manifests) != 1:
@@ -65,7 +67,7 @@ def read_archive(path: str) -> Archive:
         ) from None
     except ArchiveError:
         raise
-    except (*_UNREADABLE, LookupError, TypeError, ValueError, AttributeError) as problem:
+    except (*_UNREADABLE, LookupError, TypeError, ValueError, AttributeError, RecursionError) as problem:
         raise ArchiveError(f"{file} is not a file made by `docker save`: {problem}") from None
 
 

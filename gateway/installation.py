@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -66,18 +67,24 @@ def _values(member: Member) -> dict[str, Any]:
         "timezone": member.settings.gateway_timezone,
         "address": member.address,
         "session_secret": member.generated.session_secret,
+        "user_id": member.settings.gateway_user_id,
+        "memory_mb": member.settings.gateway_memory_mb,
+        "cpus": member.settings.gateway_cpus,
+        "bridge": "llmgw0",
     }
 
 
 def unpublished_compose_file(member: Member, project: str, image: str) -> bytes:
     """The compose file of the same service without a port, of another project, for an image that is on the host."""
     values = {**_values(member), "project": project, "image": image, "pull_policy": "never", "port": None}
+    values["bridge"] = "llmgw-trial"
     return render("gateway_directory/docker-compose.yml.j2", **values)
 
 
 def service_paths(directory: str) -> list[str]:
     """The paths of the files by which the gateway runs: they are replaced while it stands still, or not at all."""
-    return [*(f"{directory}/{name}" for name in (".env", "docker-compose.yml", "first-start.yml")), UNIT_PATH]
+    names = (".env", "docker-compose.yml", "first-start.yml", "start-gateway")
+    return [*(f"{directory}/{name}" for name in names), UNIT_PATH]
 
 
 def wanted_files(member: Member) -> list[Wanted]:
@@ -109,11 +116,12 @@ def wanted_files(member: Member) -> list[Wanted]:
             "644",
             "the compose file of the first start",
         ),
+        own_data(member),
         Wanted(
-            f"{directory}/wait-for-address",
-            (ROOT / "files/wait-for-address").read_bytes(),
+            f"{directory}/start-gateway",
+            (ROOT / "files/start-gateway").read_bytes(),
             "755",
-            "the script that waits for the Tailscale address",
+            "the script that starts the gateway",
         ),
         Wanted(
             UNIT_PATH,
@@ -124,14 +132,33 @@ def wanted_files(member: Member) -> list[Wanted]:
     ]
 
 
+def own_data(member: Member) -> Wanted:
+    """The script that gives data to the user of One API, which every start of a container on data needs."""
+    content = (ROOT / "files/own-data").read_bytes()
+    return Wanted(f"{member.directory}/own-data", content, "755", "the script that gives the data to One API's user")
+
+
+def own_data_command(member: Member, data: str) -> str:
+    """The command that gives data to the user of One API.
+
+    Parameters: `data`, a directory relative to the gateway's.
+    """
+    return f"cd {shlex.quote(member.directory)} && ./own-data {member.settings.gateway_user_id} {data}"
+
+
 def tracked_files(directory: str) -> list[str]:
     """The paths whose state is read from the host, `wanted_files` and more."""
-    names = ("secrets.env", ".env", "docker-compose.yml", "first-start.yml", "wait-for-address")
+    names = ("secrets.env", ".env", "docker-compose.yml", "first-start.yml", "own-data", "start-gateway")
     data = ("data", "tiktoken", "applied-keys.json", FIRST_START_DONE, *(f"tiktoken/{name}" for name in tiktoken.FILES))
     marks = (MOVED_AWAY, MOVING_IN)
-    backups = ("make-backup", "backup.conf")
-    units = (f"/etc/systemd/system/{PROJECT}-backup.{kind}" for kind in ("service", "timer"))
-    return [directory, *(f"{directory}/{name}" for name in (*names, *data, *marks, *backups)), UNIT_PATH, *units]
+    backups = ("make-backup", "backup.conf", "canary", "canary.conf")
+    timers = ("backup", "canary")
+    units = (f"/etc/systemd/system/{PROJECT}-{name}.{kind}" for name in timers for kind in ("service", "timer"))
+    home = f"/var/lib/{PROJECT}"
+    firewall = (f"{home}/firewall/rules.nft", f"{home}/firewall/hold-firewall")
+    firewall_unit = f"/etc/systemd/system/{PROJECT}-firewall.service"
+    ours = (*names, *data, *marks, *backups)
+    return [directory, *(f"{directory}/{name}" for name in ours), UNIT_PATH, *units, *firewall, firewall_unit]
 
 
 def differing_files(member: Member) -> list[Wanted]:
@@ -170,7 +197,7 @@ def _make_room(member: Member) -> None:
             command=(
                 f"{before.note(directory)} && {before.note(f'{directory}/data')} &&"
                 f" mkdir -p {directory}/data {directory}/tiktoken && cd {directory} &&"
-                " chown root:root . data tiktoken && chmod go-w . tiktoken && chmod 700 data &&"
+                " chown root:root . tiktoken && chmod go-w . tiktoken && chmod 700 data &&"
                 " for file in applied-keys.json; do"
                 ' [ ! -e "$file" ] || { chown root:root "$file" && chmod 600 "$file"; }; done'
             ),
@@ -212,4 +239,6 @@ def _is_safe(member: Member, path: str, others: int) -> bool:
     found: FileState | None = member.state.file(path)
     if found is None:
         return path.endswith("/applied-keys.json")  # made when the first channel is
-    return found.owner == "root:root" and not int(found.mode, 8) & others
+    # Whom the data belong to is seen to at every start.
+    is_owned = found.owner == "root:root" or path.endswith("/data")
+    return is_owned and not int(found.mode, 8) & others

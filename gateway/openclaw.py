@@ -124,7 +124,7 @@ def _environment_command(member: Member, content: str) -> StringCommand:
 
 def as_user(user: str, script: str) -> str:
     """A command that runs a shell script as that user."""
-    prefix = "" if user == "root" else f"runuser -u {user} -- "
+    prefix = "" if user == "root" else f"runuser -u {shlex.quote(user)} -- "
     return f"{prefix}sh -c {shlex.quote(script)}"
 
 
@@ -164,8 +164,21 @@ def _restart(member: Member) -> Generator[StringCommand | FunctionCommand, None,
         yield StringCommand(systemctl(member, "daemon-reload"))
         return
     unit = shlex.quote(member.settings.openclaw_unit)
-    yield StringCommand(f"{systemctl(member, 'daemon-reload')} && {systemctl(member, f'restart {unit}')}")
+    yield StringCommand(
+        f"{_present(member)} && {systemctl(member, 'daemon-reload')} && {systemctl(member, f'restart {unit}')}"
+    )
     yield FunctionCommand(_prove_environment, (member,), {})
+
+
+def _present(member: Member) -> str:
+    """A command that gives files of the future the present time, each as the user whose directory it is in."""
+    user = account(member)[0]
+    of_user = member.settings.openclaw_unit_scope == "user"
+    drop_in = remote.present_script(drop_in_path(member))
+    return (
+        f"{as_user(user, remote.present_script(environment_path(member)))} &&"
+        f" {as_user(user, drop_in) if of_user else drop_in}"
+    )
 
 
 def systemctl(member: Member, arguments: str) -> str:
@@ -173,7 +186,7 @@ def systemctl(member: Member, arguments: str) -> str:
     if member.settings.openclaw_unit_scope == "system":
         return f"systemctl {arguments}"
     user, uid = member.state.text("openclaw_passwd").split(":")[0:3:2]
-    return f"runuser -u {user} -- env XDG_RUNTIME_DIR=/run/user/{uid} systemctl --user {arguments}"
+    return f"runuser -u {shlex.quote(user)} -- env XDG_RUNTIME_DIR=/run/user/{uid} systemctl --user {arguments}"
 
 
 def runs_with_older_files(member: Member) -> bool:

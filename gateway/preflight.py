@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gateway import docker, dotenv, first_start, image, openclaw, recovery, replaced, skills, tiktoken
+from gateway import docker, dotenv, firewall, first_start, found_data, image, openclaw, skills, tiktoken
 from gateway.contents.declarations import unserved
-from gateway.contents.desired import VERIFICATION_TOKEN, token_name
-from gateway.host_state import PROJECT
+from gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN, token_name
 from gateway.secrets import ROOT_PASSWORD, SecretsError
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def declaration_problems(member: Member) -> Iterator[str]:
 def _taken_token_names(member: Member) -> Iterator[str]:
     """Some tokens are made without being declared, and kept."""
     taken = {token_name(agent.name): agent.name for agent in member.fleet.agents_of(member)}
-    taken[VERIFICATION_TOKEN] = "verification"
+    taken |= {VERIFICATION_TOKEN: "verification", CANARY_TOKEN: "the canary"}
     for token in member.settings.gateway_tokens:
         if token.name in taken:
             yield f"gateway_tokens: token {token.name} is made for {taken[token.name]} already: choose another name"
@@ -105,7 +104,8 @@ def problems(member: Member) -> list[str]:
     if found:
         return found  # the rest cannot be judged without them
     if member.is_gateway:
-        found += [*gateway_problems(member), *_cut_off(member), *_data(member)]
+        found += [*gateway_problems(member), *_cut_off(member), *found_data.problems(member)]
+        found += firewall.problems(member)
     if member.is_openclaw:
         found += openclaw_problems(member)
     return found
@@ -114,6 +114,7 @@ def problems(member: Member) -> list[str]:
 def gateway_problems(member: Member) -> Iterator[str]:
     """What stands in the way of a gateway on this host, whatever data it has or is to get."""
     yield from _gateway_machine(member)
+    yield from _passing_directory(member)
     yield from _tailscale(member)
     yield from _port(member)
     yield from _files(member)
@@ -143,6 +144,11 @@ def _gateway_machine(member: Member) -> Iterator[str]:
         docker.merged_daemon_json(member)
     except ValueError as problem:
         yield f"{docker.DAEMON_JSON} cannot be merged with the docker_ settings ({problem}); mend it by hand"
+    if member.settings.gateway_user_id and (account := member.state.text("user_of_data")):
+        yield (
+            f"gateway_user_id: {member.settings.gateway_user_id} is the user {account.partition(':')[0]} on this host,"
+            " who could read all keys: choose a number that nobody has"
+        )
     is_set_up = docker.is_usable(member) and member.state.image is not None
     needed = NEEDED_KIB_LATER if is_set_up else NEEDED_KIB
     if member.state.free_kib < needed:
@@ -150,6 +156,12 @@ def _gateway_machine(member: Member) -> Iterator[str]:
             f"only {member.state.free_kib >> 10} MiB are free below {member.directory} or /var/lib/docker;"
             f" {needed >> 10} MiB are needed: make room (`docker system df`, `du -xh --max-depth=2 /`)"
         )
+
+
+def _passing_directory(member: Member) -> Iterator[str]:
+    """What is there is removed at a boot or after days; and units have a /tmp of their own, in which it is not seen."""
+    if member.directory.startswith(("/tmp/", "/var/tmp/")):  # noqa: S108 - that is what it refuses
+        yield f"gateway_directory: {member.directory} does not last: choose one such as /opt/openclaw-llm-gateway"
 
 
 def _tailscale(member: Member) -> Iterator[str]:
@@ -200,42 +212,6 @@ def _is_ours(member: Member, line: str, port: str) -> bool:
         return False
     bindings = container["HostConfig"]["PortBindings"] or {}
     return any(entry["HostPort"] == port for entries in bindings.values() for entry in entries or [])
-
-
-def _data(member: Member) -> Iterator[str]:
-    """A database is taken over knowingly, and never begun anew where one should be."""
-    data = f"{member.directory}/data"
-    source = member.state.data_source
-    if source is not None and source != data:
-        parent, _, name = source.rpartition("/")
-        mend = (
-            f'set gateway_directory to "{parent}" to take it over'
-            if name == "data"
-            else f"stop it, copy {source} to {data}, and remove the container"
-        )
-        yield f"a gateway runs there already ({PROJECT}) with its data in {source}: {mend}"
-    has_database = bool(member.state.text("database_size"))
-    ours = {PROJECT, replaced.KEPT, first_start.CONTAINER}
-    if others := [name for name in member.state.lines("data_users") if name not in ours]:
-        yield f"the container {', '.join(others)} uses {data} too: stop and remove it (docker rm -f {others[0]})"
-    if first_start.is_done(member) and not member.state.text("secrets"):
-        yield (
-            f"{member.directory}/secrets.env is gone though a gateway was set up there: put it back; or have new"
-            f" secrets made: `{recovery.COMMAND}`"
-        )
-    if first_start.is_done(member) and member.state.text("database_size") == "0":
-        yield f"{data}/one-api.db is empty (0 bytes): restore it from a backup, or remove it to begin anew"
-    if first_start.is_done(member) and not has_database:
-        yield (
-            f"{data}/one-api.db is gone though a gateway was set up there: mount or restore it; to begin anew with an"
-            f" empty database, remove {member.directory}/first-start-done"
-        )
-    leftovers = {"logs", ".env", "one-api.db-journal"}  # One API's own, without which its database can be gone
-    if not has_database and (strangers := [name for name in member.state.lines("data") if name not in leftovers]):
-        yield (
-            f"{data} holds {', '.join(strangers[:3])} but no one-api.db: it is not One API's; move it away or choose"
-            " another gateway_directory"
-        )
 
 
 def _files(member: Member) -> Iterator[str]:

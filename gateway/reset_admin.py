@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyinfra.api import DeployError, FunctionCommand, operation
 from pyinfra.api.host import Host
@@ -20,7 +20,7 @@ from pyinfra.api.state import State
 from gateway import database, dotenv, first_start, fleet, preflight, recovery, remote
 from gateway.installation import UNIT
 from gateway.route import RouteError, route
-from gateway.secrets import ROOT_PASSWORD, SESSION_SECRET, Generated, SecretsError
+from gateway.secrets import ROOT_PASSWORD, Generated, SecretsError
 from oneapi import AdminClient, Invalid, OneAPIError, RateLimited, Unauthorised
 
 if TYPE_CHECKING:
@@ -164,9 +164,8 @@ def _as_on_the_host(member: Member) -> Generated:
     """
     if member.state.text("secrets"):
         return member.generated
-    container: dict[str, Any] = member.state.container or {}
-    variables = dict(entry.partition("=")[::2] for entry in container.get("Config", {}).get("Env") or [])
-    return replace(member.generated, session_secret=variables.get(SESSION_SECRET) or member.generated.session_secret)
+    in_force = member.state.text("session_secret")
+    return replace(member.generated, session_secret=in_force or member.generated.session_secret)
 
 
 @operation()

@@ -26,7 +26,9 @@ def container_is_as_wanted(member: Member) -> bool:
     if container is None or not container["State"]["Running"]:
         return False
     wanted = [{"HostIp": member.address, "HostPort": str(member.settings.gateway_port)}]
-    bound = container["HostConfig"]["PortBindings"] or {}
+    # Not what was asked for (HostConfig): a container whose network was taken away runs on, and is bound to nothing.
+    ports = container["NetworkSettings"]["Ports"] or {}
+    bound = {port: bindings for port, bindings in ports.items() if bindings}
     present = member.state.image
     return bound == {"3000/tcp": wanted} and present is not None and container["Image"] == present[0]
 
@@ -57,7 +59,10 @@ def publish(member: Member) -> None:
 
 @operation()
 def _restart(member: Member) -> Generator[StringCommand | FunctionCommand, None, None]:
-    yield StringCommand(f"systemctl daemon-reload && systemctl reenable --quiet {UNIT} && systemctl restart {UNIT}")
+    present = remote.present_script(*(file.path for file in wanted_files(member)))
+    yield StringCommand(
+        f"{present} && systemctl daemon-reload && systemctl reenable --quiet {UNIT} && systemctl restart {UNIT}"
+    )
     yield FunctionCommand(_await_answer, (member,), {})
 
 

@@ -23,10 +23,14 @@ from gateway.checks import (
     integer,
     list_of,
     map_of,
+    number,
     one_of,
     optional,
+    tailnet,
     tailscale_address,
     text,
+    time_span,
+    upstream,
 )
 from gateway.contents import declarations
 from gateway.contents.declaration_checks import model_name
@@ -40,11 +44,18 @@ OUR_PREFIXES = ("gateway_", "docker_", "openclaw_", "llm_", "embedding_", "verif
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_SHAPED = re.compile(r".*(_API_KEY|_SECRET|_TOKEN|_PASSWORD)$")
-# Without "." and "..", which systemd refuses, and without "//", which Docker does not give back.
-_PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._+-]+)+")
+# Without "." and "..", which systemd refuses, and without "//", which Docker does not give back. Names of files are
+# added to it, so it is short.
+_PATH = re.compile(r"(?=.{1,200}$)(/(?!\.\.?(/|$))[A-Za-z0-9._+-]+)+")
+# Not what is the system's, whose modes would be changed, nor where nothing lasts, nor where hosts keep what is of runs.
+_OF_SYSTEM = "bin|boot|dev|etc|home|lib|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var|var/lib|var/tmp"
+_NOT_FOR_DATA = "dev|proc|run|sys|var/run|var/lib/openclaw-llm-gateway"
+_DIRECTORY = re.compile(rf"(?!/({_OF_SYSTEM})$)(?!/({_NOT_FOR_DATA})(/|$)){_PATH.pattern}")
+_ZONE = re.compile(r"(?=.{1,64}$)[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9][A-Za-z0-9_+-]*)*")
 # Quoted wherever it is used, so that blanks and Chinese characters may stand in it.
 _WORKSPACE = re.compile(r"~?(/(?!\.\.?(/|$))[^/]+)+")
-_UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
+# Not with "-" first, which a command would take for an option.
+_UNIT = re.compile(r"(?=.{1,255}$)[A-Za-z0-9:_.@][A-Za-z0-9:_.@-]*\.service")
 # The whole language is systemd's own, which is asked on the host; here is what may stand in a unit's line.
 _CALENDAR = re.compile(r"[A-Za-z0-9*][A-Za-z0-9 *:,./~_+-]*")
 _RECIPIENT = re.compile(r"age1[0-9a-z]{58,}|ssh-(ed25519|rsa) [A-Za-z0-9+/]+=*( \S+)?")
@@ -59,17 +70,26 @@ class Settings:
     gateway_directory: str
     gateway_port: int
     gateway_tailscale_address: str | None
+    gateway_allowed_peers: tuple[str, ...]
+    gateway_private_upstreams: tuple[str, ...]
     gateway_timezone: str
     gateway_image: str
     gateway_image_digest: str | None
     gateway_image_archive: str | None
     gateway_tiktoken_directory: str | None
     gateway_start_timeout: int
+    gateway_user_id: int
+    gateway_memory_mb: int
+    gateway_cpus: float
     gateway_backup_schedule: str | None
     gateway_backup_keep: int
     gateway_backup_keep_days: int
     gateway_backup_recipient: str | None
     gateway_backup_command: str | None
+    gateway_canary_interval: str | None
+    gateway_canary_failures: int
+    gateway_alert_command: str | None
+    gateway_metrics_directory: str | None
     docker_source: str
     docker_registry_mirrors: tuple[str, ...]
     docker_http_proxy: str | None
@@ -99,15 +119,22 @@ _local_path = text(re.compile(r"(?!~[^/])[^\x00\n]+"), "a path on the machine th
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "secrets_file": optional(_local_path),
-    "gateway_directory": text(_PATH, "an absolute path of letters, digits and . _ + - /"),
+    "gateway_directory": text(
+        _DIRECTORY, "an absolute path of letters, digits and . _ + - /, of at most 200, and a directory of its own"
+    ),
     "gateway_port": integer(1, 65535),
     "gateway_tailscale_address": optional(tailscale_address),
-    "gateway_timezone": text(re.compile(r"[A-Za-z0-9_+/-]+"), 'a zone such as "Asia/Shanghai"'),
+    "gateway_allowed_peers": list_of(tailnet, "addresses or networks of the tailnet"),
+    "gateway_private_upstreams": list_of(upstream, "addresses or networks, each with or without a port"),
+    "gateway_timezone": text(_ZONE, 'a zone such as "Asia/Shanghai"'),
     "gateway_image": image,
     "gateway_image_digest": optional(text(re.compile(r"sha256:[0-9a-f]{64}"), '"sha256:…"')),
     "gateway_image_archive": optional(_local_path),
     "gateway_tiktoken_directory": optional(_local_path),
     "gateway_start_timeout": integer(1, 3600),
+    "gateway_user_id": integer(0, 65533),
+    "gateway_memory_mb": integer(256, 1 << 20),
+    "gateway_cpus": number(0.1, 1024),
     "gateway_backup_schedule": optional(
         text(_CALENDAR, 'a time of systemd\'s such as "daily" or "*-*-* 03:30", or None')
     ),
@@ -115,6 +142,10 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "gateway_backup_keep_days": integer(1, 36500),
     "gateway_backup_recipient": optional(text(_RECIPIENT, 'a public key of age ("age1…" or "ssh-ed25519 …")')),
     "gateway_backup_command": optional(text(re.compile(r".*\S.*"), "a shell command on one line")),
+    "gateway_canary_interval": optional(time_span("10s", "1d")),
+    "gateway_canary_failures": integer(1, 1000),
+    "gateway_alert_command": optional(text(re.compile(r".*\S.*"), "a shell command on one line")),
+    "gateway_metrics_directory": optional(text(_PATH, "an absolute path of letters, digits and . _ + - /")),
     "docker_source": one_of("distribution", "preinstalled"),
     "docker_registry_mirrors": list_of(http_url, "URLs"),
     "docker_http_proxy": optional(http_url),
@@ -131,7 +162,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "verification_timeout": integer(1, 3600),
     "verification_models": optional(one_of("all", "changed", "none")),
     "verification_model_kinds": map_of(one_of("chat", "embedding", "none"), "model names to kinds"),
-    "openclaw_gateway": optional(text(re.compile(r"\S+"), "the name of a host in `gateways`")),
+    "openclaw_gateway": optional(text(re.compile(r"\S(.*\S)?"), "the name of a host in `gateways`")),
     "openclaw_unit": text(_UNIT, 'a unit such as "openclaw-gateway.service"'),
     "openclaw_unit_scope": one_of("system", "user"),
     "openclaw_unit_required": flag,
@@ -155,6 +186,7 @@ _REFUSED: dict[str, Any] = {
 }
 """What stands for a declaration that was refused; such values are never shown, a key may be pasted into them."""
 
+_LONGEST_SHOWN = 500
 _OF_DAEMON = ("docker_registry_mirrors", "docker_http_proxy", "docker_https_proxy", "docker_no_proxy")
 
 
@@ -170,14 +202,24 @@ def names() -> frozenset[str]:
 
 
 def _shown(name: str, value: Any) -> str:
-    """The refused value, where it cannot hold a secret: a URL may have a password in it, a declaration a pasted key."""
-    return "" if name in _REFUSED or "@" in str(value) else f"; it is {value!r}"
+    """The refused value, where it cannot hold a secret: a URL or a command may have a password in it, a declaration a
+    pasted key.
+    """
+    if name in _REFUSED or name.endswith("_command"):
+        return ""
+    try:
+        shown = repr(value)
+    except ValueError:  # a number of more digits than Python writes
+        return ""
+    if "@" in shown:
+        return ""
+    return f"; it is {shown}" if len(shown) <= _LONGEST_SHOWN else f"; it begins with {shown[:_LONGEST_SHOWN]}"
 
 
 def misspelt(names: set[str]) -> list[str]:
     """What in a host's data is not a setting though it looks meant as one, each with the mend."""
     problems = []
-    for name in sorted(names - set(_CHECKS)):
+    for name in sorted(name for name in names - set(_CHECKS) if isinstance(name, str)):
         if _SECRET_SHAPED.fullmatch(name):
             problems.append(
                 f"{name}: secrets are not taken from the inventory or --data, where they would be"
@@ -216,6 +258,8 @@ def check(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     asked = [name for name in _OF_DAEMON if getattr(found, name)]
     if asked and found.docker_source == "preinstalled":
         problems.append(f'{", ".join(asked)}: docker_source is "preinstalled", so nothing is configured; leave it out')
+    if found.gateway_alert_command and found.gateway_canary_interval is None:
+        problems.append("gateway_alert_command: gateway_canary_interval is None, so nobody would call it; set it")
     if found.openclaw_unit_scope == "user" and found.openclaw_user is None:
         problems.append('openclaw_user: name the user whose unit it is, since openclaw_unit_scope is "user"')
     problems += declarations.contradictions(

@@ -19,6 +19,7 @@ secrets_file = None
 
 # Everything of the gateway lives here: compose file, .env, secrets.env, data/, tiktoken/.
 # To take over a gateway that was set up by hand, name its directory, the one that holds `data/`.
+# A directory of its own: the system's (/etc, /var/lib, ...) are refused, and so is what does not last (/tmp, /run, ...).
 gateway_directory = "/opt/openclaw-llm-gateway"
 
 # The port on the Tailscale address.
@@ -27,6 +28,17 @@ gateway_port = 3000
 # The host's Tailscale IPv4 address. None: what the host itself has on `tailscale0`. When given, it is
 # compared with the host's own, and a difference stops the run before anything is touched.
 gateway_tailscale_address = None
+
+# Who may use the port. []: every machine that Tailscale lets in, by your tailnet's own rules. Otherwise these alone,
+# tailnet addresses or networks: ["100.64.0.7", "100.64.1.0/24"]. What runs on the host itself always may, and nobody
+# may by another way than Tailscale: the host's LAN, its other containers, the Internet.
+gateway_allowed_peers = []
+
+# What One API may reach besides the public Internet and DNS: IPv4 addresses or networks of the LAN, the tailnet or the
+# host itself, with or without a port, ["192.168.1.5:8000", "10.0.0.0/24"]. Where a channel's base_url names an address,
+# as in "http://192.168.1.5:8000", that is allowed already. A model server whose base_url is a name of the LAN or of the
+# tailnet needs its address here, and so does a proxy that answers DNS with addresses of its own ("198.18.0.0/15").
+gateway_private_upstreams = []
 
 # The time zone of log texts and log file names. (One API stores times as UTC seconds whatever this says.)
 gateway_timezone = "Asia/Shanghai"
@@ -46,6 +58,15 @@ gateway_tiktoken_directory = None
 
 # How long a started gateway may take to answer, in seconds.
 gateway_start_timeout = 120
+
+# The number of the user and group that One API runs as, and that data/ belongs to: of nobody else on the host. 0: root,
+# for an image, or a file system below data/, that cannot do without.
+gateway_user_id = 59300
+
+# The most memory that it may take, in MiB (beyond, the kernel ends it and it is started again), and how many
+# processors (where the host has fewer, those that it has).
+gateway_memory_mb = 1024
+gateway_cpus = 2.0
 
 # ---------------------------------------------------------------- backups on the gateway hosts
 
@@ -67,6 +88,27 @@ gateway_backup_recipient = None
 # 'restic backup "$1"'; $1 is the file. Where it fails, the backup counts as failed. Its credentials belong in a file
 # on the host, as the settings are no place for secrets. What it says goes to backups/.command.log there.
 gateway_backup_command = None
+
+# ---------------------------------------------------------------- the canary on the gateway hosts
+
+# How often each host asks its own gateway for one token of llm_model, by a token of its own that may do nothing else, and
+# looks at the disk, the backups and the firewall: "30s", "5min", "1h". status.py shows the last results. None: never.
+gateway_canary_interval = "5min"
+
+# After how many failures in a row somebody is told, who then is told once more when it is over. A disk that is nearly
+# full (5 %, or 256 MiB) is told at once.
+gateway_canary_failures = 3
+
+# A shell command that the host runs, as root, to tell it: $1 is "failing" or "recovered", $2 a line of text without
+# secrets: 'curl -fsS -m 20 -d "$1: $2" https://ntfy.example/gateways', 'echo "$2" | mail -s "$1" root'. It has 60 seconds;
+# where it fails, it is called again the next time. What it says goes to /var/lib/openclaw-llm-gateway/canary-alert.log.
+# It and gateway_backup_command, when a timer calls that, can write to /var and to a /tmp of their own, not to /home,
+# /root, /usr, /boot and /etc, and can reach the network, but cannot mount anything. A drop-in of yours can allow more.
+gateway_alert_command = None
+
+# Where the host writes its metrics for Prometheus (openclaw_llm_gateway.prom): the directory that its node_exporter reads
+# (--collector.textfile.directory). None: /var/lib/openclaw-llm-gateway/metrics.
+gateway_metrics_directory = None
 
 # ---------------------------------------------------------------- Docker on the gateway hosts
 

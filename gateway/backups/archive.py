@@ -126,7 +126,7 @@ class Outcome:
                 locked_seconds=float(found["locked_seconds"]),
                 error=str(found["error"]),
             )
-        except (ValueError, TypeError, KeyError, IndexError):
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError):
             return None
 
 

@@ -10,7 +10,7 @@ from pyinfra.api import FunctionCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import remote
+from gateway import remote, timers
 from gateway.backups import scheduled_backups
 from gateway.backups.archive import Outcome
 from gateway.host_state import PROJECT
@@ -51,9 +51,9 @@ def problem_of(member: Member) -> str | None:
     """What is wrong with a gateway's scheduled backups, with the mend; None where all is well or none are wanted."""
     if member.settings.gateway_backup_schedule is None:
         return None
-    installed = member.state.file(f"/etc/systemd/system/{scheduled_backups.TIMER}")
+    installed = member.state.file(scheduled_backups.BACKUPS.path)
     return problem(
-        scheduled_backups.units(member),
+        timers.properties(member),
         Outcome.parse(member.state.text("backup_last")),
         None if installed is None else datetime.fromtimestamp(installed.modified, UTC),
         datetime.now(UTC),

@@ -6,17 +6,16 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gateway import installation, remote
+from gateway import remote, timers
 from gateway.checkout import ROOT
-from gateway.host_state import PROJECT
 from gateway.installation import Wanted, render
+from gateway.timers import Timer
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
 
-TIMER = f"{PROJECT}-backup.timer"
-SERVICE = f"{PROJECT}-backup.service"
-_UNITS = "/etc/systemd/system"
+BACKUPS = Timer("backup", "the backups")
+TIMER, SERVICE = BACKUPS.timer, BACKUPS.service
 _WORDS = ("hourly", "daily", "weekly", "monthly")
 _APT = (
     "export DEBIAN_FRONTEND=noninteractive && apt-get update -qq -o DPkg::Lock::Timeout=120 &&"
@@ -53,13 +52,7 @@ def script_files(member: Member) -> list[Wanted]:
 def unit_files(member: Member) -> list[Wanted]:
     """The timer and what it starts; none where backups are not scheduled."""
     schedule = member.settings.gateway_backup_schedule
-    if schedule is None:
-        return []
-    values = {"directory": member.directory, "schedule": schedule}
-    return [
-        Wanted(f"{_UNITS}/{name}", render(f"etc/systemd/system/{name}.j2", **values), "644", what)
-        for name, what in ((SERVICE, "the unit of the backups"), (TIMER, "the timer of the backups"))
-    ]
+    return [] if schedule is None else BACKUPS.files(directory=member.directory, schedule=schedule)
 
 
 def missing_packages(member: Member) -> list[str]:
@@ -78,41 +71,8 @@ def install(member: Member) -> None:
     """Put in place what makes a backup, and let the timer run as the settings say, or not at all."""
     for package in missing_packages(member):
         remote.shell(name=f"Install {package}, which backups need", command=install_package(package))
-    _write(member, script_files(member))
-    units = unit_files(member)
-    if not units:
-        if any(member.state.file(f"{_UNITS}/{name}") for name in (TIMER, SERVICE)):
-            remote.shell(
-                name="Take off the timer of the backups",
-                command=(
-                    f"systemctl disable --quiet --now {TIMER} && rm -f {_UNITS}/{TIMER} {_UNITS}/{SERVICE} &&"
-                    " systemctl daemon-reload"
-                ),
-            )
-        return
-    if _write(member, units) or not is_scheduled(member):
-        remote.shell(
-            name="Start the timer of the backups",
-            command=f"systemctl daemon-reload && systemctl reenable --quiet {TIMER} && systemctl restart {TIMER}",
-        )
-
-
-def units(member: Member) -> dict[str, dict[str, str]]:
-    """What systemd says of the timer and of what it starts, by unit and property."""
-    blocks = member.state.text("backup_units").split("\n\n")
-    found = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in blocks]
-    return {block["Id"]: block for block in found if "Id" in block}
-
-
-def is_scheduled(member: Member) -> bool:
-    """Whether the timer waits for the next backup, and will again after a reboot."""
-    known = units(member)
-    timer = known.get(TIMER, {})
-    return (
-        timer.get("ActiveState") == "active"
-        and timer.get("UnitFileState") == "enabled"
-        and all(unit.get("NeedDaemonReload") == "no" for unit in known.values())
-    )
+    timers.write(member, script_files(member))
+    timers.install(member, BACKUPS, unit_files(member))
 
 
 def problems(member: Member) -> Iterator[str]:
@@ -122,7 +82,7 @@ def problems(member: Member) -> Iterator[str]:
         not member.is_gateway
         or wanted in (None, *_WORDS)
         or member.state.text("busy")
-        or not _differing(member, unit_files(member))
+        or not timers.differing(member, unit_files(member))
     ):
         return
     try:
@@ -133,15 +93,3 @@ def problems(member: Member) -> Iterator[str]:
             f"gateway_backup_schedule: systemd does not understand {wanted!r} ({said}); take a time such as"
             ' "daily", "hourly" or "*-*-* 03:30" (man systemd.time), or None'
         )
-
-
-def _differing(member: Member, files: list[Wanted]) -> list[Wanted]:
-    return [file for file in files if not installation.is_as_wanted(member, file)]
-
-
-def _write(member: Member, files: list[Wanted]) -> bool:
-    """Write those that differ; whether there are any."""
-    differing = _differing(member, files)
-    for file in differing:
-        remote.write_file(name=f"Write {file.what}", path=file.path, content=file.content, mode=file.mode)
-    return bool(differing)

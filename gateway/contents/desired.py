@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.fleet import Member
 
 VERIFICATION_TOKEN = "llm-gateway-verification"  # noqa: S105 - a name
+CANARY_TOKEN = "llm-gateway-canary"  # noqa: S105 - likewise; files/canary reads its key
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def declared(member: Member) -> Declared:
         channels=tuple(channel.spec(member.provided) for channel in settings.gateway_channels),
         tokens=(
             # A token that a person has disabled stays so: that is how a host is shut out.
-            *(TokenSpec(name=name) for name in own_tokens(member)),
+            *(own_token(member, name) for name in own_tokens(member)),
             *(token.spec() for token in settings.gateway_tokens),
         ),
         options=settings.gateway_options,
@@ -83,8 +84,16 @@ def declared(member: Member) -> Declared:
 
 
 def own_tokens(member: Member) -> list[str]:
-    """The names of the tokens that nobody needs to declare: verification's, and one for each OpenClaw host."""
-    return [VERIFICATION_TOKEN, *(token_name(agent.name) for agent in member.fleet.agents_of(member))]
+    """The names of the tokens that nobody needs to declare: verification's, the canary's and each OpenClaw host's."""
+    canary = [CANARY_TOKEN] if member.settings.gateway_canary_interval else []
+    return [VERIFICATION_TOKEN, *canary, *(token_name(agent.name) for agent in member.fleet.agents_of(member))]
+
+
+def own_token(member: Member, name: str) -> TokenSpec:
+    """What a token of `own_tokens` is. The canary's may be used for the one model that it asks for; a quota would run
+    out by itself and be a false alarm.
+    """
+    return TokenSpec(name=name, models=(member.settings.llm_model,) if name == CANARY_TOKEN else ())
 
 
 def _new_keys(member: Member, wanted: Declared, actual: Actual) -> frozenset[str]:

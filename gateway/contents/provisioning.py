@@ -13,7 +13,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from gateway import first_start, recovery, remote
-from gateway.contents import desired, record
+from gateway.contents import desired, reach, record
 from gateway.contents.admin import admin_api
 from gateway.contents.desired import Plan
 from gateway.contents.record import Record
@@ -47,9 +47,12 @@ def _reconcile(member: Member) -> Generator[FunctionCommand, None, None]:
         return
     try:
         with admin_api(member) as admin:
-            plan = desired.planned(member, desired.look(admin))
+            actual = desired.look(admin)
+            plan = desired.planned(member, actual)
             member.token_keys.update(plan.token_keys)
             member.changed_channels |= plan.record.unproven
+            for problem in reach.problems(member, actual.channels) if not is_plan else ():
+                remote.tell(member.host, problem)
             if is_plan:
                 for change in plan.changes:
                     remote.tell(member.host, f"to come: {change}")

@@ -49,7 +49,7 @@ class Record:
                 {name: int(number) for name, number in found.get("ids", {}).items()},
                 frozenset(map(str, found.get("unproven", []))),
             )
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             return cls(is_lost=True)
 
     def content(self) -> bytes:

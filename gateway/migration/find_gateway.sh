@@ -29,6 +29,8 @@ else
     if [ -n "$CONTAINER" ]; then docker container inspect "$CONTAINER" 2>/dev/null | emit container; fi
     stat -c '%s' "$DATA/one-api.db" 2>/dev/null | emit database_size
     grep -oE '^(export +)?(SQL_DSN|SQLITE_PATH)' "$DATA/.env" 2>/dev/null | emit data_settings
-    ls -A "$DATA" 2>/dev/null | grep -vE '^one-api\.db(-journal|-wal|-shm)?$' | emit strangers
+    # An empty .env is made by Docker, to mount what One API reads there.
+    find "$DATA" -mindepth 1 -maxdepth 1 ! -name one-api.db ! -name 'one-api.db-*' ! \( -name .env -size 0 \) -printf '%f\n' 2>/dev/null |
+        emit strangers
 fi
 printf 'end %s\n' "$(printf complete | base64 -w0)"

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway import first_start, installation, openclaw, service, skills
+from gateway import firewall, first_start, installation, openclaw, service, skills
 from gateway.contents import desired
 from gateway.contents.admin import admin_api
 from gateway.contents.provisioning import explained
+from gateway.dotenv import DotenvError
 from gateway.route import RouteError
 from gateway.secrets import SecretsError
 from oneapi import OneAPIError
@@ -56,6 +57,8 @@ def _gateway_drift(member: Member) -> Iterator[str]:
         yield f"another content, mode or owner: {', '.join(differing)}"
     elif not service.is_published(member):
         yield "the gateway does not run as its files say"
+    if problem := firewall.problem(member):
+        yield f"the firewall: {problem}"
     try:
         with admin_api(member) as admin:
             plan = desired.planned(member, desired.look(admin))
@@ -71,7 +74,13 @@ def _openclaw_drift(member: Member) -> Iterator[str]:
     key = member.gateway.token_keys.get(desired.token_name(member.name))
     if key is None or member.gateway.name not in member.fleet.members or not hasattr(member.gateway, "state"):
         raise _UntoldError(f"its token on {member.gateway.name} is not known")
-    if openclaw.merged_environment(member, member.gateway.base_url, key) != member.state.answers.get("openclaw_env"):
+    if not member.state.text("openclaw_passwd"):
+        raise _UntoldError("the user that OpenClaw runs as is not there")
+    try:
+        wanted = openclaw.merged_environment(member, member.gateway.base_url, key)
+    except DotenvError as problem:
+        raise _UntoldError(f"{openclaw.environment_path(member)}: {problem}") from None
+    if wanted != member.state.answers.get("openclaw_env"):
         yield f"{openclaw.environment_path(member)} does not point at the gateway as it should"
     if openclaw.has_unit(member) and openclaw.drop_in_differs(member):
         yield f"{openclaw.drop_in_path(member)} is another"

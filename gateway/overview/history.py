@@ -35,6 +35,10 @@ look_at "$holder"
 """
 
 
+_TEXTS = ("at", "commit", "event", "failed_at", "image", "outcome", "run", "script", "text", "version", "who", "why")
+_KINDS: dict[str, Any] = {**dict.fromkeys(_TEXTS, str), "seconds": (int, float), "changes": list}
+
+
 @dataclass
 class PastRun:
     """A run as a host's journal tells it; what an interrupted run did not come to write is None."""
@@ -105,14 +109,26 @@ def parse(lines: Iterable[str]) -> tuple[list[PastRun], list[Undone], int]:
     undone, unreadable = [], 0
     for line in filter(str.strip, lines):
         try:
-            entry = json.loads(line)
+            entry = _whole(json.loads(line))
             if entry["event"] == "undone":
                 undone.append(Undone(entry["at"], entry["text"], entry["why"]))
                 continue
             _take(runs.setdefault(entry["run"], PastRun(entry["run"])), entry)
-        except (ValueError, KeyError, TypeError):
-            unreadable += 1  # a line that a loss of power has cut
+        except (ValueError, KeyError, TypeError, RecursionError):
+            unreadable += 1  # a line that a loss of power has cut, or that a person has edited
     return list(runs.values()), undone, unreadable
+
+
+def _whole(entry: Any) -> dict[str, Any]:
+    """The entry, whose parts are each of its kind. Raises TypeError where one is not."""
+    known = {name: value for name, value in dict(entry).items() if name in _KINDS}
+    if known.get("commit", "") is None:
+        del known["commit"]
+    if wrong := [name for name, value in known.items() if not isinstance(value, _KINDS[name])]:
+        raise TypeError(f"{', '.join(wrong)}: of another kind")
+    if not all(isinstance(step, str) for step in known.get("changes", ())):
+        raise TypeError("changes: not all are text")
+    return dict(entry)
 
 
 def _take(run: PastRun, entry: dict[str, Any]) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from gateway import first_start, installation, openclaw
+from gateway import first_start, openclaw
 from gateway.backups import backup_health
 from gateway.contents.admin import admin_api, parse_answer
-from gateway.migration import moved
-from gateway.overview import differences, history
-from gateway.overview.differences import UNLOOKED, YES, Drift
+from gateway.overview import attention, canary_status, differences, history
+from gateway.overview.differences import UNLOOKED, Drift
 from gateway.route import RouteError
 from oneapi import OneAPIError, Status
 from oneapi.wire import ENABLED
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from gateway.host_state import HostState
 
 UP, DOWN, UNREADABLE = "up", "down", "unreadable"
-LEAST_FREE = 0.1
-"""The part of the disk that should be free: a backup and an upgrade take room beside the database."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +38,16 @@ class Backup:
 
 @dataclass(frozen=True)
 class Disk:
-    """The file system of the install directory, in KiB."""
+    """The fullest of the file systems that the gateway needs, in KiB; `mount`, where it is mounted."""
 
     size: int
     free: int
+    mount: str
 
 
 @dataclass(frozen=True)
 class GatewayStatus:
-    """A gateway; `uptime` in seconds. What could not be read is None."""
+    """A gateway; `uptime` in seconds. What could not be read is None. `waits_for`: why it is not started, in words."""
 
     is_running: bool
     address: str | None
@@ -61,6 +59,8 @@ class GatewayStatus:
     disk: Disk | None
     migrated_to: str | None
     migrating_from: str | None = None
+    waits_for: str = ""
+    canary: canary_status.Canary = canary_status.NONE
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def of(member: Member, seen: HostState, problems: Iterable[str]) -> HostStatus:
         unfinished=member.state.left_unfinished or "",
         last_run=_last_run(seen),
     )
-    return replace(found, attention=(*problems, *_attention(member, found)))
+    return replace(found, attention=(*problems, *attention.of(member, found)))
 
 
 def roles_of(member: Member) -> tuple[str, ...]:
@@ -158,7 +158,15 @@ def _gateway(member: Member, seen: HostState) -> GatewayStatus:
         _disk(seen),
         seen.text("migrated_to") or None,
         seen.text("migrating_from") or None,
+        _waits_for(seen),
+        canary_status.of(member, seen, _now(seen)),
     )
+
+
+def _waits_for(seen: HostState) -> str:
+    """What files/start-gateway says that it waits for."""
+    kind, _, reason = seen.text("unit_says").partition(": ")
+    return reason if kind == "waiting" else ""
 
 
 def _version(seen: HostState) -> str | None:
@@ -198,11 +206,9 @@ def _models(member: Member) -> tuple[str, ...]:
 
 
 def _disk(seen: HostState) -> Disk | None:
-    lines = seen.lines("directory_disk")
-    if len(lines) < 2:
-        return None
-    _, size, _, free, *_ = lines[-1].split()
-    return Disk(int(size), int(free))
+    lines = [line.split(maxsplit=5) for line in seen.lines("disks")[1:]]
+    disks = [Disk(int(size), int(free), mount) for _, size, _, free, _, mount in lines]
+    return min(disks, key=lambda disk: disk.free / (disk.size or 1), default=None)
 
 
 def _backup(member: Member, seen: HostState) -> Backup:
@@ -231,35 +237,3 @@ def _last_run(seen: HostState) -> LastRun | None:
     last_done = next((run for run in reversed(told) if run.has_done_something), None)
     run = last_done if last_done and last_done.is_bad and not told[-1].is_at_work else told[-1]
     return LastRun(str(run.script), str(run.who), str(run.began), run.how, run.is_bad)
-
-
-def _attention(member: Member, found: HostStatus) -> Iterator[str]:
-    if found.unfinished:
-        yield f"unfinished: {found.unfinished}"
-    if found.last_run and found.last_run.is_bad:
-        yield f"the last run, {found.last_run.script} by {found.last_run.who}: {found.last_run.how}"
-    if found.gateway and (origin := found.gateway.migrating_from):
-        yield (
-            f"the gateway of {origin} has not arrived here: deploys/migrate.py --data source={origin} goes on with it;"
-            f" to give that up, remove {moved.arriving(member)} on this host"
-        )
-    if found.gateway and not found.gateway.migrated_to:
-        yield from _gateway_attention(member, found.gateway)
-    if found.openclaw and found.openclaw.state not in ("active", "none"):
-        yield f"{found.openclaw.unit} is {found.openclaw.state}"
-    if found.drift.differs == YES:
-        count = len(found.drift.what)
-        yield f"differs from what is declared ({count} {'thing' if count == 1 else 'things'}): {found.drift.what[0]}"
-
-
-def _gateway_attention(member: Member, found: GatewayStatus) -> Iterator[str]:
-    if not first_start.is_done(member):
-        yield "no deployment has been completed: pyinfra INVENTORY deploy.py"
-    elif not found.is_running:
-        yield f"the gateway does not run: `systemctl status {installation.UNIT}` on the host says why"
-    elif found.version is None:
-        yield f"the gateway runs and does not answer: `systemctl status {installation.UNIT}` on the host"
-    if found.backup.problem:
-        yield f"backup: {found.backup.problem}"
-    if found.disk and found.disk.free < found.disk.size * LEAST_FREE:
-        yield f"only {found.disk.free >> 10} MiB are free below {member.directory}"

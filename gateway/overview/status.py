@@ -15,9 +15,13 @@ With `--json`, one object is printed on stdout::
                             "models": ["MiniMax-M2.5"],    # of the channels that are switched on
                             "backup": {"file": "gateway-20261122T031500Z.tar.gz", "age": 25000.0,    # seconds
                                        "size": 123456, "count": 14, "problem": ""},                  # bytes
-                            "disk": {"size": 41152736, "free": 30000000},                            # KiB
+                            "canary": {"result": "ok",     # or "failed", "stopped", null: it has not looked yet
+                                       "age": 180.0, "seconds": 0.8, "error": "", "ok": 287, "count": 288,
+                                       "problem": ""},     # what is wrong with the canary itself
+                            "disk": {"size": 41152736, "free": 30000000, "mount": "/"},              # KiB; the fullest
                             "migrated_to": null,           # the host that it was moved to
-                            "migrating_from": null},       # the host whose gateway has not arrived here yet
+                            "migrating_from": null,        # the host whose gateway has not arrived here yet
+                            "waits_for": ""},              # why it is not started, in words
                 "openclaw": {"unit": "openclaw-gateway.service", "state": "active", "gateway": "gw1"},     # or null
                 "drift": {"differs": "no", "what": []},    # "yes", "no", "unknown", and how it differs, or why unknown
                 "unfinished": "",                          # what an interrupted run has left, and is to be undone

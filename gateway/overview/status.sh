@@ -22,8 +22,12 @@ case " $ROLES " in *" gateway "*)
     ' status "$ADDRESS" "$PORT" 2>/dev/null | emit api_status
     # Names of ours alone: what a person puts there is no backup of ours.
     find "$DIRECTORY/backups" -maxdepth 1 -type f -name 'gateway-*Z.tar.gz' -printf '%f %s %T@\n' 2>/dev/null | sort | emit backups
+    tail -n 288 "/var/lib/$PROJECT/canary.jsonl" 2>/dev/null | emit canary_results
     content migrated_to "$DIRECTORY/migrated-to"
     content migrating_from "$DIRECTORY/migrating-from"
-    [ ! -d "$DIRECTORY" ] || df -Pk "$DIRECTORY" | emit directory_disk
+    # The data may lie on a disk of their own, and a container cannot be made where Docker's is full.
+    df -Pk "$DIRECTORY" "$DIRECTORY/data" /var/lib/docker 2>/dev/null | emit disks
+    # What start-gateway says of itself: what it waits for.
+    systemctl show "$PROJECT.service" -p StatusText --value 2>/dev/null | emit unit_says
 esac
 printf 'end %s\n' "$(printf complete | base64 -w0)"

@@ -12,7 +12,7 @@ from typing import Any
 
 import jinja2
 
-from gateway.overview import ages, status_table
+from gateway.overview import ages, canary_status, status_table
 from gateway.overview.host_status import GatewayStatus, HostStatus
 
 REFRESH_SECONDS = 60
@@ -21,8 +21,14 @@ _TEMPLATE = Path(__file__).with_name("status_page.html.j2")
 
 
 def write(path: Path, statuses: Sequence[HostStatus], made_at: datetime) -> None:
-    """Put the page in place, whole or not at all: a browser may be reading it. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Put the page in place, whole or not at all: a browser may be reading it.
+
+    Raises OSError, with a text for a person. A directory that is not there is a mistyped one: it is not made.
+    """
+    if path.is_dir():
+        raise IsADirectoryError("it is a directory: name a file")
+    if not path.parent.is_dir():
+        raise NotADirectoryError(f"there is no directory {path.parent}")
     number, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(number, "w", encoding="utf-8") as file:
@@ -81,6 +87,7 @@ def _of_gateway(found: GatewayStatus) -> Iterator[tuple[str, str]]:
     yield "address", found.address or none
     size = "" if found.backup.size is None else f", {ages.size(found.backup.size)}, {found.backup.count} kept"
     yield "last backup", f"{status_table.backup(found)}{size}"
+    yield "canary", canary_status.told(found.canary, none)
     yield "models", ", ".join(found.models) or none
     if found.disk:
         yield "disk", f"{ages.size(found.disk.free * 1024)} of {ages.size(found.disk.size * 1024)} free"

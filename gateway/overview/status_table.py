@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.overview import ages
+from gateway.overview import ages, canary_status
 from gateway.overview.host_status import UP, GatewayStatus, HostStatus, LastRun
 from gateway.proving.answer_table import width
 
-GATEWAY_HEAD = ("gateway", "state", "One API", "up", "address", "backup", "models", "drift", "disk free", "last run")
+GATEWAY_HEAD = (
+    *("gateway", "state", "One API", "up", "address", "backup", "canary"),
+    *("models", "drift", "disk free", "last run"),
+)
 OPENCLAW_HEAD = ("OpenClaw", "state", "gateway", "drift", "last run")
 GAP = "  "
 NONE = "-"
@@ -72,6 +75,7 @@ def _gateway_row(status: HostStatus) -> tuple[str, ...]:
         NONE if found.uptime is None else ages.age(found.uptime),
         found.address or NONE,
         backup(found),
+        canary_status.short(found.canary, NONE),
         models(found),
         drift(status),
         NONE if found.disk is None else ages.size(found.disk.free * 1024),

@@ -71,9 +71,15 @@ def explain(path: Path, problem: LLMError, seconds: float) -> str:
     if problem.error_code == "do_request_failed":
         return (
             f"{gateway.name} cannot reach the upstream of {model}: check the channel's base_url, and DNS, proxy and"
-            f" firewall on the host: {problem.summary}"
+            f" firewall on the host{_private(problem.summary)}: {problem.summary}"
         )
     return f"{model}: the upstream or One API answered {problem.status}: {problem.summary}"
+
+
+def _private(summary: str) -> str:
+    """What our own firewall refuses comes as this error of the network."""
+    is_refused = "no route to host" in summary.lower()
+    return ", and gateway_private_upstreams where it is a private address" if is_refused else ""
 
 
 def _secrets_for(gateway: Member, model: str) -> str:

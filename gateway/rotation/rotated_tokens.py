@@ -58,12 +58,14 @@ def _stem(name: str) -> str:
     return f"{encoded[: _STEM_BYTES - 9].decode(errors='ignore')}-{digest}"
 
 
-def renew(admin: Tokens, tokens: Iterable[Token], name: str, step: Callable[[str], None]) -> Token:
+def renew(admin: Tokens, tokens: Iterable[Token], spec: TokenSpec, step: Callable[[str], None]) -> Token:
     """Make a new token under a name; the one that has it goes on working under another.
 
-    Parameters: `tokens`, all that are there; `step`, is told each step before it is done.
+    Parameters: `tokens`, all that are there; `spec`, what the new one is to be; `step`, is told each step before it is
+    done.
     Raises OneAPIError. Cut off between the two steps, nothing has the name: the next run makes it.
     """
+    name = spec.name
     present = only(tokens, name)
     if present is not None:
         step(f"setting the token {name} aside: its key goes on working")
@@ -76,4 +78,4 @@ def renew(admin: Tokens, tokens: Iterable[Token], name: str, step: Callable[[str
         )
         admin.update_token(present, aside)
     step(f"making a new token {name}")
-    return admin.create_token(TokenSpec(name=name))
+    return admin.create_token(spec)

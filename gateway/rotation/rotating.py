@@ -15,7 +15,7 @@ from pyinfra.api.state import State
 from gateway import database, first_start, fleet, installation, preflight, remote, service
 from gateway.contents import provisioning
 from gateway.contents.admin import admin_api
-from gateway.contents.desired import own_tokens, token_name
+from gateway.contents.desired import own_token, own_tokens, token_name
 from gateway.migration import moved
 from gateway.rotation import rotated_access, rotated_tokens
 from gateway.rotation.rotated_access import RotationError
@@ -209,7 +209,7 @@ def _renew_tokens_now(state: State, host: Host, member: Member) -> bool:
                     remote.tell(host, f"the token {name} is left as it is: it is disabled, which shuts its host out")
                     member.token_keys[name] = present.key
                 else:
-                    made = rotated_tokens.renew(admin, tokens, name, partial(_step, host))
+                    made = rotated_tokens.renew(admin, tokens, own_token(member, name), partial(_step, host))
                     member.token_keys[name] = made.key
                     _remember(member, made)
     except (OneAPIError, RouteError) as problem:

@@ -17,7 +17,7 @@ from client import LLMClient, LLMError
 from gateway import fleet, openclaw, remote
 from gateway.contents import provisioning
 from gateway.contents.admin import admin_api
-from gateway.contents.desired import VERIFICATION_TOKEN, own_tokens, token_name
+from gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN, own_tokens, token_name
 from gateway.host_state import UnreadableError
 from gateway.proving.broken_links import Path, VerificationError, explain
 from gateway.proving.real_requests import complete
@@ -29,6 +29,10 @@ from oneapi import AdminClient, OneAPIError, Token, only
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
+
+
+_OF_GATEWAYS = (VERIFICATION_TOKEN, CANARY_TOKEN)
+"""Tokens whose keys are on no other host, and are read anew at each use."""
 
 
 def remove_old_tokens(member: Member) -> None:
@@ -71,7 +75,7 @@ def _old_by_name(member: Member, tokens: list[Token]) -> dict[str, list[Token]]:
 
 
 def _agent(member: Member, name: str) -> Member:
-    """The host whose token has that name; for verification's, the gateway itself."""
+    """The host whose token has that name; for verification's and the canary's, the gateway itself."""
     agents = {token_name(agent.name): agent for agent in member.fleet.agents_of(member)}
     return agents.get(name, member)
 
@@ -129,17 +133,16 @@ def _reasons(
         made = only(tokens, name)
         if made is None:
             return "there is no new one"
-        if name != VERIFICATION_TOKEN and (reason := _not_taken_up(agent, made.key)):
+        if name not in _OF_GATEWAYS and (reason := _not_taken_up(agent, made.key)):
             return reason
         return _refused(agent, member, made.key, way)
 
     def of_agent(agent: Member) -> str | None:
         return in_use(token_name(agent.name))
 
-    agents = [_agent(member, name) for name in names if name != VERIFICATION_TOKEN]
+    agents = [_agent(member, name) for name in names if name not in _OF_GATEWAYS]
     found = {token_name(a.name): reason for a, reason in zip(agents, fleet.concurrently(of_agent, agents), strict=True)}
-    if VERIFICATION_TOKEN in names:
-        found[VERIFICATION_TOKEN] = in_use(VERIFICATION_TOKEN)
+    found |= {name: in_use(name) for name in _OF_GATEWAYS if name in names}
     return {name: reason for name, reason in found.items() if reason}
 
 

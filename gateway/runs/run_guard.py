@@ -13,7 +13,7 @@ from pyinfra import logger
 from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_state
 
-from gateway.runs import invocation
+from gateway.runs import inventory_file, invocation
 
 READ_ONLY = ("plan.py", "export.py", "status.py", "history.py")
 """Scripts that have no operations: there is nothing to carry out, and so nothing to ask."""
@@ -32,7 +32,8 @@ def watch() -> None:
     if context is not None and any(str(name).endswith(".py") for name in context.params.get("operations", ())):
         invocation.remember(context)
         _require_inventory(str(context.params.get("inventory", "")))
-        if _is_read_only(context):
+        inventory_file.watch(str(context.params.get("inventory", "")))
+        if _is_read_only(context) or (invocation.is_plan(context) and not sys.stdin.isatty()):
             pyinfra_cli.cli._do_confirm = lambda message: True  # pyinfra itself asks, whatever there is to do
         else:
             _require_answer(context)

@@ -21,7 +21,7 @@ OURS = ".ours"
 
 @dataclass(frozen=True)
 class Before:
-    """A path as it was: `mode` in octal digits and `owner` as "user:group", or both None where nothing was there.
+    """A path as it was: `mode` in octal digits and `owner` as "uid:gid", or both None where nothing was there.
 
     `nearest` is the lowest directory above it that was there.
     """
@@ -38,7 +38,7 @@ def note(path: str) -> str:
     return (
         f"( umask 077; [ -e {place} ] || {{ mkdir -p -m 755 {DIRECTORY.rpartition('/')[0]} && mkdir -p {DIRECTORY} &&"
         f' near=$(dirname {target}); while [ ! -d "$near" ]; do near=$(dirname "$near"); done;'
-        f" {{ stat -L -c '%a %U:%G' {target} 2>/dev/null || echo none; printf '%s\\n' \"$near\" {target}; }} >"
+        f" {{ stat -L -c '%a %u:%g' {target} 2>/dev/null || echo none; printf '%s\\n' \"$near\" {target}; }} >"
         f" {place}.new && sync {place}.new && mv -fT {place}.new {place}; }}; )"
     )
 

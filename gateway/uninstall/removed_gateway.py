@@ -11,8 +11,9 @@ from pyinfra.api import FunctionCommand, StringCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import docker, remote, replaced, tiktoken
+from gateway import docker, firewall, remote, replaced, tiktoken
 from gateway.backups import backup
+from gateway.canary import scheduled_canary
 from gateway.installation import FIRST_START_DONE, MOVED_AWAY, MOVING_IN, UNIT
 from gateway.runs import undo
 from gateway.runs.progress import step
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 BACKUP_SECONDS = 3600.0
 """After so long the host starts the gateway again that was stopped for its last backup."""
 FILES = (
-    *(".env", "docker-compose.yml", "first-start.yml", "wait-for-address", "make-backup", "backup.conf", "image.tar"),
+    *(".env", "docker-compose.yml", "first-start.yml", "own-data", "start-gateway", "make-backup", "backup.conf"),
+    *("canary", "canary.conf"),
+    *("image.tar", "wait-for-address"),  # the last is of earlier versions
     *("applied-keys.json", FIRST_START_DONE, MOVED_AWAY, MOVING_IN, "secrets.env.next"),
 )
 """Ours in the install directory, whatever is in them."""
@@ -45,6 +48,8 @@ def take_off(member: Member) -> None:
     if found.state.text("units"):
         _remove_units(name="Remove the gateway's units", member=member)
     _remove_containers(name="Remove the gateway's containers and networks", member=member)
+    if member.state.text("firewall_table"):
+        remote.shell(name="Remove the gateway's firewall", command=firewall.REMOVE)
     _restore_daemon(member, found)
     if _has_files(member, found):
         _remove_files(name="Remove the gateway's files", member=member)
@@ -154,7 +159,7 @@ def restored_daemon_json(text: str | None, found: Found) -> str | None:
     try:
         present, former, ours = json.loads(text), json.loads(found.daemon_json or "{}"), json.loads(ours_text)
         changed = {key: former.get(key) for key in docker.OURS if key in present and present[key] == ours.get(key)}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return text
     if not changed:
         return text
@@ -202,11 +207,16 @@ def _files_script(member: Member) -> str:
         elif name != SECRETS:
             lines.append(f"rm -f {name}")
     lines.append(f"rm -rf {' '.join(f'{name} {name}.*' for name in DIRECTORIES)}")
+    metrics = shlex.quote(f"{scheduled_canary.metrics_directory(member)}/{scheduled_canary.METRICS_FILE}")
+    lines.append(f"rm -f {metrics} {metrics}.new")
     # What a write that was cut off has left: the name with six more characters.
     lines.append(f'for name in {" ".join((*FILES, SECRETS))}; do rm -f "$name".??????; done')
     lines.append(f"rm -f {' '.join(f'tiktoken/{name}' for name in tiktoken.FILES)}")
     lines.append("[ ! -d tiktoken ] || rmdir --ignore-fail-on-non-empty tiktoken")
+    # Made by Docker, to mount what One API reads there.
+    lines.append("[ -s data/.env ] || rm -f data/.env")
     if is_taken_over(member, found):
+        lines.append(_owner_back(member, found))
         lines += [_modes_back(found, place) for place in (f"{member.directory}/data", member.directory)]
     else:
         lines += ["rm -rf data/logs", "rm -f data/one-api.db data/one-api.db-*"]
@@ -220,6 +230,14 @@ def is_taken_over(member: Member, found: Found) -> bool:
     noted = found.before.get(f"{member.directory}/data")
     had_data = noted is not None and noted.mode is not None
     return had_data or bool(found.state.lines("taken_over_files") or member.state.text("kept_container"))
+
+
+def _owner_back(member: Member, found: Found) -> str:
+    """The data belong to whom the database belonged to, and no longer to the user of One API."""
+    places = (f"{member.directory}/data/one-api.db", f"{member.directory}/data")
+    owner = next((noted.owner for place in places if (noted := found.before.get(place)) and noted.owner), "root:root")
+    ours = member.settings.gateway_user_id
+    return f"[ ! -d data ] || find -P data -xdev -uid {ours} -execdir chown -h {owner} {{}} +"
 
 
 def _modes_back(found: Found, place: str) -> str:
@@ -268,4 +286,4 @@ def what_stays(member: Member) -> str:
     image = ((member.state.container or {}).get("Config") or {}).get("Image")
     told = f"what stays: {member.directory}/backups with all keys in it (remove it when nobody needs it)"
     told += f", the image {image} (`docker image rm {image}`)" if image else ""
-    return f"{told}, and the packages of Docker and sqlite3"
+    return f"{told}, and the packages of Docker, nftables and sqlite3"

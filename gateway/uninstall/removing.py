@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -62,7 +63,7 @@ def _chosen(state: State, named: str | None) -> frozenset[str]:
         if not state.check_for_changes and not invocation.is_plan_now():  # -y: nobody is asked
             raise DeployError(
                 "nothing was changed: say which hosts the gateway is to be taken off, by name: --data"
-                f" yes={','.join(hosts)}"
+                f" {shlex.quote('yes=' + ','.join(hosts))}"
             )
         return frozenset(hosts)
     chosen = frozenset(name.strip() for name in named.split(",") if name.strip())

@@ -9,7 +9,7 @@ from gateway import remote
 from gateway.contents import desired, provisioning
 from gateway.contents.admin import admin_api
 from gateway.route import RouteError
-from oneapi import OneAPIError, TokenSpec, only
+from oneapi import OneAPIError, only
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
@@ -46,7 +46,7 @@ def learn(member: Member) -> bool:
                 found = only(tokens, name)
                 if found is None:
                     remote.tell(member.host, f"there is no token {name} in its data: making it")
-                    found = admin.create_token(TokenSpec(name=name))
+                    found = admin.create_token(desired.own_token(member, name))
                 member.token_keys[name] = found.key
     except (OneAPIError, RouteError) as problem:
         remote.complain(

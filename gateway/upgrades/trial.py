@@ -83,7 +83,11 @@ def run(member: Member, new: Serving, source: str) -> str:
     host = member.host
     tag = f"{serving.NEXT_NAME}:{serving.short(new.identifier)}"
     remote.run(host, f"docker image tag {new.identifier} {tag}")
-    script = switching.script("trial.sh", DIRECTORY=member.directory, SOURCE=source)
+    # A host that was set up by an earlier version has no such file yet.
+    owner = installation.own_data(member)
+    remote.write_now(host, owner.path, owner.content, owner.mode)
+    own = installation.own_data_command(member, "trial/data")
+    script = switching.script("trial.sh", DIRECTORY=member.directory, SOURCE=source, OWN=own)
     compose_file = installation.unpublished_compose_file(member, project=CONTAINER, image=tag)
     step(host, f"trial: starting {new} on a copy of the database")
     remote.run(host, script, base64.b64encode(compose_file).decode())

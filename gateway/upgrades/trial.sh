@@ -1,6 +1,7 @@
 # Lays a copy of the gateway out beside it, unpublished, and starts it: the database out of a backup, the compose file from
 # standard input, in base64.
-# Before this text stand: DIRECTORY SOURCE (the path of the backup, or of a directory that holds one-api.db).
+# Before this text stand: DIRECTORY SOURCE (the path of the backup, or of a directory that holds one-api.db) OWN (the
+# command that gives trial/data to the user of One API).
 set -eu
 umask 077
 cd "$DIRECTORY"
@@ -19,6 +20,7 @@ else
     tar -xzf "$SOURCE" -C trial/data one-api.db
 fi
 [ ! -e data/.env ] || cp -p data/.env trial/data/.env # One API reads it as well
+sh -c "$OWN"
 ln -s ../tiktoken trial/tiktoken
 base64 -d > trial/docker-compose.yml
 docker compose --project-directory trial --file trial/docker-compose.yml --env-file .env up --detach

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -98,6 +99,12 @@ class AskingAgent:
         """Seconds from the first failure to the last: the outage as the host has seen it."""
         failed = [at for at, answer in self._seen if not is_completion(answer)]
         return failed[-1] - failed[0] if failed else 0.0
+
+    @property
+    def longest_gap(self) -> float:
+        """The most seconds from one completion to the next, as far as was looked."""
+        moments = [at for at, answer in self._seen if is_completion(answer)]
+        return max((later - one for one, later in pairwise(moments)), default=float("inf"))
 
 
 def ask(lab: Lab, host: str) -> str:

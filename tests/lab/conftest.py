@@ -21,6 +21,7 @@ import pytest
 
 from tests.lab import old_gateway
 from tests.lab.rows import rows
+from tests.lab.shown import shown as shown  # the fixture, for all tests of this directory
 from tests.lab.watching import Watchers
 
 ROOT = Path(__file__).parent.parent.parent

@@ -133,6 +133,7 @@ def _images(world: World) -> dict[str, dict[str, str | None]]:
     return found
 
 
+@pytest.mark.full
 def test_whatever_operators_do_and_wherever_it_is_cut_off_nothing_is_lost(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

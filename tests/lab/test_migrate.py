@@ -139,6 +139,7 @@ def _await_one_that_serves(lab: Lab, *gateways: str) -> None:
     await_that(lambda: is_completion(ask(lab, AGENT)), "the agent is answered", 90)
 
 
+@pytest.mark.full
 def test_killed_at_any_step_nothing_is_lost_and_the_next_run_completes(
     hosts: Lab, moved: Moved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +174,7 @@ def test_killed_at_any_step_nothing_is_lost_and_the_next_run_completes(
     assert not moving.is_served(hosts, OTHER)
 
 
+@pytest.mark.full  # as the walk
 def test_a_deployment_knows_where_the_gateway_is(hosts: Lab, moved: Moved, tmp_path: Path) -> None:
     # After the walk: gw7 serves, and gw8 was given up.
     both = hosts.pyinfra("-y", moving.inventory(tmp_path, OTHER, ONE, [AGENT]), "deploy.py")
@@ -183,6 +185,7 @@ def test_a_deployment_knows_where_the_gateway_is(hosts: Lab, moved: Moved, tmp_p
     assert alone.output.count("; nothing was changed") == 2, alone.output[-3000:]
 
 
+@pytest.mark.full
 def test_a_network_that_goes_in_the_cut_over_leaves_the_old_gateway_serving(
     hosts: Lab, moved: Moved, tmp_path: Path
 ) -> None:
@@ -219,6 +222,7 @@ def test_a_host_that_loses_its_power_in_the_cut_over_loses_nothing(
     assert not moving.is_served(hosts, OTHER)
 
 
+@pytest.mark.full
 def test_a_source_that_is_lost_when_it_is_given_up_is_found_out_about_by_the_next_run(
     hosts: Lab, moved: Moved, tmp_path: Path
 ) -> None:

@@ -21,11 +21,11 @@ ENV = "/home/openclaw/.openclaw/.env"
 DAEMON_JSON = "/etc/docker/daemon.json"
 BACKUPS = f"{DIRECTORY}/backups"
 LIMITS = ("--limit", "gw1", *(word for host in HOSTS for word in ("--limit", host)))
-# Docker and sqlite3 stay on purpose; what their packages bring is no question here.
+# Docker, nftables and sqlite3 stay on purpose; what their packages bring is no question here.
 _PACKAGES = (
     "export DEBIAN_FRONTEND=noninteractive && apt-get update -qq && apt-get install -qq -y --no-install-recommends"
-    " iptables ca-certificates docker.io docker-cli docker-compose sqlite3 >/dev/null && systemctl enable --quiet --now"
-    " docker && ldconfig"
+    " iptables ca-certificates docker.io docker-cli docker-compose nftables sqlite3 >/dev/null &&"
+    " systemctl enable --quiet --now docker && ldconfig"
 )
 
 

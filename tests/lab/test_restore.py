@@ -133,6 +133,7 @@ def test_a_dry_run_says_what_would_be_replaced(restored: Lab, archive: Path) -> 
     assert "Restore the gateway's data" in dry.output
 
 
+@pytest.mark.full
 def test_a_restore_killed_at_any_step_leaves_the_old_gateway_serving_and_the_next_one_completes(
     restored: Lab, archive: Path
 ) -> None:

@@ -150,6 +150,7 @@ def _is_step(line: str) -> bool:
     return " rotate: " in line or "Starting operation" in line
 
 
+@pytest.mark.full
 # Apart, so that the many steps of the tokens do not each wait for a gateway that starts anew.
 @pytest.mark.parametrize("keys", ["tokens", "access_token,root_password,session_secret"])
 def test_cut_off_at_any_step_the_agent_has_a_key_and_the_next_run_completes(deployed: Lab, keys: str) -> None:
@@ -184,6 +185,7 @@ def agent5(deployed: Lab) -> Iterator[None]:
         yield
 
 
+@pytest.mark.full
 def test_where_an_agent_is_not_reached_or_does_not_start_the_old_key_works_on(deployed: Lab, agent5: None) -> None:
     keys = {host: _key(deployed, host) for host in ("agent1", "agent5")}
     failing = "/etc/systemd/system/openclaw-gateway.service.d/zzz-fails.conf"

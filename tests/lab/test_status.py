@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lab.docker import connect
 from lab.labels import object_name
-from tests.lab.conftest import INVENTORY, ROOT, Lab, Run
+from tests.lab.conftest import INVENTORY, Lab
 from tests.lab.faults import await_boot, switch_on
 from tests.lab.rows import DIRECTORY, secrets
+from tests.lab.seen_status import hosts, status
 
 ONE = ("--limit", "gw1", "--limit", "agent1")
-
-
-def _status(lab: Lab, *arguments: str) -> Run:
-    done = subprocess.run(
-        [sys.executable, "deploys/status.py", INVENTORY, *arguments],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert "Traceback" not in done.stdout + done.stderr, done.stderr[-4000:]
-    return Run(done.returncode, done.stdout, done.stderr)
-
-
-def _hosts(run: Run) -> dict[str, Any]:
-    return {host["name"]: host for host in json.loads(run.stdout)["hosts"]}
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +26,14 @@ def clean(deployed: Lab) -> Lab:
 
 
 def test_a_healthy_fleet(clean: Lab) -> None:
-    run = _status(clean, *ONE, "--check")
+    run = status(INVENTORY, *ONE, "--check")
     assert run.code == 0, run.output
     assert "All is well." in run.stdout
     gateway, agent = (line.split() for line in run.stdout.splitlines() if line.startswith(("gw1", "agent1")))
     assert gateway[1] == "serves"
     assert f"{clean.address('gw1')}:3000" in gateway
     assert agent[:3] == ["agent1", "active", "gw1"]
-    found = _hosts(_status(clean, *ONE, "--json"))
+    found = hosts(status(INVENTORY, *ONE, "--json"))
     assert found["gw1"]["gateway"]["is_running"] is True
     assert found["gw1"]["gateway"]["version"]
     assert found["gw1"]["gateway"]["models"]
@@ -68,7 +47,7 @@ def test_nothing_is_changed_and_no_secret_is_shown(clean: Lab, tmp_path: Path) -
     look = f"find {DIRECTORY} /var/lib/openclaw-llm-gateway /etc/systemd -printf '%p %i %T@ %C@\\n' | grep -v /data"
     before = clean.ssh("gw1", look)
     page = tmp_path / "fleet.html"
-    run = _status(clean, *ONE, "--json", "--html", str(page))
+    run = status(INVENTORY, *ONE, "--json", "--html", str(page))
     assert run.code == 0, run.output
     assert clean.ssh("gw1", look) == before
     for secret in secrets(clean, "gw1"):
@@ -90,7 +69,7 @@ class _Assets(HTMLParser):
 
 def test_the_page_needs_nothing_beside_itself(clean: Lab, tmp_path: Path) -> None:
     page = tmp_path / "fleet.html"
-    assert _status(clean, *ONE, "--html", str(page)).code == 0
+    assert status(INVENTORY, *ONE, "--html", str(page)).code == 0
     text = page.read_text()
     parser = _Assets()
     parser.feed(text)
@@ -114,9 +93,9 @@ def test_what_needs_a_person_is_shown(clean: Lab) -> None:
     clean.ssh("gw1", "systemctl stop openclaw-llm-gateway-backup.timer")
     clean.ssh("agent1", "sed -i s/^LLM_MODEL_ID=.*/LLM_MODEL_ID=other/ /home/openclaw/.openclaw/.env")
     try:
-        run = _status(clean, *ONE, "--json", "--check")
+        run = status(INVENTORY, *ONE, "--json", "--check")
         assert run.code == 3, run.output
-        found = _hosts(run)
+        found = hosts(run)
         told = " ".join(found["gw1"]["attention"])
         assert "the gateway does not run" in told
         assert "openclaw-llm-gateway-backup.timer does not run" in told
@@ -125,19 +104,19 @@ def test_what_needs_a_person_is_shown(clean: Lab) -> None:
         assert found["gw1"]["gateway"]["uptime"] is None
         # A host that is down stops nobody, and is no failure of the run.
         connect().run("stop", "-t", "20", object_name(clean.state["name"], "agent1"))
-        run = _status(clean, *ONE)
+        run = status(INVENTORY, *ONE)
         assert run.code == 0, run.output
         assert "agent1" in run.stdout
         assert "DOWN" in run.stdout
         assert "agent1: it cannot be reached" in run.stdout
         assert "gw1: the gateway does not run" in run.stdout
-        alone = _status(clean, "--limit", "agent1", "--check", "--json")
-        assert (alone.code, _hosts(alone)["agent1"]["state"]) == (3, "down"), alone.output
+        alone = status(INVENTORY, "--limit", "agent1", "--check", "--json")
+        assert (alone.code, hosts(alone)["agent1"]["state"]) == (3, "down"), alone.output
     finally:
         switch_on("agent1")
         await_boot(clean, "agent1")
     assert clean.deploy(*ONE).code == 0
-    well = _status(clean, *ONE, "--check")
+    well = status(INVENTORY, *ONE, "--check")
     assert well.code == 0, well.output
 
 
@@ -145,15 +124,15 @@ def test_drift_of_a_host_with_openclaw_and_a_failed_backup_are_shown(clean: Lab)
     clean.ssh("agent1", "sed -i s/^LLM_MODEL_ID=.*/LLM_MODEL_ID=other/ /home/openclaw/.openclaw/.env")
     clean.ssh("gw1", f"mv {DIRECTORY}/data/one-api.db /root/ && ! {DIRECTORY}/make-backup 'by a test'")
     clean.ssh("gw1", f"mv /root/one-api.db {DIRECTORY}/data/")
-    found = _hosts(_status(clean, *ONE, "--json"))
+    found = hosts(status(INVENTORY, *ONE, "--json"))
     assert found["agent1"]["drift"]["differs"] == "yes"
     assert "/home/openclaw/.openclaw/.env" in found["agent1"]["drift"]["what"][0]
     assert "backup: the last one" in " ".join(found["gw1"]["attention"])
     clean.ssh("gw1", f"{DIRECTORY}/make-backup 'by a test'")
     assert clean.deploy(*ONE).code == 0
-    assert _status(clean, *ONE, "--check").code == 0
+    assert status(INVENTORY, *ONE, "--check").code == 0
 
 
 def test_wrong_settings_are_told_and_shown_as_no_fleet(clean: Lab) -> None:
-    run = _status(clean, *ONE, "--data", "llm_modell=x")
+    run = status(INVENTORY, *ONE, "--data", "llm_modell=x")
     run.must_fail_with("did you mean llm_model?")

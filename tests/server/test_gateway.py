@@ -77,7 +77,11 @@ def test_the_container_has_its_data_and_one_published_port(gateway: Server) -> N
     container = _container(gateway)
     mounts = {mount["Destination"]: (mount["Source"], mount["RW"]) for mount in container["Mounts"]}
     directory = gateway.settings.gateway_directory
-    assert mounts == {"/data": (f"{directory}/data", True), "/tiktoken": (f"{directory}/tiktoken", False)}
+    assert mounts == {
+        "/data": (f"{directory}/data", True),
+        "/data/.env": (f"/run/{PROJECT}/one-api.env", False),
+        "/tiktoken": (f"{directory}/tiktoken", False),
+    }
     wanted = [{"HostIp": gateway.address, "HostPort": str(gateway.settings.gateway_port)}]
     assert container["HostConfig"]["PortBindings"] == {"3000/tcp": wanted}
     assert not container["HostConfig"]["Privileged"]
@@ -90,8 +94,8 @@ def test_no_default_password_or_token_was_left_in_the_container(gateway: Server)
 
 def test_secrets_and_data_are_readable_by_root_alone(gateway: Server) -> None:
     directory = gateway.settings.gateway_directory
-    wanted = {"data": 0o700, ".env": 0o600, "secrets.env": 0o600, "applied-keys.json": 0o600}
-    for name, mode in wanted.items():
+    assert gateway.host.file(f"{directory}/data").mode == 0o700
+    for name, mode in {".env": 0o600, "secrets.env": 0o600, "applied-keys.json": 0o600}.items():
         file = gateway.host.file(f"{directory}/{name}")
         assert (file.mode, file.user, file.group) == (mode, "root", "root"), name
 

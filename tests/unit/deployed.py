@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway import image, installation, openclaw
+from gateway import firewall, image, installation, openclaw
 from gateway.backups import scheduled_backups
+from gateway.canary import scheduled_canary
 from gateway.contents import desired
 from gateway.contents.record import Record, fingerprint
 from gateway.fleet import Member
 from gateway.host_state import PROJECT
-from oneapi import ChannelSpec, TokenSpec
+from oneapi import ChannelSpec
 from tests.unit.fake_hosts import ADDRESS, FRESH, OPENCLAW, digest, tiktoken_answers
 from tests.unit.members import DIRECTORY, GENERATED, Fleet, member
 
@@ -42,11 +43,19 @@ NeedDaemonReload=no
 """
 
 
+CANARY_UNITS = BACKUP_UNITS.replace("-backup.", "-canary.")
+
+
 def last_backup(**changed: object) -> str:
     """What last.json tells of a backup that was made just now."""
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     told = {"at": at, "ok": True, "reason": "scheduled", "file": "gateway-20261122T000912Z.tar.gz", "size": 7000}
     return json.dumps({**told, "seconds": 0.4, "locked_seconds": 0.1, "error": "", **changed})
+
+
+def last_look() -> str:
+    """What the canary has found just now."""
+    return f"at={datetime.now(UTC).timestamp():.0f}\nresult=ok\nseconds=0.80\nend\n"
 
 
 @dataclass(frozen=True)
@@ -69,9 +78,14 @@ def deployed(gateway_name: str, agent_name: str) -> Deployed:
         for each in gateway.settings.gateway_channels
     ]
     channels = [{"id": number, **spec.fields(with_key=True)} for number, spec in enumerate(specs, 1)]
-    names = [desired.VERIFICATION_TOKEN, desired.token_name(agent_name)]
+    names = desired.own_tokens(gateway)
     tokens = [
-        {"id": number, "status": 1, "key": f"relay-key-{number}".ljust(48, "0"), **TokenSpec(name).fields()}
+        {
+            "id": number,
+            "status": 1,
+            "key": f"relay-key-{number}".ljust(48, "0"),
+            **desired.own_token(gateway, name).fields(),
+        }
         for number, name in enumerate(names, 1)
     ]
     marks = {spec.name: fingerprint(GENERATED.mark_secret, spec) for spec in specs}
@@ -83,7 +97,7 @@ def deployed(gateway_name: str, agent_name: str) -> Deployed:
     recorded = {name: _http(rows) for name, rows in admin.items()}
     return Deployed(
         {**gateway_answers(gateway, applied), **recorded},
-        agent_answers(agent, gateway, str(tokens[1]["key"])),
+        agent_answers(agent, gateway, str(tokens[names.index(desired.token_name(agent_name))]["key"])),
         channels,
         tokens,
     )
@@ -98,7 +112,9 @@ def _http(rows: list[dict[str, Any]]) -> str:
 def gateway_answers(gateway: Member, applied: str) -> dict[str, str]:
     """What a gateway host answers when all that is wanted is there and runs."""
     backups = [*scheduled_backups.script_files(gateway), *scheduled_backups.unit_files(gateway)]
-    files = [*installation.wanted_files(gateway), *backups]
+    canary = [*scheduled_canary.script_files(gateway), *scheduled_canary.unit_files(gateway)]
+    files = [*installation.wanted_files(gateway), *backups, *canary, *firewall.wanted_files(gateway)]
+    rules = firewall_table(gateway)
     here = tiktoken_answers(DIRECTORY)
     bindings = {"3000/tcp": [{"HostIp": ADDRESS, "HostPort": "3000"}]}
     container = {
@@ -106,6 +122,7 @@ def gateway_answers(gateway: Member, applied: str) -> dict[str, str]:
         "Image": IMAGE_ID,
         "Config": {"Image": image.reference(gateway)},
         "HostConfig": {"PortBindings": bindings},
+        "NetworkSettings": {"Ports": bindings},
         "Mounts": [{"Source": f"{DIRECTORY}/data", "Destination": "/data"}],
     }
     return {
@@ -122,13 +139,23 @@ def gateway_answers(gateway: Member, applied: str) -> dict[str, str]:
         "compose": "2.26.1-4\n",
         "image": f"{IMAGE_ID} amd64 []\n",
         "container": json.dumps([container]),
-        "tools": "sqlite3\n",
-        "backup_units": BACKUP_UNITS,
+        "tools": "sqlite3\nnft\n",
+        "firewall_table": rules,
+        "firewall_loaded": f"{digest(rules.encode())}  -\n",
+        "firewall_unit": "ActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=no\n",
+        "timer_units": f"{BACKUP_UNITS}\n{CANARY_UNITS}",
         "backup_last": last_backup(),
+        "canary_state": last_look(),
         "listeners": f'LISTEN 0 4096 {ADDRESS}:3000 0.0.0.0:* users:(("docker-proxy",pid=9,fd=4))\n',
         "gateway_unit": "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n"
         f"NeedDaemonReload=no\nExecMainStartTimestamp={STARTED}\n",
     }
+
+
+def firewall_table(gateway: Member) -> str:
+    """The table as the kernel has it, as far as that is looked at."""
+    (comment,) = (line for line in firewall.rules(gateway).decode().splitlines() if line.startswith("    comment"))
+    return f"table {firewall.TABLE} {{\n\tflags owner,persist\n{comment[:-1]} 1700000000\"\n}}\n"
 
 
 def agent_answers(agent: Member, gateway: Member, key: str) -> dict[str, str]:

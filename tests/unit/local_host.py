@@ -100,11 +100,13 @@ class LocalHost:
 
     def member(self, **answers: str) -> Member:
         """The gateway, as `secrets.env` on this host says; `answers` are what the host says besides."""
-        container = {"State": {"Running": True, "Pid": 1}, "Config": {"Env": ["SESSION_SECRET=of-the-container"]}}
+        container = {"State": {"Running": True, "Pid": 1}, "Config": {"Env": []}}
         secrets = self.place / "secrets.env"
         values = {**FRESH, "container": json.dumps([container]), "database_size": "4096\n", **answers}
         if secrets.exists():
             values["secrets"] = secrets.read_text()
+        else:
+            values["session_secret"] = "in-force"
         made = member(values, gateway_directory=str(self.place))
         made.generated = Generated.read(values["secrets"]) if "secrets" in values else Generated.new()
         return made

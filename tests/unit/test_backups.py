@@ -13,19 +13,20 @@ from typing import Any
 import pytest
 from pyinfra.api import DeployError
 
+from gateway import timers
 from gateway.backups import backup, backup_health, scheduled_backups
 from gateway.backups.archive import Outcome
 from gateway.backups.scheduled_backups import SERVICE, TIMER
 from gateway.remote import RemoteError
 from gateway.runs import front
 from tests.unit import fake_hosts
-from tests.unit.deployed import BACKUP_UNITS, deployed, last_backup
+from tests.unit.deployed import BACKUP_UNITS, CANARY_UNITS, deployed, last_backup
 from tests.unit.members import member
 from tests.unit.test_deploy_plan import AGENT, GATEWAY, again
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=100)
-UNITS = scheduled_backups.units(member({"backup_units": BACKUP_UNITS}))
+UNITS = timers.properties(member({"timer_units": BACKUP_UNITS}))
 GOOD = Outcome(NOW - timedelta(hours=12), True, "scheduled", "x", 1, 1.0, 0.0, "")
 
 
@@ -115,7 +116,7 @@ def test_verification_fails_where_backups_fail(tmp_path: Path) -> None:
 )
 def test_a_timer_that_does_not_wait_is_started(tmp_path: Path, was: str, now: str) -> None:
     assert was in BACKUP_UNITS
-    done = again(tmp_path, "--dry", "--json", backup_units=BACKUP_UNITS.replace(was, now))
+    done = again(tmp_path, "--dry", "--json", timer_units=f"{BACKUP_UNITS.replace(was, now)}\n{CANARY_UNITS}")
     assert fake_hosts.planned(done) == ["Start the timer of the backups"]
 
 
@@ -127,7 +128,8 @@ def _run(tmp_path: Path, script: str = "deploy.py", **data: Any) -> subprocess.C
 
 
 def test_without_a_schedule_the_timer_goes(tmp_path: Path) -> None:
-    assert fake_hosts.planned(_run(tmp_path, gateway_backup_schedule=None)) == ["Take off the timer of the backups"]
+    planned = fake_hosts.planned(_run(tmp_path, gateway_backup_schedule=None))
+    assert planned == ["Take off the timer of the backups", "Write the settings of the canary"]
 
 
 def test_a_recipient_needs_age_and_changes_the_settings_alone(tmp_path: Path) -> None:

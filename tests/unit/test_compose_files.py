@@ -49,6 +49,38 @@ def mounts(place: Path) -> list[dict[str, Any]]:
     return [data, tiktoken]
 
 
+ENVIRONMENT = {
+    "type": "bind",
+    "source": "/run/openclaw-llm-gateway/one-api.env",
+    "target": "/data/.env",
+    "read_only": True,
+    "bind": {},
+}
+HARDENED: dict[str, Any] = {
+    "user": "59300:59300",
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges:true"],
+    "tmpfs": ["/tmp:size=128m,mode=1777,noexec,nosuid,nodev"],
+    "pids_limit": 1024,
+    "mem_limit": str(1024 << 20),
+}
+"""Of every container that is started on data."""
+
+
+def require_hardened(service: dict[str, Any]) -> None:
+    assert {name: service[name] for name in HARDENED} == HARDENED
+    assert not {"privileged", "network_mode", "pid", "ipc", "cap_add", "devices", "userns_mode"} & {*service}
+
+
+def require_own_bridge(project: dict[str, Any], network: str, bridge: str) -> None:
+    """One that the firewall knows by its name, and on which no other container is spoken to."""
+    assert list(project["services"]["oneapi"]["networks"]) == list(project["networks"]) == [network]
+    options = {"com.docker.network.bridge.name": bridge, "com.docker.network.bridge.enable_icc": "false"}
+    assert project["networks"][network]["driver_opts"] == options
+    assert not project["networks"][network].get("enable_ipv6")
+
+
 def without_defaults(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mounts without what compose adds differently from version to version."""
     return [{**mount, "bind": {}} for mount in found]
@@ -66,17 +98,52 @@ def test_the_gateway(tmp_path: Path) -> None:
     assert gateway["ports"] == [
         {"mode": "ingress", "host_ip": ADDRESS, "target": 3000, "published": "3000", "protocol": "tcp"}
     ]
-    assert without_defaults(gateway["volumes"]) == mounts(tmp_path)
+    assert without_defaults(gateway["volumes"]) == [*mounts(tmp_path), ENVIRONMENT]
+    assert not [mount for mount in gateway["volumes"] if mount["bind"].get("create_host_path")]
     assert gateway["environment"] == {
         "TZ": "Asia/Shanghai",
-        "SESSION_SECRET": GENERATED.session_secret,
         "SQLITE_BUSY_TIMEOUT": "10000",
         "GLOBAL_API_RATE_LIMIT": "2400",
         "TIKTOKEN_CACHE_DIR": "/tiktoken",
     }
     assert gateway["logging"] == LOGGING
-    assert "privileged" not in gateway
-    assert "network_mode" not in gateway
+    require_hardened(gateway)
+    require_own_bridge(project, "gateway", "llmgw0")
+
+
+def test_the_processors_are_what_the_start_script_says(tmp_path: Path) -> None:
+    assert not understood(tmp_path)["services"]["oneapi"].get("cpus")
+    environment = tmp_path / ".env"
+    environment.write_text(environment.read_text() + "GATEWAY_CPUS=1.5\n")
+    done = subprocess.run(
+        [compose.binary(), "config", "--format", "json"],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+    assert json.loads(done.stdout)["services"]["oneapi"]["cpus"] == 1.5
+
+
+def test_a_trial_is_the_same_service_without_a_port(tmp_path: Path) -> None:
+    (tmp_path / "docker-compose.yml").write_bytes(
+        installation.unpublished_compose_file(member(), project="openclaw-llm-gateway-trial", image="next:1")
+    )
+    (tmp_path / ".env").write_text(f"TAILSCALE_IP={ADDRESS}\n")
+    done = subprocess.run(
+        [compose.binary(), "config", "--format", "json"],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    project = json.loads(done.stdout)
+    trial = project["services"]["oneapi"]
+    assert "ports" not in trial
+    assert without_defaults(trial["volumes"]) == mounts(tmp_path)
+    require_hardened(trial)
+    require_own_bridge(project, "gateway", "llmgw-trial")
 
 
 def test_the_first_start_publishes_nothing_and_is_out_of_reach(tmp_path: Path) -> None:
@@ -85,8 +152,8 @@ def test_the_first_start_publishes_nothing_and_is_out_of_reach(tmp_path: Path) -
     first = project["services"]["oneapi"]
     assert first["container_name"] == "openclaw-llm-gateway-first-start"
     assert "ports" not in first
-    assert list(first["networks"]) == ["unreachable"]
-    assert list(project["networks"]) == ["unreachable"]
+    require_hardened(first)
+    require_own_bridge(project, "unreachable", "llmgw-first")
     assert project["networks"]["unreachable"]["internal"] is True
     assert first["restart"] == "no"
     assert without_defaults(first["volumes"]) == mounts(tmp_path)
@@ -97,14 +164,16 @@ def test_the_first_start_publishes_nothing_and_is_out_of_reach(tmp_path: Path) -
 def test_the_settings_are_in_it(tmp_path: Path) -> None:
     digest = "sha256:" + "d" * 64
     chosen = {"gateway_port": 3001, "gateway_tailscale_address": "100.99.0.1", "gateway_image_digest": digest}
+    chosen |= {"gateway_user_id": 0, "gateway_memory_mb": 300}
     gateway = understood(tmp_path, gateway_timezone="UTC", **chosen)["services"]["oneapi"]
+    assert (gateway["user"], gateway["mem_limit"]) == ("0:0", str(300 << 20))
     assert gateway["image"] == f"{IMAGE}@{digest}"
     assert (gateway["ports"][0]["host_ip"], gateway["ports"][0]["published"]) == ("100.99.0.1", "3001")
     assert gateway["ports"][0]["target"] == 3000
     assert gateway["environment"]["TZ"] == "UTC"
 
 
-@pytest.mark.parametrize("name", ["TAILSCALE_IP", "SESSION_SECRET"])
+@pytest.mark.parametrize("name", ["TAILSCALE_IP"])
 def test_without_its_values_it_refuses_to_start(tmp_path: Path, name: str) -> None:
     """An empty address would mean every address of the host."""
     assert config(tmp_path, member()).returncode == 0

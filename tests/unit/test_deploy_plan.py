@@ -22,12 +22,18 @@ AGENT = "@fake/agent1"
 DIRECTORY = "/opt/openclaw-llm-gateway"
 ON_A_FRESH_GATEWAY = [
     "Install Docker from the distribution's packages",
+    "Install nftables, which the firewall needs",
+    "Write the rules of the firewall",
+    "Write the script that holds the firewall",
+    "Write the unit of the firewall",
+    "Start the firewall",
     "Make the directories, writable by root alone",
     "Write the generated secrets",
     "Write the compose environment",
     "Write the compose file",
     "Write the compose file of the first start",
-    "Write the script that waits for the Tailscale address",
+    "Write the script that gives the data to One API's user",
+    "Write the script that starts the gateway",
     "Write the systemd unit",
     "Pull the image",
     "Replace the default password out of everybody's reach",
@@ -38,6 +44,11 @@ ON_A_FRESH_GATEWAY = [
     "Write the unit of the backups",
     "Write the timer of the backups",
     "Start the timer of the backups",
+    "Write the script of the canary",
+    "Write the settings of the canary",
+    "Write the unit of the canary",
+    "Write the timer of the canary",
+    "Start the timer of the canary",
     "Declare channels, tokens and options",
 ]
 ON_A_FRESH_AGENT = [
@@ -45,7 +56,7 @@ ON_A_FRESH_AGENT = [
     "Take the old variables out of OpenClaw's unit",
     "Restart OpenClaw where its environment has changed",
 ]
-SECRETS = [*vars(GENERATED).values(), *KEYS.values(), "relay-key-1", "relay-key-2"]
+SECRETS = [*vars(GENERATED).values(), *KEYS.values(), "relay-key-1", "relay-key-2", "relay-key-3"]
 
 
 def prelude(place: Path, **rows: Any) -> str:
@@ -123,7 +134,7 @@ def test_a_fresh_deployment_goes_through_and_tells_no_secret(tmp_path: Path) -> 
     assert "Traceback" not in told
     seen = json.loads((tmp_path / "seen.json").read_text())
     assert [row["name"] for row in seen["channels"]] == ["dashscope", "minimax"]
-    names = ["llm-gateway-verification", AGENT, "@fake/agent2", "@fake/both"]
+    names = ["llm-gateway-verification", "llm-gateway-canary", AGENT, "@fake/agent2", "@fake/both"]
     assert sorted(row["name"] for row in seen["tokens"]) == sorted(names)
     assert not seen["default_password"]
     assert seen["options"]["RegisterEnabled"] == "false"
@@ -196,7 +207,7 @@ def test_a_gateway_that_does_not_run_as_wanted_is_published_again(answer: str, v
         ("tracked_stat", "/.env 600", "/.env 644", ".env"),
         ("tracked_stat", "/.env 600 root:root", "/.env 600 claw:claw", ".env"),
         ("tracked_stat", f"{DIRECTORY}/docker-compose.yml 644", "/x 644", "docker-compose.yml"),
-        ("tracked_sum", f"  {DIRECTORY}/wait-for-address", "x  /x", "wait-for-address"),
+        ("tracked_sum", f"  {DIRECTORY}/own-data", "x  /x", "own-data"),
     ],
 )
 def test_a_file_that_differs_is_written_again(what: str, was: str, now: str, written: str) -> None:

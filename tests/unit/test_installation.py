@@ -63,7 +63,6 @@ def test_where_all_is_right_nothing_is_planned(planned: dict[str, str]) -> None:
         pytest.param(f"{DIRECTORY} 755 root:root", f"{DIRECTORY} 755 me:me", id="somebody's"),
         pytest.param(f"{DIRECTORY} 755 root:root", "/other 755 root:root", id="none yet"),
         pytest.param("/data 700", "/data 750", id="data can be read"),
-        pytest.param("/data 700 root:root", "/data 700 me:root", id="data is somebody's"),
         pytest.param("/tiktoken 755", "/tiktoken 757", id="tiktoken can be written"),
         pytest.param("/applied-keys.json 600", "/applied-keys.json 640", id="fingerprints can be read"),
         pytest.param("/applied-keys.json 600", "/applied-keys.json 602", id="fingerprints can be written"),
@@ -86,6 +85,11 @@ def test_what_is_safe_otherwise_is_left_so(planned: dict[str, str], was: str, no
     assert planned == {}
 
 
+def test_whom_the_data_belong_to_is_left_to_each_start(planned: dict[str, str]) -> None:
+    installation.install_files(done("/data 700 root:root", "/data 700 UNKNOWN:UNKNOWN"))
+    assert planned == {}
+
+
 def test_the_mend_leaves_nothing_to_others_and_the_content_as_it_was(planned: dict[str, str], tmp_path: Path) -> None:
     if os.getuid() != 0:
         raise pytest.fail.Exception("this test needs root, as the deployment does", pytrace=False)
@@ -103,7 +107,7 @@ def test_the_mend_leaves_nothing_to_others_and_the_content_as_it_was(planned: di
         os.chown(path, 65534, 65534)
     run(planned[MEND])
     assert [mode(path) for path in (place, place / "data", place / "tiktoken", keys)] == ["755", "700", "755", "600"]
-    assert {path.stat().st_uid for path in (place, place / "data", place / "tiktoken", keys)} == {0}
+    assert [path.stat().st_uid for path in (place, place / "data", place / "tiktoken", keys)] == [0, 65534, 0, 0]
     assert ((place / "data/one-api.db").read_text(), keys.read_text()) == ("kept", "{}")
 
 

@@ -129,11 +129,23 @@ def test_a_host_that_has_docker_and_the_image_needs_less() -> None:
     assert "256 MiB are needed" in told
 
 
+def test_the_number_of_one_apis_user_is_somebodys() -> None:
+    account = {"user_of_data": "wei:x:1000:1000::/home/wei:/bin/bash\n"}
+    assert found(account, gateway_user_id=1000) == [
+        "gateway_user_id: 1000 is the user wei on this host, who could read all keys: choose a number that nobody has"
+    ]
+    assert found({"user_of_data": "root:x:0:0:root:/root:/bin/bash\n"}, gateway_user_id=0) == [], "as it was meant"
+
+
 def test_no_tailscale_address() -> None:
     assert found({"tailscale0": ""}) == [
         "it has no Tailscale address (interface tailscale0): log in with `tailscale up` on the host"
     ]
-    assert found({"tailscale0": "", "tailscale_ip": f"{ADDRESS}\n"}) == []
+
+
+def test_a_tailscale_address_that_is_not_on_its_interface() -> None:
+    (told,) = found({"tailscale0": "", "tailscale_ip": f"{ADDRESS}\n"})
+    assert told.startswith(f"its Tailscale address {ADDRESS} is on no interface tailscale0")
 
 
 def test_another_tailscale_address_than_configured() -> None:

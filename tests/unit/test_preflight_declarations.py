@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway import preflight
-from gateway.contents.desired import VERIFICATION_TOKEN, token_name
+from gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN, token_name
 from tests.unit import fake_hosts
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import Fleet, member
@@ -62,14 +62,16 @@ def test_models_of_a_disabled_channel() -> None:
 
 @pytest.mark.parametrize("agent", ["agent1", LONG])
 def test_a_token_with_the_name_of_one_that_is_made_without_being_declared(agent: str) -> None:
-    names = [token_name(agent), VERIFICATION_TOKEN]
+    names = [token_name(agent), VERIFICATION_TOKEN, CANARY_TOKEN]
     assert found({"gateway_tokens": [{"name": name} for name in [*names, "mine"]]}, name=agent) == [
         f"gateway_tokens: token {names[0]} is made for {agent} already: choose another name",
         f"gateway_tokens: token {names[1]} is made for verification already: choose another name",
+        f"gateway_tokens: token {names[2]} is made for the canary already: choose another name",
     ]
     assert found({"gateway_prune": [f"token:{name}" for name in names]}, name=agent) == [
         f"gateway_prune: token:{names[0]} is needed by {agent}: take it out of the list",
         f"gateway_prune: token:{names[1]} is needed by verification: take it out of the list",
+        f"gateway_prune: token:{names[2]} is needed by the canary: take it out of the list",
     ]
 
 

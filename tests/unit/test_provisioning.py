@@ -21,6 +21,7 @@ from tests.unit.members import DIRECTORY, GENERATED, member
 
 # Not as a plugin: its fixtures would be those of all tests.
 gateway, written = provisioning_fixtures.gateway, provisioning_fixtures.written
+OWN = ("llm-gateway-verification", "llm-gateway-canary")
 
 
 def test_a_new_gateway_gets_all_that_is_declared(gateway: FakeOneAPI, written: Written) -> None:
@@ -32,7 +33,7 @@ def test_a_new_gateway_gets_all_that_is_declared(gateway: FakeOneAPI, written: W
     assert (dashscope["type"], dashscope["models"]) == (1, "qwen3.5-plus,text-embedding-v4")
     assert dashscope["base_url"] == "https://dashscope.aliyuncs.com/compatible-mode"
     assert dashscope["key"] == "dashscope-key-for-tests"
-    assert [token["name"] for token in gateway.tokens] == ["llm-gateway-verification", "agent1", "agent2"]
+    assert [token["name"] for token in gateway.tokens] == [*OWN, "agent1", "agent2"]
     assert all(token["unlimited_quota"] and token["expired_time"] == -1 for token in gateway.tokens)
     assert gateway.options["RegisterEnabled"] == "false"
     assert made.token_keys == {token["name"]: token["key"] for token in gateway.tokens}
@@ -41,6 +42,7 @@ def test_a_new_gateway_gets_all_that_is_declared(gateway: FakeOneAPI, written: W
         "+ channel dashscope",
         "+ channel minimax",
         "+ token llm-gateway-verification",
+        "+ token llm-gateway-canary",
         "+ token agent1",
         "+ token agent2",
     ]
@@ -53,7 +55,7 @@ def test_a_second_run_has_nothing_to_do(gateway: FakeOneAPI, written: Written) -
     second = fleet("agent1", applied=written[PATH])
     assert reconcile(second) == []
     assert gateway.changes == []
-    assert set(second.token_keys) == {"llm-gateway-verification", "agent1"}, "OpenClaw hosts need them all the same"
+    assert set(second.token_keys) == {*OWN, "agent1"}, "OpenClaw hosts need them all the same"
 
 
 def test_a_change_by_hand_is_undone(gateway: FakeOneAPI, written: Written) -> None:
@@ -110,12 +112,12 @@ def test_a_key_that_was_refused_is_tried_again(gateway: FakeOneAPI, written: Wri
 
 def test_a_disabled_token_stays_disabled(gateway: FakeOneAPI) -> None:
     reconcile(fleet("agent1"))
-    gateway.tokens[1]["status"] = 2
+    gateway.tokens[2]["status"] = 2
     made = fleet("agent1")
     reconcile(made)
-    assert gateway.tokens[1]["status"] == 2
-    assert len(gateway.tokens) == 2
-    assert made.token_keys["agent1"] == gateway.tokens[1]["key"]
+    assert gateway.tokens[2]["status"] == 2
+    assert len(gateway.tokens) == 3
+    assert made.token_keys["agent1"] == gateway.tokens[2]["key"]
 
 
 def test_two_channels_of_one_name_are_told(gateway: FakeOneAPI, written: Written) -> None:

@@ -70,7 +70,8 @@ def test_what_was_done_before_a_failure_is_remembered_and_the_next_run_does_the_
     monkeypatch.setattr(provisioning, "carry_out", done)
     gateway.changes.clear()
     assert reconcile(fleet("agent1", applied=written[PATH])) == [True]
-    assert [change[2].get("name") for change in gateway.changes] == ["minimax", "llm-gateway-verification", "agent1"]
+    names = ["minimax", "llm-gateway-verification", "llm-gateway-canary", "agent1"]
+    assert [change[2].get("name") for change in gateway.changes] == names
 
 
 def test_what_is_not_declared_any_more_goes_only_when_asked_and_only_if_it_is_ours(
@@ -88,7 +89,7 @@ def test_what_is_not_declared_any_more_goes_only_when_asked_and_only_if_it_is_ou
     assert run(gateway_prune=True) == [True]
     assert written.told[-2:] == ["- token agent2", "- channel dashscope"]
     assert [channel["name"] for channel in gateway.channels] == ["minimax", "mine"]
-    assert [token["name"] for token in gateway.tokens] == ["llm-gateway-verification", "agent1"]
+    assert [token["name"] for token in gateway.tokens] == ["llm-gateway-verification", "llm-gateway-canary", "agent1"]
     assert run(gateway_prune=True) == []
     assert run(gateway_prune=["channel:mine"]) == [True]
     assert [channel["name"] for channel in gateway.channels] == ["minimax"]
@@ -117,12 +118,12 @@ def test_a_plan_says_what_is_to_come(gateway: FakeOneAPI, written: Written) -> N
 def test_what_was_deleted_and_made_anew_by_hand_is_not_ours(gateway: FakeOneAPI, written: Written) -> None:
     reconcile(fleet("agent1"))
     gateway.channels[0] |= {"id": 77}
-    gateway.tokens[1] |= {"id": 78}
+    gateway.tokens[2] |= {"id": 78}
     minimax = {"name": "minimax", "base_url": "https://api.minimaxi.com", "key": "MINIMAX_API_KEY"}
     left = [{**minimax, "models": ["MiniMax-M2.5"]}]
     assert reconcile(fleet(applied=written[PATH], gateway_channels=left, gateway_prune=True)) == [True]
     assert [channel["name"] for channel in gateway.channels] == ["dashscope", "minimax"]
-    assert [token["name"] for token in gateway.tokens] == ["llm-gateway-verification", "agent1"]
+    assert [token["name"] for token in gateway.tokens] == ["llm-gateway-verification", "llm-gateway-canary", "agent1"]
     assert "dashscope" not in written[PATH], "nor will it be"
 
 
@@ -158,7 +159,7 @@ def test_a_removal_that_was_cut_off_leaves_no_claim_behind(
     monkeypatch.setattr(provisioning, "carry_out", second_fails)
     assert reconcile(fleet(applied=written[PATH], gateway_prune=True)) == [False]
     kept = Record.parse(written[PATH])
-    assert kept.tokens == {"llm-gateway-verification", "agent2"}
+    assert kept.tokens == {"llm-gateway-verification", "llm-gateway-canary", "agent2"}
     assert "token:agent1" not in kept.ids
 
 

@@ -181,3 +181,23 @@ def test_the_content_is_not_in_the_command() -> None:
     assert "hush" not in script
     assert shutil.which("base64")
     assert "hush" not in remote.encoded(b"hush")
+
+
+class _LostHost:
+    """A host whose connection ends in the middle of whatever is done, as paramiko tells it."""
+
+    def __init__(self) -> None:
+        self.connector = self
+
+    def run_shell_command(self, *arguments: object, **keywords: object) -> None:
+        raise EOFError
+
+    put_file = run_shell_command
+
+
+@pytest.mark.parametrize("method", ["run_shell_command", "put_file"])
+def test_a_connection_that_ends_in_a_transfer_fails_this_host_and_not_the_run(method: str) -> None:
+    host = _LostHost()
+    remote.mind_connection(host)  # type: ignore[arg-type]
+    with pytest.raises(OSError, match="the connection to the host is lost"):  # which is what pyinfra catches
+        getattr(host, method)("true")

@@ -1,15 +1,20 @@
-"""What a removal gives Docker's daemon back."""
+"""What a removal gives Docker's daemon back, and whom the data belong to after it."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from gateway.host_state import HostState
 from gateway.uninstall import before, removed_gateway
+from gateway.uninstall.before import Before
 from gateway.uninstall.removal import Found
 from tests.unit.fake_hosts import answer
+from tests.unit.members import member
 
 MIRROR = "https://mirror.example"
 OURS = {"registry-mirrors": [MIRROR]}
@@ -50,3 +55,29 @@ def test_where_nothing_was_written_nothing_is_changed() -> None:
 
 def test_notes_are_named_after_what_they_are_about() -> None:
     assert before.content_of("/a") != before.content_of("/b")
+
+
+@pytest.mark.parametrize(
+    ("noted", "owner"),
+    [
+        pytest.param({"/data/one-api.db": "1234:1235", "/data": "0:0"}, (1234, 1235), id="as the database was"),
+        pytest.param({"/data": "1236:1237"}, (1236, 1237), id="noted by an earlier version"),
+        pytest.param({}, (0, 0), id="not noted"),
+    ],
+)
+def test_taken_over_data_belong_to_whom_they_belonged(
+    tmp_path: Path, noted: dict[str, str], owner: tuple[int, int]
+) -> None:
+    if os.getuid() != 0:
+        raise pytest.fail.Exception("this test needs root, as a removal has it", pytrace=False)
+    made = member(gateway_directory=str(tmp_path))
+    (tmp_path / "data").mkdir()
+    for name, uid in {"one-api.db": 59300, "of others": 4321}.items():
+        (tmp_path / "data" / name).touch()
+        os.chown(tmp_path / "data" / name, uid, uid)
+    notes = {f"{tmp_path}{path}": Before("755", who, str(tmp_path)) for path, who in noted.items()}
+    command = removed_gateway._owner_back(made, Found(HostState.parse(answer({})), notes))
+    for _ in range(2):
+        subprocess.run(["sh", "-euc", command], cwd=tmp_path, check=True)
+    found = {path.name: (path.stat().st_uid, path.stat().st_gid) for path in (tmp_path / "data").iterdir()}
+    assert found == {"one-api.db": owner, "of others": (4321, 4321)}

@@ -152,7 +152,7 @@ def test_a_lost_file_is_made_anew_and_nobody_is_logged_out(
 ) -> None:
     (host.place / "secrets.env").unlink()
     assert mend(host.member(), monkeypatch)[1], host.told
-    assert check_right(host, gateway).session_secret == "of-the-container"
+    assert check_right(host, gateway).session_secret == "in-force"
 
 
 @pytest.mark.parametrize("password", ["short", "x" * 21, "with-ünïcode", "123456"])

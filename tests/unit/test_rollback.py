@@ -10,7 +10,7 @@ from pyinfra.api import DeployError
 
 from gateway import remote
 from gateway.contents import admin
-from gateway.contents.desired import VERIFICATION_TOKEN
+from gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN
 from gateway.fleet import Member
 from gateway.tables import Table
 from gateway.upgrades import rollback, rolled_back_tokens
@@ -79,7 +79,7 @@ def test_agents_get_the_tokens_of_the_older_data(monkeypatch: pytest.MonkeyPatch
     one_api = FakeOneAPI(GENERATED.access_token)
     gateway, told = _gone_back(monkeypatch, one_api)
     assert rolled_back_tokens.learn(gateway)
-    assert gateway.token_keys.keys() == {VERIFICATION_TOKEN, "agent1", "agent2"}
+    assert gateway.token_keys.keys() == {VERIFICATION_TOKEN, CANARY_TOKEN, "agent1", "agent2"}
     assert "there is no token agent1 in its data: making it" in told
     keys = dict(gateway.token_keys)
     assert rolled_back_tokens.present(gateway) == keys

@@ -65,7 +65,7 @@ def test_long_names_that_begin_alike_are_not_mixed_up() -> None:
 def test_the_old_key_works_on_and_the_new_one_has_the_name(one_api: FakeOneAPI, admin: AdminClient) -> None:
     before = admin.create_token(TokenSpec(name="agent1", models=("m",), subnets=("100.64.0.0/10",), quota=7))
     told: list[str] = []
-    made = rotated_tokens.renew(admin, admin.tokens(), "agent1", told.append)
+    made = rotated_tokens.renew(admin, admin.tokens(), TokenSpec("agent1"), told.append)
     tokens = {each.id: each for each in admin.tokens()}
     old = tokens[before.id]
     assert (old.key, old.status, old.models, old.subnets, old.total_quota) == (before.key, 1, ("m",), before.subnets, 7)
@@ -77,13 +77,13 @@ def test_the_old_key_works_on_and_the_new_one_has_the_name(one_api: FakeOneAPI, 
 
 
 def test_a_token_that_is_not_there_is_made(admin: AdminClient) -> None:
-    made = rotated_tokens.renew(admin, [], "agent1", lambda text: None)
-    assert [each.name for each in admin.tokens()] == [made.name] == ["agent1"]
+    made = rotated_tokens.renew(admin, [], TokenSpec("agent1", models=("m",)), lambda text: None)
+    assert [(each.name, each.models) for each in admin.tokens()] == [(made.name, made.models)] == [("agent1", ("m",))]
 
 
 def test_of_two_with_one_name_none_is_touched(one_api: FakeOneAPI, admin: AdminClient) -> None:
     with pytest.raises(Ambiguous):
-        rotated_tokens.renew(admin, [token("agent1"), token("agent1", 2)], "agent1", lambda text: None)
+        rotated_tokens.renew(admin, [token("agent1"), token("agent1", 2)], TokenSpec("agent1"), lambda text: None)
     assert one_api.changes == []
 
 

@@ -12,7 +12,7 @@ import pytest
 from provisioning_kit import PATH, Written, fleet
 from pyinfra.api import DeployError
 
-from gateway.contents.desired import VERIFICATION_TOKEN
+from gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN
 from gateway.contents.record import Record
 from gateway.fleet import Member
 from gateway.rotation import rotating
@@ -87,7 +87,7 @@ def _with_tokens(gateway: FakeOneAPI, *names: str) -> dict[str, str]:
 
 def test_every_host_and_verification_get_a_new_token(gateway: FakeOneAPI, written: Written, steps: list[str]) -> None:
     made = fleet("agent1", "agent2")
-    names = (VERIFICATION_TOKEN, "agent1", "agent2")
+    names = (VERIFICATION_TOKEN, CANARY_TOKEN, "agent1", "agent2")
     before = _with_tokens(gateway, *names, "a-persons")
     assert renew(made) == [True]
     now = {row["name"]: row for row in gateway.tokens}

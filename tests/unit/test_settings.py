@@ -129,7 +129,7 @@ WHOLE_URL = 'must be a whole URL that starts with "http://" or "https://"'
         ("embedding_model", "\ufeffembed", MODEL),
         ("embedding_dimensions", 0, "must be a whole number from 1 to 65536"),
         ("verification_timeout", 1.5, "must be a whole number from 1 to 3600"),
-        ("openclaw_gateway", "a b", "must be the name of a host in `gateways`"),
+        ("openclaw_gateway", " a", "must be the name of a host in `gateways`"),
         ("openclaw_unit", "openclaw", 'must be a unit such as "openclaw-gateway.service"'),
         ("openclaw_unit", "../x.service", 'must be a unit such as "openclaw-gateway.service"'),
         ("openclaw_unit_scope", "root", 'must be "system" or "user"'),

@@ -24,7 +24,7 @@ GATEWAY = GatewayStatus(
     90000.0,
     ("MiniMax-M2.5", "text-embedding-v4", "qwen"),
     Backup("gateway-20261122T031500Z.tar.gz", 25000.0, 5 << 20, 14, ""),
-    Disk(40 << 20, 30 << 20),
+    Disk(40 << 20, 30 << 20, "/"),
     None,
 )
 GW1 = HostStatus(
@@ -92,11 +92,20 @@ def test_a_page_says_when_it_was_made_and_what_needs_a_person() -> None:
 
 
 def test_a_page_is_put_in_place_at_once(tmp_path: Path) -> None:
-    place = tmp_path / "made/fleet.html"
+    place = tmp_path / "fleet.html"
     status_page.write(place, [GW1], NOW)
     status_page.write(place, [AGENT1], NOW)
     assert "agent1" in place.read_text()
     assert [file.name for file in place.parent.iterdir()] == ["fleet.html"]
+
+
+@pytest.mark.parametrize(
+    ("path", "told"), [(".", "it is a directory: name a file"), ("no/fleet.html", "there is no directory .*/no")]
+)
+def test_a_page_that_has_no_place_is_refused_and_nothing_is_made(tmp_path: Path, path: str, told: str) -> None:
+    with pytest.raises(OSError, match=f"^{told}$"):
+        status_page.write(tmp_path / path, [GW1], NOW)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

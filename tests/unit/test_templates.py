@@ -13,8 +13,9 @@ import jinja2
 import jinja2.meta
 import pytest
 
-from gateway import installation, openclaw
+from gateway import firewall, installation, openclaw
 from gateway.backups import scheduled_backups
+from gateway.canary import scheduled_canary
 from gateway.checkout import ROOT
 from gateway.fleet import Member
 from tests.unit.fake_hosts import FRESH, OPENCLAW
@@ -28,10 +29,15 @@ DIGEST = "sha256:" + "d" * 64
 def every_file(member: Member) -> dict[str, bytes]:
     """The content of every file that comes out of a template, by the name of its golden file."""
     wanted = [*installation.wanted_files(member), *scheduled_backups.script_files(member)]
-    wanted += scheduled_backups.unit_files(member)
+    wanted += [*scheduled_backups.unit_files(member), *firewall.wanted_files(member)]
+    wanted += [*scheduled_canary.script_files(member), *scheduled_canary.unit_files(member)]
     files = {Path(file.path).name.lstrip("."): file.content for file in wanted}
-    del files["wait-for-address"]  # is not rendered, and run in test_wait_for_address.py
+    for name in ("own-data", "start-gateway"):  # are not rendered, and run in test_start_gateway.py
+        del files[name]
+    for name in ("hold-firewall", firewall.UNIT):  # nor these, in test_firewall_rules.py
+        del files[name]
     del files["make-backup"]  # nor this, in test_make_backup.py
+    del files["canary"]  # nor this, in test_canary_script.py
     return {**files, openclaw.DROP_IN: openclaw._wanted_drop_in(member).encode()}
 
 
@@ -46,13 +52,22 @@ CASES: dict[str, dict[str, Any]] = {
         "gateway_directory": "/srv/llm-gateway",
         "gateway_port": 3001,
         "gateway_tailscale_address": "100.100.100.100",
+        "gateway_allowed_peers": ["100.64.1.0/24", "100.64.1.7", "100.100.100.7"],
+        "gateway_private_upstreams": ["10.0.0.0/8", "10.1.0.0/16", "192.168.1.5:8000", "192.168.1.4:8000"],
         "gateway_timezone": "UTC",
+        "gateway_user_id": 0,
+        "gateway_memory_mb": 512,
+        "gateway_cpus": 0.5,
         "gateway_image_digest": DIGEST,
         "gateway_backup_schedule": "Mon..Fri 03:30",
         "gateway_backup_keep": 3,
         "gateway_backup_keep_days": 30,
         "gateway_backup_recipient": "age1" + "q" * 58,
         "gateway_backup_command": 'rclone copy "$1" remote:it\'s',
+        "gateway_canary_interval": "90s",
+        "gateway_canary_failures": 5,
+        "gateway_alert_command": 'echo "$1: it\'s $2" | mail -s "$1" root',
+        "gateway_metrics_directory": "/var/lib/node-exporter",
         "openclaw_unset_environment": ["ONE", "TWO"],
     },
 }
@@ -80,6 +95,8 @@ def test_every_template_is_rendered_by_these_tests(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(installation, "render", watched)
     monkeypatch.setattr(scheduled_backups, "render", watched)
+    monkeypatch.setattr(firewall, "render", watched)
+    monkeypatch.setattr(scheduled_canary, "render", watched)
     rendered()
     assert seen == {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*") if path.is_file()}
 
@@ -93,6 +110,9 @@ def test_every_variable_counts() -> None:
     """Taking any value away makes rendering fail: none is silently empty."""
     values = {"project": "p", "directory": "/d", "image": "i:1", "pull_policy": "never", "port": 1}
     values |= {"timezone": "UTC", "address": "a", "session_secret": "s", "names": ["A"]}
+    values |= {"failures": 3, "metrics": "/m", "backups": "yes", "body": "'{}'", "interval": "5min", "spread": 30}
+    values |= {"version": "v", "peers": ["p"], "upstreams": [(1, ["u"])]}
+    values |= {"user_id": 1, "memory_mb": 256, "cpus": 1.0, "bridge": "b"}
     values |= {"keep": 1, "keep_days": 1, "recipient": "''", "command": "''", "schedule": "daily"}
     environment = installation._environment()
     for path in TEMPLATES.rglob("*.j2"):
@@ -123,4 +143,5 @@ def test_secrets_are_in_private_files_alone() -> None:
 def test_every_file_is_compared_with_the_hosts() -> None:
     made = member()
     files = installation.wanted_files(made) + scheduled_backups.script_files(made) + scheduled_backups.unit_files(made)
+    files += firewall.wanted_files(made) + scheduled_canary.script_files(made) + scheduled_canary.unit_files(made)
     assert {file.path for file in files} <= set(installation.tracked_files(made.directory))

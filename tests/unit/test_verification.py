@@ -152,6 +152,15 @@ def test_it_asks_on_the_path_of_the_users(monkeypatch: pytest.MonkeyPatch, told:
             id="upstream unreachable",
         ),
         pytest.param(
+            httpx.Response(
+                500,
+                json={"error": {"message": "connect: no route to host", "type": "x", "code": "do_request_failed"}},
+            ),
+            "gw1 cannot reach the upstream of ",
+            "gateway_private_upstreams where it is a private address",
+            id="upstream behind our firewall",
+        ),
+        pytest.param(
             httpx.Response(200, json={"choices": [{"message": {"content": "  "}}], "data": [{"embedding": [0.1]}]}),
             "answered with an empty text",
             "set llm_model to another",

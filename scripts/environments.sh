@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# `.venv/bench/openai` and `.venv/bench/litellm`: the clients that `make bench-client` compares with, locked.
+# environments.sh NAME…: `.venv/locked/NAME`, with what requirements/NAME.txt locks, for tools that may not meet others.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-for name in openai litellm; do
-    lock=requirements/bench-$name.txt
-    venv=.venv/bench/$name
+for name; do
+    lock=requirements/$name.txt
+    venv=.venv/locked/$name
     if ! cmp -s "$lock" "$venv/lock.txt"; then
         echo "installing what $lock names into $venv"
         rm -rf "$venv"

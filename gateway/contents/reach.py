@@ -1,0 +1,42 @@
+"""Channels whose provider the firewall keeps One API from, such as a gateway that was taken over may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from gateway import firewall, first_start
+from gateway.contents.admin import admin_api
+from gateway.route import RouteError
+from oneapi import Channel, OneAPIError
+from oneapi.wire import ENABLED
+
+if TYPE_CHECKING:
+    from gateway.fleet import Member
+
+
+def problems(member: Member, channels: Iterable[Channel]) -> Iterator[str]:
+    """What is wrong with each of a gateway's channels that cannot reach its address, with the mend.
+
+    A declared channel's address is always allowed; where a base URL has a name, nothing can be told without asking DNS.
+    """
+    declared = {channel.name for channel in member.settings.gateway_channels}
+    for channel in channels:
+        if channel.status != ENABLED or channel.name in declared:
+            continue
+        if (wanted := firewall.out_of_reach(member, channel.base_url)) is not None:
+            yield (
+                f"channel {channel.name} goes to {channel.base_url}, which the firewall keeps it from: allow it"
+                f' (gateway_private_upstreams = ["{wanted}"]) or declare the channel'
+            )
+
+
+def recorded_problems(member: Member) -> list[str]:
+    """The same of a host that was read, without asking its gateway anew; none where it did not answer."""
+    if not first_start.is_done(member) or not member.state.text("api_channels"):
+        return []
+    try:
+        with admin_api(member) as admin:
+            return list(problems(member, admin.channels()))
+    except (OneAPIError, RouteError):
+        return []  # that it does not answer is told elsewhere

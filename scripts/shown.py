@@ -1,0 +1,47 @@
+"""A pytest plugin: the table of the attacks and faults that a run has shown; `--keep-shown` keeps it in the docs."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.shown_page import PAGE, ROOT, Results, keep, verdict
+from tests.lab.shown import PROPERTY
+
+_seen: Results = {}
+_failed: set[str] = set()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--keep-shown", action="store_true", help=f"renew {PAGE.relative_to(ROOT)} by what this run shows")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.failed:
+        _failed.add(report.nodeid)
+    rows = [row for name, row in report.user_properties if name == PROPERTY]
+    if report.when == "teardown" and rows:
+        # What a test says of an attack is worth nothing where the test fails later.
+        held = report.nodeid not in _failed
+        _seen[report.nodeid] = [{**row, "held": row["held"] and held} for row in rows]  # type: ignore[dict-item,index]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if _seen:
+        terminalreporter.section("attacks and faults")
+        for line in _table():
+            terminalreporter.write_line(line, red="NOT HELD" in line)
+    if config.getoption("--keep-shown"):
+        keep(_seen)
+        terminalreporter.write_line(f"kept in {PAGE.relative_to(ROOT)}")
+
+
+def _table() -> list[str]:
+    """The lines, each column as wide as its widest cell."""
+    rows = [
+        (str(row["kind"]), str(row["name"]), str(row["happened"]), f"{row['seconds']:.1f} s", verdict(row))
+        for _, of_test in sorted(_seen.items())
+        for row in of_test
+    ]
+    table = [("kind", "what was done", "what happened", "seconds", "verdict"), *sorted(rows, key=lambda row: row[0])]
+    widths = [max(len(row[column]) for row in table) for column in range(5)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]

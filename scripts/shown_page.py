@@ -1,0 +1,96 @@
+"""`docs/attacks-and-faults.md`: rendered from `docs/shown.json`, which the runs of the tests write.
+
+The two files change together, and only by `make test-attack`, `make test-faults` and `make test-full`.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+TESTS = ROOT / "tests" / "lab"
+RESULTS = ROOT / "docs" / "shown.json"
+PAGE = ROOT / "docs" / "attacks-and-faults.md"
+KINDS = {"attack": "Attacks", "fault": "Faults"}
+
+Row = Mapping[str, Any]
+Results = dict[str, Sequence[Row]]
+"""The lines of each test, by its pytest id."""
+
+_HEAD = """# Attacks and faults
+
+Each line was seen on lab hosts: real Docker, systemd, sshd and nftables, One API's stand-in behind them. The seconds
+are those of one run on a machine with two cores.
+
+This page is generated from what the tests have recorded; do not edit it. `make test-attack` renews the attacks,
+`make test-faults` the faults, `make test-full` both.
+"""
+
+
+def read(results: Path = RESULTS) -> Results:
+    """What is kept of earlier runs."""
+    kept: Results = json.loads(results.read_text()) if results.exists() else {}
+    return kept
+
+
+def keep(seen: Results) -> None:
+    """Put what a run has seen in the place of what earlier runs saw of the same tests, and render the page."""
+    of_others = tests_that_show() - {function_of(test) for test in seen}
+    results = {test: rows for test, rows in read().items() if function_of(test) in of_others} | seen
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1, ensure_ascii=False) + "\n")
+    PAGE.write_text(render(results))
+
+
+def render(results: Results) -> str:
+    """The page of these results."""
+    return "\n".join([_HEAD, *(_section(kind, results) for kind in KINDS)])
+
+
+def tests_that_show() -> set[str]:
+    """The ids of all tests that use the fixture `shown`, read from their source; those of parameters belong to one."""
+    return {
+        f"{file.relative_to(ROOT)}::{function.name}"
+        for file in TESTS.glob("test_*.py")
+        for function in ast.walk(ast.parse(file.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        and function.name.startswith("test_")
+        and "shown" in [argument.arg for argument in function.args.args]
+    }
+
+
+def function_of(test: str) -> str:
+    """A test's id without its parameters."""
+    return test.partition("[")[0]
+
+
+def verdict(row: Row) -> str:
+    """How it ended, in a word."""
+    return "held" if row["held"] else "NOT HELD"
+
+
+def _section(kind: str, results: Results) -> str:
+    lines = [
+        f"| {_cell(row['name'])} | {_cell(row['happened'])} | {row['seconds']:.1f} | {verdict(row)} | `{_test(test)}` |"
+        for test, rows in sorted(results.items())
+        for row in rows
+        if row["kind"] == kind
+    ]
+    head = [
+        f"## {KINDS[kind]}\n",
+        "| what was done | what happened | seconds | verdict | test |",
+        "|---|---|--:|---|---|",
+    ]
+    return "\n".join([*head, *lines, ""])
+
+
+def _cell(words: str) -> str:
+    return " ".join(words.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _test(test: str) -> str:
+    return function_of(test).removeprefix("tests/lab/")

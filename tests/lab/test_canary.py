@@ -1,0 +1,166 @@
+"""The canary of a gateway's host: it tells once that nothing is answered any more, and once that it is again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from gateway.canary.scheduled_canary import CANARY, METRICS_FILE
+from gateway.contents.desired import CANARY_TOKEN
+from tests.lab.conftest import INVENTORY, Lab, Run
+from tests.lab.rows import DIRECTORY, rows, secrets
+from tests.lab.snapshot import snapshot
+
+HOST = "gwc"
+HOME = "/var/lib/openclaw-llm-gateway"
+ALERTS = "/var/log/alerts-of-tests"
+METRICS = f"{HOME}/metrics/{METRICS_FILE}"
+DATA = (
+    *("--data", "gateway_canary_failures=2"),
+    *("--data", f'gateway_alert_command=printf \'%s|%s\\n\' "$1" "$2" >> {ALERTS}'),
+)
+LIMIT = ("--limit", HOST)
+
+
+@pytest.fixture(scope="module")
+def gateway(deployed: Lab) -> Iterator[Lab]:
+    """A gateway of its own, deployed; its timer rests, so that it looks when a test wants it to."""
+    with deployed.more_hosts(f"{HOST}:fresh"):
+        run = deployed.deploy(*LIMIT, *DATA)
+        assert run.code == 0, run.output[-4000:]
+        assert deployed.ssh(
+            HOST, f"systemctl is-active {CANARY.timer}; systemctl is-enabled {CANARY.timer}"
+        ).split() == [
+            "active",
+            "enabled",
+        ]
+        deployed.ssh(HOST, f"systemctl stop {CANARY.timer}")
+        yield deployed
+
+
+def _look(lab: Lab) -> None:
+    lab.ssh(HOST, f"systemctl start {CANARY.service}")
+
+
+def _alerts(lab: Lab) -> list[str]:
+    return lab.ssh(HOST, f"cat {ALERTS} 2>/dev/null || true").splitlines()
+
+
+def _status(lab: Lab) -> dict[str, Any]:
+    run = lab.pyinfra(*LIMIT, "--data", "status_json=True", INVENTORY, "deploys/status.py")
+    assert run.code == 0, run.output[-3000:]
+    (host,) = json.loads(run.stdout)["hosts"]
+    found: dict[str, Any] = host
+    return found
+
+
+def _metric(lab: Lab, name: str) -> float:
+    (value,) = re.findall(rf"^openclaw_llm_gateway_{name} (\S+)$", lab.ssh(HOST, f"cat {METRICS}"), re.MULTILINE)
+    return float(value)
+
+
+def _upstream(lab: Lab) -> str:
+    return str(urlsplit(lab.state["upstream"]["base_url"]).hostname)
+
+
+def test_it_asks_by_a_token_that_may_do_nothing_else(gateway: Lab) -> None:
+    _look(gateway)
+    (result,) = [json.loads(line) for line in gateway.ssh(HOST, f"cat {HOME}/canary.jsonl").splitlines()][-1:]
+    assert (result["ok"], result["error"]) == (True, "")
+    (token,) = [row for row in rows(gateway, HOST)["tokens"] if row["name"] == CANARY_TOKEN]
+    assert token["models"] == "smollm2"
+    assert [row["token_name"] for row in rows(gateway, HOST)["logs"] if row["token_name"]][-1] == CANARY_TOKEN
+    canary = _status(gateway)["gateway"]["canary"]
+    assert (canary["result"], canary["error"], canary["ok"]) == ("ok", "", canary["count"])
+    assert _metric(gateway, "up") == 1
+    assert gateway.ssh(HOST, f"stat -c '%a %U' {METRICS}") == "644 root"
+    assert gateway.ssh(
+        HOST, f"stat -c '%a %U' {HOME}/canary.jsonl {HOME}/canary.state {DIRECTORY}/canary.conf | sort -u"
+    ) == ("600 root")
+
+
+def test_it_tells_once_that_the_upstream_is_gone_and_once_that_it_is_back(gateway: Lab) -> None:
+    upstream = _upstream(gateway)
+    gateway.ssh(HOST, f"ip route add unreachable {upstream}")
+    try:
+        _look(gateway)
+        assert _alerts(gateway) == [], "one failure is none yet"
+        for _ in range(3):
+            _look(gateway)
+        (alert,) = _alerts(gateway)
+        assert re.match(
+            rf"failing\|LLM gateway {HOST} \({gateway.address(HOST)}:3000\): no completion: HTTP 5\d\d: ", alert
+        )
+        status = _status(gateway)
+        assert status["gateway"]["canary"]["result"] == "failed"
+        assert any(line.startswith("canary, ") and "no completion: HTTP 5" in line for line in status["attention"])
+        assert _metric(gateway, "up") == 0
+        assert _metric(gateway, "canary_failures") == 4
+    finally:
+        gateway.ssh(HOST, f"ip route del unreachable {upstream}")
+    for _ in range(2):
+        _look(gateway)
+    assert [line.partition("|")[0] for line in _alerts(gateway)] == ["failing", "recovered"]
+    assert not any(line.startswith("canary, ") for line in _status(gateway)["attention"])
+    told = gateway.ssh(HOST, f"cat {ALERTS} {METRICS} {HOME}/canary.*; journalctl --no-pager -u {CANARY.service}")
+    assert not [secret for secret in secrets(gateway, HOST) if len(secret) > 7 and secret in told]
+
+
+def test_a_person_who_stops_the_gateway_is_not_told_of_it(gateway: Lab) -> None:
+    before = _alerts(gateway)
+    gateway.ssh(HOST, "systemctl stop openclaw-llm-gateway")
+    for _ in range(3):
+        _look(gateway)
+    assert _alerts(gateway) == before
+    assert _status(gateway)["gateway"]["canary"]["result"] == "stopped"
+    assert _metric(gateway, "up") == 0
+    gateway.ssh(HOST, "systemctl start openclaw-llm-gateway")
+    run = gateway.deploy(*LIMIT, *DATA)
+    assert run.code == 0, run.output[-3000:]
+    assert "Start the timer of the canary" in run.output
+
+
+def test_one_that_does_not_look_is_seen(gateway: Lab) -> None:
+    assert gateway.verify(*LIMIT, *DATA).code == 0
+    gateway.ssh(HOST, f"systemctl stop {CANARY.timer}")
+    gateway.verify(*LIMIT, *DATA).must_fail_with(f"canary: {CANARY.timer} does not run", "run deploy.py")
+    assert any(f"{CANARY.timer} does not run" in line for line in _status(gateway)["attention"])
+
+
+def test_new_keys_and_older_data_need_nothing_of_it(gateway: Lab) -> None:
+    """It reads its key from the database that is there."""
+    gateway.ssh(HOST, f"{DIRECTORY}/make-backup 'before the rotation'")
+    run = gateway.pyinfra("-y", *LIMIT, *DATA, "--data", "keys=tokens", INVENTORY, "deploys/rotate_keys.py")
+    assert run.code == 0, run.output[-3000:]
+    names = [row["name"] for row in rows(gateway, HOST)["tokens"]]
+    assert [name for name in names if name.startswith(CANARY_TOKEN)] == [CANARY_TOKEN], "the old one has gone"
+    _look(gateway)
+    restored = gateway.pyinfra("-y", *LIMIT, *DATA, INVENTORY, "deploys/restore.py")
+    assert restored.code == 0, restored.output[-3000:]
+    _look(gateway)
+    last = gateway.ssh(HOST, f"tail -n 2 {HOME}/canary.jsonl").splitlines()
+    assert [json.loads(line)["ok"] for line in last] == [True, True]
+
+
+def test_without_an_interval_there_is_none_and_a_removal_leaves_nothing(gateway: Lab) -> None:
+    run = gateway.deploy(*LIMIT, "--data", "gateway_canary_interval=null")
+    assert run.code == 0, run.output[-3000:]
+    assert "Take off the timer of the canary" in run.output
+    assert gateway.ssh(HOST, f"ls {METRICS} {CANARY.path} 2>/dev/null | wc -l") == "0"
+    assert gateway.verify(*LIMIT, "--data", "gateway_canary_interval=null").code == 0
+    again = gateway.deploy(*LIMIT)
+    assert again.code == 0, again.output[-3000:]
+    _remove(gateway)
+    left = [line for line in snapshot(gateway, HOST) if "canary" in line]
+    assert left == []
+
+
+def _remove(lab: Lab) -> Run:
+    run = lab.pyinfra("-y", *LIMIT, INVENTORY, "deploys/remove.py", "--data", f"yes={HOST}")
+    assert run.code == 0, run.output[-3000:]
+    return run

@@ -1,0 +1,48 @@
+"""A command among the settings that no shell can read is told before a host is touched."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from gateway import commands, remote
+from tests.unit.members import member
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What hosts were asked to run; this machine's shell answers for them."""
+    seen = []
+
+    def run(host: Any, command: str, stdin: str | None = None) -> list[str]:
+        seen.append(command)
+        done = subprocess.run(["/bin/sh", "-c", command], input=stdin, capture_output=True, text=True)
+        if done.returncode:
+            raise remote.RemoteError(done.stderr)
+        return done.stdout.splitlines()
+
+    monkeypatch.setattr(remote, "run", run)
+    return seen
+
+
+@pytest.mark.parametrize("name", ["gateway_backup_command", "gateway_alert_command"])
+@pytest.mark.parametrize("command", ["echo 'hush", "hush | | b", "hush )", 'echo "$(hush"', "if hush", "&& hush"])
+def test_one_that_cannot_be_read_is_told_and_not_shown(asked: list[str], name: str, command: str) -> None:
+    (told,) = commands.problems(member(**{name: command}))
+    assert told.startswith(f"{name}: ")
+    assert "hush" not in told
+    assert asked == ["sh -n"]
+
+
+def test_one_that_can_be_read_is_not_run(asked: list[str], tmp_path: Any) -> None:
+    command = f"""touch {tmp_path}/run; printf '%s' "$1" '$(it is)' #'"""
+    assert list(commands.problems(member(gateway_backup_command=command))) == []
+    assert list(tmp_path.iterdir()) == []
+    assert asked == ["sh -n"]
+
+
+def test_without_commands_nobody_is_asked(asked: list[str]) -> None:
+    assert list(commands.problems(member())) == []
+    assert asked == []

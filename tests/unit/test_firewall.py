@@ -1,0 +1,197 @@
+"""The firewall: what its rules let through, what a host that was read says of it, and the script that holds it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import firewall
+from gateway.checkout import ROOT
+from gateway.contents import reach
+from gateway.fleet import Member
+from gateway.host_state import HostState
+from oneapi import Channel
+from tests.unit.deployed import deployed, firewall_table
+from tests.unit.fake_hosts import ADDRESS, FRESH, OPENCLAW
+from tests.unit.members import Fleet, member
+
+LAN = "http://192.168.1.5:8000"
+
+
+def lines(**chosen: Any) -> list[str]:
+    """The rules, one a line."""
+    return [line.strip() for line in firewall.rules(member(**chosen)).decode().splitlines()]
+
+
+def declared(base_url: str) -> list[dict[str, Any]]:
+    return [{"name": "lan", "type": "openai", "base_url": base_url, "key": "K", "models": ["MiniMax-M2.5", "e"]}]
+
+
+def test_the_port_is_for_tailscale_alone_by_the_interface() -> None:
+    rules = lines()
+    assert f"ip daddr {ADDRESS} tcp dport 3000 jump to_gateway" in rules
+    assert 'iifname != "tailscale0" counter drop' in rules
+    assert "counter reject with tcp reset" not in rules
+
+
+def test_peers_that_are_named_are_the_only_ones() -> None:
+    rules = lines(gateway_allowed_peers=["100.64.1.0/24", "100.64.1.7", "100.64.9.9"])
+    assert "ip saddr { 100.64.1.0/24, 100.64.9.9 } return" in rules
+    assert "counter reject with tcp reset" in rules
+
+
+def test_addresses_in_channels_are_allowed_by_themselves() -> None:
+    assert "tcp dport 8000 ip daddr { 192.168.1.5 } accept" in lines(gateway_channels=declared(LAN))
+    assert "tcp dport 443 ip daddr { 10.0.0.9 } accept" in lines(gateway_channels=declared("https://10.0.0.9"))
+    assert not [
+        line for line in lines(gateway_channels=declared("http://models.lan:80")) if line.startswith("tcp dport")
+    ]
+
+
+def test_overlapping_upstreams_make_one_set_that_nftables_takes() -> None:
+    rules = lines(gateway_private_upstreams=["10.0.0.0/8", "10.1.0.0/16", "10.1.0.1:80", "10.1.0.0:80"])
+    assert "ip daddr { 10.0.0.0/8 } accept" in rules
+    assert "tcp dport 80 ip daddr { 10.1.0.0/31 } accept" in rules
+
+
+def test_what_counts_as_private_is_what_the_rules_refuse() -> None:
+    text = " ".join(lines())
+    refused = text[text.index("ip daddr { 0.0.0.0/8") : text.index("} counter reject")]
+    assert refused.removeprefix("ip daddr { ").split(", ") == [*map(str, firewall._REFUSED[:-1]), "224.0.0.0/3 "]
+
+
+def test_each_setting_makes_another_version() -> None:
+    texts = [
+        firewall.rules(member(**chosen))
+        for chosen in ({}, {"gateway_port": 3001}, {"gateway_allowed_peers": ["100.64.0.9"]})
+    ]
+    assert len({firewall._version(text.decode()) for text in texts}) == 3
+
+
+def read(**answers: str) -> Member:
+    """A deployed gateway whose host answers otherwise in this."""
+    made = member()
+    made.state = HostState({**deployed("gw1", "agent1").gateway, **answers})
+    return made
+
+
+def test_nothing_is_wrong_with_a_firewall_that_stands() -> None:
+    assert firewall.problem(read()) is None
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ({"firewall_table": ""}, "is not there"),
+        ({"firewall_unit": "ActiveState=failed\nUnitFileState=enabled\nNeedDaemonReload=no\n"}, "does not run"),
+        ({"firewall_unit": "ActiveState=active\nUnitFileState=disabled\nNeedDaemonReload=no\n"}, "does not run"),
+        ({"firewall_table": firewall_table(member(gateway_port=3001))}, "of other settings"),
+        ({"firewall_loaded": ""}, "not those that were loaded"),
+        ({"firewall_table": firewall_table(member()).replace("owner,", "")}, "not those that were loaded"),
+    ],
+)
+def test_what_is_wrong_is_told(answers: dict[str, str], told: str) -> None:
+    assert told in str(firewall.problem(read(**answers)))
+
+
+def test_agents_that_would_be_shut_out_are_told_before_anything_is_touched() -> None:
+    fleet = Fleet()
+    gateway = member(fleet=fleet, gateway_allowed_peers=["100.64.0.5"])
+    for name, address in (("agent1", "100.64.0.5"), ("agent2", "100.64.0.6")):
+        member({**FRESH, **OPENCLAW, "tailscale0": f"{address}/32\n"}, name=name, roles="openclaw", fleet=fleet)
+    assert list(firewall.problems(gateway)) == [
+        "gateway_allowed_peers: agent2 uses this gateway, so add its address, 100.64.0.6"
+    ]
+
+
+def channel(name: str, base_url: str, status: int = 1) -> Channel:
+    return Channel(1, name, 1, base_url, ("m",), None, ("default",), 0, 0, status)
+
+
+def test_a_channel_that_nobody_declared_and_that_cannot_be_reached_is_told_with_the_setting() -> None:
+    (told,) = reach.problems(member(), [channel("old", LAN)])
+    assert 'gateway_private_upstreams = ["192.168.1.5:8000"]' in told
+
+
+def test_channels_that_can_be_reached_are_not_told() -> None:
+    made = member(gateway_private_upstreams=["192.168.1.0/24"], gateway_channels=declared("http://10.0.0.9:80"))
+    channels = [
+        channel("public", "https://8.8.8.8"),
+        channel("named", "http://models.lan"),
+        channel("none", ""),
+        channel("allowed", LAN),
+        channel("disabled", "http://10.9.9.9", status=2),
+        channel("lan", "http://10.9.9.9"),  # what is declared of it will be written
+    ]
+    assert list(reach.problems(made, channels)) == []
+
+
+# -- the script, with an nft that notes what it is asked
+
+_NFT = """#!/bin/sh
+echo "$@" >> "$NOTES"
+case "$*" in
+    -c*persist*) exit "$PERSIST" ;;
+    -c*owner*) exit "$OWNER" ;;
+    *list*) cat "$TABLE" ;;
+esac
+"""
+
+
+def run(place: Path, mode: str, table: str = "", persist: int = 0, owner: int = 0) -> subprocess.CompletedProcess[str]:
+    """The script, beside rules; `persist` and `owner`: what nft ends with when it is asked whether it knows them."""
+    for name, text in (("hold-firewall", (ROOT / "files/hold-firewall").read_text()), ("nft", _NFT)):
+        (place / name).write_text(text)
+        (place / name).chmod(0o755)
+    (place / "rules.nft").write_bytes(firewall.rules(member()))
+    (place / "table").write_text(table)
+    (place / "run").mkdir(exist_ok=True)
+    environment = {
+        "PATH": f"{place}:{os.environ['PATH']}",
+        "RUNTIME_DIRECTORY": str(place / "run"),
+        "NOTES": str(place / "notes"),
+        "TABLE": str(place / "table"),
+        "PERSIST": str(persist),
+        "OWNER": str(owner),
+    }
+    return subprocess.run(
+        [place / "hold-firewall", mode], env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def test_a_kernel_that_gives_no_table_an_owner_is_told_and_nothing_is_held(tmp_path: Path) -> None:
+    done = run(tmp_path, "hold", persist=1, owner=1)
+    assert done.returncode == 1
+    assert "Linux 5.12 and nftables 1.0 are needed" in done.stderr
+    assert not (tmp_path / "run/commands").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "is_deleted"),
+    [
+        ("", False),
+        ("table inet openclaw_llm_gateway {\n\tflags persist\n}\n", False),
+        ("table inet openclaw_llm_gateway {\n}\n", True),
+    ],
+)
+def test_only_a_table_that_could_not_be_taken_over_is_deleted_first(
+    tmp_path: Path, table: str, is_deleted: bool
+) -> None:
+    assert run(tmp_path, "hold", table).returncode == 0
+    notes = (tmp_path / "notes").read_text().splitlines()
+    assert ("delete table inet openclaw_llm_gateway" in notes) == is_deleted
+    assert notes[-1] == "-i"
+
+
+@pytest.mark.parametrize(("persist", "flags"), [(0, "owner, persist"), (1, "owner")])
+def test_the_table_persists_where_the_kernel_knows_that(tmp_path: Path, persist: int, flags: str) -> None:
+    (tmp_path / "run").mkdir()
+    os.mkfifo(tmp_path / "run/commands")
+    done = run(tmp_path, "load", persist=persist)
+    assert done.returncode == 1, "nobody has taken the rules in"
+    assert "nftables has not taken" in done.stderr
+    assert f"table inet openclaw_llm_gateway {{ flags {flags}; }}" in (tmp_path / "run/rules.nft").read_text()

@@ -1,0 +1,31 @@
+"""The table of attacks and faults in the docs is what the tests have shown: all of it, and nothing else."""
+
+from __future__ import annotations
+
+from scripts.shown_page import KINDS, PAGE, function_of, read, render, tests_that_show
+
+ROW = {"kind": "fault", "name": "a | b", "happened": "two\nlines of <it>", "seconds": 2.25, "held": False}
+
+
+def test_the_page_is_rendered_from_the_results() -> None:
+    assert PAGE.read_text() == render(read()), "the page was edited: make test-attack and test-faults write it"
+
+
+def test_every_test_that_shows_something_stands_in_the_page_and_no_other() -> None:
+    assert {function_of(test) for test in read()} == tests_that_show(), (
+        "make test-attack and test-faults renew the page"
+    )
+
+
+def test_all_that_the_page_shows_was_held() -> None:
+    assert [row["name"] for rows in read().values() for row in rows if not row["held"]] == []
+
+
+def test_there_are_attacks_and_faults() -> None:
+    assert {row["kind"] for rows in read().values() for row in rows} == set(KINDS)
+
+
+def test_a_line_stays_a_line_of_its_table() -> None:
+    page = render({"tests/lab/test_some.py::test_it[one]": [ROW]})
+    (line,) = [line for line in page.splitlines() if "a \\| b" in line]
+    assert line == "| a \\| b | two lines of &lt;it> | 2.2 | NOT HELD | `test_some.py::test_it` |"
