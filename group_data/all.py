@@ -19,7 +19,7 @@ secrets_file = None
 
 # Everything of the gateway lives here: compose file, .env, secrets.env, data/, tiktoken/.
 # To take over a gateway that was set up by hand, name its directory, the one that holds `data/`.
-# A directory of its own: the system's (/etc, /var/lib, ...) are refused, and so is what does not last (/tmp, /run, ...).
+# A directory of its own: the system's (/etc, /var/lib, …) are refused, and so is what does not last (/tmp, /run, …).
 gateway_directory = "/opt/openclaw-llm-gateway"
 
 # The port on the Tailscale address.
@@ -91,8 +91,9 @@ gateway_backup_command = None
 
 # ---------------------------------------------------------------- the canary on the gateway hosts
 
-# How often each host asks its own gateway for one token of llm_model, by a token of its own that may do nothing else, and
-# looks at the disk, the backups and the firewall: "30s", "5min", "1h". status.py shows the last results. None: never.
+# How often each host asks its own gateway for one token of llm_model, by an API token of its own that may do nothing
+# else, and looks at the disk, the backups and the firewall: "30s", "5min", "1h". status.py shows the last results.
+# None: never.
 gateway_canary_interval = "5min"
 
 # After how many failures in a row somebody is told, who then is told once more when it is over. A disk that is nearly
@@ -100,14 +101,15 @@ gateway_canary_interval = "5min"
 gateway_canary_failures = 3
 
 # A shell command that the host runs, as root, to tell it: $1 is "failing" or "recovered", $2 a line of text without
-# secrets: 'curl -fsS -m 20 -d "$1: $2" https://ntfy.example/gateways', 'echo "$2" | mail -s "$1" root'. It has 60 seconds;
-# where it fails, it is called again the next time. What it says goes to /var/lib/openclaw-llm-gateway/canary-alert.log.
+# secrets: 'curl -fsS -m 20 -d "$1: $2" https://ntfy.example/gateways', 'echo "$2" | mail -s "$1" root'. It has 60
+# seconds; where it fails, it is called again the next time. What it says goes to canary-alert.log in
+# /var/lib/openclaw-llm-gateway.
 # It and gateway_backup_command, when a timer calls that, can write to /var and to a /tmp of their own, not to /home,
 # /root, /usr, /boot and /etc, and can reach the network, but cannot mount anything. A drop-in of yours can allow more.
 gateway_alert_command = None
 
-# Where the host writes its metrics for Prometheus (openclaw_llm_gateway.prom): the directory that its node_exporter reads
-# (--collector.textfile.directory). None: /var/lib/openclaw-llm-gateway/metrics.
+# Where the host writes its metrics for Prometheus (openclaw_llm_gateway.prom): the directory that its node_exporter
+# reads (--collector.textfile.directory). None: /var/lib/openclaw-llm-gateway/metrics.
 gateway_metrics_directory = None
 
 # ---------------------------------------------------------------- Docker on the gateway hosts

@@ -155,7 +155,7 @@ def gateway_answers(gateway: Member, applied: str) -> dict[str, str]:
 def firewall_table(gateway: Member) -> str:
     """The table as the kernel has it, as far as that is looked at."""
     (comment,) = (line for line in firewall.rules(gateway).decode().splitlines() if line.startswith("    comment"))
-    return f"table {firewall.TABLE} {{\n\tflags owner,persist\n{comment[:-1]} 1700000000\"\n}}\n"
+    return f'table {firewall.TABLE} {{\n\tflags owner,persist\n{comment[:-1]} 1700000000"\n}}\n'
 
 
 def agent_answers(agent: Member, gateway: Member, key: str) -> dict[str, str]:

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pyinfra.api import Inventory
-from pyinfra_cli import inventory as pyinfra_inventory
 
 from gateway.contents.desired import token_name
-from gateway.runs import inventory_file
+from gateway.runs.inventory_groups import wrong_groups
 from oneapi import TokenSpec
 from tests.unit import fake_hosts
 from tests.unit.fuzz_values import HOSTILE, bounded, junk
 from tests.unit.test_refusals import refusal
+from tests.unit.unpatched_pyinfra import inventory as pyinfra_inventory
 
 NAMES = st.one_of(st.sampled_from(["gw1", "a b", "主机'\"$(id)", "", " ", "a" * 300, *HOSTILE]), st.text(max_size=5))
 HOSTS = st.one_of(NAMES, st.tuples(NAMES, st.one_of(junk, st.just({"gateway_port": 1}))), junk)
@@ -27,7 +27,7 @@ GROUPS = st.one_of(st.lists(HOSTS, max_size=3), st.tuples(st.lists(HOSTS, max_si
 @hypothesis_settings(bounded, max_examples=200)
 @given(st.dictionaries(st.sampled_from(["gateways", "openclaw", "others", "_none"]), GROUPS, max_size=3))
 def test_what_pyinfra_cannot_use_is_told(groups: dict[str, Any]) -> None:
-    told = list(inventory_file.wrong_groups(groups))
+    told = list(wrong_groups(groups))
     assert all(problem.partition(":")[0].split(" ")[0] in groups for problem in told)
     if told:
         return
@@ -44,7 +44,7 @@ def test_what_pyinfra_cannot_use_is_told(groups: dict[str, Any]) -> None:
 @hypothesis_settings(bounded, max_examples=200)
 @given(NAMES)
 def test_every_name_of_a_host_makes_the_name_of_a_token(name: str) -> None:
-    if not list(inventory_file.wrong_groups({"gateways": [name]})):
+    if not list(wrong_groups({"gateways": [name]})):
         assert TokenSpec(name=token_name(name)).name
 
 
