@@ -87,7 +87,11 @@ def test_a_backup_under_50_requests_a_second_is_whole_and_nobody_notices(
     loaded = "SELECT count(*) FROM logs WHERE token_name = 'load'"
     count = f"sqlite3 -cmd '.timeout 60000' {DATABASE_FILE} {shlex.quote(loaded)}"
     others = int(filled.ssh("gw1", count))
-    with AdminClient(base_url, access_token=token) as admin, load.running(admin, base_url, lan, 50) as found:
+    with (
+        load.reachable("gw1", lan),
+        AdminClient(base_url, access_token=token) as admin,
+        load.running(admin, base_url, lan, 50) as found,
+    ):
         before = int(filled.ssh("gw1", count)) - others
         run = _backup("--fetch", str(tmp_path))
         after = found.sent - len(found.failed)

@@ -17,8 +17,9 @@ from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import Fleet, member
 
 UNIT = OPENCLAW["openclaw_unit"]
-DONE = deployed("gw1", "agent1").agent
-KEY = "relay-key-2".ljust(48, "0")
+DEPLOYED = deployed("gw1", "agent1")
+DONE = DEPLOYED.agent
+(KEY,) = (str(row["key"]) for row in DEPLOYED.tokens if row["name"] == "agent1")
 BLAMED = (
     "OPENAI_BASE_URL is in the environment of openclaw-gateway.service though the drop-in removes it: ExecStart= or the"
     " program that it starts sets it; `systemctl cat openclaw-gateway.service` shows the first"
