@@ -4,7 +4,7 @@
 # Before this text stand: database patience wanted (counts, checksums or integrity) program, which is host_tables.py.
 [ -f "$database" ] || { echo "$database is not there" >&2; exit 1; }
 
-sql() { sqlite3 -init /dev/null -bail -batch -noheader -list -cmd ".timeout ${patience}000" "$database"; }
+sql() { sqlite3 -init /dev/null -cmd 'PRAGMA ignore_check_constraints=ON' -bail -batch -noheader -list -cmd ".timeout ${patience}000" "$database"; }
 
 if ! command -v sqlite3 > /dev/null; then
     exec python3 -c "$program" "$database" "$patience" "$wanted"
