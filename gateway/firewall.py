@@ -222,6 +222,8 @@ def problem(member: Member) -> str | None:
     has_address = bool(member.settings.gateway_tailscale_address or member.state.tailscale_addresses)
     if has_address and _version(table) != _version(rules(member).decode()):
         return "its rules are those of other settings"
+    if has_address and any(not is_as_wanted(member, file) for file in wanted_files(member)):
+        return "its files are not those that a deployment writes"
     if _digest(table.encode()) not in member.state.text("firewall_loaded"):
         return "its rules in the kernel are not those that were loaded"
     return None
