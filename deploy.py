@@ -39,5 +39,6 @@ if member.is_openclaw:
     skills.place_client(member)
     openclaw.point_at_gateway(member)
 
+firewall.narrow(member)
 verification.verify(member)
 rotation_end.remove_old_tokens(member)

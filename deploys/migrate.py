@@ -43,5 +43,8 @@ if migrating.is_involved(member):
 
 migrating.finish(member)
 
+if migrating.is_target(member):
+    firewall.narrow(member)
+
 if migrating.is_involved(member) and (migrating.is_target(member) or member.is_openclaw):
     verification.verify(member)

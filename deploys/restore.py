@@ -35,5 +35,8 @@ if restoring.is_user(member):
     skills.place_client(member)
     openclaw.point_at_gateway(member)
 
+if restoring.is_target(member):
+    firewall.narrow(member)
+
 if restoring.is_target(member) or restoring.is_user(member):
     verification.verify(member)

@@ -83,6 +83,7 @@ case " $ROLES " in *" gateway "*)
     content backup_last "$DIRECTORY/backups/last.json"
     # As files/hold-firewall has it: the same at each look.
     nft -s list table inet openclaw_llm_gateway 2>/dev/null | sed 's/ # progname.*//' | emit firewall_table
+    content firewall_rules "/var/lib/$PROJECT/firewall/rules.nft"
     content firewall_loaded "/run/$PROJECT-firewall/loaded"
     systemctl show "$PROJECT-firewall.service" -p ActiveState -p UnitFileState -p NeedDaemonReload 2>/dev/null | emit firewall_unit
     content canary_state "/var/lib/$PROJECT/canary.state"

@@ -117,6 +117,23 @@ def test_a_private_upstream_is_reached_where_it_is_allowed_and_on_that_port_alon
     assert "No route to host" in around.connects("neighbour")
 
 
+def test_a_run_that_fails_shuts_nobody_out_and_one_that_succeeds_lets_in_no_more_than_it_says(around: Around) -> None:
+    gateway, neighbour = around.gateway, around.addresses["neighbour"]
+    allowed = {"gateway_private_upstreams": [f"{neighbour}:{PORT}"]}
+    assert around.deploy(**allowed).code == 0
+    failed = around.deploy(gateway_port=3001, gateway_image="nowhere.invalid/one-api:1", gateway_image_archive=None)
+    assert failed.code != 0, failed.output[-3000:]
+    gateway.await_completion(10)
+    assert around.connects("neighbour") == "in"
+    assert "its rules are those of other settings" in gateway.verify().output
+    done = gateway.deploy()
+    assert done.code == 0, done.output[-3000:]
+    assert "dport 3001" not in gateway.firewall() and "dport 3000" in gateway.firewall()
+    assert "No route to host" in around.connects("neighbour")
+    gateway.await_completion(10)
+    assert "nothing was changed" in gateway.deploy().output.lower()
+
+
 def test_a_channel_that_nobody_declared_and_the_firewall_cuts_off_is_told(around: Around) -> None:
     url = f"http://{around.addresses['neighbour']}:{PORT}"
     with around.gateway.admin() as admin:

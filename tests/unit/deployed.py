@@ -12,6 +12,7 @@ from gateway.backups import scheduled_backups
 from gateway.canary import scheduled_canary
 from gateway.contents import desired
 from gateway.contents.record import Record, fingerprint
+from gateway.firewall_rules import Reach
 from gateway.fleet import Member
 from gateway.host_state import PROJECT
 from oneapi import ChannelSpec
@@ -154,7 +155,9 @@ def gateway_answers(gateway: Member, applied: str) -> dict[str, str]:
 
 def firewall_table(gateway: Member) -> str:
     """The table as the kernel has it, as far as that is looked at."""
-    (comment,) = (line for line in firewall.rules(gateway).decode().splitlines() if line.startswith("    comment"))
+    (comment,) = (
+        line for line in Reach.wanted(gateway).rules().decode().splitlines() if line.startswith("    comment")
+    )
     return f'table {firewall.TABLE} {{\n\tflags owner,persist\n{comment[:-1]} 1700000000"\n}}\n'
 
 

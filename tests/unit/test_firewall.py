@@ -12,6 +12,7 @@ import pytest
 from gateway import firewall
 from gateway.checkout import ROOT
 from gateway.contents import reach
+from gateway.firewall_rules import REFUSED, Door, Reach, version
 from gateway.fleet import Member
 from gateway.host_state import HostState
 from oneapi import Channel
@@ -24,7 +25,7 @@ LAN = "http://192.168.1.5:8000"
 
 def lines(**chosen: Any) -> list[str]:
     """The rules, one a line."""
-    return [line.strip() for line in firewall.rules(member(**chosen)).decode().splitlines()]
+    return [line.strip() for line in Reach.wanted(member(**chosen)).rules().decode().splitlines()]
 
 
 def declared(base_url: str) -> list[dict[str, Any]]:
@@ -33,15 +34,14 @@ def declared(base_url: str) -> list[dict[str, Any]]:
 
 def test_the_port_is_for_tailscale_alone_by_the_interface() -> None:
     rules = lines()
-    assert f"ip daddr {ADDRESS} tcp dport 3000 jump to_gateway" in rules
-    assert 'iifname != "tailscale0" counter drop' in rules
-    assert "counter reject with tcp reset" not in rules
+    assert f'ip daddr {ADDRESS} tcp dport 3000 iifname != "tailscale0" counter drop' in rules
+    assert not [line for line in rules if "reject with tcp reset" in line]
 
 
 def test_peers_that_are_named_are_the_only_ones() -> None:
     rules = lines(gateway_allowed_peers=["100.64.1.0/24", "100.64.1.7", "100.64.9.9"])
-    assert "ip saddr { 100.64.1.0/24, 100.64.9.9 } return" in rules
-    assert "counter reject with tcp reset" in rules
+    named = "ip saddr != { 100.64.1.0/24, 100.64.9.9 } counter reject with tcp reset"
+    assert f"ip daddr {ADDRESS} tcp dport 3000 {named}" in rules
 
 
 def test_addresses_in_channels_are_allowed_by_themselves() -> None:
@@ -61,15 +61,57 @@ def test_overlapping_upstreams_make_one_set_that_nftables_takes() -> None:
 def test_what_counts_as_private_is_what_the_rules_refuse() -> None:
     text = " ".join(lines())
     refused = text[text.index("ip daddr { 0.0.0.0/8") : text.index("} counter reject")]
-    assert refused.removeprefix("ip daddr { ").split(", ") == [*map(str, firewall._REFUSED[:-1]), "224.0.0.0/3 "]
+    assert refused.removeprefix("ip daddr { ").split(", ") == [*map(str, REFUSED[:-1]), "224.0.0.0/3 "]
 
 
 def test_each_setting_makes_another_version() -> None:
     texts = [
-        firewall.rules(member(**chosen))
+        Reach.wanted(member(**chosen)).rules()
         for chosen in ({}, {"gateway_port": 3001}, {"gateway_allowed_peers": ["100.64.0.9"]})
     ]
-    assert len({firewall._version(text.decode()) for text in texts}) == 3
+    assert len({version(text.decode()) for text in texts}) == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "either"),
+    [
+        ((3000, []), (3000, []), [(3000, ())]),
+        ((3001, []), (3000, []), [(3000, ()), (3001, ())]),
+        ((3000, ["100.64.0.5"]), (3000, ["100.64.0.6"]), [(3000, ("100.64.0.5", "100.64.0.6"))]),
+        ((3000, []), (3000, ["100.64.0.6"]), [(3000, ())]),
+        ((3000, ["100.64.0.5"]), (3000, []), [(3000, ())]),
+    ],
+)
+def test_until_a_run_is_through_those_who_used_the_gateway_before_get_in_too(
+    before: tuple[int, list[str]], now: tuple[int, list[str]], either: list[tuple[int, tuple[str, ...]]]
+) -> None:
+    old, new = (
+        Reach.wanted(
+            member(gateway_port=port, gateway_allowed_peers=peers, gateway_private_upstreams=[f"10.0.0.1:{port}"])
+        )
+        for port, peers in (before, now)
+    )
+    assert Reach.of_file(old.rules().decode()) == old
+    both = new | old
+    assert both.doors == tuple(Door(ADDRESS, port, peers) for port, peers in either)
+    assert both.upstreams == tuple(sorted({f"10.0.0.1:{before[0]}", f"10.0.0.1:{now[0]}"}))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "{",
+        "[]",
+        '{"doors": 1, "upstreams": []}',
+        '{"doors": [{"address": "x; }", "port": 3000, "peers": []}], "upstreams": []}',
+        '{"doors": [{"address": "100.64.0.1", "port": "3000", "peers": []}], "upstreams": []}',
+        '{"doors": [], "upstreams": ["10.0.0.0/8; accept"]}',
+        '{"doors": [], "upstreams": [5]}',
+    ],
+)
+def test_rules_that_somebody_has_edited_are_not_taken_up(said: str) -> None:
+    assert Reach.of_file(f"# Lets through: {said}\n") is None
 
 
 def read(**answers: str) -> Member:
@@ -147,7 +189,7 @@ def run(place: Path, mode: str, table: str = "", persist: int = 0, owner: int = 
     for name, text in (("hold-firewall", (ROOT / "files/hold-firewall").read_text()), ("nft", _NFT)):
         (place / name).write_text(text)
         (place / name).chmod(0o755)
-    (place / "rules.nft").write_bytes(firewall.rules(member()))
+    (place / "rules.nft").write_bytes(Reach.wanted(member()).rules())
     (place / "table").write_text(table)
     (place / "run").mkdir(exist_ok=True)
     environment = {

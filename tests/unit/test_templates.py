@@ -13,10 +13,11 @@ import jinja2
 import jinja2.meta
 import pytest
 
-from gateway import firewall, installation, openclaw
+from gateway import firewall, firewall_rules, installation, openclaw
 from gateway.backups import scheduled_backups
 from gateway.canary import scheduled_canary
 from gateway.checkout import ROOT
+from gateway.firewall_rules import Door
 from gateway.fleet import Member
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import member
@@ -95,7 +96,7 @@ def test_every_template_is_rendered_by_these_tests(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(installation, "render", watched)
     monkeypatch.setattr(scheduled_backups, "render", watched)
-    monkeypatch.setattr(firewall, "render", watched)
+    monkeypatch.setattr(firewall_rules, "render", watched)
     monkeypatch.setattr(scheduled_canary, "render", watched)
     rendered()
     assert seen == {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*") if path.is_file()}
@@ -111,7 +112,7 @@ def test_every_variable_counts() -> None:
     values = {"project": "p", "directory": "/d", "image": "i:1", "pull_policy": "never", "port": 1}
     values |= {"timezone": "UTC", "address": "a", "session_secret": "s", "names": ["A"]}
     values |= {"failures": 3, "metrics": "/m", "backups": "yes", "body": "'{}'", "interval": "5min", "spread": 30}
-    values |= {"version": "v", "peers": ["p"], "upstreams": [(1, ["u"])]}
+    values |= {"version": "v", "lets_through": "#", "doors": [Door("a", 1, ("p",))], "upstreams": [(1, ["u"])]}
     values |= {"user_id": 1, "memory_mb": 256, "cpus": 1.0, "bridge": "b"}
     values |= {"keep": 1, "keep_days": 1, "recipient": "''", "command": "''", "schedule": "daily"}
     environment = installation._environment()
