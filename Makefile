@@ -7,15 +7,15 @@ MAKEFLAGS += --no-print-directory
 PYTHON_BIN := .venv/bin/python
 # Skipping a test is no way to pass: the plugin fails the run. Attacks and faults are told in a table.
 PYTEST := $(PYTHON_BIN) -m pytest -p scripts.no_skips -p scripts.shown
-# Lab tests mostly wait for hosts: two labs beside each other, a file of tests as a whole on one of them.
-BESIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# Lab tests mostly wait for hosts: three labs beside each other, a file of tests as a whole on one of them.
+BESIDE := -n 3 --dist loadfile --no-loadscope-reorder
 SUPPLY_CHAIN := .venv/locked/supply-chain/bin
 LAB_HOSTS ?= gw1:fresh,agent1:agent
 # Of what uv could write into a lock file: nothing that names this machine or its package index.
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-client-httpx2 test-lab check-server bench bench-backup bench-migration bench-client bench-load sbom audit lint format types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-quickly test-hosts test-client-httpx2 test-lab check-server bench bench-backup bench-migration bench-client bench-load sbom audit lint format types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -34,8 +34,14 @@ lab-down: setup ## take the lab down (images stay as a cache: python -m lab down
 	@$(PYTHON_BIN) -m lab down
 
 test: lint types audit sbom ## lint, types, unit and lab tests: all that takes minutes
-	@$(MAKE) test-client-httpx2
-	@$(PYTEST) -q -m 'not full' tests/unit tests/client $(ARGS)
+	@$(MAKE) --jobs=2 --output-sync=line test-quickly test-hosts
+
+# Beside each other: the one keeps a processor busy, the others wait for hosts.
+test-quickly: setup
+	@nice $(MAKE) test-client-httpx2
+	@nice $(PYTEST) -q -m 'not full' tests/unit tests/client $(ARGS)
+
+test-hosts: setup
 	@$(PYTEST) $(BESIDE) -m 'not full' tests/lab $(ARGS)
 
 test-full: lint types audit sbom ## all of it, the long walks too; it renews docs/attacks-and-faults.md

@@ -22,6 +22,9 @@ from lab.state import (
     save,
 )
 
+_INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
+_ENOUGH_INSTANCES = 1024
+
 
 def up(wanted: dict[str, str], delay_s: float) -> LabState:
     """Bring the lab up with these hosts; what runs already is kept.
@@ -40,6 +43,7 @@ def up(wanted: dict[str, str], delay_s: float) -> LabState:
     require("ssh", "openssh-client")
     docker = connect()
     _warn_of_a_real_tailnet()
+    _make_room_for_many_hosts()
     with _alone(name):
         refuse_foreign(docker, name)
         state = networks.ensure_networks(docker, name, load_if_any(name))
@@ -58,6 +62,20 @@ def _warn_of_a_real_tailnet() -> None:
         say(
             "note: this machine is in a real tailnet, whose firewall drops packets from 100.64.0.0/10"
             " that come by another way: reach the lab's gateways with `python -m lab peer`"
+        )
+
+
+def _make_room_for_many_hosts() -> None:
+    # The systemd of each host takes some six of root's instances; of Linux's 128 the twenty-first host has none left.
+    limit = int(_INOTIFY_INSTANCES.read_text())
+    if limit >= _ENOUGH_INSTANCES:
+        return
+    try:
+        _INOTIFY_INSTANCES.write_text(str(_ENOUGH_INSTANCES))
+    except OSError:
+        command = f"sudo sysctl -w fs.inotify.max_user_instances={_ENOUGH_INSTANCES}"
+        say(
+            f"note: with {limit} inotify instances some {limit // 6} lab hosts can run on this machine; for more: {command}"
         )
 
 
