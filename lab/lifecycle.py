@@ -74,9 +74,7 @@ def _make_room_for_many_hosts() -> None:
         _INOTIFY_INSTANCES.write_text(str(_ENOUGH_INSTANCES))
     except OSError:
         command = f"sudo sysctl -w fs.inotify.max_user_instances={_ENOUGH_INSTANCES}"
-        say(
-            f"note: with {limit} inotify instances some {limit // 6} lab hosts can run on this machine; for more: {command}"
-        )
+        say(f"note: {limit} inotify instances are enough for some {limit // 6} lab hosts; for more: {command}")
 
 
 def _ensure_all(docker: Docker, state: LabState, delay_s: float) -> None:
