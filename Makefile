@@ -36,11 +36,12 @@ lab-down: setup ## take the lab down (images stay as a cache: python -m lab down
 test: lint types audit sbom ## lint, types, unit and lab tests: all that takes minutes
 	@$(MAKE) test-client-httpx2
 	@$(PYTEST) -q tests/client $(ARGS)
-	@$(MAKE) --jobs=2 --output-sync=line test-code test-hosts
+	@$(MAKE) --jobs=2 test-code test-hosts
 
-# Beside each other: the one keeps a processor busy, the others wait for hosts. (What the client's tests check are times.)
+# Beside each other: the one keeps a processor busy, the others wait for hosts; what it prints is shown as one, at its end.
+# (What the client's tests check are times, so they run alone.)
 test-code: setup
-	@$(PYTEST) -q -m 'not full' tests/unit $(ARGS)
+	@told=$$($(PYTEST) -q -m 'not full' tests/unit $(ARGS) 2>&1) || code=$$?; printf '\n%s\n' "$$told"; exit $${code:-0}
 
 test-hosts: setup
 	@$(PYTEST) $(BESIDE) -m 'not full' tests/lab $(ARGS)
