@@ -14,6 +14,7 @@ from pyinfra import host, state
 
 from gateway import docker, firewall, image, openclaw, service, skills, tiktoken
 from gateway.backups import scheduled_backups
+from gateway.canary import scheduled_canary
 from gateway.contents import provisioning
 from gateway.migration import migrating
 from gateway.proving import verification
@@ -44,6 +45,7 @@ if migrating.is_involved(member):
 migrating.finish(member)
 
 if migrating.is_target(member):
+    scheduled_canary.install(member)
     firewall.narrow(member)
 
 if migrating.is_involved(member) and (migrating.is_target(member) or member.is_openclaw):

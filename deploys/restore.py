@@ -15,6 +15,7 @@ from pyinfra import host, state
 
 from gateway import docker, firewall, image, openclaw, skills, tiktoken
 from gateway.backups import scheduled_backups
+from gateway.canary import scheduled_canary
 from gateway.proving import verification
 from gateway.restore import restoring
 
@@ -30,6 +31,9 @@ if restoring.is_target(member):
     scheduled_backups.install(member)
 
 restoring.restore(member)
+
+if restoring.is_target(member):
+    scheduled_canary.install(member)
 
 if restoring.is_user(member):
     skills.place_client(member)

@@ -10,16 +10,21 @@ their tokens again; those that are not in it are named. Pin the image in the inv
 
 from pyinfra import host, state
 
-from gateway import openclaw
+from gateway import firewall, openclaw
 from gateway.proving import verification
 from gateway.upgrades import rollback
 
 member = rollback.member_to_roll_back(state, host)
 
+if member.is_gateway:
+    firewall.install(member)  # the unit that is written needs it, and a host of an earlier version has none
 rollback.roll_back(member)
 
 if rollback.is_user(member):
     openclaw.point_at_gateway(member)
+
+if member.is_gateway:
+    firewall.narrow(member)
 
 if member.is_gateway or rollback.is_user(member):
     verification.verify(member)

@@ -6,17 +6,14 @@ routes to its network. The table lets in what comes by Tailscale, and keeps the 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
-
-from pyinfra.api import FunctionCommand, operation
-from pyinfra.api.host import Host
-from pyinfra.api.state import State
 
 from gateway import remote
 from gateway.backups.scheduled_backups import install_package
 from gateway.checkout import ROOT
+from gateway.findings import must_be_well
 from gateway.firewall_rules import DIRECTORY, PATH, Reach, Upstream, digest, upstream_of, version
 from gateway.host_state import PROJECT
 from gateway.installation import Wanted, is_as_wanted
@@ -130,19 +127,12 @@ def problems(member: Member) -> Iterator[str]:
 def verify(member: Member) -> None:
     """Let the run fail where a gateway's firewall does not stand as it is declared."""
     if member.is_gateway:
-        _verify(name="Look whether the firewall stands", member=member)
+        must_be_well(name="Look whether the firewall stands", member=member, what="firewall", problem_of=_mendable)
 
 
-@operation()
-def _verify(member: Member) -> Generator[FunctionCommand, None, None]:
-    """A check, not a change: it yields a command, one that fails, only where something is wrong."""
-    if found := problem(member):
-        yield FunctionCommand(_fail, (f"firewall: {found}: run deploy.py",), {})
-
-
-def _fail(state: State, host: Host, text: str) -> bool:
-    remote.complain(host, text)
-    return False
+def _mendable(member: Member) -> str | None:
+    found = problem(member)
+    return found and f"{found}: run deploy.py"
 
 
 def problem(member: Member) -> str | None:

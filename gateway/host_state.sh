@@ -71,7 +71,12 @@ id -u | emit uid
 case " $ROLES " in *" gateway "*)
     df -Pk "$(nearest "$DIRECTORY")" "$(nearest /var/lib/docker)" | emit disk
     { command -v tailscale >/dev/null && timeout 5 tailscale ip -4; } 2>/dev/null | emit tailscale_ip
-    ss -ltnpH "sport = :$PORT" 2>/dev/null | emit listeners
+    # Whether who listens is our container: both are looked at in the same moment, since it may be starting just now.
+    container=$(docker container inspect "$PROJECT" 2>/dev/null)
+    listeners=$(ss -ltnpH "sport = :$PORT" 2>/dev/null)
+    # ss looks for the processes first: one that has begun to listen since then has no name yet.
+    ! printf '%s' "$listeners" | grep -qv users: || listeners=$(ss -ltnpH "sport = :$PORT" 2>/dev/null)
+    printf '%s' "$listeners" | emit listeners
     docker ps --filter "volume=$DIRECTORY/data" --format '{{.Names}}' 2>/dev/null | emit data_users
     content daemon_json /etc/docker/daemon.json
     content secrets "$DIRECTORY/secrets.env"
@@ -87,6 +92,7 @@ case " $ROLES " in *" gateway "*)
     content firewall_loaded "/run/$PROJECT-firewall/loaded"
     systemctl show "$PROJECT-firewall.service" -p ActiveState -p UnitFileState -p NeedDaemonReload 2>/dev/null | emit firewall_unit
     content canary_state "/var/lib/$PROJECT/canary.state"
+    sed -n 's/^metrics=//p' "$DIRECTORY/canary.conf" 2>/dev/null | emit canary_metrics
     # In UTC, whatever the host's zone is, so that the times can be read anywhere.
     TZ=UTC systemctl show "$PROJECT-backup.timer" "$PROJECT-backup.service" "$PROJECT-canary.timer" "$PROJECT-canary.service" \
         -p Id -p LoadState -p ActiveState -p UnitFileState -p NeedDaemonReload -p Result -p LastTriggerUSec \
@@ -99,7 +105,6 @@ case " $ROLES " in *" gateway "*)
     if command -v docker >/dev/null; then
         docker version --format '{{.Server.Version}}' 2>/dev/null | emit docker
         docker compose version --short 2>/dev/null | emit compose
-        container=$(docker container inspect "$PROJECT" 2>/dev/null)
         printf '%s' "$container" | emit container
         docker ps --all --quiet --filter "name=^$PROJECT-replaced\$" 2>/dev/null | emit kept_container
         # Where somebody has removed the container, the compose file says which image it was made from.

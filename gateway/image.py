@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import tarfile
 import zlib
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyinfra.operations import files
+from pyinfra.api import FunctionCommand, operation
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
 
-from gateway import remote
+from gateway import remote, streams
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
 
 
+KEPT_IN = "images"
+"""In the install directory: the archives of images that serve or have served, by their IDs."""
 _UNREADABLE = (tarfile.TarError, zlib.error, OSError, EOFError)
 
 
@@ -116,12 +122,7 @@ def fetch(member: Member) -> None:
     if is_present(member):
         return
     if path := member.settings.gateway_image_archive:
-        files.put(
-            name="Send the image archive",
-            src=str(read_archive(path).path.resolve()),
-            dest=_sent(member),
-            mode="600",
-        )
+        _send(name="Send the image archive", member=member, archive=read_archive(path).path)
     else:
         remote.shell(
             name="Pull the image",
@@ -129,15 +130,46 @@ def fetch(member: Member) -> None:
         )
 
 
+@operation()
+def _send(member: Member, archive: Path) -> Generator[FunctionCommand, None, None]:
+    """Entered only where the host has not the image; it may have the archive, of a run that was cut off."""
+    if not _is_sent(member, archive):
+        yield FunctionCommand(_send_now, (member, archive), {})
+
+
+def _is_sent(member: Member, archive: Path) -> bool:
+    sent = shlex.quote(_sent(member))
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        return remote.run(member.host, f"[ ! -f {sent} ] || sha256sum < {sent}") == [f"{digest}  -"]
+    except remote.RemoteError:
+        return False  # nor can it be sent then, which says why
+
+
+def _send_now(state: State, host: Host, member: Member, archive: Path) -> bool:
+    try:
+        streams.upload(host, archive, _sent(member))
+    except remote.RemoteError as problem:
+        remote.complain(host, f"{archive} was not sent: {problem}")
+        return False
+    return True
+
+
 def load_script(member: Member) -> str:
-    """The shell command that loads the archive that was sent."""
+    """The shell command that loads the archive that was sent, and keeps it by the image's ID for files/start-gateway.
+
+    As a link: what is sent next takes the place of the one name, and not of the other.
+    """
     image = member.settings.gateway_image
+    kept = shlex.quote(f"{member.directory}/{KEPT_IN}")
     wanted = " ".join(sorted(read_archive(str(member.settings.gateway_image_archive)).identifiers))
     return (
         f"docker load --quiet --input {shlex.quote(_sent(member))} &&"
         f" id=$(docker image inspect {shlex.quote(image)} --format '{{{{.Id}}}}') &&"
         f' case " {wanted} " in *" $id "*) ;; *) echo "after loading, {image} is $id on the host,'
-        f' not the image of the archive" >&2; exit 1 ;; esac'
+        f' not the image of the archive" >&2; exit 1 ;; esac &&'
+        f' mkdir -p -m 700 {kept} && ln -f {shlex.quote(_sent(member))} {kept}/"$(printf %.12s "${{id#sha256:}}")".tar'
     )
 
 

@@ -110,23 +110,36 @@ def mind_connection(host: Host) -> None:
         for name, value in _GIVES_UP.items():
             if option := getattr(socket, name, None):  # not every system has each
                 connection.setsockopt(socket.IPPROTO_TCP, option, value)
-    for name in ("run_shell_command", "put_file"):
-        setattr(host.connector, name, _losing_with_oserror(getattr(host.connector, name)))
+    host.connector.run_shell_command = _telling_of_loss(host, host.connector.run_shell_command)  # type: ignore[method-assign]
 
 
-def _losing_with_oserror(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A connector's method, with an OSError for paramiko's EOFError (a host that goes away amid a transfer).
+def _telling_of_loss(host: Host, method: Callable[..., tuple[bool, Any]]) -> Callable[..., tuple[bool, Any]]:
+    """A connector's method that says, once, when the connection was lost and what to do; pyinfra's own words are
+    "executed 0 commands".
 
-    pyinfra takes the one for the failure of this host, and the other for a mistake in the program, at which the run of
-    all hosts ends with a traceback.
+    It raises an OSError for paramiko's EOFError (a host that goes away amid a transfer): pyinfra takes the one for the
+    failure of this host, and the other for a mistake in the program, at which the run of all hosts ends with a
+    traceback.
     """
+    is_told = False
+
+    def tell_if_lost() -> None:
+        nonlocal is_told
+        if not is_told and not _is_connected(host):
+            is_told = True
+            complain(host, "the connection is lost: once the host can be reached, run the same command again")
 
     @wraps(method)
-    def call(*arguments: Any, **keywords: Any) -> Any:
+    def call(*arguments: Any, **keywords: Any) -> tuple[bool, Any]:
+        succeeded = False
         try:
-            return method(*arguments, **keywords)
+            succeeded, output = method(*arguments, **keywords)
         except EOFError:
             raise ConnectionResetError("the connection to the host is lost") from None
+        finally:
+            if not succeeded:  # as it is for a command of which nothing but the connection has ended
+                tell_if_lost()
+        return succeeded, output
 
     return call
 

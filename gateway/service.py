@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def container_is_as_wanted(member: Member) -> bool:
-    """Whether the container runs, from the wanted image, on the wanted address and no other."""
+    """Whether the container runs, unpaused, from the wanted image, on the wanted address and no other."""
     container = member.state.container
-    if container is None or not container["State"]["Running"]:
+    if container is None or not container["State"]["Running"] or container["State"].get("Paused"):
         return False
     wanted = [{"HostIp": member.address, "HostPort": str(member.settings.gateway_port)}]
     # Not what was asked for (HostConfig): a container whose network was taken away runs on, and is bound to nothing.

@@ -51,6 +51,11 @@ _PATH = re.compile(r"(?=.{1,200}$)(/(?!\.\.?(/|$))[A-Za-z0-9._+-]+)+")
 _OF_SYSTEM = "bin|boot|dev|etc|home|lib|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var|var/lib|var/tmp"
 _NOT_FOR_DATA = "dev|proc|run|sys|var/run|var/lib/openclaw-llm-gateway"
 _DIRECTORY = re.compile(rf"(?!/({_OF_SYSTEM})$)(?!/({_NOT_FOR_DATA})(/|$)){_PATH.pattern}")
+# Not what is the system's; nor a /tmp, since the canary has one of its own.
+_NOT_FOR_METRICS = "bin|boot|dev|etc|lib|lib64|proc|sbin|sys|tmp|usr(?!/local/)|var/run|var/tmp"
+_METRICS = re.compile(rf"(?!/({_OF_SYSTEM})$)(?!/({_NOT_FOR_METRICS})(/|$)){_PATH.pattern}")
+_HOME = "/var/lib/openclaw-llm-gateway"
+_METRICS_DIRECTORY = f"{_HOME}/metrics"
 _ZONE = re.compile(r"(?=.{1,64}$)[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9][A-Za-z0-9_+-]*)*")
 # Quoted wherever it is used, so that blanks and Chinese characters may stand in it.
 _WORKSPACE = re.compile(r"~?(/(?!\.\.?(/|$))[^/]+)+")
@@ -145,7 +150,12 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "gateway_canary_interval": optional(time_span("10s", "1d")),
     "gateway_canary_failures": integer(1, 1000),
     "gateway_alert_command": optional(text(re.compile(r".*\S.*"), "a shell command on one line")),
-    "gateway_metrics_directory": optional(text(_PATH, "an absolute path of letters, digits and . _ + - /")),
+    "gateway_metrics_directory": optional(
+        text(
+            _METRICS,
+            "an absolute path of letters, digits and . _ + - /, of at most 200, and no directory of the system",
+        )
+    ),
     "docker_source": one_of("distribution", "preinstalled"),
     "docker_registry_mirrors": list_of(http_url, "URLs"),
     "docker_http_proxy": optional(http_url),
@@ -260,9 +270,22 @@ def check(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
         problems.append(f'{", ".join(asked)}: docker_source is "preinstalled", so nothing is configured; leave it out')
     if found.gateway_alert_command and found.gateway_canary_interval is None:
         problems.append("gateway_alert_command: gateway_canary_interval is None, so nobody would call it; set it")
+    problems += _metrics_problems(found)
     if found.openclaw_unit_scope == "user" and found.openclaw_user is None:
         problems.append('openclaw_user: name the user whose unit it is, since openclaw_unit_scope is "user"')
     problems += declarations.contradictions(
         found.gateway_channels, found.gateway_tokens, found.gateway_prune, found.gateway_image
     )
     return found, problems
+
+
+def _metrics_problems(found: Settings) -> list[str]:
+    """Metrics in a directory of the gateway's own, where nobody reads them, or with its data."""
+    place = found.gateway_metrics_directory or _METRICS_DIRECTORY
+    ours = [directory for directory in (found.gateway_directory, _HOME) if directory]
+    if place == _METRICS_DIRECTORY or not any(f"{place}/".startswith(f"{directory}/") for directory in ours):
+        return []
+    return [
+        f"gateway_metrics_directory: {place} is within what is the gateway's own: name the directory that your"
+        f" node_exporter reads (--collector.textfile.directory), or None ({_METRICS_DIRECTORY})"
+    ]

@@ -92,12 +92,12 @@ gateway_backup_command = None
 # ---------------------------------------------------------------- the canary on the gateway hosts
 
 # How often each host asks its own gateway for one token of llm_model, by an API token of its own that may do nothing
-# else, and looks at the disk, the backups and the firewall: "30s", "5min", "1h". status.py shows the last results.
-# None: never.
+# else, and looks at the disk, the backups and the firewall's rules: "30s", "5min", "1h". status.py shows the last
+# results. None: never.
 gateway_canary_interval = "5min"
 
 # After how many failures in a row somebody is told, who then is told once more when it is over. A disk that is nearly
-# full (5 %, or 256 MiB) is told at once.
+# full (5 %, or 256 MiB) and rules of the firewall that are not those that were loaded are told at once.
 gateway_canary_failures = 3
 
 # A shell command that the host runs, as root, to tell it: $1 is "failing" or "recovered", $2 a line of text without
@@ -109,7 +109,8 @@ gateway_canary_failures = 3
 gateway_alert_command = None
 
 # Where the host writes its metrics for Prometheus (openclaw_llm_gateway.prom): the directory that its node_exporter
-# reads (--collector.textfile.directory). None: /var/lib/openclaw-llm-gateway/metrics.
+# reads (--collector.textfile.directory), which no directory of the system or of the gateway may be. None:
+# /var/lib/openclaw-llm-gateway/metrics.
 gateway_metrics_directory = None
 
 # ---------------------------------------------------------------- Docker on the gateway hosts

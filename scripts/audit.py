@@ -2,7 +2,8 @@
 
     python -m scripts.audit PIP_AUDIT LOCK…
 
-Where the advisories cannot be had (no network, an index without them), that is said, and is no failure.
+Where the advisories cannot be had (no network, an index without them), that is said, and is no failure. Where they
+could be had for the first lock file and not for another, it is one.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Audited:
 
 
 def main(pip_audit: str, locks: Sequence[str]) -> int:
-    """Audit one lock file after the other; 1 where something was found."""
+    """Audit one lock file after the other; 1 where something was found, or the advisories were lost on the way."""
     found = 0
     for lock in locks:
         try:
@@ -48,16 +49,22 @@ def main(pip_audit: str, locks: Sequence[str]) -> int:
         except AuditError as problem:
             print(f"audit: pip-audit failed on {lock}:\n{problem}", file=sys.stderr)
             return 1
-        if audited.is_without_data:
-            print(f"audit: NOT AUDITED from {lock} on: the advisories cannot be had from here")
-            return found
+        if audited is None and lock != locks[0]:
+            print(
+                f"audit: BROKEN OFF at {lock}: the advisories could be had, and now cannot: run it again",
+                file=sys.stderr,
+            )
+            return 1
+        if audited is None or (audited.is_without_data and lock == locks[0]):
+            print("audit: NOT AUDITED: the advisories cannot be had from here", file=sys.stderr)
+            return 0
         print("\n".join(_report(lock, audited)))
         found |= bool(audited.vulnerable)
     return found
 
 
-def audit(pip_audit: str, lock: str) -> Audited:
-    """Ask for the advisories on what a lock file names. Raises AuditError."""
+def audit(pip_audit: str, lock: str) -> Audited | None:
+    """Ask for the advisories on what a lock file names; None where their source is out of reach. Raises AuditError."""
     # Nothing is installed or resolved: the lock file is the whole truth.
     run = subprocess.run(
         [pip_audit, "--disable-pip", "--require-hashes", "--format=json", "--progress-spinner=off", "-r", lock],
@@ -69,7 +76,7 @@ def audit(pip_audit: str, lock: str) -> Audited:
         return _read(json.loads(run.stdout)["dependencies"])
     except ValueError:
         if any(words in run.stderr for words in _UNREACHABLE):
-            return Audited(0, (), ())
+            return None
         raise AuditError(run.stderr.strip() or f"it printed no JSON and ended with {run.returncode}") from None
 
 

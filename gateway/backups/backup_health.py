@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pyinfra.api import FunctionCommand, operation
-from pyinfra.api.host import Host
-from pyinfra.api.state import State
-
-from gateway import remote, timers
+from gateway import timers
 from gateway.backups import scheduled_backups
 from gateway.backups.archive import Outcome
+from gateway.findings import must_be_well
 from gateway.host_state import PROJECT
 
 if TYPE_CHECKING:
@@ -31,20 +28,7 @@ _MEND = (
 def verify(member: Member) -> None:
     """Let the run fail where the scheduled backups of a gateway fail, or are not made."""
     if member.is_gateway:
-        _verify(name="Look whether backups are made", member=member)
-
-
-@operation()
-def _verify(member: Member) -> Generator[FunctionCommand, None, None]:
-    """A check, not a change: it yields a command, one that fails, only where something is wrong."""
-    problem = problem_of(member)
-    if problem is not None:
-        yield FunctionCommand(_fail, (problem,), {})
-
-
-def _fail(state: State, host: Host, problem: str) -> bool:
-    remote.complain(host, f"backups: {problem}")
-    return False
+        must_be_well(name="Look whether backups are made", member=member, what="backups", problem_of=problem_of)
 
 
 def problem_of(member: Member) -> str | None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pyinfra.api import FunctionCommand, operation
-from pyinfra.api.host import Host
-from pyinfra.api.state import State
-
-from gateway import remote, timers
+from gateway import timers
 from gateway.canary.scheduled_canary import CANARY
 from gateway.checks import in_seconds
+from gateway.findings import must_be_well
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
@@ -64,20 +61,7 @@ def first_ones(lines: Sequence[str]) -> dict[str, str]:
 def verify(member: Member) -> None:
     """Let the run fail where a gateway has no canary that works."""
     if member.is_gateway:
-        _verify(name="Look whether the canary is alive", member=member)
-
-
-@operation()
-def _verify(member: Member) -> Generator[FunctionCommand, None, None]:
-    """A check, not a change: it yields a command, one that fails, only where something is wrong."""
-    problem = problem_of(member)
-    if problem is not None:
-        yield FunctionCommand(_fail, (problem,), {})
-
-
-def _fail(state: State, host: Host, problem: str) -> bool:
-    remote.complain(host, f"canary: {problem}")
-    return False
+        must_be_well(name="Look whether the canary is alive", member=member, what="canary", problem_of=problem_of)
 
 
 def problem_of(member: Member) -> str | None:

@@ -28,6 +28,20 @@ def metrics_directory(member: Member) -> str:
     return member.settings.gateway_metrics_directory or f"{HOME}/metrics"
 
 
+def deployed_metrics_directory(member: Member) -> str | None:
+    """Where the canary that is on the host writes its metrics; None where there is none that says so."""
+    try:
+        return next(iter(shlex.split(member.state.text("canary_metrics"))), None) or None
+    except ValueError:  # somebody has edited it
+        return None
+
+
+def metrics_files(member: Member) -> list[str]:
+    """The files of the metrics, where the canary that is on the host writes them and where it is to."""
+    places = dict.fromkeys([deployed_metrics_directory(member), metrics_directory(member)])
+    return [f"{place}/{METRICS_FILE}{end}" for place in places if place for end in ("", ".new")]
+
+
 def script_files(member: Member) -> list[Wanted]:
     """The script that asks, and its settings; none where nothing is to be asked."""
     settings = member.settings
@@ -70,13 +84,20 @@ def unit_files(member: Member) -> list[Wanted]:
 
 def install(member: Member) -> None:
     """Put in place what asks, and let the timer run as the settings say, or not at all."""
-    timers.write(member, script_files(member))
-    if member.settings.gateway_canary_interval is None and member.state.file(CANARY.path):
+    if _leaves_metrics(member):  # before the settings that say where they are
         remote.shell(
             name="Remove the metrics, which would be out of date",
-            command=f"rm -f {shlex.quote(f'{metrics_directory(member)}/{METRICS_FILE}')}",
+            command=f"rm -f {' '.join(map(shlex.quote, metrics_files(member)))}",
         )
+    timers.write(member, script_files(member))
     timers.install(member, CANARY, unit_files(member))
+
+
+def _leaves_metrics(member: Member) -> bool:
+    """Whether the canary on the host has written metrics that nobody renews any more."""
+    if member.settings.gateway_canary_interval is None:
+        return member.state.file(CANARY.path) is not None
+    return deployed_metrics_directory(member) not in (None, metrics_directory(member))
 
 
 def problems(member: Member) -> Iterator[str]:

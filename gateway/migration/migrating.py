@@ -14,6 +14,7 @@ from pyinfra.api.state import State
 
 from gateway import database, first_start, fleet, image, installation, preflight, remote
 from gateway.backups import scheduled_backups
+from gateway.canary import scheduled_canary
 from gateway.contents.admin import admin_api
 from gateway.contents.desired import own_tokens
 from gateway.host_state import UnreadableError
@@ -100,6 +101,7 @@ def _host_problems(member: Member) -> Iterator[str]:
     if member.name == wanted.target_name or (_uses(member, wanted.target_name) and member.name != wanted.source_name):
         yield from preflight.problems(member)
         yield from scheduled_backups.problems(member)
+        yield from scheduled_canary.problems(member)
     elif member.name == wanted.source_name:
         afterwards = copy(member)
         afterwards.is_gateway = False

@@ -91,7 +91,8 @@ def find(host: Host, directory: str, container: str | None) -> Source:
     details = inspected[0] if inspected else {}
     _refuse_other_databases(details, found, data)
     unit = seen.properties("unit")
-    is_ours = unit.get("LoadState") == "loaded" and unit.get("WorkingDirectory") == place
+    # systemd shows a WorkingDirectory=- with "!"; earlier versions of ours had none.
+    is_ours = unit.get("LoadState") == "loaded" and unit.get("WorkingDirectory", "").removeprefix("!") == place
     policy = details.get("HostConfig", {}).get("RestartPolicy") or {}
     retries = policy.get("MaximumRetryCount")
     names = {"secrets.env": "secrets", "applied-keys.json": "applied_keys", "first-start-done": "first_start_done"}

@@ -66,6 +66,8 @@ def _gateway_attention(member: Member, found: GatewayStatus) -> Iterator[str]:
     elif old := _old_address(member, found):
         new = member.state.tailscale_addresses[0]
         yield f"it is published on {old}, and this host is {new} in the tailnet now: pyinfra INVENTORY deploy.py"
+    elif (member.state.container or {}).get("State", {}).get("Paused"):
+        yield f"its container is paused, so that nobody is answered: on the host, `docker unpause {PROJECT}`"
     elif found.version is None:
         yield f"the gateway runs and does not answer: on the host, {_WORDS} say why"
     if first_start.is_done(member) and (problem := firewall.problem(member)):

@@ -10,7 +10,7 @@ from pyinfra.api.state import State, StateStage
 from gateway import remote
 from gateway.fleet import concurrently, current
 from gateway.runs import invocation, journal, summary
-from gateway.runs.run_guard import INTERRUPTED
+from gateway.runs.interruption import INTERRUPTED
 
 if TYPE_CHECKING:
     from gateway.fleet import Member

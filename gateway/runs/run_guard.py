@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from pathlib import Path
 
@@ -13,13 +11,11 @@ from pyinfra import logger
 from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_state
 
-from gateway.runs import inventory_file, invocation
+from gateway.runs import interruption, inventory_file, invocation
+from gateway.runs.interruption import INTERRUPTED
 
 READ_ONLY = ("plan.py", "export.py", "status.py", "history.py")
 """Scripts that have no operations: there is nothing to carry out, and so nothing to ask."""
-INTERRUPTED = 130
-"""The shell's code for a program that Ctrl-C has ended; pyinfra itself says 0."""
-_LAST_SECONDS = 5
 
 
 def watch() -> None:
@@ -27,7 +23,7 @@ def watch() -> None:
 
     pyinfra ends with 0 when the inventory's path is mistyped, when a group or --limit matches no host, and on Ctrl-C.
     """
-    signal.signal(signal.SIGINT, _interrupted)
+    interruption.watch()
     context = click.get_current_context(silent=True)
     if context is not None and any(str(name).endswith(".py") for name in context.params.get("operations", ())):
         invocation.remember(context)
@@ -95,14 +91,6 @@ def _require_answer(context: click.Context) -> None:
     if not context.params.get("yes") and not invocation.is_plan(context) and not sys.stdin.isatty():
         logger.error("There is no terminal to ask on: add -y to carry it out, or --dry to see what it would change.")
         sys.exit(1)
-
-
-def _interrupted(number: int, frame: object) -> None:
-    logger.error("Interrupted: run the same command again, it goes on where this run ended.")
-    # The exit is an exception in whatever greenlet runs just now, and one that swallows it would run on.
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(INTERRUPTED))
-    signal.alarm(_LAST_SECONDS)
-    sys.exit(INTERRUPTED)
 
 
 def _judge(context: click.Context) -> None:

@@ -19,17 +19,12 @@ from gateway import docker, dotenv, openclaw, remote, skills
 from gateway.host_state import PROJECT, HostState
 from gateway.route import TAILNET
 from gateway.runs.progress import step
-from gateway.uninstall import before, dotenv_restore
+from gateway.uninstall import before, dotenv_restore, home
 from gateway.uninstall.before import Before
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
 
-HOME = f"/var/lib/{PROJECT}"
-REMOVING = "removing"
-"""In HOME: a removal has begun to give OpenClaw its own back, so that its unit is to be restarted."""
-GIVEN_BACK = "env-given-back"
-"""In HOME: from here on, a .env that does not point at the gateway is what a removal has made of it."""
 NAMES = ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL_ID", "EMBEDDING_MODEL_ID")
 _SCRIPT = Path(__file__).with_name("removal.sh")
 
@@ -116,7 +111,12 @@ def read(member: Member) -> Found:
 def is_installed(member: Member, found: Found) -> bool:
     """Whether anything of ours is on the host, which does not mean a gateway that a person has set up by hand."""
     is_set_up = member.is_gateway and bool(member.state.text("secrets"))
-    return bool(is_set_up or found.state.text("home") or found.state.text("units") or _has_openclaw(member, found))
+    return bool(
+        is_set_up
+        or home.is_ours(found.state.lines("home"))
+        or found.state.text("units")
+        or _has_openclaw(member, found)
+    )
 
 
 def points_here(member: Member) -> bool:
@@ -134,7 +134,7 @@ def points_here(member: Member) -> bool:
 def is_elsewhere(member: Member) -> bool:
     """Whether a person has pointed OpenClaw at something else, by hand: then the four lines are theirs."""
     url = dotenv_restore.value(member.state.answers.get("openclaw_env", ""), NAMES[0])
-    is_given_back = GIVEN_BACK in found_on(member).state.lines("home")
+    is_given_back = home.GIVEN_BACK in found_on(member).state.lines("home")
     return url is not None and not points_here(member) and not is_given_back
 
 

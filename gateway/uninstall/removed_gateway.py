@@ -11,7 +11,7 @@ from pyinfra.api import FunctionCommand, StringCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import docker, firewall, remote, replaced, tiktoken
+from gateway import docker, firewall, image, remote, replaced, tiktoken
 from gateway.backups import backup
 from gateway.canary import scheduled_canary
 from gateway.installation import FIRST_START_DONE, MOVED_AWAY, MOVING_IN, UNIT
@@ -32,7 +32,7 @@ FILES = (
     *("applied-keys.json", FIRST_START_DONE, MOVED_AWAY, MOVING_IN, "secrets.env.next"),
 )
 """Ours in the install directory, whatever is in them."""
-DIRECTORIES = ("incoming", "replaced", "previous", "switching", "trial", "arriving")
+DIRECTORIES = (image.KEPT_IN, "incoming", "replaced", "previous", "switching", "trial", "arriving")
 """Ours too, with all that is in them: what runs keep there while they are at work, or to go back."""
 SECRETS = "secrets.env"
 """The last to go: as long as it is there, the host has a gateway of ours."""
@@ -195,7 +195,9 @@ def _files_script(member: Member) -> str:
     """Known names alone: what a person has put there stays. What was there before the take-over is put back."""
     found = removal.found_on(member)
     given_back = found.state.lines("taken_over_files")
-    lines = ["set -eu", f"cd {shlex.quote(member.directory)}"]
+    # The metrics before the settings that say where they are.
+    metrics = " ".join(map(shlex.quote, scheduled_canary.metrics_files(member)))
+    lines = ["set -eu", f"rm -f {metrics}", f"cd {shlex.quote(member.directory)}"]
     for name in (*FILES, SECRETS):
         if name in given_back:
             noted = found.before.get(f"{member.directory}/{name}")
@@ -207,8 +209,6 @@ def _files_script(member: Member) -> str:
         elif name != SECRETS:
             lines.append(f"rm -f {name}")
     lines.append(f"rm -rf {' '.join(f'{name} {name}.*' for name in DIRECTORIES)}")
-    metrics = shlex.quote(f"{scheduled_canary.metrics_directory(member)}/{scheduled_canary.METRICS_FILE}")
-    lines.append(f"rm -f {metrics} {metrics}.new")
     # What a write that was cut off has left: the name with six more characters.
     lines.append(f'for name in {" ".join((*FILES, SECRETS))}; do rm -f "$name".??????; done')
     lines.append(f"rm -f {' '.join(f'tiktoken/{name}' for name in tiktoken.FILES)}")

@@ -17,7 +17,9 @@ from pyinfra.api.state import State
 from gateway import openclaw, remote, skills
 from gateway.contents.desired import token_name
 from gateway.uninstall import dotenv_restore, removal
-from gateway.uninstall.removal import GIVEN_BACK, HOME, NAMES, REMOVING
+from gateway.uninstall.home import GIVEN_BACK, REMOVING
+from gateway.uninstall.home import PLACE as HOME
+from gateway.uninstall.removal import NAMES
 
 if TYPE_CHECKING:
     from gateway.fleet import Member

@@ -18,8 +18,8 @@ from gateway import dotenv, fleet, preflight, remote
 from gateway.backups import backup
 from gateway.host_state import UnreadableError
 from gateway.runs import invocation, journal, run_options, summary, undo
-from gateway.uninstall import removal, removed_gateway, removed_openclaw, revoked
-from gateway.uninstall.removal import HOME, Removal
+from gateway.uninstall import home, removal, removed_gateway, removed_openclaw, revoked
+from gateway.uninstall.removal import Removal
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
@@ -168,9 +168,10 @@ def _forget(member: Member) -> Generator[FunctionCommand | StringCommand, None, 
     )
     yield StringCommand(
         f"{keep} {{ systemctl disable --quiet --now {' '.join(units)} 2>/dev/null || true; }} &&"
-        f" rm -f {' '.join(f'/etc/systemd/system/{unit}' for unit in units)} && rm -rf {HOME} &&"
-        " systemctl daemon-reload"
+        f" rm -f {' '.join(f'/etc/systemd/system/{unit}' for unit in units)} && systemctl daemon-reload &&"
+        f" ( set -e; {home.remove()} )"
     )
+    yield FunctionCommand(_tell_rest, (), {})
     yield FunctionCommand(_close_journal, (member,), {})
 
 
@@ -181,6 +182,17 @@ def _end_journal(state: State, host: Host, member: Member) -> bool:
     except remote.RemoteError as problem:
         remote.complain(host, str(problem))
         return False
+    return True
+
+
+def _tell_rest(state: State, host: Host) -> bool:
+    try:
+        left = remote.run(host, home.left())
+    except remote.RemoteError as problem:
+        remote.complain(host, str(problem))
+        return False
+    for path in left:
+        remote.tell(host, f"{path} stays: it is not from here")
     return True
 
 

@@ -22,6 +22,13 @@ if [ -d switching ] && [ ! -d "/var/lib/$PROJECT/unfinished" ] && [ ! -d "/var/l
     esac
     sync .
 fi
+# Archives of images that are gone, and would not be served again.
+previous=$([ ! -f previous/image ] || head -n 1 previous/image)
+for archive in images/*.tar; do
+    id=${archive#images/} id=${id%.tar}
+    case "$(cat images/served 2> /dev/null) $previous" in *"sha256:$id"*) continue ;; esac
+    docker image inspect "$id" > /dev/null 2>&1 || rm -f "$archive"
+done
 # Names of images that nothing here needs any more; an image goes with its last name.
 needed=''
 [ ! -f previous/image ] || { read -r id < previous/image && id=${id#sha256:} && needed=$KEPT_NAME:$(printf %.12s "$id"); }

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 
 from lab.docker import connect
 from lab.labels import object_name
@@ -59,6 +60,13 @@ class How(Enum):
 
 QUICK = (How.CTRL_C, How.KILL, How.SSH)
 """Those that need no minute of waiting."""
+_LOST = 1, "the connection is lost: once the host can be reached, run the same command again"
+_TOLD = {
+    How.CTRL_C: (130, "Interrupted: run the same command again"),
+    How.SSH: _LOST,
+    How.UNPLUGGED: _LOST,
+}
+"""The exit code, and what a person reads."""
 
 
 @dataclass(frozen=True)
@@ -95,25 +103,26 @@ def interrupt(gateway: Gateway, at: Operation, how: How, chance: random.Random, 
         assert reached, f"the run ended before {at.name!r}:\n{run.said[-3000:]}"
         # Nothing to wait for: the moment within the operation is what chance is to choose.
         time.sleep(chance.uniform(0, at.seconds))
-        return _cut_off(run, gateway, how)
+        return _told(_cut_off(run, gateway, how), how)
 
 
-def interrupt_at_next(gateway: Gateway, cut: set[str], how: How, seconds: float) -> str | None:
-    """Deploy, and cut that off in its first operation that was not cut off before.
+def interrupt_at_next(gateway: Gateway, known: set[str], how: How, seconds: float, passed: int) -> str | None:
+    """Deploy, and cut that off in an operation that no run has come to before.
 
-    Parameters: `cut`, the names of those; the new one is added; `seconds`, how far into the operation.
+    Parameters: `known`, the names of those that one has come to; the new ones are added; `seconds`, how far into the
+    operation; `passed`, how many new ones are let pass before.
     Returns what was done, in words; None where the run has completed.
     """
     deadline = time.monotonic() + GIVES_UP_SECONDS
     while True:
         with running(str(gateway.inventory), "deploy.py") as run:
-            at = next((name for line in run if (name := begun(line)) and name not in cut), None)
-            if at is not None:
+            new = (name for line in run if (name := begun(line)) and name not in known)
+            reached = list(islice(new, passed + 1))
+            known.update(reached)
+            if len(reached) > passed:
                 time.sleep(seconds)  # as above
-                ended = _cut_off(run, gateway, how)
-                assert "Traceback" not in ended.output, ended.output[-4000:]
-                cut.add(at)
-                return f"{how.value} at {at!r} after {seconds} s"
+                _told(_cut_off(run, gateway, how), how)
+                return f"{how.value} at {reached[-1]!r} after {seconds} s"
             ended = run.end()
         if ended.code == 0:
             return None
@@ -133,6 +142,16 @@ def _cut_off(run: Running, gateway: Gateway, how: How) -> Run:
         return run.end(GIVES_UP_SECONDS)
     with unplugged(gateway.lab, gateway.name):
         return run.end(GIVES_UP_SECONDS)
+
+
+def _told(run: Run, how: How) -> Run:
+    """Check how a run ended and what its person reads, where it was not faster than its end."""
+    assert "Traceback" not in run.output, run.output[-4000:]
+    is_over = run.code in (0, -signal.SIGINT)  # Python takes no more signals once it has said all and clears up
+    if how is not How.KILL and not is_over:
+        code, words = _TOLD[how]
+        assert run.code == code and words in " ".join(run.output.split()), f"{run.code}: {run.output[-4000:]}"
+    return run
 
 
 def deploy_again(gateway: Gateway, *arguments: str) -> Run:

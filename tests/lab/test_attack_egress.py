@@ -25,7 +25,10 @@ PORT = 8099
 PUBLIC = "203.0.113.9"
 """Of a network for documentation: it stands for the public Internet, which a lab may not reach."""
 METADATA, METADATA_OF_ALIBABA = "169.254.169.254", "100.100.100.200"
-_SERVE = f"setsid timeout 900 python3 -m http.server {PORT} >/dev/null 2>&1 </dev/null &"
+DNS = 53
+_SERVE = "".join(
+    f"setsid timeout 900 python3 -m http.server {port} >/dev/null 2>&1 </dev/null &" for port in (PORT, DNS)
+)
 PLACES = {
     "the metadata of a cloud": METADATA,
     "the metadata of Alibaba's cloud": METADATA_OF_ALIBABA,
@@ -63,9 +66,9 @@ class Around:
             assert done.code == 0, done.output
         self.gateway.ssh("; ".join(f"ip route replace {each}/32 via {self.addresses['neighbour']}" for each in away))
 
-    def connects(self, place: str) -> str:
+    def connects(self, place: str, port: int | None = None) -> str:
         """What comes of a connection from the container to a place: "in", or why not."""
-        port = 22 if place in ("host", "gateway", "bridge") else PORT
+        port = port or (22 if place in ("host", "gateway", "bridge") else PORT)
         return self.them.connects(self.enter, self.addresses.get(place, place), port)
 
     def deploy(self, **settings: object) -> Run:
@@ -98,6 +101,34 @@ def test_the_container_gets_nowhere_private(around: Around, shown: Shown, name: 
         said = around.connects(PLACES[name])
         assert "No route to host" in said, said
         it.happened("refused at once; without the rules it gets there")
+
+
+@pytest.mark.parametrize("name", [name for name, place in PLACES.items() if place not in ("host", "gateway", "bridge")])
+def test_a_port_for_names_leads_nowhere_private_either(around: Around, shown: Shown, name: str) -> None:
+    with around.them.let_through():
+        assert around.connects(PLACES[name], DNS) == "in", "what gets in nowhere shows nothing"
+    with shown("attack", f"from the container, to port 53 of {name}") as it:
+        said = around.connects(PLACES[name], DNS)
+        assert "No route to host" in said, said
+        it.happened("refused at once; without the rules it gets there")
+
+
+def test_the_container_asks_the_resolver_of_its_host_for_names_also_when_that_is_another_one(around: Around) -> None:
+    gateway, resolver = around.gateway, around.addresses["neighbour"]
+    gateway.ssh("cat /etc/resolv.conf > /srv/resolv.conf")
+    try:
+        # Written over, for Docker has mounted it in a lab host.
+        gateway.ssh(f"echo 'nameserver {resolver}' > /etc/resolv.conf && systemctl restart openclaw-llm-gateway")
+        gateway.await_completion()
+        around.enter = around.them.enter("openclaw-llm-gateway")
+        assert around.connects("neighbour", DNS) == "in"
+        assert "No route to host" in around.connects("neighbour"), "on that port alone"
+        assert "No route to host" in around.connects("peer", DNS)
+        assert gateway.lab.verify("--limit", gateway.name).code == 0, "it is none of the changes that are told"
+    finally:
+        gateway.ssh("cat /srv/resolv.conf > /etc/resolv.conf && systemctl restart openclaw-llm-gateway")
+        gateway.await_completion()
+        around.enter = around.them.enter("openclaw-llm-gateway")
 
 
 def test_the_container_reaches_the_internet_and_its_channels(around: Around) -> None:

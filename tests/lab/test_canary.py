@@ -25,6 +25,7 @@ DATA = (
     *("--data", f'gateway_alert_command=printf \'%s|%s\\n\' "$1" "$2" >> {ALERTS}'),
 )
 LIMIT = ("--limit", HOST)
+FIREWALL = "openclaw-llm-gateway-firewall"
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,56 @@ def test_a_person_who_stops_the_gateway_is_not_told_of_it(gateway: Lab) -> None:
     assert "Start the timer of the canary" in run.output
 
 
+def test_rules_that_are_not_those_that_were_loaded_are_told_at_once_though_the_host_itself_is_answered(
+    gateway: Lab,
+) -> None:
+    before = len(_alerts(gateway))
+    gateway.ssh(HOST, f"echo of-others > /run/{FIREWALL}/loaded")
+    _look(gateway)
+    (alert,) = _alerts(gateway)[before:]
+    assert alert.startswith("failing|")
+    assert "the firewall's rules are not there, or not those that were loaded" in alert
+    assert (_metric(gateway, "up"), _metric(gateway, "firewall_up")) == (1, 0)
+    gateway.verify(*LIMIT, *DATA).must_fail_with("firewall: its rules in the kernel are not those that were loaded")
+    assert any(line.startswith("firewall: ") for line in _status(gateway)["attention"])
+    run = gateway.deploy(*LIMIT, *DATA)
+    assert run.code == 0, run.output[-3000:]
+    _look(gateway)
+    assert [line.partition("|")[0] for line in _alerts(gateway)[before:]] == ["failing", "recovered"]
+    assert _metric(gateway, "firewall_up") == 1
+
+
+def test_a_container_that_is_paused_is_told_and_a_deployment_mends_it(gateway: Lab) -> None:
+    gateway.ssh(HOST, "docker pause openclaw-llm-gateway")
+    try:
+        _look(gateway)
+        attention = _status(gateway)["attention"]
+        assert any("its container is paused, so that nobody is answered" in line for line in attention)
+        assert any(line.startswith("canary, ") and "docker unpause openclaw-llm-gateway" in line for line in attention)
+        run = gateway.deploy(*LIMIT, *DATA)
+        assert run.code == 0, run.output[-3000:]
+    finally:  # a frozen process outlives the lab's host
+        gateway.ssh(HOST, "docker unpause openclaw-llm-gateway 2>/dev/null || true")
+    _look(gateway)
+    assert _metric(gateway, "up") == 1
+
+
+def test_metrics_are_left_nowhere_when_their_place_changes(gateway: Lab) -> None:
+    gateway.ssh(HOST, "mkdir -p /srv/metrics")
+    elsewhere = ("--data", "gateway_metrics_directory=/srv/metrics")
+    run = gateway.deploy(*LIMIT, *DATA, *elsewhere)
+    assert run.code == 0, run.output[-3000:]
+    _look(gateway)
+    files = f"ls {METRICS} /srv/metrics/{METRICS_FILE} 2>/dev/null || true"
+    assert gateway.ssh(HOST, files) == f"/srv/metrics/{METRICS_FILE}"
+    back = gateway.deploy(*LIMIT, *DATA)
+    assert back.code == 0, back.output[-3000:]
+    _look(gateway)
+    assert gateway.ssh(HOST, files) == METRICS
+    assert gateway.deploy(*LIMIT, *DATA, *elsewhere).code == 0
+    _look(gateway)
+
+
 def test_one_that_does_not_look_is_seen(gateway: Lab) -> None:
     assert gateway.verify(*LIMIT, *DATA).code == 0
     gateway.ssh(HOST, f"systemctl stop {CANARY.timer}")
@@ -147,14 +198,25 @@ def test_new_keys_and_older_data_need_nothing_of_it(gateway: Lab) -> None:
     assert [json.loads(line)["ok"] for line in last] == [True, True]
 
 
-def test_without_an_interval_there_is_none_and_a_removal_leaves_nothing(gateway: Lab) -> None:
+def test_without_an_interval_there_is_none_a_removal_leaves_nothing_and_a_restoration_has_one(gateway: Lab) -> None:
+    # The settings name another place for the metrics than the one that they were written to.
     run = gateway.deploy(*LIMIT, "--data", "gateway_canary_interval=null")
     assert run.code == 0, run.output[-3000:]
+    assert gateway.ssh(HOST, "ls -A /srv/metrics") == ""
     assert "Take off the timer of the canary" in run.output
     assert gateway.ssh(HOST, f"ls {METRICS} {CANARY.path} 2>/dev/null | wc -l") == "0"
     assert gateway.verify(*LIMIT, "--data", "gateway_canary_interval=null").code == 0
-    again = gateway.deploy(*LIMIT)
+    again = gateway.deploy(*LIMIT, "--data", "gateway_metrics_directory=/srv/metrics")
     assert again.code == 0, again.output[-3000:]
+    _look(gateway)
+    assert gateway.ssh(HOST, "ls -A /srv/metrics") == METRICS_FILE
+    _remove(gateway)
+    assert gateway.ssh(HOST, "ls -A /srv/metrics") == ""
+    restored = gateway.pyinfra("-y", *LIMIT, INVENTORY, "deploys/restore.py")
+    assert restored.code == 0, restored.output[-3000:]
+    assert gateway.ssh(HOST, f"systemctl is-active {CANARY.timer}") == "active", "also where nothing was left of it"
+    _look(gateway)
+    assert _metric(gateway, "up") == 1
     _remove(gateway)
     left = [line for line in snapshot(gateway, HOST) if "canary" in line]
     assert left == []

@@ -134,6 +134,24 @@ def test_docker_system_prune_while_the_unit_waits(gateway: Gateway, shown: Shown
         it.happened("loads the image from the archive that was kept, makes the network, and answers")
 
 
+def test_a_pulled_image_that_cannot_be_pulled_again_is_told_of(gateway: Gateway, shown: Shown) -> None:
+    with shown("fault", "a pulled image is deleted, and no registry can be reached (seconds once it is there)") as it:
+        pulled = gateway.deploy("--data", "gateway_image_archive=null")
+        assert pulled.code == 0, pulled.output[-4000:]
+        gateway.ssh(
+            f"image={IMAGE}; docker save $image > /srv/image.tar && docker rm -f {CONTAINER} && docker rmi -f $image"
+        )
+        await_that(lambda: "cannot be pulled" in gateway.state(), f"the unit says why it waits: {gateway.state()}")
+        assert "cannot be pulled" in attention(str(gateway.inventory), gateway.name)
+        it.start()
+        gateway.ssh("docker load --quiet --input /srv/image.tar")
+        gateway.await_completion()
+        assert it.lap() < 30, gateway.words()
+        it.happened("the unit and status say why it waits; it goes on trying, and answers once the image is there")
+    archived = gateway.deploy()
+    assert archived.code == 0, archived.output[-4000:]
+
+
 def test_a_container_whose_network_was_taken_away_is_mended_by_a_deployment(gateway: Gateway, shown: Shown) -> None:
     """Docker takes a container for running that nobody can reach: the unit has no reason to start it anew."""
     with shown("fault", "the compose network is deleted under a container that runs (seconds of the deployment)") as it:

@@ -18,6 +18,7 @@ GATEWAY, AGENT, OLD = "gwr", "agentr", "oldr"
 HOSTS = (GATEWAY, AGENT, OLD)
 YES = f"yes={','.join(HOSTS)}"
 ENV = "/home/openclaw/.openclaw/.env"
+HOME = "/var/lib/openclaw-llm-gateway"
 DAEMON_JSON = "/etc/docker/daemon.json"
 BACKUPS = f"{DIRECTORY}/backups"
 LIMITS = ("--limit", "gw1", *(word for host in HOSTS for word in ("--limit", host)))
@@ -179,6 +180,8 @@ def test_what_a_person_has_changed_since_stays(deployed: Lab, before: dict[str, 
     deployed.ssh(AGENT, f"echo 'LATER=added' >> {ENV} && sed -i '1i # on top' {ENV}")
     drop_ins = "/etc/systemd/system/openclaw-llm-gateway.service.d"
     deployed.ssh(GATEWAY, f"echo mine > {DIRECTORY}/notes.txt && mkdir -p {drop_ins}")
+    theirs = (f"{HOME}/notes.txt", f"{HOME}/metrics/mine.prom", f"{DIRECTORY}/data/notes.txt")
+    deployed.ssh(GATEWAY, f"mkdir -p {HOME}/metrics && echo mine | tee {' '.join(theirs)}")
     client = f"{WORKSPACE}/skills/shared/llm_client.js"
     deployed.ssh(AGENT, f"echo '// edited' >> {client}")
     answered = _answered(AGENT, AGENT)
@@ -190,6 +193,13 @@ def test_what_a_person_has_changed_since_stays(deployed: Lab, before: dict[str, 
     run = _remove(deployed, "-y", "--data", f"yes={GATEWAY},{AGENT}")
     assert run.code == 0, run.output[-3000:]
     assert AGENT not in {row["name"] for row in rows(deployed, "gw1")["tokens"]}
-    assert deployed.ssh(GATEWAY, f"ls -A {DIRECTORY}").split() == ["backups", "notes.txt"]
-    assert f"{DIRECTORY}/notes.txt stays" in run.output
-    deployed.ssh(GATEWAY, f"rm {DIRECTORY}/notes.txt && rmdir {drop_ins}")
+    assert deployed.ssh(GATEWAY, f"ls -A {DIRECTORY}").split() == ["backups", "data", "notes.txt"]
+    told = " ".join(run.output.split())
+    for place in (f"{DIRECTORY}/notes.txt", f"{DIRECTORY}/data", f"{HOME}/notes.txt", f"{HOME}/metrics/mine.prom"):
+        assert f"{place} stays: it is not from here" in told
+    assert deployed.ssh(GATEWAY, f"find {HOME} -type f | sort").split() == sorted(theirs[:2])
+    again = _remove(deployed, "-y", "--data", f"yes={GATEWAY}")
+    assert "nothing of a deployment is on this host: nothing to remove" in again.output
+    blocked = deployed.deploy("--limit", GATEWAY)
+    blocked.must_fail_with(f"{DIRECTORY}/data holds notes.txt but no one-api.db", "move it away")
+    deployed.ssh(GATEWAY, f"rm {DIRECTORY}/notes.txt && rm -r {DIRECTORY}/data {HOME} && rmdir {drop_ins}")

@@ -140,11 +140,23 @@ def test_a_power_cut_in_the_middle_of_the_way_back(gwup: Lab) -> None:
     upgrading.nothing_is_left_over(gwup)
 
 
-def test_the_way_back_brings_image_and_data_back(gwup: Lab) -> None:
+_OF_AN_EARLIER_VERSION = """
+sed -i /openclaw-llm-gateway-firewall/d /etc/systemd/system/openclaw-llm-gateway.service && systemctl daemon-reload
+systemctl disable --quiet --now openclaw-llm-gateway-firewall
+rm -r /etc/systemd/system/openclaw-llm-gateway-firewall.service /var/lib/openclaw-llm-gateway/firewall
+systemctl daemon-reload && nft delete table inet openclaw_llm_gateway
+systemctl is-active openclaw-llm-gateway
+"""
+"""A host whose gateway serves without a firewall."""
+
+
+def test_the_way_back_brings_image_and_data_back_and_a_firewall_where_there_was_none(gwup: Lab) -> None:
+    assert gwup.ssh(HOST, _OF_AN_EARLIER_VERSION).endswith("active")
     run = gwup.pyinfra("-y", *_rollback(gwup, "--data", f"yes={HOST}"))
     assert run.code == 0, run.output[-4000:]
     told = " ".join(run.output.split())
     assert "Before the next deploy.py" in told
+    assert gwup.ssh(HOST, "systemctl is-active openclaw-llm-gateway-firewall") == "active"
     assert serving(gwup).startswith(gwup.state["gateway_image"]["reference"])
     assert "novelties" not in upgrading.tables(gwup)
     names = token_names(gwup)
@@ -184,6 +196,10 @@ def test_other_bytes_under_the_same_name_are_an_upgrade(gwup: Lab, tmp_path: Pat
     # A restart, for whatever reason, does not bring what has failed.
     gwup.ssh(HOST, "systemctl restart openclaw-llm-gateway")
     write(gwup, "after-the-restart")
+    assert serving(gwup).split()[1] == before.split()[1]
+    # Nor does the archive that was sent last, where the image is gone.
+    gwup.ssh(HOST, f"docker rm -f openclaw-llm-gateway && docker rmi -f {before.split()[1]}")
+    write(gwup, "after-the-loading")
     assert serving(gwup).split()[1] == before.split()[1]
     again = gwup.deploy(*arguments(good), "--json")
     assert json.loads(again.stdout)["results"]["totals"]["success"] == 0, again.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import shutil
@@ -19,9 +20,11 @@ SCRIPT = Path(__file__).parent.parent.parent / "files" / "canary"
 KEY = "k" * 48
 COMPLETION = b'{"object": "chat.completion", "choices": [{"message": {"content": "ok"}}]}'
 _PROGRAMS = (
-    *("awk", "bash", "cat", "chmod", "date", "df", "dirname", "find", "flock", "head", "id", "mkdir", "mv", "readlink"),
-    *("rm", "sed", "sh", "stat", "tail", "timeout", "tr", "uname"),
+    *("awk", "bash", "cat", "chmod", "cmp", "date", "df", "dirname", "find", "flock", "head", "id", "mkdir", "mv"),
+    *("readlink", "rm", "sed", "sh", "sha256sum", "sleep", "stat", "tail", "timeout", "tr", "uname"),
 )
+TABLE = 'table inet openclaw_llm_gateway {{ # progname nft\n\tflags owner,persist\n\tcomment "{}"\n}}\n'
+"""What nft lists; files/hold-firewall notes the digest of the same without the program's name."""
 
 
 class Canary:
@@ -43,9 +46,12 @@ class Canary:
         (self._programs / tool).symlink_to(found or tool)
         self.stub("id", "echo 0")
         self.stub("uname", "echo gw1")
+        self.stub("sleep", f"echo >> {shlex.quote(str(place / 'slept'))}")
+        self.load_firewall("rules")
         self.properties = {
             "openclaw-llm-gateway.service": {"ActiveState": "active", "UnitFileState": "enabled", "Result": "success"},
             "docker.service": {"ActiveState": "active"},
+            "openclaw-llm-gateway-firewall.service": {"ActiveState": "active"},
         }
         (self.place / "first-start-done").touch()
         shutil.copy(SCRIPT, self.place)
@@ -95,6 +101,21 @@ class Canary:
         file.unlink(missing_ok=True)
         file.write_text(f"#!/bin/sh\n{script}\n")
         file.chmod(0o755)
+
+    def load_firewall(self, rules: str) -> None:
+        """As hold-firewall does; the kernel has what was loaded."""
+        self.has_firewall(rules)
+        loaded = self.run_directory / "openclaw-llm-gateway-firewall" / "loaded"
+        loaded.parent.mkdir(exist_ok=True)
+        told = hashlib.sha256(TABLE.format(rules).replace(" # progname nft", "").encode()).hexdigest()
+        loaded.write_text(f"{told}  -\n")
+
+    def has_firewall(self, rules: str) -> None:
+        """What the kernel has, whatever was loaded."""
+        self.stub(
+            "nft",
+            f'[ "$*" = "-s list table inet openclaw_llm_gateway" ] && printf %s {shlex.quote(TABLE.format(rules))}',
+        )
 
     def configure(self, **values: object) -> None:
         """canary.conf, with these values in place of the defaults."""

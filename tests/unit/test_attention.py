@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import found_data, remote
+from gateway import found_data, remote, service
 from gateway.contents.record import Record
 from gateway.host_state import HostState
 from gateway.installation import UNIT_PATH
@@ -53,6 +54,15 @@ def test_what_a_gateway_waits_for_is_told() -> None:
     says = {"unit_says": "waiting: /opt/x/data/one-api.db is not there. Is its file system mounted?\n"}
     assert found(told(says, STOPPED), "it waits: /opt/x/data/one-api.db is not there. Is its file system mounted?")
     assert found(told({"unit_says": "One API is started on 100.64.0.10\n"}, STOPPED), "systemctl status")
+
+
+def test_a_container_that_is_paused_is_told_and_a_deployment_restarts_it() -> None:
+    (container,) = json.loads(gateway_answers(member(), "")["container"])
+    container["State"]["Paused"] = True
+    paused = {"container": json.dumps([container])}
+    assert found(told({}, paused), "its container is paused, so that nobody is answered: on the host, `docker unpause")
+    assert service.container_is_as_wanted(member(gateway_answers(member(), "")))
+    assert not service.container_is_as_wanted(member({**gateway_answers(member(), ""), **paused}))
 
 
 def test_a_directory_that_is_not_mounted_is_not_taken_for_a_new_host() -> None:

@@ -109,9 +109,12 @@ def test_its_token_may_do_nothing_else() -> None:
     assert desired.CANARY_TOKEN not in desired.own_tokens(member(gateway_canary_interval=None))
 
 
+METRICS = "/var/lib/openclaw-llm-gateway/metrics"
+
+
 def _planned(tmp_path: Any, **data: Any) -> list[str]:
-    done = deployed(GATEWAY, AGENT)
-    run = fake_hosts.run(tmp_path, "--dry", "--json", gateways=[fake_hosts.host("gw1", done.gateway, **data)])
+    answers = {**deployed(GATEWAY, AGENT).gateway, "canary_metrics": f"{METRICS}\n"}
+    run = fake_hosts.run(tmp_path, "--dry", "--json", gateways=[fake_hosts.host("gw1", answers, **data)])
     return [name for name in fake_hosts.planned(run) if "canary" in name or "metrics" in name]
 
 
@@ -127,6 +130,27 @@ def test_without_an_interval_it_goes(tmp_path: Any) -> None:
 def test_another_interval_is_a_new_timer_alone(tmp_path: Any) -> None:
     planned = _planned(tmp_path, gateway_canary_interval="1h")
     assert planned == ["Write the timer of the canary", "Start the timer of the canary"]
+
+
+def test_metrics_in_a_place_that_is_left_are_removed_there_before_their_place_is_forgotten(tmp_path: Any) -> None:
+    assert _planned(tmp_path) == []
+    assert _planned(tmp_path, gateway_metrics_directory="/srv/new") == [
+        "Remove the metrics, which would be out of date",
+        "Write the settings of the canary",
+        "Write the unit of the canary",
+        "Start the timer of the canary",
+    ]
+
+
+def test_metrics_are_looked_for_where_the_canary_on_the_host_writes_them() -> None:
+    made = member({"canary_metrics": "/srv/old\n"}, gateway_metrics_directory="/srv/new")
+    assert scheduled_canary.metrics_files(made) == [
+        *("/srv/old/openclaw_llm_gateway.prom", "/srv/old/openclaw_llm_gateway.prom.new"),
+        *("/srv/new/openclaw_llm_gateway.prom", "/srv/new/openclaw_llm_gateway.prom.new"),
+    ]
+    for text in ("", "''\n", "it's\n"):
+        own = [f"{METRICS}/openclaw_llm_gateway.prom{end}" for end in ("", ".new")]
+        assert scheduled_canary.metrics_files(member({"canary_metrics": text})) == own
 
 
 def test_verification_fails_where_nobody_looks(tmp_path: Any) -> None:

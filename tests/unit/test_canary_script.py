@@ -83,7 +83,7 @@ def test_metrics_are_what_prometheus_reads(host: Canary) -> None:
     host.must_look()
     found = metrics(host.metrics)
     names = ("up", "canary_seconds", "canary_last_success_timestamp_seconds", "canary_failures")
-    more = ("backup_last_success_timestamp_seconds", "disk_free_bytes")
+    more = ("backup_last_success_timestamp_seconds", "disk_free_bytes", "firewall_up")
     assert set(found) == {f"openclaw_llm_gateway_{name}" for name in (*names, *more)}
     assert found["openclaw_llm_gateway_up"] == 1
     assert abs(found["openclaw_llm_gateway_canary_last_success_timestamp_seconds"] - time.time()) < 60
@@ -255,17 +255,50 @@ def test_a_failed_backup_counts_and_so_does_an_overdue_one(host: Canary) -> None
     assert host.alerts[-1][0] == "recovered", "it is made every week"
 
 
-def test_a_firewall_whose_rules_are_gone_counts(host: Canary) -> None:
-    host.configure(failures=1)
-    host.must_look()
-    assert host.alerts == [], "a host without one"
+def test_a_firewall_whose_rules_are_gone_or_other_ones_is_told_at_once(host: Canary) -> None:
+    """Whoever asks from the host is answered all the same."""
     host.properties["openclaw-llm-gateway-firewall.service"] = {"LoadState": "loaded", "ActiveState": "active"}
-    host.stub("nft", '[ "$*" = "list table inet openclaw_llm_gateway" ]')
     host.must_look()
     assert host.alerts == []
+    assert metrics(host.metrics)["openclaw_llm_gateway_firewall_up"] == 1
+    host.has_firewall("others")
+    assert "not those that were loaded" in host.must_look()
+    assert [kind for kind, _ in host.alerts] == ["failing"]
+    assert "the firewall's rules are not there, or not those that were loaded" in host.alerts[-1][1]
+    assert "(openclaw-llm-gateway-firewall.service is active): run deploy.py" in host.alerts[-1][1]
+    assert metrics(host.metrics)["openclaw_llm_gateway_firewall_up"] == 0
+    assert metrics(host.metrics)["openclaw_llm_gateway_up"] == 1
+    host.load_firewall("others")
+    host.must_look()
+    assert [kind for kind, _ in host.alerts] == ["failing", "recovered"]
     host.stub("nft", "exit 1")
     host.must_look()
-    assert "the firewall's rules are not there" in host.alerts[-1][1]
+    assert [kind for kind, _ in host.alerts] == ["failing", "recovered", "failing"]
+    found = Found.parse(first_ones(host.state))
+    assert found is not None
+    assert "the firewall's rules are not there" in found.wrong["firewall"]
+
+
+def test_rules_that_are_being_loaded_are_waited_for(host: Canary) -> None:
+    host.has_firewall("new")
+    loaded = host.run_directory / "openclaw-llm-gateway-firewall" / "loaded"
+    before = loaded.read_text()
+    host.load_firewall("new")
+    now = loaded.read_text()
+    loaded.write_text(before)
+    host.stub("sleep", f"printf '%s' '{now}' > {loaded}")
+    assert host.must_look() == ""
+    assert host.alerts == []
+
+
+def test_a_container_that_somebody_has_paused_is_told(host: Canary) -> None:
+    host.stub("timeout", "exit 124")
+    host.stub("docker", '[ "$1 $2 $3" = "container inspect openclaw-llm-gateway" ] && echo true')
+    host.must_look()
+    assert host.results[0]["error"] == "its container is paused: docker unpause openclaw-llm-gateway"
+    host.stub("docker", "echo false")
+    host.must_look()
+    assert host.results[1]["error"] == "no answer within 60 s"
 
 
 def _run_at_work(host: Canary, minutes: int = 0) -> None:
@@ -305,9 +338,16 @@ def test_it_is_silent_while_a_person_has_stopped_the_gateway(host: Canary) -> No
     assert (host.results, host.alerts) == ([], [])
     assert "result=stopped" in host.state
     assert metrics(host.metrics)["openclaw_llm_gateway_up"] == 0
-    host.properties["docker.service"]["ActiveState"] = "failed"
+
+
+@pytest.mark.parametrize("stopped", ["docker.service", "openclaw-llm-gateway-firewall.service"])
+def test_a_gateway_that_what_it_needs_has_taken_along_is_told_of(host: Canary, stopped: str) -> None:
+    host.configure(failures=1)
+    host.properties[UNIT] |= {"ActiveState": "inactive", "ActiveExitTimestampMonotonic": "123"}
+    host.properties[stopped]["ActiveState"] = "inactive"
+    host.close()
     host.must_look()
-    assert [kind for kind, _ in host.alerts] == ["failing"], "Docker does not run, which nobody may know"
+    assert [kind for kind, _ in host.alerts] == ["failing"], "nobody has stopped the gateway itself"
 
 
 def test_one_that_never_started_since_the_boot_is_not_stopped_by_a_person(host: Canary) -> None:

@@ -186,7 +186,10 @@ esac
 
 def run(place: Path, mode: str, table: str = "", persist: int = 0, owner: int = 0) -> subprocess.CompletedProcess[str]:
     """The script, beside rules; `persist` and `owner`: what nft ends with when it is asked whether it knows them."""
-    for name, text in (("hold-firewall", (ROOT / "files/hold-firewall").read_text()), ("nft", _NFT)):
+    script = (ROOT / "files/hold-firewall").read_text()
+    for path in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf", "/etc/docker/daemon.json"):
+        script = script.replace(path, str(place / path.removeprefix("/run/systemd").replace("/", "-")))
+    for name, text in (("hold-firewall", script), ("nft", _NFT)):
         (place / name).write_text(text)
         (place / name).chmod(0o755)
     (place / "rules.nft").write_bytes(Reach.wanted(member()).rules())
@@ -237,3 +240,40 @@ def test_the_table_persists_where_the_kernel_knows_that(tmp_path: Path, persist:
     assert done.returncode == 1, "nobody has taken the rules in"
     assert "nftables has not taken" in done.stderr
     assert f"table inet openclaw_llm_gateway {{ flags {flags}; }}" in (tmp_path / "run/rules.nft").read_text()
+
+
+# One that takes a command by its standard input, and a moment that is long: before the one, and after the other.
+_HOLDS = """#!/bin/sh
+[ "$1" != -i ] || { read -r command && echo "$command" >> "$NOTES"; }
+"""
+_SLOW = """#!/bin/sh
+PATH=/usr/bin:/bin mkfifo "$@" && sleep 1
+"""
+
+
+def test_rules_that_are_loaded_while_it_starts_are_not_lost(tmp_path: Path) -> None:
+    for name, text in (
+        ("hold-firewall", (ROOT / "files/hold-firewall").read_text()),
+        ("nft", _HOLDS),
+        ("mkfifo", _SLOW),
+    ):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "rules.nft").write_bytes(Reach.wanted(member()).rules())
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "RUNTIME_DIRECTORY": str(tmp_path / "run"),
+        "NOTES": str(tmp_path / "notes"),
+    }
+    (tmp_path / "run").mkdir()
+    # As systemd starts them: the second once the first is a process.
+    with (
+        subprocess.Popen([tmp_path / "hold-firewall", "hold"], env=environment) as holds,
+        subprocess.Popen([tmp_path / "hold-firewall", "load"], env=environment, stderr=subprocess.DEVNULL) as loads,
+    ):
+        try:
+            assert holds.wait(10) == 0, "it reads one command, and ends"
+        finally:
+            holds.kill()
+            loads.kill()
+    assert (tmp_path / "notes").read_text() == f'include "{tmp_path}/run/rules.nft"\n'

@@ -76,6 +76,16 @@ def test_values_reach_the_script_as_they_are(tmp_path: Path) -> None:
     assert "show openclaw-llm-gateway.service --timestamp=us+utc" in state.text("gateway_unit")
 
 
+def test_a_listener_whose_process_ss_does_not_know_yet_is_looked_at_again(tmp_path: Path) -> None:
+    process = tmp_path / "process"
+    path = commands(
+        tmp_path / "bin",
+        ss=f"""echo "LISTEN 0 4096 100.64.0.10:3000 0.0.0.0:* $(cat {process} 2>/dev/null)"
+        echo 'users:(("docker-proxy",pid=7,fd=4))' > {process}""",
+    )
+    assert '("docker-proxy",pid=7' in read(tmp_path, "gateway", path=path).text("listeners")
+
+
 class AdminAPI(BaseHTTPRequestHandler):
     """Records who asks what, and answers with that."""
 

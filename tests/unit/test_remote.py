@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from unittest import mock
 
+import paramiko
 import pytest
 
 from gateway import remote
@@ -184,20 +186,46 @@ def test_the_content_is_not_in_the_command() -> None:
 
 
 class _LostHost:
-    """A host whose connection ends in the middle of whatever is done, as paramiko tells it."""
+    """A host whose connection ends in the middle of a command; `told` is what the person at the terminal reads."""
 
-    def __init__(self) -> None:
+    def __init__(self, ending: Exception | None) -> None:
         self.connector = self
+        self.told: list[str] = []
+        self.client = _client(is_active=False)
+        self._ending = ending
 
-    def run_shell_command(self, *arguments: object, **keywords: object) -> None:
-        raise EOFError
+    def run_shell_command(self, *arguments: object, **keywords: object) -> tuple[bool, str]:
+        if self._ending:
+            raise self._ending
+        return False, ""  # as for a command that was killed
 
-    put_file = run_shell_command
+    def log_styled(self, text: str, **keywords: object) -> None:
+        self.told.append(text)
 
 
-@pytest.mark.parametrize("method", ["run_shell_command", "put_file"])
-def test_a_connection_that_ends_in_a_transfer_fails_this_host_and_not_the_run(method: str) -> None:
-    host = _LostHost()
+def _client(is_active: bool) -> paramiko.SSHClient:
+    client = paramiko.SSHClient()
+    client._transport = mock.Mock(spec=paramiko.Transport, sock=None, is_active=lambda: is_active)
+    return client
+
+
+LOST = [EOFError(), paramiko.SSHException("SSH session not active"), ConnectionResetError()]
+
+
+@pytest.mark.parametrize("ending", LOST, ids=[type(ending).__name__ for ending in LOST])
+def test_a_lost_connection_fails_this_host_alone_and_is_told_once(ending: Exception) -> None:
+    host = _LostHost(ending)
     remote.mind_connection(host)  # type: ignore[arg-type]
-    with pytest.raises(OSError, match="the connection to the host is lost"):  # which is what pyinfra catches
-        getattr(host, method)("true")
+    for _ in range(2):
+        with pytest.raises((OSError, paramiko.SSHException)):  # which is what pyinfra catches
+            host.run_shell_command("true")
+    assert host.told == ["the connection is lost: once the host can be reached, run the same command again"]
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+def test_a_command_that_fails_is_told_from_a_connection_that_does(is_active: bool) -> None:
+    host = _LostHost(None)
+    host.client = _client(is_active)
+    remote.mind_connection(host)  # type: ignore[arg-type]
+    assert host.run_shell_command("false") == (False, "")
+    assert bool(host.told) != is_active

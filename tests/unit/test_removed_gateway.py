@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.host_state import HostState
-from gateway.uninstall import before, removed_gateway
+from gateway.uninstall import before, home, removal, removed_gateway
 from gateway.uninstall.before import Before
 from gateway.uninstall.removal import Found
 from tests.unit.fake_hosts import answer
@@ -81,3 +81,49 @@ def test_taken_over_data_belong_to_whom_they_belonged(
         subprocess.run(["sh", "-euc", command], cwd=tmp_path, check=True)
     found = {path.name: (path.stat().st_uid, path.stat().st_gid) for path in (tmp_path / "data").iterdir()}
     assert found == {"one-api.db": owner, "of others": (4321, 4321)}
+
+
+def test_what_runs_keep_goes_and_what_a_person_has_put_beside_it_stays(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    ours = (
+        *(
+            "canary.jsonl",
+            "canary.state.new",
+            "journal.jsonl",
+            "journal.jsonl.old",
+            "undo-unfinished.a1B2c3",
+            "removing",
+        ),
+        *("before/9956adbdce44e60b", "unfinished/what", "firewall/rules.nft", "firewall/hold-firewall.a1B2c3"),
+        *("metrics/openclaw_llm_gateway.prom", "metrics/openclaw_llm_gateway.prom.new"),
+    )
+    theirs = ("notes.txt", "metrics/mine.prom", "firewall/mine.nft")
+
+    def remove() -> list[str]:
+        for command in (home.remove(), home.left()):
+            text = command.replace(home.PLACE, str(place))
+            done = subprocess.run(["sh", "-c", f"( set -e; {text}\n)"], check=True, capture_output=True, text=True)
+            assert done.stderr == ""
+        return sorted(done.stdout.split())
+
+    for name in (*ours, *theirs):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).touch()
+    for _ in range(2):
+        assert remove() == sorted(f"{place}/{name}" for name in theirs)
+    assert not home.is_ours(path.name for path in place.iterdir()), "nothing is installed there any more"
+    for name in theirs:
+        (place / name).unlink()
+    for _ in range(2):
+        assert remove() == []
+    assert not place.exists()
+    assert home.is_ours(["notes.txt", "before"])
+
+
+def test_metrics_go_before_the_settings_that_say_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = member({"canary_metrics": "/srv/old\n"}, gateway_metrics_directory="/srv/new")
+    monkeypatch.setattr(removal, "found_on", lambda _: Found(HostState({}), {}))
+    lines = removed_gateway._files_script(made).splitlines()
+    (metrics,) = (number for number, line in enumerate(lines) if "/srv/old/openclaw_llm_gateway.prom" in line)
+    assert "/srv/new/openclaw_llm_gateway.prom" in lines[metrics]
+    assert metrics < lines.index("rm -f canary.conf")

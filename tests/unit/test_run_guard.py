@@ -32,6 +32,53 @@ def test_an_interrupted_run_says_so_at_any_stage(tmp_path: Path) -> None:
     assert "Traceback" not in told
 
 
+# Python hands the signal over in the destructor, whose exceptions go no further.
+_IN_DESTRUCTOR = """
+import os, signal
+class Ends:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(9):
+            pass
+Ends()
+"""
+
+
+def test_an_interruption_where_nothing_may_be_raised_ends_the_run_as_well(tmp_path: Path) -> None:
+    result = fake_hosts.run(
+        tmp_path, "-y", prelude=_IN_DESTRUCTOR, gateways=[fake_hosts.host("gw1", gateway_channels=[])]
+    )
+    assert result.returncode == 130, result.stderr
+    assert "Interrupted: run the same command again" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_interruption_at_the_question_is_taken(tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory.py"
+    inventory.write_text(f"gateways = {[fake_hosts.host('gw1', gateway_channels=[])]!r}\n")
+    terminal, its_end = pty.openpty()
+    with subprocess.Popen(
+        [str(Path(sys.executable).with_name("pyinfra")), str(inventory), str(ROOT / "deploy.py")],
+        cwd=ROOT,
+        stdin=its_end,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as run:
+        assert run.stdout
+        told = b""
+        while b"Detected changes" not in told:
+            piece = os.read(run.stdout.fileno(), 4096)
+            assert piece, told
+            told += piece
+        run.send_signal(signal.SIGINT)
+        told += run.stdout.read()
+        assert run.wait(timeout=30) == 130
+    os.close(terminal)
+    os.close(its_end)
+    assert b"Interrupted: run the same command again" in told
+    assert b"Traceback" not in told
+
+
 def test_verification_does_not_ask_for_the_file_of_secrets(tmp_path: Path) -> None:
     result = fake_hosts.run(
         tmp_path,

@@ -59,6 +59,13 @@ def test_the_reference_documents_every_setting() -> None:
     ("name", "value"),
     [
         ("secrets_file", "~/keys.env"),
+        *(
+            ("gateway_metrics_directory", path)
+            for path in (
+                *("/var/lib/prometheus/node-exporter", "/var/lib/openclaw-llm-gateway/metrics", "/usr/local/metrics"),
+                *("/opt/openclaw-llm-gateway-metrics", "/run/metrics", "/srv/usr"),
+            )
+        ),
         ("gateway_directory", "/srv/gate-way_1.2+x"),
         ("gateway_port", 65535),
         ("gateway_tailscale_address", "100.127.255.254"),
@@ -93,6 +100,10 @@ WHOLE_URL = 'must be a whole URL that starts with "http://" or "https://"'
     ("name", "value", "told"),
     [
         ("secrets_file", "~nobody/keys", "must be a path on the machine that runs pyinfra"),
+        *(
+            ("gateway_metrics_directory", path, "must be an absolute path of letters, digits and . _ + - /, of at most")
+            for path in ("/", "/etc", "/etc/x", "/usr", "/usr/share/x", "/boot", "/var", "/var/lib", "/tmp/x", "/sys/a")
+        ),
         ("gateway_directory", "opt/x", f"must be {PATH}"),
         ("gateway_directory", "/opt/a b", f"must be {PATH}"),
         ("gateway_directory", "/opt/%n", f"must be {PATH}"),
@@ -239,3 +250,15 @@ def test_settings_of_the_daemon_need_a_docker_that_is_ours_to_configure() -> Non
     assert problems(docker_source="preinstalled", docker_registry_mirrors=["https://mirror.example"]) == [
         'docker_registry_mirrors: docker_source is "preinstalled", so nothing is configured; leave it out'
     ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/opt/openclaw-llm-gateway", "/opt/openclaw-llm-gateway/data", "/var/lib/openclaw-llm-gateway"),
+        *("/var/lib/openclaw-llm-gateway/firewall", "/var/lib/openclaw-llm-gateway/metrics/x"),
+    ],
+)
+def test_metrics_are_not_written_among_the_files_of_the_gateway(path: str) -> None:
+    (told,) = problems(gateway_metrics_directory=path)
+    assert told.startswith(f"gateway_metrics_directory: {path} is within what is the gateway's own: name the directory")

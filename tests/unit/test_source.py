@@ -55,10 +55,11 @@ def _find(
     return source.find(HOST, OURS, wanted)
 
 
-def test_one_of_ours_is_known_by_its_unit_and_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("missing_ok", ["", "!"])
+def test_one_of_ours_is_known_by_its_unit_and_its_secrets(monkeypatch: pytest.MonkeyPatch, missing_ok: str) -> None:
     found = _find(
         monkeypatch,
-        {"gateways": f"openclaw-llm-gateway {OURS}/data", "unit": f"{UNIT}WorkingDirectory={OURS}"},
+        {"gateways": f"openclaw-llm-gateway {OURS}/data", "unit": f"{UNIT}WorkingDirectory={missing_ok}{OURS}"},
         {"secrets": GENERATED.render(), "first_start_done": "yes\n", "timer": "UnitFileState=enabled"},
     )
     assert (found.is_ours, found.is_enabled, found.is_running, found.backs_up) == (True, True, True, True)

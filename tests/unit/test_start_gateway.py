@@ -3,93 +3,15 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import subprocess
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from gateway.checkout import ROOT
+from tests.unit import start_gateway_kit
+from tests.unit.start_gateway_kit import ADDRESS, MOST_WAITS, SECRET, SHOWN, UID, Place
 
-ADDRESS = "100.64.0.10"
-UID = 59300
-SHOWN = "3: tailscale0    inet {}/32 scope global tailscale0\\\\       valid_lft forever preferred_lft forever"
-SECRET = "SESSION_SECRET=" + "5" * 48
-COMPOSE = "services:\n  oneapi:\n    image: one-api:1\n"
-MOST_WAITS = 4
-"""Then the test's `sleep` fails, and the script with it: where mounts are not seen, it would end at the sixth."""
-
-
-@dataclass
-class Place:
-    """An install directory, the commands beside it, and what was said and run."""
-
-    directory: Path
-    bin: Path
-
-    def command(self, name: str, text: str) -> None:
-        """Put a command in place of the machine's own."""
-        (self.bin / name).write_text(f"#!/bin/sh\n{text}\n")
-        (self.bin / name).chmod(0o755)
-
-    def at_each_wait(self, text: str) -> None:
-        """Have something happen while the script waits; `$n` says for the how manyth time."""
-        count = f"echo x >> {self.bin}/slept; n=$(wc -l < {self.bin}/slept); [ $n -le {MOST_WAITS} ] || exit 9"
-        self.command("sleep", f"{count}\n{text}")
-
-    def start(self, cpus: str = "2.0") -> subprocess.CompletedProcess[str]:
-        """Run the script."""
-        return subprocess.run(
-            [self.directory / "start-gateway", ADDRESS, str(UID), cpus],
-            env={**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}", "RUNTIME_DIRECTORY": str(self.bin / "run")},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    @property
-    def waits(self) -> int:
-        """How many times the script has waited for a second."""
-        return len(self.lines("slept"))
-
-    @property
-    def said(self) -> list[str]:
-        """What `systemctl status` showed, one after the other."""
-        return self.lines("status")
-
-    def lines(self, name: str) -> list[str]:
-        """What a command has written down."""
-        path = self.bin / name
-        return path.read_text().splitlines() if path.exists() else []
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A gateway that can be started at once."""
-    if os.getuid() != 0:
-        raise pytest.fail.Exception("this test needs root, as the unit has it", pytrace=False)
-    made = Place(tmp_path / "gateway", tmp_path / "bin")
-    for directory in (made.directory / "data/logs", made.bin / "run"):
-        directory.mkdir(parents=True)
-    for name in ("start-gateway", "own-data"):
-        (made.directory / name).write_bytes((ROOT / "files" / name).read_bytes())
-        (made.directory / name).chmod(0o755)
-    with sqlite3.connect(made.directory / "data/one-api.db") as database:
-        database.execute("CREATE TABLE users (id)")
-        database.executemany("INSERT INTO users VALUES (?)", [(f"{number:0900}",) for number in range(50)])
-    (made.directory / "first-start-done").touch()
-    (made.directory / ".env").write_text(f"TAILSCALE_IP={ADDRESS}\n{SECRET}\n")
-    (made.directory / "docker-compose.yml").write_text(COMPOSE)
-    made.command("ip", f"echo '{SHOWN.format(ADDRESS)}'")
-    made.command("systemd-notify", f'echo "${{1#--status=}}" >> {made.bin}/status')
-    made.command("systemctl", "echo 0")
-    made.command("nproc", "echo 2")
-    made.command(
-        "docker", f'echo "$*" >> {made.bin}/docker.log\n[ "$1" != compose ] || echo "$GATEWAY_CPUS" > {made.bin}/cpus'
-    )
-    made.at_each_wait("")
-    return made
+place = start_gateway_kit.place
 
 
 def test_where_nothing_stands_in_the_way_it_starts_at_once(place: Place) -> None:
@@ -98,6 +20,17 @@ def test_where_nothing_stands_in_the_way_it_starts_at_once(place: Place) -> None
     assert place.waits == 0
     assert place.said[-1] == f"One API is started on {ADDRESS}"
     assert place.lines("docker.log")[-1].startswith("compose up ")
+
+
+def test_the_firewall_lets_the_resolvers_of_now_through_before_docker_looks_for_them(place: Place) -> None:
+    place.command("systemctl", f'echo "systemctl $*" >> {place.bin}/docker.log')
+    assert place.start().returncode == 0
+    log = place.lines("docker.log")
+    reloads = [
+        number for number, line in enumerate(log) if line == "systemctl reload openclaw-llm-gateway-firewall.service"
+    ]
+    assert reloads
+    assert reloads[0] < next(number for number, line in enumerate(log) if line.startswith("compose up "))
 
 
 def require_not_started(place: Place, reason: str) -> None:
@@ -193,9 +126,10 @@ def test_a_damaged_database_is_not_started_until_it_is_replaced(
     assert place.said.count("checking the database") <= 1, "it is looked at once, and again when it has changed"
     (place.bin / "slept").unlink()
     (place.directory / "whole").write_bytes(whole)
-    place.at_each_wait(f"[ $n -ne 2 ] || mv {place.directory}/whole {database}")
+    place.at_each_wait(f"[ $n -ne 2 ] || cp -p {place.directory}/whole {database}")
+    os.utime(place.directory / "whole", ns=(looked_at := database.stat().st_mtime_ns, looked_at))
     assert place.start().returncode == 0
-    assert place.waits == 2
+    assert place.waits == 2, "though it is as old, and as large, and at the same place on the disk"
 
 
 def test_what_cannot_be_looked_at_is_not_taken_for_damaged(place: Place) -> None:
@@ -253,29 +187,13 @@ def test_what_a_person_has_set_for_one_api_is_kept_beside_the_session_secret(pla
     assert (place.bin / "run/one-api.env").read_text().split() == [SECRET]
 
 
-def test_a_missing_image_is_loaded_from_the_kept_archive(place: Place) -> None:
-    has_image = place.bin / "has-image"
-    load = f"[ ! -s image.tar ] || touch {has_image}"
-    place.command(
-        "docker",
-        f'echo "$*" >> {place.bin}/docker.log\n'
-        f'case "$1 $2" in "image inspect") [ -e {has_image} ] ;; "load --quiet") {load} ;; esac',
-    )
-    assert place.start().returncode == 0
-    assert "load --quiet --input image.tar" not in place.lines("docker.log"), "compose pulls it"
-    archive = place.directory / "image.tar"
-    archive.touch()
-    done = place.start()
-    assert done.returncode == 9
-    assert done.stderr.splitlines() == [
-        f"loading one-api:1 out of {archive}",
-        f"waiting: the image one-api:1 is not on this host, nor in {archive}: run deploy.py",
-    ]
-    assert place.lines("docker.log").count("load --quiet --input image.tar") == 1
-    archive.write_text("the image")
-    (place.bin / "slept").unlink()
-    assert place.start().returncode == 0
-    assert place.waits == 0
+def test_what_is_mounted_where_the_unit_does_not_see_it_makes_it_begin_anew(place: Place) -> None:
+    (place.directory / "data/one-api.db").rename(place.bin / "one-api.db")
+    place.at_each_wait(f"[ $n -ne 2 ] || touch {place.bin}/mounted")
+    place.command("systemctl", f"case $1 in list-units) ls {place.bin} | grep mounted || : ;; *) echo 0 ;; esac")
+    assert place.start().returncode == 1
+    assert place.waits == 2
+    assert place.lines("docker.log") == []
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,7 @@ def _pip_audit(tmp_path: Path, *packages: dict[str, Any]) -> str:
 
 
 FINE = {"name": "fine", "version": "1", "vulns": []}
+NOT_AUDITED = "audit: NOT AUDITED: the advisories cannot be had from here\n"
 UNKNOWN = {"name": "unknown", "skip_reason": "Dependency not found"}
 BAD = {"name": "bad", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}
 
@@ -128,7 +129,7 @@ def test_packages_without_one_pass_and_are_counted(tmp_path: Path, capsys: pytes
 
 def test_an_index_without_advisories_is_no_proof(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert audit.main(_pip_audit(tmp_path, UNKNOWN, UNKNOWN), ["a.txt", "b.txt"]) == 0
-    assert capsys.readouterr().out == "audit: NOT AUDITED from a.txt on: the advisories cannot be had from here\n"
+    assert capsys.readouterr() == ("", NOT_AUDITED)
 
 
 def test_without_a_network_nothing_is_audited_and_that_is_told(
@@ -136,7 +137,32 @@ def test_without_a_network_nothing_is_audited_and_that_is_told(
 ) -> None:
     said = "requests.exceptions.ConnectionError: Max retries exceeded"
     assert audit.main(_script(tmp_path / "pip-audit", f"echo '{said}' >&2; exit 1"), ["a.txt"]) == 0
-    assert "NOT AUDITED" in capsys.readouterr().out
+    assert capsys.readouterr() == ("", NOT_AUDITED)
+
+
+def test_a_network_that_is_gone_half_way_is_no_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _pip_audit(tmp_path, FINE)
+    program = _script(
+        tmp_path / "pip-audit",
+        f"""case "$*" in *b.txt) echo 'requests.exceptions.ReadTimeout' >&2; exit 1 ;; esac
+        cat '{tmp_path}/answer.json'""",
+    )
+    assert audit.main(program, ["a.txt", "b.txt", "c.txt"]) == 1
+    assert capsys.readouterr().err == (
+        "audit: BROKEN OFF at b.txt: the advisories could be had, and now cannot: run it again\n"
+    )
+
+
+def test_a_lock_file_of_unknown_packages_hides_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, package in (("a", FINE), ("b", UNKNOWN), ("c", BAD)):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"dependencies": [package]}))
+    program = _script(
+        tmp_path / "pip-audit", f"""for lock in "$@"; do :; done; cat "{tmp_path}/${{lock%.txt}}.json"; exit 1"""
+    )
+    assert audit.main(program, ["a.txt", "b.txt", "c.txt"]) == 1
+    told = capsys.readouterr().out
+    assert "b.txt: unknown to the advisories, not audited: unknown" in told
+    assert "VULNERABLE c.txt" in told
 
 
 def test_a_broken_pip_audit_fails_the_audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

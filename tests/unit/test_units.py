@@ -164,7 +164,7 @@ def test_our_unit_starts_only_what_was_made_safe_and_comes_back_with_docker(dire
     assert [line.partition("=")[2] for line in lines if line.startswith("AssertPathExists=")] == [
         f"!{directory}/{installation.MOVED_AWAY}",
     ]
-    assert f"WorkingDirectory={directory}" in lines, "by which migrate.py knows it for ours"
+    assert f"WorkingDirectory=-{directory}" in lines, "by which migrate.py knows it for ours"
     for needed in ("docker.service", "openclaw-llm-gateway-firewall.service"):
         assert f"Requires={needed}" in lines
         assert needed in next(line for line in lines if line.startswith("WantedBy=")).split()

@@ -1,0 +1,46 @@
+"""Whom the container may ask for names: the resolvers that its host has."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from tests.unit.test_firewall import lines, run
+
+
+def _added(place: Path, table: str = "") -> list[str]:
+    """The resolvers that the container may ask, by the rules that are loaded."""
+    (place / "run").mkdir(exist_ok=True)
+    if not (place / "run/commands").exists():
+        os.mkfifo(place / "run/commands")
+    run(place, "load", table)
+    text = (place / "run/rules.nft").read_text()
+    return re.findall(r"^add element inet openclaw_llm_gateway resolvers \{ (\S+) \}$", text, re.MULTILINE)
+
+
+def test_the_container_may_ask_the_resolvers_of_its_host_alone(tmp_path: Path) -> None:
+    assert _added(tmp_path) == [], "a host that has none"
+    (tmp_path / "-etc-resolv.conf").write_text(
+        "# nameserver 10.9.9.9\nsearch lan\nnameserver 127.0.0.53\nnameserver 192.168.1.1\n"
+        " nameserver\t169.254.169.253 x\nnameserver fe80::1%eth0\n"
+        "nameserver 10.0.0.256\nnameserver 10.0.0\nnameserver ::1\nnameserver 0.0.0.0\n"
+        "nameserver 1.1.1.1; flush ruleset\nnameserver 224.0.0.251\nnameserver 192.168.1.1\n"
+    )
+    assert _added(tmp_path) == ["169.254.169.253", "192.168.1.1"]
+    (tmp_path / "-resolve-resolv.conf").write_text("nameserver 100.100.100.100\n")
+    (tmp_path / "-etc-docker-daemon.json").write_text('{"bip": "10.8.0.1/24",\n "dns": ["10.0.0.2",\n  "10.0.0.3"]}')
+    everything = ["10.0.0.2", "10.0.0.3", "100.100.100.100", "169.254.169.253", "192.168.1.1"]
+    assert _added(tmp_path) == everything
+    (tmp_path / "-etc-docker-daemon.json").write_text("{}")
+    (tmp_path / "-etc-resolv.conf").write_text("nameserver 10.0.0.4\n")
+    (tmp_path / "-resolve-resolv.conf").unlink()
+    assert _added(tmp_path, "elements = { 10.0.0.4, 192.168.1.1 }") == ["10.0.0.4", "192.168.1.1"], (
+        "what it asks since its start"
+    )
+
+
+def test_names_are_asked_of_resolvers_alone() -> None:
+    assert [line for line in lines() if " 53 " in line] == [
+        "ip daddr @resolvers meta l4proto { tcp, udp } th dport 53 accept"
+    ]
