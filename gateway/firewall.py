@@ -146,10 +146,9 @@ def _problem(member: Member, reach: Reach) -> str | None:
         return f"its table ({TABLE}) is not there, so that the port is open to all who route to the host"
     if not _is_running(member):
         return f"{UNIT} does not run or is not enabled, so that its rules do not last"
-    has_address = bool(member.settings.gateway_tailscale_address or member.state.tailscale_addresses)
-    if has_address and version(table) != version(reach.rules().decode()):
+    if reach.doors and version(table) != version(reach.rules().decode()):
         return "its rules are those of other settings"
-    if has_address and any(not is_as_wanted(member, file) for file in _files(reach)):
+    if reach.doors and any(not is_as_wanted(member, file) for file in _files(reach)):
         return "its files are not those that a deployment writes"
     if digest(table.encode()) not in member.state.text("firewall_loaded"):
         return "its rules in the kernel are not those that were loaded"

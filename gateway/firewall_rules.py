@@ -85,12 +85,17 @@ class Reach:
 
     @classmethod
     def wanted(cls, member: Member) -> Reach:
-        """What a gateway's settings ask for; the addresses in its channels are allowed by themselves."""
+        """What a gateway's settings ask for; the addresses in its channels are allowed by themselves.
+
+        No door where the host has no Tailscale address now.
+        """
         settings = member.settings
+        has_address = settings.gateway_tailscale_address or member.state.tailscale_addresses
         named = {Upstream.parse(text) for text in settings.gateway_private_upstreams}
         declared = {each for channel in settings.gateway_channels if (each := upstream_of(channel.base_url))}
         peers = _collapsed(IPv4Network(text) for text in settings.gateway_allowed_peers)
-        return cls((Door(member.address, settings.gateway_port, tuple(peers)),), _sorted(map(str, named | declared)))
+        doors = (Door(member.address, settings.gateway_port, tuple(peers)),) if has_address else ()
+        return cls(doors, _sorted(map(str, named | declared)))
 
     @classmethod
     def of_file(cls, text: str) -> Reach | None:

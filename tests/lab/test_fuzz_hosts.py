@@ -179,7 +179,7 @@ def test_the_firewall_and_the_container_are_as_they_were_set(deployed: Lab, nast
     assert seen["Config"]["User"] == "65533:65533"
     assert (seen["HostConfig"]["Memory"], seen["HostConfig"]["NanoCpus"]) == (256 << 20, 370_000_000)
     rules = deployed.ssh(HOST, "nft list table inet openclaw_llm_gateway")
-    assert "ip saddr 100.64.0.0/10 return" in rules
+    assert "ip saddr != 100.64.0.0/10 counter" in rules
     for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"):
         assert network in rules
     daemon = json.loads(deployed.ssh(HOST, "cat /etc/docker/daemon.json"))

@@ -140,6 +140,11 @@ def test_what_is_wrong_is_told(answers: dict[str, str], told: str) -> None:
     assert told in str(firewall.problem(read(**answers)))
 
 
+def test_a_host_that_has_lost_its_address_is_judged_by_the_rest() -> None:
+    assert firewall.problem(read(tailscale_ip="", tailscale0="")) is None
+    assert "does not run" in str(firewall.problem(read(tailscale_ip="", tailscale0="", firewall_unit="")))
+
+
 def test_agents_that_would_be_shut_out_are_told_before_anything_is_touched() -> None:
     fleet = Fleet()
     gateway = member(fleet=fleet, gateway_allowed_peers=["100.64.0.5"])
