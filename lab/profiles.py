@@ -1,11 +1,11 @@
-"""The three kinds of lab host, and what each finds on its disk before its first boot."""
+"""The kinds of lab host, and what each finds on its disk before its first boot."""
 
 from lab import legacy_database
 from lab.archives import Entry
 from lab.errors import LabError
 from lab.state import NAME, WITH_OPENCLAW, WORKSPACE, Host
 
-PROFILES = ("fresh", "agent", "legacy")
+PROFILES = ("fresh", "ready", "agent", "legacy")
 OPERATOR = (1000, 100)
 OPENCLAW = (1001, 1001)
 OPENCLAW_HOME = "home/openclaw"

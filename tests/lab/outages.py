@@ -112,7 +112,7 @@ class Gateway:
 @contextmanager
 def gateway_of_its_own(lab: Lab, name: str, *agents: str) -> Iterator[Gateway]:
     """A deployed gateway that a test may harm, with agents ("agent5") of its own."""
-    with lab.more_hosts(f"{name}:fresh", *(f"{agent}:agent" for agent in agents)):
+    with lab.more_hosts(f"{name}:ready", *(f"{agent}:agent" for agent in agents)):
         found = Gateway(lab, name, agents)
         run = found.deploy()
         assert run.code == 0, run.output[-4000:]

@@ -31,7 +31,7 @@ FIREWALL = "openclaw-llm-gateway-firewall"
 @pytest.fixture(scope="module")
 def gateway(deployed: Lab) -> Iterator[Lab]:
     """A gateway of its own, deployed; its timer rests, so that it looks when a test wants it to."""
-    with deployed.more_hosts(f"{HOST}:fresh"):
+    with deployed.more_hosts(f"{HOST}:ready"):
         run = deployed.deploy(*LIMIT, *DATA)
         assert run.code == 0, run.output[-4000:]
         assert deployed.ssh(

@@ -111,7 +111,7 @@ class Operator:
 @pytest.fixture
 def world(deployed: Lab) -> Iterator[World]:
     """Two hosts of this test's own, one of them a gateway, and an agent of its own."""
-    with deployed.more_hosts("gw8:fresh", "gw9:fresh", f"{AGENT}:agent"):
+    with deployed.more_hosts("gw8:ready", "gw9:ready", f"{AGENT}:agent"):
         found = World(deployed, "gw8", "gw9")
         run = found.run("deploy.py")
         assert run.code == 0, run.output[-4000:]

@@ -89,7 +89,7 @@ def write_inventory(path: Path, hosts: dict[str, list[tuple[str, str, dict[str, 
 def nasty(deployed: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An inventory of two hosts with all of that; nothing is deployed yet."""
     inventory = ROOT / ".lab" / "nasty 清单 $x.py"
-    with deployed.more_hosts(f"{HOST}:fresh", f"{AGENT}:agent"):
+    with deployed.more_hosts(f"{HOST}:ready", f"{AGENT}:agent"):
         chosen = settings(deployed, tmp_path_factory.mktemp("a b '$"))
         chosen_by_agent = {name: value for name, value in chosen.items() if name not in ("gateway_directory",)}
         prepare(deployed, HOST, AGENT)

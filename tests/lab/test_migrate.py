@@ -44,7 +44,7 @@ class Moved:
 @pytest.fixture(scope="module")
 def hosts(deployed: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A gateway that a person has set up by hand, an agent that uses it, and two bare hosts."""
-    with deployed.more_hosts(f"{OLD}:legacy", f"{ONE}:fresh", f"{OTHER}:fresh", f"{AGENT}:agent"):
+    with deployed.more_hosts(f"{OLD}:legacy", f"{ONE}:fresh", f"{OTHER}:ready", f"{AGENT}:agent"):
         by_hand.start(deployed, tmp_path_factory.mktemp("old"))
         yield deployed
 

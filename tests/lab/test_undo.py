@@ -31,7 +31,7 @@ def allow(lab: Lab) -> None:
 @pytest.fixture(scope="module")
 def host(deployed: Lab) -> Iterator[Lab]:
     """A gateway of this file's own, which agents do not use."""
-    with deployed.more_hosts(f"{HOST}:fresh"):
+    with deployed.more_hosts(f"{HOST}:ready"):
         run = deployed.deploy("--limit", HOST)
         assert run.code == 0, run.output[-4000:]
         yield deployed

@@ -32,7 +32,7 @@ ROLLBACK = "deploys/rollback.py"
 @pytest.fixture(scope="module")
 def gwup(deployed: Lab) -> Iterator[Lab]:
     """The tests' lab with a gateway of this file's own, deployed, and images to upgrade it to."""
-    with deployed.more_hosts(f"{HOST}:fresh"):
+    with deployed.more_hosts(f"{HOST}:ready"):
         first = deployed.deploy("--limit", HOST)
         assert first.code == 0, first.output[-4000:]
         upgrading.make_images(deployed)
