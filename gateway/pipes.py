@@ -137,7 +137,8 @@ class _SSHPipe:
         return self._channel.exit_status if self._channel.exit_status >= 0 else None
 
     def cut(self) -> None:
-        self._channel.close()
+        with suppress(*BROKEN):  # a connection that is lost has ended it
+            self._channel.close()
 
 
 class _LocalPipe:

@@ -78,9 +78,13 @@ def run(host: Host, command: str, stdin: str | None = None) -> list[str]:
 
 def _is_connected(host: Host) -> bool:
     """Whether the SSH connection still stands; a connector of another kind has none to lose."""
-    client = getattr(host.connector, "client", None)
-    transport = client.get_transport() if isinstance(client, paramiko.SSHClient) else None
+    transport = _transport(host)
     return transport is None or transport.is_active()
+
+
+def _transport(host: Host) -> paramiko.Transport | None:
+    client = getattr(host.connector, "client", None)
+    return client.get_transport() if isinstance(client, paramiko.SSHClient) else None
 
 
 def tell(host: Host, text: str) -> None:
@@ -135,6 +139,9 @@ def _telling_of_loss(host: Host, method: Callable[..., tuple[bool, Any]]) -> Cal
         try:
             succeeded, output = method(*arguments, **keywords)
         except EOFError:
+            # paramiko itself may notice that later: until then its destructors write, fail, and print a traceback.
+            if transport := _transport(host):
+                transport.close()
             raise ConnectionResetError("the connection to the host is lost") from None
         finally:
             if not succeeded:  # as it is for a command of which nothing but the connection has ended

@@ -106,7 +106,8 @@ def _forward(transport: paramiko.Transport, address: str, port: int) -> Iterator
                 with suppress(OSError):
                     listener.shutdown(socket.SHUT_RDWR)  # ends the accept
                 for channel in ready:
-                    channel.close()
+                    with suppress(OSError, EOFError):
+                        channel.close()
 
 
 def _open_channel(transport: paramiko.Transport, address: str, port: int) -> paramiko.Channel:

@@ -48,11 +48,14 @@ def keep(seen: Results) -> None:
 
 def render(results: Results) -> str:
     """The page of these results."""
-    return "\n".join([_HEAD, *(_section(kind, results) for kind in KINDS)])
+    return "\n".join([_HEAD, *(_section(kind, results) for kind in KINDS), *_not_shown(results)])
 
 
-def tests_that_show() -> set[str]:
-    """The ids of all tests that use the fixture `shown`, read from their source; those of parameters belong to one."""
+def tests_that_show(marker: str = "") -> set[str]:
+    """The ids of all tests that use the fixture `shown`, read from their source; those of parameters belong to one.
+
+    Parameters: `marker`, such as "full": of the tests that carry it.
+    """
     return {
         f"{file.relative_to(ROOT)}::{function.name}"
         for file in TESTS.glob("test_*.py")
@@ -60,6 +63,7 @@ def tests_that_show() -> set[str]:
         if isinstance(function, ast.FunctionDef)
         and function.name.startswith("test_")
         and "shown" in [argument.arg for argument in function.args.args]
+        and (not marker or f"pytest.mark.{marker}" in map(ast.unparse, function.decorator_list))
     }
 
 
@@ -86,6 +90,14 @@ def _section(kind: str, results: Results) -> str:
         "|---|---|--:|---|---|",
     ]
     return "\n".join([*head, *lines, ""])
+
+
+def _not_shown(results: Results) -> list[str]:
+    missing = sorted(tests_that_show() - {function_of(test) for test in results})
+    if not missing:
+        return []
+    told = "Nobody has seen these hold since they were written or last failed; `make test-full` runs them."
+    return [f"## Not shown\n\n{told}\n", *(f"- `{_test(test)}`" for test in missing), ""]
 
 
 def _cell(words: str) -> str:

@@ -12,9 +12,11 @@ def test_the_page_is_rendered_from_the_results() -> None:
 
 
 def test_every_test_that_shows_something_stands_in_the_page_and_no_other() -> None:
-    assert {function_of(test) for test in read()} == tests_that_show(), (
-        "make test-attack and test-faults renew the page"
-    )
+    shown, told = {function_of(test) for test in read()}, PAGE.read_text()
+    assert shown <= tests_that_show(), "make test-attack and test-faults renew the page"
+    missing = tests_that_show() - shown
+    assert missing <= tests_that_show("full"), "make test-attack and test-faults renew the page"
+    assert [test for test in missing if f"- `{test.removeprefix('tests/lab/')}`" not in told] == []
 
 
 def test_all_that_the_page_shows_was_held() -> None:
@@ -29,3 +31,8 @@ def test_a_line_stays_a_line_of_its_table() -> None:
     page = render({"tests/lab/test_some.py::test_it[one]": [ROW]})
     (line,) = [line for line in page.splitlines() if "a \\| b" in line]
     assert line == "| a \\| b | two lines of &lt;it> | 2.2 | NOT HELD | `test_some.py::test_it` |"
+
+
+def test_what_nobody_has_seen_hold_is_told() -> None:
+    told = render({}).partition("## Not shown")[2]
+    assert [test for test in tests_that_show() if f"`{test.removeprefix('tests/lab/')}`" not in told] == []
