@@ -21,6 +21,7 @@ from gateway.backups.archive import DATABASE, MANIFEST, NAME, Manifest
 from gateway.secrets import Generated
 from oneapi import AdminClient
 from tests.lab.conftest import INVENTORY, ROOT, Lab, Run, _run
+from tests.lab.faults import await_that
 from tests.lab.rows import DIRECTORY
 
 BACKUPS = f"{DIRECTORY}/backups"
@@ -106,7 +107,7 @@ def test_a_backup_under_50_requests_a_second_is_whole_and_nobody_notices(
     assert before <= held - others <= after
     assert manifest.tables["logs"] == database.execute("SELECT count(*) FROM logs").fetchone()[0]
     # Every acknowledged request has its row in the end, and the gateway never complained.
-    assert int(filled.ssh("gw1", count)) - others == found.sent
+    await_that(lambda: int(filled.ssh("gw1", count)) - others == found.sent, "the last row, which follows its answer")
     assert "database is locked" not in filled.ssh(
         "gw1", "docker logs --since 5m openclaw-llm-gateway 2>&1 | tail -n 2000"
     )
