@@ -106,17 +106,22 @@ class Reach:
             doors = tuple(Door(each["address"], each["port"], tuple(each["peers"])) for each in values["doors"])
             reach = cls(doors, tuple(values["upstreams"]))
             reach.check()
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return reach
 
     def check(self) -> None:
         """Raises ValueError where it would make no rules."""
         for door in self.doors:
+            if not all(isinstance(text, str) for text in (door.address, *door.peers)):
+                raise TypeError("an address is a text")
             IPv4Address(door.address)
-            if not isinstance(door.port, int) or not 0 < door.port < 2**16:
+            if type(door.port) is not int or not 0 < door.port < 2**16:
                 raise ValueError(f"{door.port} is no port")
             _collapsed(IPv4Network(text) for text in door.peers)
+        for each in map(Upstream.parse, self.upstreams):
+            if each.port is not None and not 0 < each.port < 2**16:
+                raise ValueError(f"{each.port} is no port")
         _by_port(self.upstreams)
 
     def __or__(self, other: Reach) -> Reach:

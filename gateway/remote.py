@@ -25,6 +25,8 @@ class RemoteError(Exception):
     """A command failed on a host; the text is what it printed last."""
 
 
+UNFINISHED = ".llmgw-"
+"""Before the six characters at the end of a file's name that is still being written."""
 _GIVES_UP = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 60_000}
 """After a minute without an answer: in seconds, the last in milliseconds."""
 
@@ -161,7 +163,8 @@ def write_script(path: str, mode: str, owner: str = "root:root", parent: str = "
     target = shlex.quote(path)
     return (
         f'directory=$(dirname {target}) && (umask 022 && mkdir -p -m {parent} "$directory") && umask 077 &&'
-        f" new=$(mktemp {shlex.quote(path + '.XXXXXX')}) && trap 'rm -f \"$new\"' EXIT && trap 'exit 1' HUP INT TERM &&"
+        f" new=$(mktemp {shlex.quote(f'{path}{UNFINISHED}XXXXXX')}) &&"
+        " trap 'rm -f \"$new\"' EXIT && trap 'exit 1' HUP INT TERM &&"
         ' read -r size && base64 -d > "$new" && [ "$(wc -c < "$new")" = "$size" ] &&'
         f' chown {shlex.quote(owner)} "$new" && chmod {mode} "$new" && sync "$new" && mv -fT "$new" {target}'
     )

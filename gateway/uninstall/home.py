@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
+from gateway import remote
 from gateway.canary import scheduled_canary
 from gateway.firewall_rules import DIRECTORY as FIREWALL
 from gateway.host_state import PROJECT
@@ -40,8 +41,8 @@ def remove() -> str:
             f"[ -d {PLACE} ] || exit 0",
             f"cd {PLACE}",
             f"rm -f {' '.join(map(shlex.quote, _IN_SHARED))}",
-            # What a write that was cut off has left: the name with six more characters, or .new.
-            f"rm -f {' '.join(f'{name}.?????? {name}.new' for name in (*_FILES, *_IN_SHARED))}",
+            # What a write that was cut off has left.
+            f"rm -f {' '.join(f'{name}{remote.UNFINISHED}?????? {name}.new' for name in (*_FILES, *_IN_SHARED))}",
             f"for each in {FIREWALL} metrics; do [ ! -d $each ] || rmdir --ignore-fail-on-non-empty $each; done",
             f"rm -f {' '.join(_FILES)}",
             f"rm -rf {' '.join(_DIRECTORIES)}",

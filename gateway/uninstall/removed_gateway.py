@@ -11,7 +11,7 @@ from pyinfra.api import FunctionCommand, StringCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import docker, firewall, image, remote, replaced, tiktoken
+from gateway import docker, firewall, remote, replaced, tiktoken
 from gateway.backups import backup
 from gateway.canary import scheduled_canary
 from gateway.installation import FIRST_START_DONE, MOVED_AWAY, MOVING_IN, UNIT
@@ -32,8 +32,15 @@ FILES = (
     *("applied-keys.json", FIRST_START_DONE, MOVED_AWAY, MOVING_IN, "secrets.env.next"),
 )
 """Ours in the install directory, whatever is in them."""
-DIRECTORIES = (image.KEPT_IN, "incoming", "replaced", "previous", "switching", "trial", "arriving")
+DIRECTORIES = ("incoming", "replaced", "previous", "switching", "trial", "arriving")
 """Ours too, with all that is in them: what runs keep there while they are at work, or to go back."""
+_REMOVE_ARCHIVES = """
+for each in images/????????????.tar; do
+    case $each in images/*[!0-9a-f]*.tar) ;; *) rm -f "$each" ;; esac
+done
+rm -f images/served images/served.new
+[ ! -d images ] || rmdir --ignore-fail-on-non-empty images"""
+"""Those of images that have served, by twelve digits of their IDs; see `gateway.image`."""
 SECRETS = "secrets.env"
 """The last to go: as long as it is there, the host has a gateway of ours."""
 
@@ -208,9 +215,11 @@ def _files_script(member: Member) -> str:
             )
         elif name != SECRETS:
             lines.append(f"rm -f {name}")
-    lines.append(f"rm -rf {' '.join(f'{name} {name}.*' for name in DIRECTORIES)}")
-    # What a write that was cut off has left: the name with six more characters.
-    lines.append(f'for name in {" ".join((*FILES, SECRETS))}; do rm -f "$name".??????; done')
+    lines.append(f"rm -rf {' '.join(f'{name} {name}.new {name}.partial' for name in DIRECTORIES)}")
+    lines.append(_REMOVE_ARCHIVES)
+    # What a write that was cut off has left.
+    for name in (*FILES, SECRETS):
+        lines.append(f"rm -f {name}{remote.UNFINISHED}?????? {name}.partial")
     lines.append(f"rm -f {' '.join(f'tiktoken/{name}' for name in tiktoken.FILES)}")
     lines.append("[ ! -d tiktoken ] || rmdir --ignore-fail-on-non-empty tiktoken")
     # Made by Docker, to mount what One API reads there.

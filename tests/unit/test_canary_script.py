@@ -172,7 +172,7 @@ def test_a_missing_or_damaged_database_and_a_disabled_token_are_told(either: Can
     either.write_token(CANARY_TOKEN, status=2)
     assert "is missing or disabled" in either.must_look()
     (either.place / "data" / "one-api.db").write_bytes(b"damaged" * 1000)
-    assert "its database cannot be read" in either.must_look()
+    assert "its database is damaged" in either.must_look()
     (either.place / "data" / "one-api.db").unlink()
     assert "is its disk mounted?" in either.must_look()
     assert either.asked == []

@@ -108,6 +108,8 @@ def test_until_a_run_is_through_those_who_used_the_gateway_before_get_in_too(
         '{"doors": [{"address": "100.64.0.1", "port": "3000", "peers": []}], "upstreams": []}',
         '{"doors": [], "upstreams": ["10.0.0.0/8; accept"]}',
         '{"doors": [], "upstreams": [5]}',
+        '{"doors": [], "upstreams": ["10.0.0.1:99999"]}',
+        pytest.param("[" * 100_000, id="deep"),
     ],
 )
 def test_rules_that_somebody_has_edited_are_not_taken_up(said: str) -> None:

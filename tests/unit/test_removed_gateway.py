@@ -91,10 +91,10 @@ def test_what_runs_keep_goes_and_what_a_person_has_put_beside_it_stays(tmp_path:
             "canary.state.new",
             "journal.jsonl",
             "journal.jsonl.old",
-            "undo-unfinished.a1B2c3",
+            "undo-unfinished.llmgw-a1B2c3",
             "removing",
         ),
-        *("before/9956adbdce44e60b", "unfinished/what", "firewall/rules.nft", "firewall/hold-firewall.a1B2c3"),
+        *("before/9956adbdce44e60b", "unfinished/what", "firewall/rules.nft", "firewall/hold-firewall.llmgw-a1B2c3"),
         *("metrics/openclaw_llm_gateway.prom", "metrics/openclaw_llm_gateway.prom.new"),
     )
     theirs = ("notes.txt", "metrics/mine.prom", "firewall/mine.nft")

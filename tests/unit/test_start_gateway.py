@@ -96,6 +96,18 @@ def test_a_database_that_was_not_made_safe_is_not_started(place: Place) -> None:
     require_not_started(place, f"{mark} is not there, so the default password may be in force: run deploy.py")
 
 
+def test_a_disk_that_cannot_be_written_is_no_damage_and_looked_at_again(place: Place) -> None:
+    mark = place.directory / "read-only"
+    mark.touch()
+    words = "Error: in prepare, attempt to write a readonly database (8)"
+    place.command("sqlite3", f"[ ! -e {mark} ] || {{ echo '{words}'; exit 1; }}; echo ok")
+    place.at_each_wait(f"[ $n -ne 2 ] || rm {mark}")
+    done = place.start()
+    assert done.returncode == 0
+    assert f"cannot be read ({words}): look at its disk" in done.stderr
+    assert "restore" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
