@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ _LAST_SECONDS = 5
 def watch() -> None:
     """Have Ctrl-C end the run with `INTERRUPTED`, whatever it is doing."""
     signal.signal(signal.SIGINT, _wait_for_turn)
+    # A run that has said all keeps its exit code while Python clears up, which would have the signal kill it.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def _wait_for_turn(number: int, frame: object) -> None:

@@ -70,8 +70,10 @@ def test_runs_that_were_cut_off_and_interrupted(deployed: Lab) -> None:
         deployed.ssh(HOST, SPOILED)
         with running("--limit", HOST, INVENTORY, "deploy.py") as run:
             await_line(run, "Starting operation: Publish the gateway")
+            run.send_signal(signal.SIGSTOP)  # or it could be over before that was asked
             assert runs()[-1]["how"] == "at work"
             run.send_signal(number)
+            run.send_signal(signal.SIGCONT)
             assert run.wait().code in (-signal.SIGKILL, 130)
         assert runs()[-1]["how"] == words
     assert deployed.deploy("--limit", HOST).code == 0
