@@ -26,7 +26,7 @@ def must_be_well(
     """
     problem = problem_of(member)
     if problem is not None:
-        yield FunctionCommand(_fail, (f"{what}: {problem}",), {})
+        yield remote.Callback(_fail, (f"{what}: {problem}",), {})
 
 
 def _fail(state: State, host: Host, problem: str) -> bool:

@@ -57,7 +57,7 @@ def secure(member: Member) -> None:
 
 @operation()
 def _secure(member: Member) -> Generator[FunctionCommand, None, None]:
-    yield FunctionCommand(_run, (member,), {})
+    yield remote.Callback(_run, (member,), {})
 
 
 def _run(state: State, host: Host, member: Member) -> bool:

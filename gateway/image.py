@@ -134,7 +134,7 @@ def fetch(member: Member) -> None:
 def _send(member: Member, archive: Path) -> Generator[FunctionCommand, None, None]:
     """Entered only where the host has not the image; it may have the archive, of a run that was cut off."""
     if not _is_sent(member, archive):
-        yield FunctionCommand(_send_now, (member, archive), {})
+        yield remote.Callback(_send_now, (member, archive), {})
 
 
 def _is_sent(member: Member, archive: Path) -> bool:

@@ -86,7 +86,7 @@ def point_at_gateway(member: Member) -> None:
 def _write_environment(member: Member) -> Generator[StringCommand | FunctionCommand, None, None]:
     key = member.gateway.token_keys.get(token_name(member.name))
     if key is None and member.host.state.is_executing:
-        yield FunctionCommand(_no_token, (member,), {})
+        yield remote.Callback(_no_token, (member,), {})
         return
     if key is None:  # while planning: the gateway may not have made it yet, and then the present one will do
         present = re.search(r"^LLM_API_KEY='?sk-([^'\s]+)", member.state.answers.get("openclaw_env", ""), re.MULTILINE)
@@ -157,7 +157,7 @@ def _restart(member: Member) -> Generator[StringCommand | FunctionCommand, None,
     names = _left_over(member, member.state.lines("openclaw_process"))
     if not (member.environment_changed or runs_with_older_files(member)):
         if names:
-            yield FunctionCommand(_blame_unit, (member, names), {})  # a restart would change nothing
+            yield remote.Callback(_blame_unit, (member, names), {})  # a restart would change nothing
         return
     if member.state.properties("openclaw_unit").get("ActiveState") == "inactive":
         remote.tell(member.host, f"{member.settings.openclaw_unit} is stopped and was left so")
@@ -167,7 +167,7 @@ def _restart(member: Member) -> Generator[StringCommand | FunctionCommand, None,
     yield StringCommand(
         f"{_present(member)} && {systemctl(member, 'daemon-reload')} && {systemctl(member, f'restart {unit}')}"
     )
-    yield FunctionCommand(_prove_environment, (member,), {})
+    yield remote.Callback(_prove_environment, (member,), {})
 
 
 def _present(member: Member) -> str:

@@ -16,9 +16,10 @@ from typing import Any, cast
 
 import paramiko
 from pyinfra import logger
-from pyinfra.api import StringCommand, operation
+from pyinfra.api import FunctionCommand, StringCommand, operation
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, ConnectorArguments, pop_global_arguments
 from pyinfra.api.host import Host
+from pyinfra.api.state import State
 
 
 class RemoteError(Exception):
@@ -93,6 +94,20 @@ def tell(host: Host, text: str) -> None:
     """Tell the person at the terminal something about a host."""
     for line in text.splitlines():
         host.log(line, logger.info)
+
+
+class Callback(FunctionCommand):
+    """A function as a part of an operation. Where it lets a RemoteError through, the host fails in these words; of any
+    other exception pyinfra prints a traceback.
+    """
+
+    def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
+        """What the function returns: False, or a RemoteError, is a failure."""
+        try:
+            return super().execute(state, host, connector_arguments)
+        except RemoteError as problem:
+            complain(host, str(problem))
+            return False
 
 
 def complain(host: Host, text: str) -> None:

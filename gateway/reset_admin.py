@@ -170,7 +170,7 @@ def _as_on_the_host(member: Member) -> Generated:
 
 @operation()
 def _mend(member: Member, access: Access) -> Generator[FunctionCommand, None, None]:
-    yield FunctionCommand(_run, (member, access), {})
+    yield remote.Callback(_run, (member, access), {})
 
 
 def _run(state: State, host: Host, member: Member, access: Access) -> bool:

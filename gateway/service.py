@@ -63,23 +63,15 @@ def _restart(member: Member) -> Generator[StringCommand | FunctionCommand, None,
     yield StringCommand(
         f"{present} && systemctl daemon-reload && systemctl reenable --quiet {UNIT} && systemctl restart {UNIT}"
     )
-    yield FunctionCommand(_await_answer, (member,), {})
+    yield remote.Callback(_await_answer, (member,), {})
 
 
 @operation()
 def _await(member: Member) -> Generator[FunctionCommand, None, None]:
-    yield FunctionCommand(_await_answer, (member,), {})
+    yield remote.Callback(_await_answer, (member,), {})
 
 
 def _await_answer(state: State, host: Host, member: Member) -> bool:
-    try:
-        return _has_answered(host, member)
-    except remote.RemoteError as problem:  # the connection was lost in between
-        remote.complain(host, str(problem))
-        return False
-
-
-def _has_answered(host: Host, member: Member) -> bool:
     problem = await_answer(host, member.address, member.settings.gateway_port, member.settings.gateway_start_timeout)
     if problem is None:
         replaced.discard(host)

@@ -39,7 +39,7 @@ def read(results: Path = RESULTS) -> Results:
 
 def keep(seen: Results) -> None:
     """Put what a run has seen in the place of what earlier runs saw of the same tests, and render the page."""
-    of_others = tests_that_show() - {function_of(test) for test in seen}
+    of_others = showing_tests() - {function_of(test) for test in seen}
     results = {test: rows for test, rows in read().items() if function_of(test) in of_others} | seen
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1, ensure_ascii=False) + "\n")
@@ -51,7 +51,7 @@ def render(results: Results) -> str:
     return "\n".join([_HEAD, *(_section(kind, results) for kind in KINDS), *_not_shown(results)])
 
 
-def tests_that_show(marker: str = "") -> set[str]:
+def showing_tests(marker: str = "") -> set[str]:
     """The ids of all tests that use the fixture `shown`, read from their source; those of parameters belong to one.
 
     Parameters: `marker`, such as "full": of the tests that carry it.
@@ -93,7 +93,7 @@ def _section(kind: str, results: Results) -> str:
 
 
 def _not_shown(results: Results) -> list[str]:
-    missing = sorted(tests_that_show() - {function_of(test) for test in results})
+    missing = sorted(showing_tests() - {function_of(test) for test in results})
     if not missing:
         return []
     told = "Nobody has seen these hold since they were written or last failed; `make test-full` runs them."

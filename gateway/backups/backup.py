@@ -121,12 +121,12 @@ def _encrypt(backups: str, name: str, recipient: str) -> str:
 
 @operation()
 def _make(member: Member) -> Generator[FunctionCommand, None, None]:
-    yield FunctionCommand(_run, (member, None), {})
+    yield remote.Callback(_run, (member, None), {})
 
 
 @operation()
 def _make_and_fetch(member: Member, place: Path) -> Generator[FunctionCommand, None, None]:
-    yield FunctionCommand(_run, (member, place), {})
+    yield remote.Callback(_run, (member, place), {})
 
 
 def _run(state: State, host: Host, member: Member, place: Path | None) -> bool:

@@ -57,7 +57,7 @@ def _reconcile(member: Member) -> Generator[FunctionCommand, None, None]:
                 for change in plan.changes:
                     remote.tell(member.host, f"to come: {change}")
             if plan.changes or plan.record != member.record:
-                yield FunctionCommand(partial(_carry_out, member, admin, plan), (), {})
+                yield remote.Callback(partial(_carry_out, member, admin, plan), (), {})
     except (OneAPIError, RouteError, SecretsError) as problem:
         yield _failure(explained(member, problem))
 
@@ -166,4 +166,4 @@ def _failure(problem: str) -> FunctionCommand:
         remote.complain(host, problem)
         return False
 
-    return FunctionCommand(fail, (), {})
+    return remote.Callback(fail, (), {})

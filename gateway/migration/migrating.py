@@ -224,7 +224,7 @@ def carry_out(member: Member) -> None:
 def _carry_out(member: Member) -> Generator[FunctionCommand, None, None]:
     wanted = move.of(member.host.state)
     if member is wanted.target and not wanted.is_over:
-        yield FunctionCommand(_run, (wanted,), {})
+        yield remote.Callback(_run, (wanted,), {})
 
 
 def _run(state: State, host: Host, wanted: Move) -> bool:
@@ -246,7 +246,7 @@ def finish(member: Member) -> None:
 @operation()
 def _finish(member: Member) -> Generator[FunctionCommand, None, None]:
     if is_target(member):
-        yield FunctionCommand(_tell, (move.of(member.host.state),), {})
+        yield remote.Callback(_tell, (move.of(member.host.state),), {})
 
 
 def _tell(state: State, host: Host, wanted: Move) -> bool:

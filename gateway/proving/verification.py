@@ -90,7 +90,7 @@ def _failure(problems: Sequence[str]) -> FunctionCommand:
             remote.complain(host, "\n".join(lines))
         return False
 
-    return FunctionCommand(fail, (), {})
+    return remote.Callback(fail, (), {})
 
 
 def _ask(member: Member, served: Sequence[Served]) -> tuple[list[Answer], list[Answer]]:

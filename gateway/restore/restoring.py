@@ -79,7 +79,7 @@ def restore(member: Member) -> None:
 @operation()
 def _restore(member: Member) -> Generator[FunctionCommand, None, None]:
     if is_target(member):
-        yield FunctionCommand(_run, (member, _sources[member.host.state]), {})
+        yield remote.Callback(_run, (member, _sources[member.host.state]), {})
 
 
 def _run(state: State, host: Host, member: Member, source: staging.Source) -> bool:

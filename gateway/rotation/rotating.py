@@ -129,7 +129,7 @@ def _prepare_database(member: Member, wanted: Generated) -> None:
 
 @operation()
 def _renew_access(member: Member, wanted: Generated) -> Generator[FunctionCommand, None, None]:
-    yield FunctionCommand(_renew_access_now, (member, wanted), {})
+    yield remote.Callback(_renew_access_now, (member, wanted), {})
 
 
 def _renew_access_now(state: State, host: Host, member: Member, wanted: Generated) -> bool:
@@ -170,7 +170,7 @@ def _renew_tokens(member: Member) -> Generator[FunctionCommand, None, None]:
             f"the tokens of gateway_tokens keep their keys ({', '.join(declared)}): who uses them is not known here."
             " For a new key, declare another token, hand its key out, and then take the first out",
         )
-    yield FunctionCommand(_renew_tokens_now, (member,), {})
+    yield remote.Callback(_renew_tokens_now, (member,), {})
 
 
 def _expect_key(agent: Member, is_plan: bool) -> None:

@@ -54,14 +54,14 @@ def _remove(member: Member) -> Generator[FunctionCommand, None, None]:
             old = _old_by_name(member, admin.tokens())
     except (OneAPIError, RouteError) as problem:
         if member.host.state.is_executing:
-            yield FunctionCommand(_fail, (provisioning.explained(member, problem),), {})
+            yield remote.Callback(_fail, (provisioning.explained(member, problem),), {})
         return
     reached = [name for name in old if not _is_unreached(member, name)]
     if member.host.state.is_executing:
         for name in sorted(old.keys() - {*reached}):
             _tell_stays(member, name, f"{name} is not reached in this run")
     if reached:
-        yield FunctionCommand(_remove_now, (member, tuple(reached)), {})
+        yield remote.Callback(_remove_now, (member, tuple(reached)), {})
 
 
 def _fail(state: State, host: Host, problem: str) -> bool:

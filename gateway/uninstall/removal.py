@@ -150,14 +150,10 @@ def tell(text: str) -> FunctionCommand:
     """A command that says, in an operation of several, what comes next."""
 
     def say(state: State, host: Host) -> bool:
-        try:
-            step(host, text)
-        except remote.RemoteError as problem:
-            remote.complain(host, str(problem))
-            return False
+        step(host, text)
         return True
 
-    return FunctionCommand(say, (), {})
+    return remote.Callback(say, (), {})
 
 
 def mention(member: Member, text: str) -> None:

@@ -71,7 +71,7 @@ def _has_files(member: Member, found: Found) -> bool:
 
 @operation()
 def _back_up(member: Member) -> Generator[FunctionCommand, None, None]:
-    yield FunctionCommand(_back_up_now, (member,), {})
+    yield remote.Callback(_back_up_now, (member,), {})
 
 
 def _back_up_now(state: State, host: Host, member: Member) -> bool:
@@ -141,7 +141,7 @@ def _remove_containers(member: Member) -> Generator[FunctionCommand | StringComm
     if tags:
         yield StringCommand(f"docker image rm --no-prune {' '.join(tags)} >/dev/null")
     if kept:
-        yield FunctionCommand(_give_container_back, (member,), {})
+        yield remote.Callback(_give_container_back, (member,), {})
 
 
 def _give_container_back(state: State, host: Host, member: Member) -> None:
@@ -195,7 +195,7 @@ def _write_daemon(member: Member, content: str | None) -> Generator[FunctionComm
 def _remove_files(member: Member) -> Generator[FunctionCommand | StringCommand, None, None]:
     yield removal.tell("remove: removing the files")
     yield StringCommand(_files_script(member))
-    yield FunctionCommand(_tell_rest, (member,), {})
+    yield remote.Callback(_tell_rest, (member,), {})
 
 
 def _files_script(member: Member) -> str:
@@ -272,12 +272,7 @@ def _tell_rest(state: State, host: Host, member: Member) -> bool:
     found = removal.found_on(member)
     here = shlex.quote(member.directory)
     theirs = ["data", *found.state.lines("taken_over_files")] if is_taken_over(member, found) else []
-    try:
-        left = remote.run(host, f"ls -A {here} 2>/dev/null || true")
-    except remote.RemoteError as problem:
-        remote.complain(host, str(problem))
-        return False
-    for line in left:
+    for line in remote.run(host, f"ls -A {here} 2>/dev/null || true"):
         if line not in ("backups", *theirs):
             remote.tell(host, f"{member.directory}/{line} stays: it is not from here")
     if is_taken_over(member, found):

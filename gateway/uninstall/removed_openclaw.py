@@ -148,7 +148,7 @@ def _restart(member: Member) -> Generator[StringCommand | FunctionCommand, None,
         removal.mention(member, f"{member.settings.openclaw_unit} is stopped and was left so")
         return
     yield StringCommand(openclaw.systemctl(member, f"restart {unit}"))
-    yield FunctionCommand(_prove, (member,), {})
+    yield remote.Callback(_prove, (member,), {})
 
 
 def _prove(state: State, host: Host, member: Member) -> bool:

@@ -158,7 +158,7 @@ def _forget(member: Member) -> Generator[FunctionCommand | StringCommand, None, 
     """The last step: with it goes the journal, to the backups where there are any."""
     units = (undo.BOOT_UNIT, undo.GUARD_UNIT)
     yield removal.tell("remove: removing what runs keep on the host")
-    yield FunctionCommand(_end_journal, (member,), {})
+    yield remote.Callback(_end_journal, (member,), {})
     backups = f"{member.directory}/backups"
     keep = (
         f"if [ -d {backups} ] && [ -f {journal.PATH} ]; then"
@@ -171,27 +171,18 @@ def _forget(member: Member) -> Generator[FunctionCommand | StringCommand, None, 
         f" rm -f {' '.join(f'/etc/systemd/system/{unit}' for unit in units)} && systemctl daemon-reload &&"
         f" ( set -e; {home.remove()} )"
     )
-    yield FunctionCommand(_tell_rest, (), {})
-    yield FunctionCommand(_close_journal, (member,), {})
+    yield remote.Callback(_tell_rest, (), {})
+    yield remote.Callback(_close_journal, (member,), {})
 
 
 def _end_journal(state: State, host: Host, member: Member) -> bool:
     """Its last line, since there is nothing to write it into at the end of the run."""
-    try:
-        journal.end(host, "done", changes=summary.changes_on(state, host))
-    except remote.RemoteError as problem:
-        remote.complain(host, str(problem))
-        return False
+    journal.end(host, "done", changes=summary.changes_on(state, host))
     return True
 
 
 def _tell_rest(state: State, host: Host) -> bool:
-    try:
-        left = remote.run(host, home.left())
-    except remote.RemoteError as problem:
-        remote.complain(host, str(problem))
-        return False
-    for path in left:
+    for path in remote.run(host, home.left()):
         remote.tell(host, f"{path} stays: it is not from here")
     return True
 

@@ -56,7 +56,7 @@ def _revoke(member: Member) -> Generator[FunctionCommand, None, None]:
         )
         return
     for agent, token in doomed:
-        yield FunctionCommand(_delete, (member, agent, token), {})
+        yield remote.Callback(_delete, (member, agent, token), {})
 
 
 def _doomed(member: Member, tokens: list[Token]) -> list[tuple[Member, Token]]:

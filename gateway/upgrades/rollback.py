@@ -170,7 +170,7 @@ def _roll_back(member: Member, kept: Kept | None) -> Generator[FunctionCommand, 
     if not member.host.state.is_executing:
         data = f"with the data and the keys of {kept.since}" if kept.is_other else "with the data as they are"
         remote.tell(member.host, f"to come: back to {kept.image}, {data}, after a backup and a trial")
-    yield FunctionCommand(_run, (member, kept), {})
+    yield remote.Callback(_run, (member, kept), {})
 
 
 def _run(state: State, host: Host, member: Member, kept: Kept) -> bool:

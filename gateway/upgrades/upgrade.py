@@ -49,7 +49,7 @@ def carry_out(member: Member) -> None:
 def _upgrade(member: Member, old: Serving) -> Generator[FunctionCommand, None, None]:
     if not member.host.state.is_executing:
         remote.tell(member.host, f"to come: upgrade {old} -> {image.reference(member)}, after a backup and a trial")
-    yield FunctionCommand(_run, (member, old), {})
+    yield remote.Callback(_run, (member, old), {})
 
 
 def _run(state: State, host: Host, member: Member, old: Serving) -> bool:

@@ -11,6 +11,9 @@ from unittest import mock
 
 import paramiko
 import pytest
+from pyinfra.api import FunctionCommand
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
 
 from gateway import remote
 
@@ -234,3 +237,16 @@ def test_a_command_that_fails_is_told_from_a_connection_that_does(is_active: boo
     remote.mind_connection(host)  # type: ignore[arg-type]
     assert host.run_shell_command("false") == (False, "")
     assert bool(host.told) != is_active
+
+
+def test_a_callback_that_loses_the_connection_fails_the_host_in_words() -> None:
+    """Of any exception but its own, pyinfra prints a traceback."""
+    host = _LostHost(None)
+
+    def ask(state: State, host: Host) -> bool:
+        raise remote.RemoteError("the connection to the host is lost")
+
+    with pytest.raises(remote.RemoteError):
+        FunctionCommand(ask, (), {}).execute(mock.Mock(), host, {})  # type: ignore[arg-type]
+    assert remote.Callback(ask, (), {}).execute(mock.Mock(), host, {}) is False  # type: ignore[arg-type]
+    assert host.told == ["the connection to the host is lost"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.shown_page import KINDS, PAGE, function_of, read, render, tests_that_show
+from scripts.shown_page import KINDS, PAGE, function_of, read, render, showing_tests
 
 ROW = {"kind": "fault", "name": "a | b", "happened": "two\nlines of <it>", "seconds": 2.25, "held": False}
 
@@ -13,9 +13,9 @@ def test_the_page_is_rendered_from_the_results() -> None:
 
 def test_every_test_that_shows_something_stands_in_the_page_and_no_other() -> None:
     shown, told = {function_of(test) for test in read()}, PAGE.read_text()
-    assert shown <= tests_that_show(), "make test-attack and test-faults renew the page"
-    missing = tests_that_show() - shown
-    assert missing <= tests_that_show("full"), "make test-attack and test-faults renew the page"
+    assert shown <= showing_tests(), "make test-attack and test-faults renew the page"
+    missing = showing_tests() - shown
+    assert missing <= showing_tests("full"), "make test-attack and test-faults renew the page"
     assert [test for test in missing if f"- `{test.removeprefix('tests/lab/')}`" not in told] == []
 
 
@@ -35,4 +35,4 @@ def test_a_line_stays_a_line_of_its_table() -> None:
 
 def test_what_nobody_has_seen_hold_is_told() -> None:
     told = render({}).partition("## Not shown")[2]
-    assert [test for test in tests_that_show() if f"`{test.removeprefix('tests/lab/')}`" not in told] == []
+    assert [test for test in showing_tests() if f"`{test.removeprefix('tests/lab/')}`" not in told] == []
