@@ -186,37 +186,47 @@ echo "$@" >> "$NOTES"
 case "$*" in
     -c*persist*) exit "$PERSIST" ;;
     -c*owner*) exit "$OWNER" ;;
-    *list*) cat "$TABLE" ;;
+    *"list set"*) cat "$TABLE" ;;
+    *"list table"*)
+        cat "$TABLE"
+        [ -z "$TAKES" ] || [ ! -f "$RUNTIME_DIRECTORY/rules.nft" ] || cat "$RUNTIME_DIRECTORY/rules.nft"
+        ;;
 esac
 """
 
 
-def run(place: Path, mode: str, table: str = "", persist: int = 0, owner: int = 0) -> subprocess.CompletedProcess[str]:
-    """The script, beside rules; `persist` and `owner`: what nft ends with when it is asked whether it knows them."""
+def run(place: Path, mode: str, table: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """The script, beside rules.
+
+    Parameters: `environment`, PERSIST and OWNER: what nft ends with when it is asked whether it knows them; TAKES: not
+    empty where it takes in what it is sent.
+    """
     script = (ROOT / "files/hold-firewall").read_text()
     for path in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf", "/etc/docker/daemon.json"):
         script = script.replace(path, str(place / path.removeprefix("/run/systemd").replace("/", "-")))
-    for name, text in (("hold-firewall", script), ("nft", _NFT)):
+    for name, text in (("hold-firewall", script), ("nft", _NFT), ("sleep", "#!/bin/sh\n")):
         (place / name).write_text(text)
         (place / name).chmod(0o755)
     (place / "rules.nft").write_bytes(Reach.wanted(member()).rules())
     (place / "table").write_text(table)
     (place / "run").mkdir(exist_ok=True)
-    environment = {
+    wanted = {
         "PATH": f"{place}:{os.environ['PATH']}",
         "RUNTIME_DIRECTORY": str(place / "run"),
         "NOTES": str(place / "notes"),
         "TABLE": str(place / "table"),
-        "PERSIST": str(persist),
-        "OWNER": str(owner),
+        "PERSIST": "0",
+        "OWNER": "0",
+        "TAKES": "yes",
+        **environment,
     }
     return subprocess.run(
-        [place / "hold-firewall", mode], env=environment, capture_output=True, text=True, timeout=30, check=False
+        [place / "hold-firewall", mode], env=wanted, capture_output=True, text=True, timeout=30, check=False
     )
 
 
 def test_a_kernel_that_gives_no_table_an_owner_is_told_and_nothing_is_held(tmp_path: Path) -> None:
-    done = run(tmp_path, "hold", persist=1, owner=1)
+    done = run(tmp_path, "hold", PERSIST="1", OWNER="1")
     assert done.returncode == 1
     assert "Linux 5.12 and nftables 1.0 are needed" in done.stderr
     assert not (tmp_path / "run/commands").exists()
@@ -239,13 +249,25 @@ def test_only_a_table_that_could_not_be_taken_over_is_deleted_first(
     assert notes[-1] == "-i"
 
 
-@pytest.mark.parametrize(("persist", "flags"), [(0, "owner, persist"), (1, "owner")])
-def test_the_table_persists_where_the_kernel_knows_that(tmp_path: Path, persist: int, flags: str) -> None:
-    (tmp_path / "run").mkdir()
-    os.mkfifo(tmp_path / "run/commands")
-    done = run(tmp_path, "load", persist=persist)
-    assert done.returncode == 1, "nobody has taken the rules in"
+def _hold(place: Path) -> None:
+    (place / "run").mkdir()
+    os.mkfifo(place / "run/commands")
+
+
+def test_rules_that_nobody_takes_in_are_told(tmp_path: Path) -> None:
+    _hold(tmp_path)
+    done = run(tmp_path, "load", TAKES="")
+    assert done.returncode == 1
     assert "nftables has not taken" in done.stderr
+    assert not (tmp_path / "run/loaded").exists()
+
+
+@pytest.mark.parametrize(("persist", "flags"), [("0", "owner, persist"), ("1", "owner")])
+def test_the_table_persists_where_the_kernel_knows_that(tmp_path: Path, persist: str, flags: str) -> None:
+    _hold(tmp_path)
+    done = run(tmp_path, "load", PERSIST=persist)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "run/loaded").exists()
     assert f"table inet openclaw_llm_gateway {{ flags {flags}; }}" in (tmp_path / "run/rules.nft").read_text()
 
 

@@ -256,12 +256,12 @@ def test_there_is_one_winner(place: Place) -> None:
     """A run that commits in the moment in which its time is over."""
     outcomes = set()
     owner = place.owner()
-    for number in range(12):
+    for number in range(6):
         proof = place.directory / f"proof-{number}"
         place.begin(f"touch {proof}", owner, seconds=1)
         guard = place.guard()
         uptime = float(Path("/proc/uptime").read_text().split()[0])
-        time.sleep(max(0.0, int(uptime) + 0.9 + number * 0.03 - uptime))
+        time.sleep(max(0.0, int(uptime) + 0.9 + number * 0.06 - uptime))
         has_committed = place.call("commit", IDENTITY).returncode == 0
         assert guard.wait(20) == 0, guard.communicate()
         assert proof.exists() != has_committed
