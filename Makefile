@@ -35,21 +35,21 @@ lab-down: setup ## take the lab down (images stay as a cache: python -m lab down
 
 test: lint types audit sbom ## lint, types, unit and lab tests: all that takes minutes
 	@$(MAKE) test-client-httpx2
-	@$(PYTEST) -q tests/client $(ARGS)
+	@$(PYTEST) -q tests/client
 	@$(MAKE) --jobs=2 test-code test-hosts
 
 # Beside each other: the one keeps a processor busy, the others wait for hosts; what it prints is shown as one, at its end.
 # (What the client's tests check are times, so they run alone.)
 test-code: setup
-	@told=$$($(PYTEST) -q -m 'not full' tests/unit $(ARGS) 2>&1) || code=$$?; printf '\n%s\n' "$$told"; exit $${code:-0}
+	@told=$$($(PYTEST) -q -m 'not full' tests/unit 2>&1) || code=$$?; printf '\n%s\n' "$$told"; exit $${code:-0}
 
 test-hosts: setup
-	@$(PYTEST) $(BESIDE) -m 'not full' tests/lab $(ARGS)
+	@$(PYTEST) $(BESIDE) -m 'not full' tests/lab
 
 test-full: lint types audit sbom ## all of it, the long walks too; it renews docs/attacks-and-faults.md
 	@$(MAKE) test-client-httpx2
-	@$(PYTEST) -q tests/unit tests/client $(ARGS)
-	@$(PYTEST) $(BESIDE) --keep-shown tests/lab $(ARGS)
+	@$(PYTEST) -q tests/unit tests/client
+	@$(PYTEST) $(BESIDE) --keep-shown tests/lab
 
 test-attack: setup ## attack the gateway from all sides; it renews docs/attacks-and-faults.md
 	@$(PYTEST) $(BESIDE) --keep-shown -m attack tests/lab $(ARGS)

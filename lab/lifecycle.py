@@ -70,11 +70,14 @@ def _make_room_for_many_hosts() -> None:
     limit = int(_INOTIFY_INSTANCES.read_text())
     if limit >= _ENOUGH_INSTANCES:
         return
+    setting = "fs.inotify.max_user_instances"
     try:
         _INOTIFY_INSTANCES.write_text(str(_ENOUGH_INSTANCES))
     except OSError:
-        command = f"sudo sysctl -w fs.inotify.max_user_instances={_ENOUGH_INSTANCES}"
+        command = f"sudo sysctl -w {setting}={_ENOUGH_INSTANCES}"
         say(f"note: {limit} inotify instances are enough for some {limit // 6} lab hosts; for more: {command}")
+    else:
+        say(f"{setting} of this machine is {_ENOUGH_INSTANCES} until its next boot; it was {limit}")
 
 
 def _ensure_all(docker: Docker, state: LabState, delay_s: float) -> None:

@@ -31,7 +31,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for line in _table():
             terminalreporter.write_line(line, red="NOT HELD" in line)
     if config.getoption("--keep-shown"):
-        keep(_seen)
+        keep(_seen, _failed)
         terminalreporter.write_line(f"kept in {PAGE.relative_to(ROOT)}")
 
 

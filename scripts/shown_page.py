@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,12 @@ def read(results: Path = RESULTS) -> Results:
     return kept
 
 
-def keep(seen: Results) -> None:
-    """Put what a run has seen in the place of what earlier runs saw of the same tests, and render the page."""
-    of_others = showing_tests() - {function_of(test) for test in seen}
+def keep(seen: Results, failed: Iterable[str]) -> None:
+    """Put what a run has seen in the place of what earlier runs saw of the same tests, and render the page.
+
+    Parameters: `failed`, the ids of the tests that failed, be it before there was anything to see.
+    """
+    of_others = showing_tests() - {function_of(test) for test in (*seen, *failed)}
     results = {test: rows for test, rows in read().items() if function_of(test) in of_others} | seen
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1, ensure_ascii=False) + "\n")

@@ -7,6 +7,8 @@ import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.unit import fake_hosts
@@ -53,8 +55,10 @@ def test_an_interruption_where_nothing_may_be_raised_ends_the_run_as_well(tmp_pa
     assert "Traceback" not in result.stderr
 
 
-def test_an_interruption_at_the_question_is_taken(tmp_path: Path) -> None:
-    inventory = tmp_path / "inventory.py"
+@contextmanager
+def _at_a_terminal(place: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A deployment that was asked to be confirmed; and the terminal at which a person types."""
+    inventory = place / "inventory.py"
     inventory.write_text(f"gateways = {[fake_hosts.host('gw1', gateway_channels=[])]!r}\n")
     terminal, its_end = pty.openpty()
     with subprocess.Popen(
@@ -64,6 +68,16 @@ def test_an_interruption_at_the_question_is_taken(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     ) as run:
+        try:
+            yield run, terminal
+        finally:
+            run.kill()
+    os.close(terminal)
+    os.close(its_end)
+
+
+def test_an_interruption_at_the_question_is_taken(tmp_path: Path) -> None:
+    with _at_a_terminal(tmp_path) as (run, _):
         assert run.stdout
         told = b""
         while b"Detected changes" not in told:
@@ -73,8 +87,6 @@ def test_an_interruption_at_the_question_is_taken(tmp_path: Path) -> None:
         run.send_signal(signal.SIGINT)
         told += run.stdout.read()
         assert run.wait(timeout=30) == 130
-    os.close(terminal)
-    os.close(its_end)
     assert b"Interrupted: run the same command again" in told
     assert b"Traceback" not in told
 
@@ -98,21 +110,8 @@ def test_without_a_terminal_the_question_is_not_asked(tmp_path: Path) -> None:
 
 
 def test_a_declined_run_is_no_success(tmp_path: Path) -> None:
-    inventory = tmp_path / "inventory.py"
-    inventory.write_text(f"gateways = {[fake_hosts.host('gw1', gateway_channels=[])]!r}\n")
-    terminal, its_end = pty.openpty()
-    os.write(terminal, b"no\n")
-    pyinfra = Path(sys.executable).with_name("pyinfra")
-    run = subprocess.run(
-        [str(pyinfra), str(inventory), str(ROOT / "deploy.py")],
-        cwd=ROOT,
-        stdin=its_end,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    os.close(terminal)
-    os.close(its_end)
-    assert run.returncode == 1
-    assert "Nothing was carried out" in run.stderr
+    with _at_a_terminal(tmp_path) as (run, terminal):
+        os.write(terminal, b"no\n")
+        told, _ = run.communicate(timeout=60)
+        assert run.returncode == 1
+    assert b"Nothing was carried out" in told

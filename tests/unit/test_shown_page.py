@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts import shown_page
 from scripts.shown_page import KINDS, PAGE, function_of, read, render, showing_tests
 
 ROW = {"kind": "fault", "name": "a | b", "happened": "two\nlines of <it>", "seconds": 2.25, "held": False}
@@ -36,3 +42,13 @@ def test_a_line_stays_a_line_of_its_table() -> None:
 def test_what_nobody_has_seen_hold_is_told() -> None:
     told = render({}).partition("## Not shown")[2]
     assert [test for test in showing_tests() if f"`{test.removeprefix('tests/lab/')}`" not in told] == []
+
+
+def test_what_held_once_does_not_stay_where_its_test_fails_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RESULTS", "PAGE"):
+        monkeypatch.setattr(shown_page, name, tmp_path / name)
+    seen, broken, other = sorted(showing_tests())[:3]
+    rows = [{**ROW, "held": True}]
+    shown_page.keep({seen: rows, f"{broken}[one]": rows, other: rows}, [])
+    shown_page.keep({seen: [ROW]}, [f"{broken}[two]"])
+    assert json.loads((tmp_path / "RESULTS").read_text()) == {seen: [ROW], other: rows}
