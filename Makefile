@@ -15,7 +15,7 @@ LAB_HOSTS ?= gw1:fresh,agent1:agent
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-client-httpx2 test-lab check-server bench bench-backup bench-migration bench-client bench-load sbom audit lint format types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-client test-client-httpx2 test-lab check-server bench bench-backup bench-migration bench-client bench-load sbom audit lint format types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -34,14 +34,15 @@ lab-down: setup ## take the lab down (images stay as a cache: python -m lab down
 	@$(PYTHON_BIN) -m lab down
 
 test: lint types audit sbom ## lint, types, unit and lab tests: all that takes minutes
-	@$(MAKE) test-client-httpx2
-	@$(PYTEST) -q tests/client
+	@$(MAKE) --jobs=2 test-client test-client-httpx2
 	@$(MAKE) --jobs=2 test-code test-hosts
 
-# Beside each other: the one keeps a processor busy, the others wait for hosts; what it prints is shown as one, at its end.
-# (What the client's tests check are times, so they run alone.)
+# Two beside each other: the client's tests wait for clocks, so nothing else runs then; of the others, the one keeps a
+# processor busy, and the other waits for hosts. What one of two prints is shown as one, at its end.
+TOLD_AT_END = told=$$($(1) 2>&1) || code=$$?; printf '\n%s\n' "$$told"; exit $${code:-0}
+
 test-code: setup
-	@told=$$($(PYTEST) -q -m 'not full' tests/unit 2>&1) || code=$$?; printf '\n%s\n' "$$told"; exit $${code:-0}
+	@$(call TOLD_AT_END,$(PYTEST) -q -m 'not full' tests/unit)
 
 test-hosts: setup
 	@$(PYTEST) $(BESIDE) -m 'not full' tests/lab
@@ -61,8 +62,11 @@ test-unit: setup ## the tests that need no Docker (ARGS=… goes to pytest)
 	@$(MAKE) test-client-httpx2
 	@$(PYTEST) tests/unit tests/client $(ARGS)
 
+test-client: setup
+	@$(PYTEST) -q tests/client
+
 test-client-httpx2: setup ## the tests of the client where httpx2 stands in for httpx
-	@$(PYTEST) -p scripts.without_httpx -q tests/client
+	@$(call TOLD_AT_END,$(PYTEST) -p scripts.without_httpx -q tests/client)
 
 test-lab: setup ## the tests on lab hosts (ARGS=… goes to pytest)
 	@$(PYTEST) $(BESIDE) tests/lab $(ARGS)

@@ -31,9 +31,9 @@ This page is generated from what the tests have recorded; do not edit it. `make 
 """
 
 
-def read(results: Path = RESULTS) -> Results:
+def read() -> Results:
     """What is kept of earlier runs."""
-    kept: Results = json.loads(results.read_text()) if results.exists() else {}
+    kept: Results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     return kept
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab import old_gateway
+from tests.lab import old_gateway, sessions
 from tests.lab.rows import rows
 from tests.lab.shown import shown as shown  # the fixture, for all tests of this directory
 from tests.lab.watching import Watchers
@@ -88,8 +88,8 @@ class Lab:
 
     def ssh(self, host: str, command: str, stdin: str | None = None) -> str:
         """What a shell command, run as root on a host, prints; it must succeed."""
-        run = self.command("ssh", host, "--", "sudo", "sh", "-c", command, stdin=stdin)
-        assert run.code == 0, f"{command}: {run.output}"
+        run = sessions.run(host, command, stdin, timeout=900)
+        assert run.returncode == 0, f"{command}: {run.stdout}{run.stderr}"
         return run.stdout.strip()
 
     def copy(self, host: str, source: Path, destination: str) -> None:
