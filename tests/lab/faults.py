@@ -29,7 +29,7 @@ def await_that(condition: Callable[[], bool], what: str, seconds: float = 60) ->
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
+        time.sleep(0.25)  # what is asked costs a host, and this machine, more than the waiting does
 
 
 # --- machines
