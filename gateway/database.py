@@ -46,8 +46,8 @@ except sqlite3.Error as error:
 _SQL = f"""
 sql() {{ # FILE: what to do comes on standard input, so that no secret is in an argument
     if command -v sqlite3 >/dev/null; then
-        sqlite3 -init /dev/null -bail -batch -noheader -list -cmd ".timeout ${{patience}}000" \\
-            -cmd 'PRAGMA ignore_check_constraints=ON' "$1"
+        sqlite3 -init /dev/null -cmd 'PRAGMA ignore_check_constraints=ON' -bail -batch -noheader -list \\
+            -cmd ".timeout ${{patience}}000" "$1"
     else
         python3 -c {shlex.quote(_PYTHON)} "$1" "$patience"
     fi

@@ -153,9 +153,8 @@ def _stop(move: Move) -> None:
     remote.run(host, source.stop_script(move.found, mark))
     database = shlex.quote(move.found.database)
     left = " ".join(f"{database}{suffix}" for suffix in ("-journal", "-wal"))
-    finish = (
-        f"echo 'BEGIN IMMEDIATE; COMMIT; PRAGMA wal_checkpoint(TRUNCATE);' | sqlite3 -init /dev/null -bail {database}"
-    )
+    shell = f"sqlite3 -init /dev/null -cmd 'PRAGMA ignore_check_constraints=ON' -bail {database}"
+    finish = f"echo 'BEGIN IMMEDIATE; COMMIT; PRAGMA wal_checkpoint(TRUNCATE);' | {shell}"
     remote.run(host, f"for each in {left}; do [ ! -s $each ] || {{ {finish} >/dev/null; break; }}; done")
 
 
