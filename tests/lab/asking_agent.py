@@ -36,8 +36,9 @@ ask() {
 _LOOP = f"""
 {_ASK}
 while [ -e {_PLACE}/go ]; do
-    said=$(ask "$1" 2>&1) || {{ said="no answer: $said"; sleep 0.1; }}
+    said=$(ask "$1" 2>&1) || said="no answer: $said"
     echo "$EPOCHREALTIME ${{said//$'\\n'/ }}" >> {_PLACE}/answers
+    sleep 0.1 # as often as tells a second without answers; without a pause the small model would keep a processor busy
 done
 touch {_PLACE}/ended
 """

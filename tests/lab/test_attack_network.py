@@ -41,13 +41,7 @@ EVENTS = (
     Event("tailscaled is restarted", "systemctl restart tailscaled"),
     Event("ufw is switched on", _UFW_ON, _UFW_OFF),
     Event("firewalld is started", _FIREWALLD_ON, _FIREWALLD_OFF),
-    Event("nftables.service is restarted", "systemctl restart nftables"),
     Event("nft flush ruleset, by hand", "nft flush ruleset", _DOCKER),
-    Event(
-        "all of iptables' rules are gone: Docker's proxy takes the connections",
-        "iptables -P FORWARD ACCEPT; iptables -F; iptables -t nat -F; iptables -t nat -X",
-        _DOCKER,
-    ),
 )
 ALIKE = (
     Event("ufw is reloaded", f"{_UFW_ON} && ufw reload >/dev/null", _UFW_OFF),
@@ -56,7 +50,13 @@ ALIKE = (
         "firewall-cmd --complete-reload", f"{_FIREWALLD_ON} && firewall-cmd --quiet --complete-reload", _FIREWALLD_OFF
     ),
     Event("firewalld is stopped", f"{_FIREWALLD_ON} && systemctl stop firewalld", _DOCKER),
+    Event("nftables.service is restarted", "systemctl restart nftables"),
     Event("nftables.service is reloaded", "systemctl reload nftables"),
+    Event(
+        "all of iptables' rules are gone: Docker's proxy takes the connections",
+        "iptables -P FORWARD ACCEPT; iptables -F; iptables -t nat -F; iptables -t nat -X",
+        _DOCKER,
+    ),
 )
 _PARAMETERS = (
     *(pytest.param(event, id=event.name) for event in EVENTS),

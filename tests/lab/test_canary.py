@@ -145,6 +145,7 @@ def test_rules_that_are_not_those_that_were_loaded_are_told_at_once_though_the_h
     assert _metric(gateway, "firewall_up") == 1
 
 
+@pytest.mark.full  # it waits for the time that an answer may take, twice
 def test_a_container_that_is_paused_is_told_and_a_deployment_mends_it(gateway: Lab) -> None:
     gateway.ssh(HOST, "docker pause openclaw-llm-gateway")
     try:
