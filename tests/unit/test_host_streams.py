@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,15 +35,17 @@ def host() -> Host:
     return found
 
 
-@pytest.fixture
-def _small_files() -> Iterator[None]:
-    """As if the disk were full after 100,000 bytes."""
+@contextmanager
+def _full_disk() -> Iterator[None]:
+    """As if the disk were full after 100,000 bytes; only for a moment, since pytest writes its own output, too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def _names(place: Path) -> list[str]:
@@ -67,13 +70,11 @@ def test_a_download_of_nothing_leaves_what_was_there(host: Host, tmp_path: Path)
     assert _names(tmp_path) == ["file"]
 
 
-@pytest.mark.usefixtures("_small_files")
 def test_a_download_onto_a_full_disk_leaves_nothing_and_says_so(host: Host, tmp_path: Path) -> None:
     there, here = tmp_path / "there", tmp_path / "here" / "file"
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     there.write_bytes(CONTENT)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
-    with pytest.raises(StreamError, match="cannot be written on this machine: File too large; nothing of it was kept"):
+    told = "cannot be written on this machine: File too large; nothing of it was kept"
+    with _full_disk(), pytest.raises(StreamError, match=told):
         streams.download(host, str(there), here)
     assert _names(here.parent) == []
 
