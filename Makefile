@@ -15,7 +15,7 @@ LAB_HOSTS ?= gw1:fresh,agent1:agent
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-client test-client-httpx2 test-lab check-server bench bench-backup bench-migration bench-client bench-load sbom audit lint format types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-lab check-server bench bench-backup bench-migration bench-client bench-load sbom audit lint format types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -58,12 +58,14 @@ test-attack: setup ## attack the gateway from all sides; it renews docs/attacks-
 test-faults: setup ## break what can break around the gateway; it renews docs/attacks-and-faults.md
 	@$(PYTEST) $(BESIDE) --keep-shown -m fault tests/lab $(ARGS)
 
-test-unit: setup ## the tests that need no Docker (ARGS=… goes to pytest)
-	@$(MAKE) test-client-httpx2
-	@$(PYTEST) tests/unit tests/client $(ARGS)
+test-unit: setup ## what takes a minute and needs no Docker; for one file, .venv/bin/pytest tests/unit/test_….py
+	@$(MAKE) --jobs=2 test-quick test-client
+
+test-quick: setup
+	@$(PYTEST) -q -m 'not full and not slow' tests/unit
 
 test-client: setup
-	@$(PYTEST) -q tests/client
+	@$(call TOLD_AT_END,$(PYTEST) -q tests/client)
 
 test-client-httpx2: setup ## the tests of the client where httpx2 stands in for httpx
 	@$(call TOLD_AT_END,$(PYTEST) -p scripts.without_httpx -q tests/client)

@@ -24,6 +24,8 @@ from tests.unit.deployed import BACKUP_UNITS, CANARY_UNITS, deployed, last_backu
 from tests.unit.members import member
 from tests.unit.test_deploy_plan import AGENT, GATEWAY, again
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=100)
 UNITS = timers.properties(member({"timer_units": BACKUP_UNITS}))

@@ -25,6 +25,8 @@ from tests.unit.fake_hosts import FRESH, answer
 from tests.unit.members import member
 from tests.unit.test_deploy_plan import AGENT, GATEWAY, again
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=100)
 FIVE = timedelta(minutes=5)

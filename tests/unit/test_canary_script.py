@@ -16,6 +16,8 @@ from gateway.contents.desired import CANARY_TOKEN
 from tests.unit.canary_kit import COMPLETION, KEY, SCRIPT, Canary
 from tests.unit.local_host import TOOLS
 
+pytestmark = pytest.mark.slow
+
 UNIT = "openclaw-llm-gateway.service"
 
 

@@ -16,6 +16,8 @@ from gateway.contents import declarations
 from gateway.secrets import Provided
 from tests.unit.test_declarations import CHANNEL, channel, wrong
 
+pytestmark = pytest.mark.slow
+
 PREVIEW = "justsong/one-api:v0.6.11-preview.7"
 
 

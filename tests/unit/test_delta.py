@@ -15,6 +15,8 @@ from gateway.migration import delta
 from gateway.migration.delta import DeltaError, Place
 from gateway.streams import StreamError
 
+pytestmark = pytest.mark.slow
+
 PIECE, SEGMENT = 1 << 16, 8 << 20
 SIZES = (0, 1, PIECE, SEGMENT - 1, SEGMENT, SEGMENT + 1, 2 * SEGMENT + 3 * PIECE + 5)
 

@@ -17,6 +17,8 @@ from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import FRESH, KEYS, OPENCLAW
 from tests.unit.members import GENERATED, member
 
+pytestmark = pytest.mark.slow
+
 GATEWAY = "@fake/gw1"
 AGENT = "@fake/agent1"
 DIRECTORY = "/opt/openclaw-llm-gateway"

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from gateway import dotenv
 from tests.unit.readers import compose, node, python, systemd
 
+pytestmark = pytest.mark.slow
+
 READERS = {
     "systemd": systemd.read,
     "node, dotenv": node.read,

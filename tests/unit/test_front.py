@@ -16,6 +16,8 @@ from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import ROOT
 from tests.unit.test_deploy_plan import AGENT, GATEWAY, leaks, prelude
 
+pytestmark = pytest.mark.slow
+
 PYINFRA = [sys.executable, "-m", "pyinfra", "-y"]
 
 

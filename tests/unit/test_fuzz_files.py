@@ -35,6 +35,8 @@ from tests.unit.members import member
 from tests.unit.readers import compose, node, python, systemd
 from tests.unit.test_units import STUBS, analyze
 
+pytestmark = pytest.mark.slow
+
 FIXED = {
     "gateway_canary_interval": "5min",
     "gateway_backup_schedule": "daily",

@@ -25,6 +25,8 @@ from tests.unit.deployed import deployed
 from tests.unit.fuzz_values import HOSTILE, bounded, junk, spoiled
 from tests.unit.members import GENERATED, Fleet, member
 
+pytestmark = pytest.mark.slow
+
 DEPLOYED = deployed("gw1", "agent1")
 GATEWAYS = (
     "secrets",

@@ -19,6 +19,8 @@ from tests.unit.fuzz_values import HOSTILE, bounded, junk
 from tests.unit.test_refusals import refusal
 from tests.unit.unpatched_pyinfra import inventory as pyinfra_inventory
 
+pytestmark = pytest.mark.slow
+
 NAMES = st.one_of(st.sampled_from(["gw1", "a b", "主机'\"$(id)", "", " ", "a" * 300, *HOSTILE]), st.text(max_size=5))
 HOSTS = st.one_of(NAMES, st.tuples(NAMES, st.one_of(junk, st.just({"gateway_port": 1}))), junk)
 GROUPS = st.one_of(st.lists(HOSTS, max_size=3), st.tuples(st.lists(HOSTS, max_size=2), junk), junk)

@@ -13,6 +13,8 @@ from gateway import settings
 from tests.unit import fuzz_values
 from tests.unit.fuzz_values import EXAMPLES, HOSTILE, bounded
 
+pytestmark = pytest.mark.slow
+
 NAMES = sorted(settings.names())
 
 

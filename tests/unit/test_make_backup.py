@@ -16,6 +16,8 @@ from gateway.backups import archive
 from tests.unit.backup_kit import Backups, manifest, members, rows
 from tests.unit.local_host import TOOLS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=TOOLS)
 def either(tmp_path: Path, request: pytest.FixtureRequest) -> Backups:

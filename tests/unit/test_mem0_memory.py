@@ -24,7 +24,7 @@ from client import LLMConfigError, LLMConnectionError, LLMError
 from client.mem0 import bound_calls, check_collection, mem0_config_from_env, open_memory
 
 pytest_plugins = ["mem0_fixtures"]
-pytestmark = pytest.mark.usefixtures("clean_environment", "mem0")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("clean_environment", "mem0")]
 
 ROOT = Path(__file__).parents[2]
 KEY = f"sk-{RELAY_KEY}"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 PASSES = "def test_passes():\n    pass\n"
 SKIPS = "import pytest\ndef test_skips():\n    pytest.skip('no reason')\n"

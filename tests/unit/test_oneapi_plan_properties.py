@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import httpx
+import pytest
 from fake_one_api import FakeOneAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,8 @@ from plan_kit import NOW, apply, channel_spec, look, planned
 
 from oneapi import AdminClient, Channel, ChannelSpec, Declared, OneAPIError, Ours, TokenSpec, carry_out
 from oneapi.ordering import serves
+
+pytestmark = pytest.mark.slow
 
 ACCESS = "a" * 32
 NAMES = "abcde"

@@ -15,6 +15,8 @@ from tests.unit.members import Fleet, member
 from tests.unit.test_declarations import channel
 from tests.unit.test_refusals import refusal
 
+pytestmark = pytest.mark.slow
+
 CHANNELS = [channel(models=["chat", "embed", "spare"])]
 LONG = "a-host-whose-name-is-longer-than-thirty-bytes"
 

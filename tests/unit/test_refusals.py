@@ -14,6 +14,8 @@ import pytest
 from tests.unit import fake_hosts
 from tests.unit.fake_hosts import FRESH, KEYS, OPENCLAW, ROOT
 
+pytestmark = pytest.mark.slow
+
 PLAIN = "nothing was changed"
 
 

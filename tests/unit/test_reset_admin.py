@@ -18,6 +18,8 @@ from gateway.secrets import Generated, Provided
 from tests.unit.local_host import LocalHost
 from tests.unit.members import GENERATED
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["standin_fixtures"]
 HAND_MADE = "set-by-a-person"
 WORKS = "work: nothing to mend"

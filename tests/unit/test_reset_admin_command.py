@@ -13,6 +13,8 @@ from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import FRESH, KEYS
 from tests.unit.members import GENERATED, member
 
+pytestmark = pytest.mark.slow
+
 PRELUDE = """
 from gateway import reset_admin
 from tests.unit.fake_one_api import FakeOneAPI

@@ -18,6 +18,8 @@ from gateway.secrets import Generated, SecretsError
 from tests.unit.local_host import LocalHost
 from tests.unit.members import GENERATED
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["standin_fixtures"]
 STEPS = (
     "writing the new secrets beside the present ones, in secrets.env.next",

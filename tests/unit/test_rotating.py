@@ -25,6 +25,8 @@ from tests.unit.fake_hosts import OPENCLAW
 from tests.unit.fake_one_api import FakeOneAPI
 from tests.unit.members import GENERATED
 
+pytestmark = pytest.mark.slow
+
 # Not as a plugin: its fixtures would be those of all tests.
 gateway, written = provisioning_fixtures.gateway, provisioning_fixtures.written
 SCRIPT = "deploys/rotate_keys.py"

@@ -11,8 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.unit import fake_hosts
 from tests.unit.fake_hosts import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def test_an_interrupted_run_says_so_at_any_stage(tmp_path: Path) -> None:

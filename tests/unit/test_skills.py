@@ -19,6 +19,8 @@ from tests.unit import fake_hosts
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import member
 
+pytestmark = pytest.mark.slow
+
 CLIENT = b"'use strict';\nmodule.exports = {}; // \xe5\xae\xa2\xe6\x88\xb7\xe7\xab\xaf\n"
 DIGEST = hashlib.sha256(CLIENT).hexdigest()
 OTHERS = b"// mine\n"

@@ -9,6 +9,8 @@ import httpx
 import pytest
 from standin_kit import RELAY_KEY, Gateway, Upstream, error_of, new_token, wait_for
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["standin_fixtures"]
 
 JSON = "application/json"

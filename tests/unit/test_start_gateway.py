@@ -11,6 +11,8 @@ from gateway.checkout import ROOT
 from tests.unit import start_gateway_kit
 from tests.unit.start_gateway_kit import ADDRESS, MOST_WAITS, SECRET, SHOWN, UID, Place
 
+pytestmark = pytest.mark.slow
+
 place = start_gateway_kit.place
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parent.parent.parent / "gateway/restore/swap.sh"
 # In bash, which can count commands; the process kills itself as SIGKILL from outside would.
 _CUT = """

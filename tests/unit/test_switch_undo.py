@@ -12,6 +12,8 @@ import pytest
 
 from gateway.upgrades import switching
 
+pytestmark = pytest.mark.slow
+
 OLD, REFERENCE, ASIDE = "sha256:" + "1" * 64, "one-api:old", "other-image-now"
 # Each command counts, and before the chosen one the script is killed.
 _SHIM = """#!/bin/sh

@@ -18,6 +18,8 @@ import pytest
 
 from gateway.runs import undo
 
+pytestmark = pytest.mark.slow
+
 TOOL = Path(__file__).parent.parent.parent / "files" / "undo-unfinished"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 IDENTITY = "0123456789abcdef"
