@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -16,6 +17,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from gateway import remote
+from gateway.checkout import ROOT
 
 EVERY_BYTE = bytes(range(256)) * 64 + b"\n\n no newline at the end"
 
@@ -250,3 +252,9 @@ def test_a_callback_that_loses_the_connection_fails_the_host_in_words() -> None:
         FunctionCommand(ask, (), {}).execute(mock.Mock(), host, {})  # type: ignore[arg-type]
     assert remote.Callback(ask, (), {}).execute(mock.Mock(), host, {}) is False  # type: ignore[arg-type]
     assert host.told == ["the connection to the host is lost"]
+
+
+def test_every_callback_of_an_operation_is_one_of_these() -> None:
+    modules = [path for path in (ROOT / "gateway").rglob("*.py") if path.name != "remote.py"]
+    assert any("remote.Callback(" in path.read_text() for path in modules)
+    assert [path for path in modules if re.search(r"\bFunctionCommand\(", path.read_text())] == []
