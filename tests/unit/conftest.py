@@ -1,6 +1,6 @@
-"""Unit tests have this machine to themselves: nothing of it may be asked of a host, be it by mistake.
+"""Unit tests ask nobody but this machine, be it by mistake: beside them, labs may be up at the addresses they name.
 
-Beside them, labs may be up whose hosts have the addresses that the tests name.
+This holds for the tests' own process; programs that they start get hosts of the `@fake` connector (fake_hosts.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def _loopback_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> None:
-        if self.family == socket.AF_INET and not ipaddress.ip_address(address[0]).is_loopback:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not ipaddress.ip_address(address[0]).is_loopback:
             raise OSError(errno.ENETUNREACH, f"unit tests ask nobody but this machine, and not {address}")
         connect(self, address)
 

@@ -9,7 +9,7 @@ import re
 
 from tests.unit.fake_hosts import ROOT
 
-_CALL = re.compile(r"\bsqlite3 -.*")
+_CALL = re.compile(r"""\bsqlite3 [-"'$/{].*""")
 
 
 def test_every_call_of_the_sqlite3_shell_on_a_host_evaluates_no_check() -> None:
