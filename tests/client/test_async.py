@@ -103,7 +103,7 @@ def test_one_deadline_ends_the_whole_call(behave: Behaviour) -> None:
         return asyncio.get_running_loop().time() - begun
 
     with raw_server(behave) as base:
-        assert 0.35 < asyncio.run(timed(base)) < 1.5
+        assert 0.35 < asyncio.run(timed(base)) < 5
 
 
 def test_a_cancelled_call_is_cancelled_and_the_client_goes_on() -> None:

