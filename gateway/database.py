@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gateway import recovery, remote
+from gateway import other_databases, recovery, remote
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
@@ -91,14 +91,11 @@ class DatabaseError(Exception):
 def elsewhere(member: Member) -> str | None:
     """Why data/one-api.db is not what this gateway uses, with the mend; None where it is. Raises RemoteError."""
     container: Mapping[str, Any] = member.state.container or {}
-    variables = [entry.partition("=")[0] for entry in container.get("Config", {}).get("Env") or []]
-    # One API reads a .env in its working directory too, which is /data.
-    script = "grep -oE '^(export +)?(SQL_DSN|SQLITE_PATH)' \"$directory/data/.env\" 2>/dev/null || true"
-    variables += [line.split()[-1] for line in remote.run(member.host, _script(member, script)) if line.strip()]
-    named = [name for name in ("SQL_DSN", "SQLITE_PATH") if name in variables]
+    script = f'{other_databases.READ_ENV_FILE} "$directory/data/.env" 2>/dev/null || true'
+    named = other_databases.that_holds_all(container, remote.run(member.host, _script(member, script)))
     if not named and member.state.text("database_size") not in ("", "0"):
         return None
-    why = f"{named[0]} is set" if named else "that file is not there"
+    why = f"{named} is set" if named else "that file is not there"
     return (
         f"the gateway does not use {member.directory}/data/one-api.db ({why}), which is all that this can mend. In the"
         " database that it uses: set access_token of the user with role 100 to the ONEAPI_ACCESS_TOKEN of"

@@ -1,6 +1,7 @@
 # Reads what gateways a host has, also such as somebody has set up by hand, and changes nothing.
 # Before this text stand: PROJECT, DIRECTORY (where a gateway is expected) and READ (the directory of the one that was
-# chosen; empty while that is not known). Each answer is one line: its name, a space, its bytes in base64.
+# chosen; empty while that is not known); and the function database_settings, from other_databases.py.
+# Each answer is one line: its name, a space, its bytes in base64.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
 emit() { printf '%s ' "$1"; base64 -w0; printf '\n'; }
@@ -28,7 +29,7 @@ else
     unit "$PROJECT-backup.timer" | emit timer
     if [ -n "$CONTAINER" ]; then docker container inspect "$CONTAINER" 2>/dev/null | emit container; fi
     stat -c '%s' "$DATA/one-api.db" 2>/dev/null | emit database_size
-    grep -oE '^(export +)?(SQL_DSN|SQLITE_PATH)' "$DATA/.env" 2>/dev/null | emit data_settings
+    database_settings "$DATA/.env" 2>/dev/null | emit data_settings
     # An empty .env is made by Docker, to mount what One API reads there.
     find "$DATA" -mindepth 1 -maxdepth 1 ! -name one-api.db ! -name 'one-api.db-*' ! \( -name .env -size 0 \) -printf '%f\n' 2>/dev/null |
         emit strangers

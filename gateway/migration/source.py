@@ -11,7 +11,7 @@ from typing import Any
 
 from pyinfra.api.host import Host
 
-from gateway import remote
+from gateway import other_databases, remote
 from gateway.host_state import PROJECT, HostState
 from gateway.installation import UNIT
 from gateway.secrets import Generated
@@ -117,8 +117,9 @@ def find(host: Host, directory: str, container: str | None) -> Source:
 
 def _ask(host: Host, directory: str, values: Mapping[str, str]) -> HostState:
     variables = {"PROJECT": PROJECT, "DIRECTORY": directory, **values}
-    assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
-    return HostState.parse(remote.run(host, assignments + _SCRIPT.read_text(encoding="utf-8")))
+    before = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+    before += f'database_settings() {{ {other_databases.READ_ENV_FILE} "$1"; }}\n'
+    return HostState.parse(remote.run(host, before + _SCRIPT.read_text(encoding="utf-8")))
 
 
 def _choose(
@@ -149,12 +150,15 @@ def _choose(
 
 
 def _refuse_other_databases(details: Mapping[str, Any], found: HostState, data: str) -> None:
-    variables = [entry.partition("=")[0] for entry in details.get("Config", {}).get("Env") or []]
-    variables += [line.split()[-1] for line in found.lines("data_settings")]
-    if named := [name for name in ("SQL_DSN", "SQLITE_PATH") if name in variables]:
+    if named := other_databases.that_holds_all(details, found.lines("data_settings")):
         raise SourceError(
-            f"it does not use {data}/one-api.db ({named[0]} is set), which is all that this can move: move that"
+            f"it does not use {data}/one-api.db ({named} is set), which is all that this can move: move that"
             " database by its own means"
+        )
+    if named := other_databases.that_holds_the_log(details, found.lines("data_settings")):
+        raise SourceError(
+            f"it keeps its log outside {data}/one-api.db ({named} is set), which is all that this can move: start it"
+            f" there without {named}, then run this again. What is in that log stays where it is"
         )
     if found.text("next_secrets"):
         raise SourceError("new keys have been begun there (secrets.env.next): run deploy.py, which ends that, first")

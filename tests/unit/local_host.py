@@ -25,7 +25,7 @@ from tests.unit.members import member
 
 TOOLS = [tool for tool in ("sqlite3", "python3") if shutil.which(tool)]
 """What this machine can write SQLite with; python3 is always among them."""
-_COMMANDS = ("cat", "cut", "date", "find", "grep", "head", "install", "mv", "rm", "sort", "sync", "touch")
+_COMMANDS = ("cat", "cut", "date", "find", "grep", "head", "install", "mv", "rm", "sed", "sort", "sync", "touch")
 
 
 class LocalHost:

@@ -108,7 +108,8 @@ def test_a_gateway_without_a_container_is_found_in_its_directory(monkeypatch: py
             None,
             "SQL_DSN is set",
         ),
-        ({"gateways": "a /x/data"}, {"data_settings": "export SQLITE_PATH"}, None, "SQLITE_PATH is set"),
+        ({"gateways": "a /x/data"}, {"data_settings": "SQLITE_PATH\n"}, None, "SQLITE_PATH is set"),
+        ({"gateways": "a /x/data"}, {"data_settings": "LOG_SQL_DSN\n"}, None, "start it there without LOG_SQL_DSN"),
         ({"gateways": "a /x/data"}, {"next_secrets": "X=1"}, None, "run deploy.py, which ends that"),
     ],
 )
