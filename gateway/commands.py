@@ -19,15 +19,16 @@ _WRITTEN_BY = {
 
 
 def problems(member: Member) -> Iterator[str]:
-    """A command that is no command, such as one whose quote does not end; asked only where it is new on the host."""
+    """A command that is no command, such as one whose quote does not end; asked only where it is new on the host.
+
+    Raises ConnectionLostError.
+    """
     if not member.is_gateway or member.state.text("busy") or not member.state.tailscale_addresses:
         return
     for setting, files in _WRITTEN_BY.items():
         command: str | None = getattr(member.settings, setting)
         if command is None or not timers.differing(member, files(member)):
             continue
-        try:
-            remote.run(member.host, "sh -n", command)
-        except remote.RemoteError:
+        if remote.refusal(member.host, "sh -n", command) is not None:
             # Its words may repeat a piece of the command, in which a password may stand.
             yield f"{setting}: the host's shell (`sh -n`) cannot read it; does each quote and bracket end?"

@@ -9,9 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from pyinfra import logger
@@ -22,6 +20,7 @@ from pyinfra.api.state import State
 from gateway import commands, host_state, installation, preflight, remote, settings
 from gateway.backups import scheduled_backups
 from gateway.canary import scheduled_canary
+from gateway.concurrency import concurrently
 from gateway.contents.record import Record
 from gateway.host_state import HostState
 from gateway.image import reference
@@ -30,8 +29,6 @@ from gateway.runs import journal, undo
 from gateway.secrets import ROOT_PASSWORD, Generated, Provided, SecretsError
 from gateway.settings import Settings
 from oneapi.planning import Change
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -228,17 +225,14 @@ class Fleet:
         return None
 
 
-def concurrently(step: Callable[[Member], T], members: Iterable[Member]) -> list[T]:
-    """Run a step for several hosts at the same time and return the answers in their order."""
-    chosen = list(members)
-    if len(chosen) < 2:
-        return [step(member) for member in chosen]
-    with ThreadPoolExecutor(max_workers=min(32, len(chosen))) as pool:
-        return list(pool.map(step, chosen))
-
-
 def _found(member: Member, checks: Sequence[Check]) -> list[str]:
-    return [f"{member.name}: {problem}" for check in checks for problem in check(member)]
+    problems: list[str] = []
+    try:
+        for check in checks:
+            problems += check(member)
+    except remote.RemoteError as problem:
+        problems.append(f"it cannot be examined: {problem}")
+    return [f"{member.name}: {problem}" for problem in problems]
 
 
 def _refuse(problems: list[str], where: str) -> None:

@@ -26,6 +26,10 @@ class RemoteError(Exception):
     """A command failed on a host; the text is what it printed last."""
 
 
+class ConnectionLostError(RemoteError):
+    """Nothing is known of what became of a command: the host cannot be asked any more."""
+
+
 UNFINISHED = ".llmgw-"
 """Before the six characters at the end of a file's name that is still being written."""
 _GIVES_UP = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 60_000}
@@ -64,7 +68,7 @@ def run(host: Host, command: str, stdin: str | None = None) -> list[str]:
     """Run a shell command, printing nothing.
 
     Parameters: `stdin`, text that the command reads.
-    Returns the lines of its standard output. Raises RemoteError when it fails or the connection is lost.
+    Returns the lines of its standard output. Raises RemoteError when it fails, ConnectionLostError when that was lost.
     """
     arguments = connector_arguments(host)
     if stdin is not None:
@@ -72,11 +76,28 @@ def run(host: Host, command: str, stdin: str | None = None) -> list[str]:
     try:
         succeeded, output = host.run_shell_command(StringCommand(as_fenced(host, command)), **arguments)
     except (paramiko.SSHException, OSError, EOFError) as problem:
-        raise RemoteError(f"the connection to the host is lost ({str(problem) or type(problem).__name__})") from None
-    if not succeeded:
-        silence = "no output" if _is_connected(host) else "the connection to the host is lost"
-        raise RemoteError("\n".join(output.stderr_lines[-12:] or output.stdout_lines[-12:]) or silence)
-    return list(output.stdout_lines)
+        raise ConnectionLostError(
+            f"the connection to the host is lost ({str(problem) or type(problem).__name__})"
+        ) from None
+    if succeeded:
+        return list(output.stdout_lines)
+    if not _is_connected(host):
+        raise ConnectionLostError("the connection to the host is lost")
+    raise RemoteError("\n".join(output.stderr_lines[-12:] or output.stdout_lines[-12:]) or "no output")
+
+
+def refusal(host: Host, command: str, stdin: str | None = None) -> str | None:
+    """What a command that judges something has against it, None where it succeeds; parameters as in `run`.
+
+    Raises ConnectionLostError: that is no judgement.
+    """
+    try:
+        run(host, command, stdin)
+    except ConnectionLostError:
+        raise
+    except RemoteError as problem:
+        return str(problem)
+    return None
 
 
 def _is_connected(host: Host) -> bool:

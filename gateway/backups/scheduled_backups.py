@@ -76,7 +76,10 @@ def install(member: Member) -> None:
 
 
 def problems(member: Member) -> Iterator[str]:
-    """A schedule that this host's systemd does not understand; asked only where it is new and not one of its words."""
+    """A schedule that this host's systemd does not understand; asked only where it is new and not one of its words.
+
+    Raises ConnectionLostError.
+    """
     wanted = member.settings.gateway_backup_schedule
     if (
         not member.is_gateway
@@ -85,11 +88,9 @@ def problems(member: Member) -> Iterator[str]:
         or not timers.differing(member, unit_files(member))
     ):
         return
-    try:
-        remote.run(member.host, f"systemd-analyze calendar {shlex.quote(wanted)}")
-    except remote.RemoteError as problem:
-        said = str(problem).splitlines()[0]
+    said = remote.refusal(member.host, f"systemd-analyze calendar {shlex.quote(wanted)}")
+    if said is not None:
         yield (
-            f"gateway_backup_schedule: systemd does not understand {wanted!r} ({said}); take a time such as"
-            ' "daily", "hourly" or "*-*-* 03:30" (man systemd.time), or None'
+            f"gateway_backup_schedule: systemd does not understand {wanted!r} ({said.splitlines()[0]}); take a time"
+            ' such as "daily", "hourly" or "*-*-* 03:30" (man systemd.time), or None'
         )

@@ -101,15 +101,16 @@ def _leaves_metrics(member: Member) -> bool:
 
 
 def problems(member: Member) -> Iterator[str]:
-    """A directory for metrics that is not on the host; asked only where the setting is new there."""
+    """A directory for metrics that is not on the host; asked only where the setting is new there.
+
+    Raises ConnectionLostError.
+    """
     wanted = member.settings.gateway_metrics_directory
     if not member.is_gateway or wanted is None or member.state.text("busy"):
         return
     if not member.state.tailscale_addresses or not timers.differing(member, script_files(member)):
         return
-    try:
-        remote.run(member.host, f"[ -d {shlex.quote(wanted)} ]")
-    except remote.RemoteError:
+    if remote.refusal(member.host, f"[ -d {shlex.quote(wanted)} ]") is not None:
         yield (
             f"gateway_metrics_directory: there is no directory {wanted} on this host: make it, name the one that your"
             f" node_exporter reads (--collector.textfile.directory), or leave it out ({HOME}/metrics)"

@@ -34,7 +34,7 @@ def arrives_from(member: Member) -> str:
 
 
 def problems(member: Member) -> Iterator[str]:
-    """Why a host that has moved its gateway, or has not got it yet, is not to be deployed."""
+    """Why a host that has moved its gateway, or has not got it yet, is not to be deployed. Raises RemoteError."""
     if not member.is_gateway:
         return
     if target := serves_on(member):

@@ -15,6 +15,7 @@ from pyinfra.api.state import State
 
 from gateway import fleet, preflight, remote
 from gateway.checkout import CARRIER
+from gateway.concurrency import concurrently
 from gateway.fleet import Member
 from gateway.host_state import PROJECT
 from gateway.runs import journal, run_options
@@ -170,7 +171,7 @@ def _tell(state: State) -> None:
     last = _last(options.get("last", "10"))
     surveyed = fleet.current(state)
     members = list(surveyed.members.values()) if surveyed else []
-    found = {member.name: parsed for member, parsed in zip(members, fleet.concurrently(_parsed, members), strict=True)}
+    found = {member.name: parsed for member, parsed in zip(members, concurrently(_parsed, members), strict=True)}
     if options.get("json", "false") == "false":
         for name, (runs, undone, unreadable) in found.items():
             click.echo("\n".join([name, *told(runs, undone, unreadable, last)]))

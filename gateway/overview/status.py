@@ -49,6 +49,7 @@ from pyinfra.api.state import State
 
 from gateway import fleet, host_state, preflight, remote
 from gateway.checkout import CARRIER
+from gateway.concurrency import concurrently
 from gateway.fleet import Member
 from gateway.host_state import PROJECT, HostState
 from gateway.overview import host_status, status_page, status_table
@@ -79,7 +80,7 @@ class Survey(fleet.Fleet):
         others = [member for member in self.members.values() if not member.is_gateway]
         # Gateways first: whether a host's token is the right one is seen from its gateway's.
         for group in (gateways, others):
-            self.found |= {each.name: each for each in fleet.concurrently(self._status_of, group)}
+            self.found |= {each.name: each for each in concurrently(self._status_of, group)}
 
     def _status_of(self, member: Member) -> HostStatus:
         roles = host_status.roles_of(member)

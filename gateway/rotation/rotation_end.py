@@ -14,7 +14,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from client import LLMClient, LLMError
-from gateway import fleet, openclaw, remote
+from gateway import openclaw, remote
+from gateway.concurrency import concurrently
 from gateway.contents import provisioning
 from gateway.contents.admin import admin_api
 from gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN, own_tokens, token_name
@@ -141,7 +142,7 @@ def _reasons(
         return in_use(token_name(agent.name))
 
     agents = [_agent(member, name) for name in names if name not in _OF_GATEWAYS]
-    found = {token_name(a.name): reason for a, reason in zip(agents, fleet.concurrently(of_agent, agents), strict=True)}
+    found = {token_name(a.name): reason for a, reason in zip(agents, concurrently(of_agent, agents), strict=True)}
     found |= {name: in_use(name) for name in _OF_GATEWAYS if name in names}
     return {name: reason for name, reason in found.items() if reason}
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pyinfra.api.state import State, StateStage
 
 from gateway import remote
-from gateway.fleet import concurrently, current
+from gateway.concurrency import concurrently
+from gateway.fleet import current
 from gateway.runs import invocation, journal, summary
 from gateway.runs.interruption import INTERRUPTED
 

@@ -149,7 +149,7 @@ def test_the_gateway_is_not_restarted_for_the_sake_of_backups(tmp_path: Path) ->
 
 
 def test_a_schedule_that_systemd_does_not_understand_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def analyze(host: object, command: str) -> list[str]:
+    def analyze(host: object, command: str, stdin: str | None = None) -> list[str]:
         done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
         if done.returncode:
             raise RemoteError(done.stderr)

@@ -164,7 +164,7 @@ def test_verification_fails_where_nobody_looks(tmp_path: Any) -> None:
 def test_a_directory_for_metrics_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def run(host: object, command: str) -> list[str]:
+    def run(host: object, command: str, stdin: str | None = None) -> list[str]:
         asked.append(command)
         raise RemoteError("no output")
 

@@ -241,6 +241,24 @@ def test_a_command_that_fails_is_told_from_a_connection_that_does(is_active: boo
     assert bool(host.told) != is_active
 
 
+@pytest.mark.parametrize("ending", [None, *LOST], ids=["killed", *(type(ending).__name__ for ending in LOST)])
+def test_a_connection_that_is_lost_is_no_judgement(ending: Exception | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "connector_arguments", lambda host: {})
+    with pytest.raises(remote.ConnectionLostError, match="the connection to the host is lost"):
+        remote.refusal(_LostHost(ending), "sh -n")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("succeeds", "said"), [(True, None), (False, "no such day")])
+def test_what_a_command_says_before_it_fails_is_one(
+    succeeds: bool, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "connector_arguments", lambda host: {})
+    output = mock.Mock(stderr_lines=["no such day"], stdout_lines=[])
+    host = mock.Mock(connector=mock.Mock(client=None))
+    host.run_shell_command.return_value = (succeeds, output)
+    assert remote.refusal(host, "systemd-analyze calendar …") == said
+
+
 def test_a_callback_that_loses_the_connection_fails_the_host_in_words() -> None:
     """Of any exception but its own, pyinfra prints a traceback."""
     host = _LostHost(None)
