@@ -11,10 +11,10 @@ its Python, else Debian's package sqlite3, which is installed.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gateway import other_databases, recovery, remote
+from gateway.host_state import PROJECT
 
 if TYPE_CHECKING:
     from gateway.fleet import Member
@@ -83,6 +83,13 @@ find -L /proc/[0-9]*/fd -maxdepth 1 -samefile "$directory/data/one-api.db" 2>/de
 while read -r pid; do name=$(cat "/proc/$pid/comm" 2>/dev/null) && echo "$pid $name"; done; true
 """
 
+_SETTINGS = f"""
+{{
+    docker container inspect {PROJECT} --format '{{{{range .Config.Env}}}}{{{{println .}}}}{{{{end}}}}'
+    cat "$directory/data/.env"
+}} 2>/dev/null | database_settings
+"""
+
 
 class DatabaseError(Exception):
     """The database cannot be read or written; the text says why and what mends it."""
@@ -90,9 +97,8 @@ class DatabaseError(Exception):
 
 def elsewhere(member: Member) -> str | None:
     """Why data/one-api.db is not what this gateway uses, with the mend; None where it is. Raises RemoteError."""
-    container: Mapping[str, Any] = member.state.container or {}
-    script = f'{other_databases.READ_ENV_FILE} "$directory/data/.env" 2>/dev/null || true'
-    named = other_databases.that_holds_all(container, remote.run(member.host, _script(member, script)))
+    script = other_databases.SCRIPT.read_text(encoding="utf-8") + _SETTINGS
+    named = other_databases.that_holds_all(remote.run(member.host, _script(member, script)))
     if not named and member.state.text("database_size") not in ("", "0"):
         return None
     why = f"{named} is set" if named else "that file is not there"

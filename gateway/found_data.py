@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gateway import first_start, recovery, replaced
+from gateway import first_start, other_databases, recovery, replaced
 from gateway.host_state import PROJECT
 from gateway.installation import UNIT_PATH
 
@@ -29,6 +29,8 @@ def problems(member: Member) -> Iterator[str]:
     ours = {PROJECT, replaced.KEPT, first_start.CONTAINER}
     if others := [name for name in member.state.lines("data_users") if name not in ours]:
         yield f"the container {', '.join(others)} uses {data} too: stop and remove it (docker rm -f {others[0]})"
+    if not first_start.is_done(member):
+        yield from _kept_elsewhere(member)
     if problem := lost_directory(member):
         yield problem
     if first_start.is_done(member) and not member.state.text("secrets"):
@@ -48,6 +50,23 @@ def problems(member: Member) -> Iterator[str]:
         yield (
             f"{data} holds {', '.join(strangers[:3])} but no one-api.db: it is not One API's; move it away or choose"
             " another gateway_directory"
+        )
+
+
+def _kept_elsewhere(member: Member) -> Iterator[str]:
+    """Data of a gateway that is to be taken over which are not in its database file."""
+    named = member.state.lines("data_settings")
+    if setting := other_databases.that_holds_all(named):
+        yield (
+            f"the gateway that is there has its data in another database ({setting} is set), and"
+            f" {member.directory}/data/one-api.db is all that can be taken over: move them there by that database's own"
+            f" means, and start it without {setting}. To begin anew instead, remove its container and"
+            f" {member.directory}/data/.env; that database stays as it is"
+        )
+    elif setting := other_databases.that_holds_the_log(named):
+        yield (
+            f"the gateway that is there has its log in another database ({setting} is set), which is not taken over:"
+            f" start it without {setting}, then run this again. What is in that log stays where it is"
         )
 
 

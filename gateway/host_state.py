@@ -15,12 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gateway import other_databases
 from gateway.checkout import CARRIER
 
 PROJECT = "openclaw-llm-gateway"
 """The name of the container, of the compose project and of the systemd unit."""
 
-_SCRIPTS = (CARRIER, Path(__file__).with_name("host_state.sh"))
+_SCRIPTS = (CARRIER, other_databases.SCRIPT, Path(__file__).with_name("host_state.sh"))
 
 
 @dataclass(frozen=True)

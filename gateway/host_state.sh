@@ -1,5 +1,5 @@
 # Reads all that a run needs to know of a host, in one round trip, and changes nothing.
-# Before this text stand carrier.sh and: ROLES LOCK WHO RUN BEGUN DIRECTORY PORT IMAGE USER_ID PROJECT TRACKED
+# Before this text stand carrier.sh, database_settings.sh and: ROLES LOCK WHO RUN BEGUN DIRECTORY PORT IMAGE USER_ID PROJECT TRACKED
 # OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER OPENCLAW_WORKSPACE.
 # Each answer is one line: its name, a space, its bytes in base64. What cannot be read is an empty answer.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
@@ -100,6 +100,13 @@ case " $ROLES " in *" gateway "*)
     getent passwd "$USER_ID" | emit user_of_data
     ls -A "$DIRECTORY/data" 2>/dev/null | emit data
     stat -c '%s' "$DIRECTORY/data/one-api.db" 2>/dev/null | emit database_size
+    # Of a gateway that is to be taken over.
+    # shellcheck disable=SC2046 # IDs, one to a word
+    [ -f "$DIRECTORY/first-start-done" ] || {
+        docker container inspect $(docker ps --all --quiet --filter "volume=$DIRECTORY/data") \
+            --format '{{range .Config.Env}}{{println .}}{{end}}'
+        cat "$DIRECTORY/data/.env"
+    } 2>/dev/null | database_settings | emit data_settings
     { command -v docker; command -v dockerd; } | emit docker_commands
     dpkg-query -W -f '${db:Status-Status}' docker.io 2>/dev/null | emit docker_package
     if command -v docker >/dev/null; then

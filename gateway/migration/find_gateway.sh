@@ -1,6 +1,6 @@
 # Reads what gateways a host has, also such as somebody has set up by hand, and changes nothing.
 # Before this text stand: PROJECT, DIRECTORY (where a gateway is expected) and READ (the directory of the one that was
-# chosen; empty while that is not known); and the function database_settings, from other_databases.py.
+# chosen; empty while that is not known); and database_settings.sh.
 # Each answer is one line: its name, a space, its bytes in base64.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
@@ -28,8 +28,11 @@ else
     content migrated_to "$READ/migrated-to"
     unit "$PROJECT-backup.timer" | emit timer
     if [ -n "$CONTAINER" ]; then docker container inspect "$CONTAINER" 2>/dev/null | emit container; fi
+    {
+        [ -z "$CONTAINER" ] || docker container inspect "$CONTAINER" --format '{{range .Config.Env}}{{println .}}{{end}}'
+        cat "$DATA/.env"
+    } 2>/dev/null | database_settings | emit data_settings
     stat -c '%s' "$DATA/one-api.db" 2>/dev/null | emit database_size
-    database_settings "$DATA/.env" 2>/dev/null | emit data_settings
     # An empty .env is made by Docker, to mount what One API reads there.
     find "$DATA" -mindepth 1 -maxdepth 1 ! -name one-api.db ! -name 'one-api.db-*' ! \( -name .env -size 0 \) -printf '%f\n' 2>/dev/null |
         emit strangers

@@ -16,7 +16,7 @@ from gateway.host_state import PROJECT, HostState
 from gateway.installation import UNIT
 from gateway.secrets import Generated
 
-_SCRIPT = Path(__file__).with_name("find_gateway.sh")
+_SCRIPTS = (other_databases.SCRIPT, Path(__file__).with_name("find_gateway.sh"))
 PORT = 3000
 _TIMER = f"{PROJECT}-backup.timer"
 _PASSING = ("-first-start", "-replaced", "-trial", "-next")
@@ -89,7 +89,7 @@ def find(host: Host, directory: str, container: str | None) -> Source:
     found = _ask(host, directory, {"READ": place, "CONTAINER": name or "", "DATA": data})
     inspected: list[dict[str, Any]] = json.loads(found.text("container") or "[]")
     details = inspected[0] if inspected else {}
-    _refuse_other_databases(details, found, data)
+    _refuse_other_databases(found, data)
     unit = seen.properties("unit")
     # systemd shows a WorkingDirectory=- with "!"; earlier versions of ours had none.
     is_ours = unit.get("LoadState") == "loaded" and unit.get("WorkingDirectory", "").removeprefix("!") == place
@@ -117,9 +117,9 @@ def find(host: Host, directory: str, container: str | None) -> Source:
 
 def _ask(host: Host, directory: str, values: Mapping[str, str]) -> HostState:
     variables = {"PROJECT": PROJECT, "DIRECTORY": directory, **values}
-    before = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
-    before += f'database_settings() {{ {other_databases.READ_ENV_FILE} "$1"; }}\n'
-    return HostState.parse(remote.run(host, before + _SCRIPT.read_text(encoding="utf-8")))
+    assignments = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    script = "\n".join([*assignments, *(path.read_text(encoding="utf-8") for path in _SCRIPTS)])
+    return HostState.parse(remote.run(host, script))
 
 
 def _choose(
@@ -149,13 +149,14 @@ def _choose(
     )
 
 
-def _refuse_other_databases(details: Mapping[str, Any], found: HostState, data: str) -> None:
-    if named := other_databases.that_holds_all(details, found.lines("data_settings")):
+def _refuse_other_databases(found: HostState, data: str) -> None:
+    settings = found.lines("data_settings")
+    if named := other_databases.that_holds_all(settings):
         raise SourceError(
             f"it does not use {data}/one-api.db ({named} is set), which is all that this can move: move that"
             " database by its own means"
         )
-    if named := other_databases.that_holds_the_log(details, found.lines("data_settings")):
+    if named := other_databases.that_holds_the_log(settings):
         raise SourceError(
             f"it keeps its log outside {data}/one-api.db ({named} is set), which is all that this can move: start it"
             f" there without {named}, then run this again. What is in that log stays where it is"

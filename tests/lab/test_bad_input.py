@@ -64,6 +64,21 @@ def test_a_directory_beside_a_running_gateway(deployed: Lab) -> None:
     )
 
 
+def test_a_gateway_on_another_database_is_not_taken_over(deployed: Lab) -> None:
+    """A file that such a gateway has forgotten would take its place; told here, where another gateway runs besides."""
+    deployed.ssh(
+        "gw1",
+        "docker create --name on-mysql --env 'SQL_DSN=root:hush@tcp(db)/oneapi' --volume /srv/another/data:/data"
+        " $(docker inspect openclaw-llm-gateway --format '{{.Image}}')",
+    )
+    try:
+        run = deployed.deploy("--limit", "gw1", "--data", "gateway_directory=/srv/another")
+        run.must_fail_with("nothing was changed", "has its data in another database (SQL_DSN is set)")
+        assert "hush" not in run.output
+    finally:
+        deployed.ssh("gw1", "docker rm on-mysql && rm -r /srv/another")
+
+
 def test_a_disk_that_is_full(deployed: Lab) -> None:
     deployed.ssh("agent1", "mkdir -p /mnt/small && mount -t tmpfs -o size=16m tmpfs /mnt/small")
     inventory = ROOT / ".lab" / "full.py"

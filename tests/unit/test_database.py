@@ -93,10 +93,13 @@ def test_a_database_without_a_root_user_is_told(host: LocalHost) -> None:
 
 def test_a_gateway_on_another_database_is_told(host: LocalHost) -> None:
     assert database.elsewhere(host.member()) is None
-    container = '[{"Config": {"Env": ["TZ=UTC", "SQL_DSN=root:secret@tcp(db)/oneapi"]}}]'
-    told = database.elsewhere(host.member(container=container)) or ""
+    docker = host.place / "programs/docker"
+    docker.write_text("#!/bin/sh\nprintf '%s\\n' TZ=UTC 'SQL_DSN=root:secret@tcp(db)/oneapi'\n")
+    docker.chmod(0o755)
+    told = database.elsewhere(host.member()) or ""
     assert "(SQL_DSN is set)" in told
     assert "secret@" not in told
+    docker.unlink()
     assert "(that file is not there)" in (database.elsewhere(host.member(database_size="")) or "")
     (host.place / "data" / ".env").write_text("# mine\nexport SQLITE_PATH=/data/other.db\n")
     assert "(SQLITE_PATH is set)" in (database.elsewhere(host.member()) or "")

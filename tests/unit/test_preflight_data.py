@@ -59,6 +59,15 @@ def test_what_one_api_leaves_besides_its_database_is_no_stranger() -> None:
     assert found({"data": ".env\nlogs\none-api.db-journal\n"}) == []
 
 
+def test_a_gateway_whose_data_are_in_another_database_is_not_taken_over() -> None:
+    """With nothing but its logs in data/, a new and empty database would take its place."""
+    (told,) = found({"data": "logs\n", "data_settings": "LOG_SQL_DSN\nSQL_DSN\n"})
+    assert told.startswith("the gateway that is there has its data in another database (SQL_DSN is set)")
+    (told,) = found({"database_size": "4096\n", "data": "one-api.db\n", "data_settings": "LOG_SQL_DSN\n"})
+    assert "start it without LOG_SQL_DSN, then run this again" in told
+    assert found({**SET_UP, "data_settings": "SQL_DSN\n"}) == [], "ours reads no .env of its data"
+
+
 def test_another_container_on_the_same_data() -> None:
     assert found({"data_users": f"{PROJECT}\nold-api\n"}) == [
         f"the container old-api uses {DIRECTORY}/data too: stop and remove it (docker rm -f old-api)"

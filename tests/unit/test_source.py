@@ -104,9 +104,9 @@ def test_a_gateway_without_a_container_is_found_in_its_directory(monkeypatch: py
         ({"gateways": "a /x/data"}, {}, "b", "container=b: no container of that name has a one-api.db at /data"),
         (
             {"gateways": "a /x/data"},
-            {"container": json.dumps([{**CONTAINER, "Config": {"Env": ["SQL_DSN=root:secret@tcp(db)/oneapi"]}}])},
+            {"data_settings": "LOG_SQL_DSN\nSQL_DSN\n"},
             None,
-            "SQL_DSN is set",
+            "(SQL_DSN is set)",
         ),
         ({"gateways": "a /x/data"}, {"data_settings": "SQLITE_PATH\n"}, None, "SQLITE_PATH is set"),
         ({"gateways": "a /x/data"}, {"data_settings": "LOG_SQL_DSN\n"}, None, "start it there without LOG_SQL_DSN"),
@@ -119,7 +119,6 @@ def test_what_cannot_be_moved_is_refused_with_the_mend(
     with pytest.raises(SourceError) as refusal:
         _find(monkeypatch, seen, found, wanted)
     assert words in str(refusal.value)
-    assert "secret@" not in str(refusal.value)
 
 
 class ByHand:
