@@ -26,7 +26,10 @@ UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 TABLE = "inet openclaw_llm_gateway"
 _SCRIPT = f"{DIRECTORY}/hold-firewall"
 
-REMOVE = f"if command -v nft >/dev/null && nft list table {TABLE} >/dev/null 2>&1; then nft delete table {TABLE}; fi"
+REMOVE = (
+    'export PATH="$PATH:/usr/sbin:/sbin"; tables=$(nft list tables) &&'
+    f' case "$tables" in *"table {TABLE}"*) nft delete table {TABLE} ;; esac'
+)
 """A shell command, for when the unit does not run any more: the table outlives the process that held it."""
 
 

@@ -17,9 +17,7 @@ from pyinfra.api import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import commands, host_state, installation, preflight, remote, settings
-from gateway.backups import scheduled_backups
-from gateway.canary import scheduled_canary
+from gateway import host_state, installation, preflight, remote, scheduling, settings
 from gateway.concurrency import concurrently
 from gateway.contents.record import Record
 from gateway.host_state import HostState
@@ -123,7 +121,7 @@ class Purpose:
 
 DEPLOYMENT = Purpose(
     (preflight.group_problems, preflight.missing_secrets),
-    (preflight.problems, scheduled_backups.problems, scheduled_canary.problems, commands.problems, moved.problems),
+    (preflight.problems, scheduling.problems, moved.problems),
     lock=True,
     fleet_checks=(preflight.declaration_problems,),
 )

@@ -12,9 +12,7 @@ from pyinfra.api import DeployError, FunctionCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import database, first_start, fleet, image, installation, preflight, remote
-from gateway.backups import scheduled_backups
-from gateway.canary import scheduled_canary
+from gateway import database, first_start, fleet, image, installation, preflight, remote, scheduling
 from gateway.contents.admin import admin_api
 from gateway.contents.desired import own_tokens
 from gateway.host_state import UnreadableError
@@ -100,8 +98,7 @@ def _host_problems(member: Member) -> Iterator[str]:
     wanted = move.of(member.host.state)
     if member.name == wanted.target_name or (_uses(member, wanted.target_name) and member.name != wanted.source_name):
         yield from preflight.problems(member)
-        yield from scheduled_backups.problems(member)
-        yield from scheduled_canary.problems(member)
+        yield from scheduling.problems(member)
     elif member.name == wanted.source_name:
         afterwards = copy(member)
         afterwards.is_gateway = False

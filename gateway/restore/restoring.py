@@ -11,9 +11,7 @@ from pyinfra.api import DeployError, FunctionCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import database, first_start, fleet, installation, preflight, remote, tables
-from gateway.backups import scheduled_backups
-from gateway.canary import scheduled_canary
+from gateway import database, first_start, fleet, installation, preflight, remote, scheduling, tables
 from gateway.host_state import PROJECT
 from gateway.migration import moved
 from gateway.restore import host_sources, local_sources, staging, swap
@@ -222,7 +220,7 @@ def _other_image(member: Member) -> Iterator[str]:
 
 PURPOSE = fleet.Purpose(
     (preflight.group_problems,),
-    (_problems, scheduled_backups.problems, scheduled_canary.problems),
+    (_problems, scheduling.problems),
     lock=True,
     fleet_checks=(preflight.declaration_problems,),
 )

@@ -1,4 +1,4 @@
-"""All of a host that a deployment can touch: files with contents, modes and owners, units, containers, networks."""
+"""All of a host that a deployment can touch: files with contents, modes and owners, units, containers, firewall."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ if command -v docker >/dev/null; then
     docker network ls --format 'network {{{{.Name}}}}' | sort
     docker volume ls --format 'volume {{{{.Name}}}}' | sort
 fi
+if command -v nft >/dev/null; then nft list tables | grep openclaw || true; fi
 """
 
 

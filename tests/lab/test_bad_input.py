@@ -76,7 +76,7 @@ def test_a_gateway_on_another_database_is_not_taken_over(deployed: Lab) -> None:
         run.must_fail_with("nothing was changed", "has its data in another database (SQL_DSN is set)")
         assert "hush" not in run.output
     finally:
-        deployed.ssh("gw1", "docker rm on-mysql && rm -r /srv/another")
+        deployed.ssh("gw1", "docker rm on-mysql; rm -rf /srv/another")
 
 
 def test_a_disk_that_is_full(deployed: Lab) -> None:

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway import commands, remote
+from gateway import commands, fleet, remote, scheduling
+from gateway.migration import migrating, move
+from gateway.migration.move import Move
+from gateway.restore import restoring
 from tests.unit.members import member
 
 
@@ -46,3 +49,13 @@ def test_one_that_can_be_read_is_not_run(asked: list[str], tmp_path: Any) -> Non
 def test_without_commands_nobody_is_asked(asked: list[str]) -> None:
     assert list(commands.problems(member())) == []
     assert asked == []
+
+
+def test_each_run_that_installs_them_asks(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that no shell can read would make each backup fail, or keep every alarm from being told."""
+    broken = {"gateway_alert_command": "curl 'hush"}
+    monkeypatch.setattr(move, "of", lambda state: Move("old", "gw1", {}, 600))
+    assert scheduling.problems in restoring.PURPOSE.host_checks
+    for purpose in (fleet.DEPLOYMENT, migrating.PURPOSE):
+        told = fleet._found(member(**broken), purpose.host_checks)
+        assert [text for text in told if "the host's shell (`sh -n`) cannot read it" in text], told
