@@ -13,12 +13,13 @@ _MOST = 32
 
 
 def concurrently(step: Callable[[S], T], subjects: Iterable[S]) -> list[T]:
-    """Run a step for several subjects at the same time and return the answers in their order.
+    """Run a step for each of several subjects, at the same time, and return the answers in their order.
 
-    Raises what a step raises, once all have ended; of several, what the first of the subjects met.
+    Raises what a step raises, once all have had theirs; of several, what the first of the subjects met.
     """
     chosen = list(subjects)
     if len(chosen) < 2:
         return [step(subject) for subject in chosen]
     with ThreadPoolExecutor(max_workers=min(_MOST, len(chosen))) as pool:
-        return list(pool.map(step, chosen))
+        begun = [pool.submit(step, subject) for subject in chosen]  # unlike map, which gives up those that wait
+    return [each.result() for each in begun]

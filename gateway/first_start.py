@@ -82,7 +82,7 @@ def make_safe(host: Host, member: Member) -> None:
     with _then(host, f"{compose} down --timeout 10"):
         noted = (before.note(f"{member.directory}/{name}") for name in ("data", "data/one-api.db"))
         remote.run(host, " && ".join((*noted, installation.own_data_command(member, "data"))))
-        remote.run(host, f"{compose} up --detach --quiet-pull")
+        remote.run(host, f"{installation.limit_processors(member)} && {compose} up --detach --quiet-pull")
         address = _address(host)
         if problem := service.await_answer(host, address, PORT, member.settings.gateway_start_timeout):
             log = "\n".join(remote.run(host, f"docker logs --tail 12 {CONTAINER} 2>&1"))

@@ -146,6 +146,15 @@ def own_data_command(member: Member, data: str) -> str:
     return f"cd {shlex.quote(member.directory)} && ./own-data {member.settings.gateway_user_id} {data}"
 
 
+def limit_processors(member: Member) -> str:
+    """The shell command that sets what compose files take for `cpus`; start-gateway does it for the one that serves.
+
+    Docker refuses more than the host has.
+    """
+    most = member.settings.gateway_cpus
+    return f"export GATEWAY_CPUS=$(awk -v has=$(nproc) 'BEGIN {{ print {most} < has ? {most} : has }}')"
+
+
 def tracked_files(directory: str) -> list[str]:
     """The paths whose state is read from the host, `wanted_files` and more."""
     names = ("secrets.env", ".env", "docker-compose.yml", "first-start.yml", "own-data", "start-gateway")

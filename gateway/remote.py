@@ -76,9 +76,10 @@ def run(host: Host, command: str, stdin: str | None = None) -> list[str]:
     try:
         succeeded, output = host.run_shell_command(StringCommand(as_fenced(host, command)), **arguments)
     except (paramiko.SSHException, OSError, EOFError) as problem:
-        raise ConnectionLostError(
-            f"the connection to the host is lost ({str(problem) or type(problem).__name__})"
-        ) from None
+        words = str(problem) or type(problem).__name__
+        if isinstance(problem, EOFError) or not _is_connected(host):
+            raise ConnectionLostError(f"the connection to the host is lost ({words})") from None
+        raise RemoteError(f"the host does not take the command ({words})") from None
     if succeeded:
         return list(output.stdout_lines)
     if not _is_connected(host):

@@ -86,8 +86,11 @@ def run(member: Member, new: Serving, source: str) -> str:
     # A host that was set up by an earlier version has no such file yet.
     owner = installation.own_data(member)
     remote.write_now(host, owner.path, owner.content, owner.mode)
-    own = installation.own_data_command(member, "trial/data")
-    script = switching.script("trial.sh", DIRECTORY=member.directory, SOURCE=source, OWN=own)
+    commands = {
+        "OWN": installation.own_data_command(member, "trial/data"),
+        "LIMIT": installation.limit_processors(member),
+    }
+    script = switching.script("trial.sh", DIRECTORY=member.directory, SOURCE=source, **commands)
     compose_file = installation.unpublished_compose_file(member, project=CONTAINER, image=tag)
     step(host, f"trial: starting {new} on a copy of the database")
     remote.run(host, script, base64.b64encode(compose_file).decode())

@@ -1,7 +1,7 @@
 # Lays a copy of the gateway out beside it, unpublished, and starts it: the database out of a backup, the compose file from
 # standard input, in base64.
 # Before this text stand: DIRECTORY SOURCE (the path of the backup, or of a directory that holds one-api.db) OWN (the
-# command that gives trial/data to the user of One API).
+# command that gives trial/data to the user of One API) LIMIT (the one that sets what the compose file takes for `cpus`).
 set -eu
 umask 077
 cd "$DIRECTORY"
@@ -23,4 +23,5 @@ fi
 sh -c "$OWN"
 ln -s ../tiktoken trial/tiktoken
 base64 -d > trial/docker-compose.yml
+eval "$LIMIT"
 docker compose --project-directory trial --file trial/docker-compose.yml --env-file .env up --detach

@@ -17,6 +17,7 @@ from tests.unit.members import GENERATED, member
 from tests.unit.readers import compose
 
 IMAGE = "justsong/one-api:v0.6.10"
+ENVIRONMENT_OF_COMPOSE = {"PATH": os.environ["PATH"], "GATEWAY_CPUS": "1.5"}
 LOGGING = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
 
 
@@ -28,7 +29,7 @@ def config(place: Path, made: Member, *arguments: str) -> subprocess.CompletedPr
     return subprocess.run(
         [compose.binary(), *arguments, "config", "--format", "json"],
         cwd=place,
-        env={"HOME": str(place), "PATH": os.environ["PATH"]},
+        env={"HOME": str(place), **ENVIRONMENT_OF_COMPOSE},
         capture_output=True,
         text=True,
         timeout=60,
@@ -64,6 +65,7 @@ HARDENED: dict[str, Any] = {
     "tmpfs": ["/tmp:size=128m,mode=1777,noexec,nosuid,nodev"],
     "pids_limit": 1024,
     "mem_limit": str(1024 << 20),
+    "cpus": 1.5,
 }
 """Of every container that is started on data."""
 
@@ -111,18 +113,11 @@ def test_the_gateway(tmp_path: Path) -> None:
     require_own_bridge(project, "gateway", "llmgw0")
 
 
-def test_the_processors_are_what_the_start_script_says(tmp_path: Path) -> None:
-    assert not understood(tmp_path)["services"]["oneapi"].get("cpus")
-    environment = tmp_path / ".env"
-    environment.write_text(environment.read_text() + "GATEWAY_CPUS=1.5\n")
-    done = subprocess.run(
-        [compose.binary(), "config", "--format", "json"],
-        cwd=tmp_path,
-        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-    )
-    assert json.loads(done.stdout)["services"]["oneapi"]["cpus"] == 1.5
+@pytest.mark.parametrize(("cpus", "limit"), [(0.5, "0.5"), (1024, str(os.cpu_count()))])
+def test_what_is_started_for_a_moment_is_limited_to_what_the_host_has(cpus: float, limit: str) -> None:
+    command = installation.limit_processors(member(gateway_cpus=cpus))
+    done = subprocess.run(["sh", "-c", f"{command} && env"], capture_output=True, text=True, check=True)
+    assert f"GATEWAY_CPUS={limit}" in done.stdout.splitlines()
 
 
 def test_a_trial_is_the_same_service_without_a_port(tmp_path: Path) -> None:
@@ -133,7 +128,7 @@ def test_a_trial_is_the_same_service_without_a_port(tmp_path: Path) -> None:
     done = subprocess.run(
         [compose.binary(), "config", "--format", "json"],
         cwd=tmp_path,
-        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        env={"HOME": str(tmp_path), **ENVIRONMENT_OF_COMPOSE},
         capture_output=True,
         text=True,
     )
@@ -184,7 +179,7 @@ def test_without_its_values_it_refuses_to_start(tmp_path: Path, name: str) -> No
         done = subprocess.run(
             [compose.binary(), "config"],
             cwd=tmp_path,
-            env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+            env={"HOME": str(tmp_path), **ENVIRONMENT_OF_COMPOSE},
             capture_output=True,
             text=True,
         )

@@ -248,6 +248,16 @@ def test_a_connection_that_is_lost_is_no_judgement(ending: Exception | None, mon
         remote.refusal(_LostHost(ending), "sh -n")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("ending", [paramiko.SSHException("Timeout opening channel."), BrokenPipeError("Broken pipe")])
+def test_a_host_that_does_not_take_a_command_is_not_lost(ending: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "connector_arguments", lambda host: {})
+    host = _LostHost(ending)
+    host.client = _client(is_active=True)
+    with pytest.raises(remote.RemoteError, match="does not take the command") as caught:
+        remote.run(host, "true")  # type: ignore[arg-type]
+    assert not isinstance(caught.value, remote.ConnectionLostError)
+
+
 @pytest.mark.parametrize(("succeeds", "said"), [(True, None), (False, "no such day")])
 def test_what_a_command_says_before_it_fails_is_one(
     succeeds: bool, said: str | None, monkeypatch: pytest.MonkeyPatch
