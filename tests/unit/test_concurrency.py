@@ -29,6 +29,6 @@ def test_every_subject_has_its_step_whatever_becomes_of_another() -> None:
             raise ValueError(number)
         done.append(number)
 
-    with pytest.raises(ValueError, match="^0$"):
+    with pytest.raises(ValueError, match=r"^0$"):
         concurrently(step, range(100))
     assert sorted(done) == [number for number in range(100) if number not in (0, 5)]
