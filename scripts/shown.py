@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.shown_page import PAGE, ROOT, Results, keep, verdict
+from scripts.shown_page import PAGE, ROOT, Results, function_of, keep, verdict
 from tests.lab.shown import PROPERTY
 
 _seen: Results = {}
@@ -31,8 +31,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for line in _table():
             terminalreporter.write_line(line, red="NOT HELD" in line)
     if config.getoption("--keep-shown"):
-        keep(_seen, _failed)
+        run = {function_of(test) for test in (*_seen, *_failed)}
+        keep(_seen, _failed, run if _is_whole(config) else ())
         terminalreporter.write_line(f"kept in {PAGE.relative_to(ROOT)}")
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether a test that was run was run with all of its parameters: not where -k, -m or an id chooses among them."""
+    chosen = config.option.keyword or any("::" in argument for argument in config.args)
+    return not chosen and config.option.markexpr in ("", "attack", "fault")
 
 
 def _table() -> list[str]:

@@ -37,13 +37,15 @@ def read() -> Results:
     return kept
 
 
-def keep(seen: Results, failed: Iterable[str]) -> None:
+def keep(seen: Results, failed: Iterable[str], complete: Iterable[str]) -> None:
     """Put what a run has seen in the place of what earlier runs saw of the same tests, and render the page.
 
-    Parameters: `failed`, the ids of the tests that failed, be it before there was anything to see.
+    Parameters: `failed`, the ids of the tests that failed, be it before there was anything to see; `complete`, ids
+    without parameters: of these tests the run had all parameters there are, and what was kept of others is outdated.
     """
-    of_others = showing_tests() - {function_of(test) for test in (*seen, *failed)}
-    results = {test: rows for test, rows in read().items() if function_of(test) in of_others} | seen
+    of_others = showing_tests() - {*complete}
+    kept = {test: rows for test, rows in read().items() if function_of(test) in of_others and test not in {*failed}}
+    results = kept | seen
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1, ensure_ascii=False) + "\n")
     PAGE.write_text(render(results))

@@ -49,6 +49,8 @@ def test_what_held_once_does_not_stay_where_its_test_fails_now(tmp_path: Path, m
         monkeypatch.setattr(shown_page, name, tmp_path / name)
     seen, broken, other = sorted(showing_tests())[:3]
     rows = [{**ROW, "held": True}]
-    shown_page.keep({seen: rows, f"{broken}[one]": rows, other: rows}, [])
-    shown_page.keep({seen: [ROW]}, [f"{broken}[two]"])
-    assert json.loads((tmp_path / "RESULTS").read_text()) == {seen: [ROW], other: rows}
+    shown_page.keep({seen: rows, f"{broken}[one]": rows, f"{broken}[two]": rows, other: rows}, [], [])
+    shown_page.keep({seen: [ROW]}, [f"{broken}[two]"], [])
+    assert json.loads((tmp_path / "RESULTS").read_text()) == {seen: [ROW], f"{broken}[one]": rows, other: rows}
+    shown_page.keep({f"{broken}[three]": rows}, [], [broken])
+    assert json.loads((tmp_path / "RESULTS").read_text()) == {seen: [ROW], f"{broken}[three]": rows, other: rows}
