@@ -49,7 +49,8 @@ test-hosts: setup
 
 test-full: lint types audit sbom ## all of it, the long walks too; it renews docs/attacks-and-faults.md
 	@$(MAKE) test-client-httpx2
-	@$(PYTEST) -q tests/unit tests/client
+	@seed=$$(date +%s); echo "fuzzing anew: FUZZ_ANEW=yes .venv/bin/pytest --hypothesis-seed=$$seed tests/unit repeats it"; \
+	    FUZZ_ANEW=yes $(PYTEST) -q --hypothesis-seed=$$seed tests/unit tests/client
 	@$(PYTEST) $(BESIDE) --keep-shown tests/lab
 
 test-attack: setup ## attack the gateway from all sides; it renews docs/attacks-and-faults.md

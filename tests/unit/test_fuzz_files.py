@@ -51,6 +51,9 @@ PLAIN = {
     for name, values in EXAMPLES.items()
     if any(isinstance(text, str) for text in values) and name not in FIXED
 }
+NUMBERS = {
+    name: values for name, values in EXAMPLES.items() if {*map(type, values)} <= {int, float} and name not in FIXED
+}
 WRITTEN = {name: text for name, text in PLAIN.items() if re.search("plain|d{64}", text, re.IGNORECASE)}
 """Texts that stand in a file where the setting does; the others are in none."""
 
@@ -276,5 +279,14 @@ def test_it_would_be_seen_if_one_did_not_arrive(name: str) -> None:
     assert is_seen == (name not in HERE_ALONE)
 
 
+@pytest.mark.parametrize("name", sorted(NUMBERS))
+def test_every_number_is_taken_by_all_that_read_it(name: str) -> None:
+    """Its least and its greatest, where what reads it may have bounds of its own."""
+    found = [understood({**PLAIN, name: number}) for number in NUMBERS[name]]
+    distinct = {json.dumps(each, sort_keys=True) for each in found}
+    assert len(distinct) == (1 if name in IN_NO_FILE else len(NUMBERS[name]))
+
+
+IN_NO_FILE = {"embedding_dimensions", "gateway_start_timeout", "verification_timeout"}
 HERE_ALONE = {"secrets_file", "gateway_tiktoken_directory", "openclaw_workspace"}
 """Paths on the machine that runs pyinfra; and one that commands are given, and no file."""
