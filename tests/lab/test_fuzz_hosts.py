@@ -147,7 +147,8 @@ def test_the_nastiest_values_are_deployed_and_serve(deployed: Lab, nasty: str) -
 
 def completion(lab: Lab, environment: dict[str, str]) -> dict[str, Any]:
     """What the gateway answers a peer of the tailnet."""
-    body = json.dumps({"model": environment["LLM_MODEL_ID"], "messages": [{"role": "user", "content": "Say hello."}]})
+    asked = [{"role": "user", "content": "Say hello."}]
+    body = json.dumps({"model": environment["LLM_MODEL_ID"], "messages": asked, "max_tokens": 4})
     run = lab.command(
         *("peer", "--", "curl", "-sS", "-m", "30", "-d", "@-", f"{environment['LLM_BASE_URL']}/chat/completions"),
         *("-H", "Content-Type: application/json", "-H", f"Authorization: Bearer {environment['LLM_API_KEY']}"),
