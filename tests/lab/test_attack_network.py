@@ -33,7 +33,7 @@ class Event:
     mend: str = "true"
 
 
-_DOCKER = "systemctl restart docker"
+_DOCKER = "systemctl reset-failed docker && systemctl restart docker"  # systemd refuses a fourth start within a minute
 _UFW_ON, _UFW_OFF = "ufw allow ssh >/dev/null && ufw --force enable >/dev/null", f"ufw disable >/dev/null && {_DOCKER}"
 _FIREWALLD_ON, _FIREWALLD_OFF = f"systemctl start firewalld && {_DOCKER}", f"systemctl stop firewalld && {_DOCKER}"
 EVENTS = (
