@@ -83,13 +83,6 @@ find -L /proc/[0-9]*/fd -maxdepth 1 -samefile "$directory/data/one-api.db" 2>/de
 while read -r pid; do name=$(cat "/proc/$pid/comm" 2>/dev/null) && echo "$pid $name"; done; true
 """
 
-_SETTINGS = f"""
-{{
-    docker container inspect {PROJECT} --format '{{{{range .Config.Env}}}}{{{{println .}}}}{{{{end}}}}'
-    cat "$directory/data/.env"
-}} 2>/dev/null | database_settings
-"""
-
 
 class DatabaseError(Exception):
     """The database cannot be read or written; the text says why and what mends it."""
@@ -97,7 +90,7 @@ class DatabaseError(Exception):
 
 def elsewhere(member: Member) -> str | None:
     """Why data/one-api.db is not what this gateway uses, with the mend; None where it is. Raises RemoteError."""
-    script = other_databases.SCRIPT.read_text(encoding="utf-8") + _SETTINGS
+    script = f'{other_databases.SCRIPT.read_text(encoding="utf-8")}database_settings "$directory/data" {PROJECT}'
     named = other_databases.that_holds_all(remote.run(member.host, _script(member, script)))
     if not named and member.state.text("database_size") not in ("", "0"):
         return None

@@ -102,11 +102,9 @@ case " $ROLES " in *" gateway "*)
     stat -c '%s' "$DIRECTORY/data/one-api.db" 2>/dev/null | emit database_size
     # Of a gateway that is to be taken over.
     # shellcheck disable=SC2046 # IDs, one to a word
-    [ -f "$DIRECTORY/first-start-done" ] || {
-        docker container inspect $(docker ps --all --quiet --filter "volume=$DIRECTORY/data") \
-            --format '{{range .Config.Env}}{{println .}}{{end}}'
-        cat "$DIRECTORY/data/.env"
-    } 2>/dev/null | database_settings | emit data_settings
+    [ -f "$DIRECTORY/first-start-done" ] ||
+        database_settings "$DIRECTORY/data" $(docker ps --all --quiet --filter "volume=$DIRECTORY/data" 2>/dev/null) |
+        emit data_settings
     { command -v docker; command -v dockerd; } | emit docker_commands
     dpkg-query -W -f '${db:Status-Status}' docker.io 2>/dev/null | emit docker_package
     if command -v docker >/dev/null; then

@@ -152,7 +152,8 @@ def limit_processors(member: Member) -> str:
     Docker refuses more than the host has.
     """
     most = member.settings.gateway_cpus
-    return f"export GATEWAY_CPUS=$(awk -v has=$(nproc) 'BEGIN {{ print {most} < has ? {most} : has }}')"
+    count = f"awk -v has=$(nproc) 'BEGIN {{ print {most} < has ? {most} : has }}'"
+    return f"GATEWAY_CPUS=$({count}) && export GATEWAY_CPUS"  # an export of the answer would hide a failure
 
 
 def tracked_files(directory: str) -> list[str]:

@@ -68,7 +68,7 @@ def run(host: Host, command: str, stdin: str | None = None) -> list[str]:
     """Run a shell command, printing nothing.
 
     Parameters: `stdin`, text that the command reads.
-    Returns the lines of its standard output. Raises RemoteError when it fails, ConnectionLostError when that was lost.
+    Returns the lines of its standard output. Raises RemoteError when it fails, ConnectionLostError when the host is.
     """
     arguments = connector_arguments(host)
     if stdin is not None:

@@ -28,10 +28,7 @@ else
     content migrated_to "$READ/migrated-to"
     unit "$PROJECT-backup.timer" | emit timer
     if [ -n "$CONTAINER" ]; then docker container inspect "$CONTAINER" 2>/dev/null | emit container; fi
-    {
-        [ -z "$CONTAINER" ] || docker container inspect "$CONTAINER" --format '{{range .Config.Env}}{{println .}}{{end}}'
-        cat "$DATA/.env"
-    } 2>/dev/null | database_settings | emit data_settings
+    database_settings "$DATA" ${CONTAINER:+"$CONTAINER"} | emit data_settings
     stat -c '%s' "$DATA/one-api.db" 2>/dev/null | emit database_size
     # An empty .env is made by Docker, to mount what One API reads there.
     find "$DATA" -mindepth 1 -maxdepth 1 ! -name one-api.db ! -name 'one-api.db-*' ! \( -name .env -size 0 \) -printf '%f\n' 2>/dev/null |

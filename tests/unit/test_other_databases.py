@@ -47,22 +47,23 @@ esac
 """
 
 
-def named(text: str) -> list[str]:
-    """What a host names of these lines, by its own shell."""
-    script = f"{other_databases.SCRIPT.read_text()}\ndatabase_settings"
-    done = subprocess.run(["sh", "-c", script], input=text, capture_output=True, text=True, check=True)
+def named(data: Path, text: str) -> list[str]:
+    """What a host names of these lines of a .env, by its own shell."""
+    (data / ".env").write_bytes(text.encode())
+    script = f"{other_databases.SCRIPT.read_text()}database_settings {data}"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize(("line", "name"), NAMING)
-def test_a_setting_is_named_however_it_is_written(line: str, name: str) -> None:
-    assert named(f"TZ=UTC\n{line}\n") == [name]
+def test_a_setting_is_named_however_it_is_written(tmp_path: Path, line: str, name: str) -> None:
+    assert named(tmp_path, f"TZ=UTC\n{line}\n") == [name]
 
 
 @pytest.mark.parametrize("line", SILENT)
-def test_what_is_empty_or_leads_nowhere_else_is_not(line: str) -> None:
-    assert named(f"{line}\nTZ=UTC\n") == []
+def test_what_is_empty_or_leads_nowhere_else_is_not(tmp_path: Path, line: str) -> None:
+    assert named(tmp_path, f"{line}\nTZ=UTC\n") == []
 
 
 def test_a_log_that_is_elsewhere_is_not_all_of_the_data() -> None:
