@@ -5,17 +5,24 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON_BIN := .venv/bin/python
+# What a person who deploys calls, too, needs the packages of requirements/runtime.txt, in whichever environment these are,
+# and leaves that one as it is: no `setup`, which is for developers, brings Docker, and makes .venv its own.
+# Asked anew each time, by a shell: where `make test` begins in a fresh clone there is no .venv yet, and make remembers that.
+RUNTIME = $(shell for python in $(PYTHON_BIN) $${VIRTUAL_ENV:+"$$VIRTUAL_ENV/bin/python"}; do \
+	[ ! -x "$$python" ] || { echo "$$python"; exit; }; done; echo python3)
+NEEDS_RUNTIME = @$(RUNTIME) -c 'import pyinfra' 2>/dev/null || { \
+	echo 'no pyinfra for $(RUNTIME): python3 -m venv .venv && .venv/bin/pip install -r requirements/runtime.txt' >&2; exit 1; }
 # Skipping a test is no way to pass: the plugin fails the run. Attacks and faults are told in a table.
 PYTEST := $(PYTHON_BIN) -m pytest -p scripts.no_skips -p scripts.shown
 # Lab tests mostly wait for hosts: three labs beside each other, a file of tests as a whole on one of them.
 BESIDE := -n 3 --dist loadfile --no-loadscope-reorder
 SUPPLY_CHAIN := .venv/locked/supply-chain/bin
-LAB_HOSTS ?= gw1:fresh,agent1:agent
+LAB_HOSTS ?= gw1:fresh,agent1:openclaw
 # Of what uv could write into a lock file: nothing that names this machine or its package index.
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-lab check-server bench bench-backup bench-migration bench-client bench-load sbom audit lint format types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-tokens sbom audit lint lint-python lint-imports lint-shell lint-words format types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -34,7 +41,7 @@ lab-down: setup ## take the lab down (images stay as a cache: python -m lab down
 	@$(PYTHON_BIN) -m lab down
 
 test: lint types audit sbom ## lint, types, unit and lab tests: all that takes minutes
-	@$(MAKE) --jobs=2 test-client test-client-httpx2
+	@$(MAKE) --jobs=2 test-client test-client-httpx2 test-client-versions
 	@$(MAKE) --jobs=2 test-code test-hosts
 
 # Two beside each other: the client's tests wait for clocks, so nothing else runs then; of the others, the one keeps a
@@ -71,12 +78,23 @@ test-client: setup
 test-client-httpx2: setup ## the tests of the client where httpx2 stands in for httpx
 	@$(call TOLD_AT_END,$(PYTEST) -p scripts.without_httpx -q tests/client)
 
+test-client-versions: setup
+	@$(call TOLD_AT_END,$(PYTHON_BIN) -m scripts.runtimes node18 node26 trio)
+
+test-runtimes: setup ## the client on Node 18 to 26 and Python 3.11 to 3.14 (ARGS=node22, PYTHONS=/path/to/one:…); it renews docs/runtimes.md
+	@$(PYTHON_BIN) -m scripts.runtimes --keep $(ARGS)
+
+test-tailnet: setup ## what Tailscale does to a gateway, on real tailscaleds (built once, some minutes)
+	@LAB_TAILNET=real $(PYTEST) --keep-shown tests/lab/test_tailnet.py tests/lab/test_tailnet_real.py $(ARGS)
+
 test-lab: setup ## the tests on lab hosts (ARGS=… goes to pytest)
 	@$(PYTEST) $(BESIDE) tests/lab $(ARGS)
 
-check-server: setup ## check a deployed server, INVENTORY=inventory.py, and change nothing on it
+check-server: ## check a deployed server, INVENTORY=inventory.py, and change nothing on it
 	@test -n '$(INVENTORY)' || { echo 'which servers? make check-server INVENTORY=inventory.py' >&2; exit 2; }
-	@$(PYTEST) tests/server --inventory='$(INVENTORY)' $(ARGS)
+	@[ -e .venv/.stamp ] || scripts/environments.sh check-server
+	@python=.venv/locked/check-server/bin/python; [ ! -e .venv/.stamp ] || python=$(PYTHON_BIN); \
+	    $$python -m pytest -p scripts.no_skips -p scripts.shown tests/server --inventory='$(INVENTORY)' $(ARGS)
 
 bench: setup bench-client bench-backup bench-migration ## how long a run takes, beside a bash script over ssh that checks the same (needs make lab)
 	@$(PYTHON_BIN) -m bench
@@ -90,25 +108,45 @@ bench-migration: setup ## how long nobody serves while a gateway with 500 MB mov
 bench-load: setup ## what the deployment costs 200 clients at once, beside a bare container (needs make lab; BENCH_SECONDS=120)
 	@$(PYTHON_BIN) -m bench.host_cost
 
-bench-client: setup ## what a call of the client costs, beside raw httpx, openai and litellm (BENCH_ROUNDS=7)
-	@scripts/environments.sh bench-openai bench-litellm
-	@$(PYTHON_BIN) -m bench.clients
+bench-pruning: setup ## a million rows of the log are pruned while 10 clients ask (needs make lab; BENCH_ROWS, BENCH_SECONDS)
+	@$(PYTHON_BIN) -m bench.pruning
 
-sbom: setup ## a CycloneDX bill of the control machine's packages and the hosts' images (INVENTORY=inventory.py)
+bench-tokens: setup ## what estimating the tokens of a long Chinese prompt saves (needs make lab, with the real image)
+	@$(PYTHON_BIN) -m bench.token_counting
+
+bench-client: setup ## what a call of the client costs, beside raw httpx, openai and litellm (BENCH_ROUNDS=7); or AGAINST=COMMIT
+	@scripts/environments.sh bench-openai $(if $(AGAINST),,bench-litellm)
+	@$(PYTHON_BIN) -m $(if $(AGAINST),bench.against '$(AGAINST)',bench.clients)
+
+sbom: ## a CycloneDX bill of the control machine's packages and the hosts' images (INVENTORY=inventory.py)
+	$(NEEDS_RUNTIME)
 	@scripts/environments.sh supply-chain
-	@$(PYTHON_BIN) -m scripts.sbom $(SUPPLY_CHAIN) requirements/runtime.txt '$(or $(INVENTORY),inventory.py)' >sbom.cdx.json.new
+	@$(RUNTIME) -m scripts.sbom $(SUPPLY_CHAIN) requirements/runtime.txt '$(or $(INVENTORY),inventory.py)' >sbom.cdx.json.new
 	@mv sbom.cdx.json.new sbom.cdx.json
 
-audit: setup ## ask whether a locked package has a known vulnerability; says where that cannot be known
+audit: ## ask whether a locked package has a known vulnerability; says where that cannot be known
 	@scripts/environments.sh supply-chain
-	@$(PYTHON_BIN) -m scripts.audit $(SUPPLY_CHAIN)/pip-audit requirements/runtime.txt \
+	@$(RUNTIME) -m scripts.audit $(SUPPLY_CHAIN)/pip-audit requirements/runtime.txt \
 		$(filter-out requirements/runtime.txt,$(wildcard requirements/*.txt))
 
-lint: setup ## ruff: mistakes and layout
-	@.venv/bin/ruff check --quiet .
-	@.venv/bin/ruff format --quiet --check . || { echo 'make format mends the layout' >&2; exit 1; }
+lint: setup ## mistakes, layout, who imports whom, shell scripts, spelling: all that pre-commit looks at
+	@$(MAKE) lint-python lint-imports lint-shell lint-words
 
-format: setup ## ruff: lay out the code and mend what can be mended
+lint-python:
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --quiet --check . || { echo 'make format fixes the layout' >&2; exit 1; }
+
+lint-imports:
+	@told=$$(PYTHONPATH=client .venv/bin/lint-imports --no-logo) || { echo "$$told" >&2; exit 1; }
+
+# Scripts without the ending .sh are told by their first line. .shellcheckrc, of each folder, has the rest.
+lint-shell:
+	@{ git ls-files '*.sh'; git grep -lE '^#!/.*\b(ba)?sh\b' -- .ci files lab/images; } | xargs -n 8 -P 4 .venv/bin/shellcheck --format=gcc
+
+lint-words:
+	@git ls-files | xargs .venv/bin/codespell
+
+format: setup ## ruff: lay out the code and fix what can be fixed
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
@@ -118,15 +156,20 @@ types: setup ## mypy, strict
 lock: setup ## the newest packages that requirements/*.in allow, into the lock files
 	@cd requirements && ../$(COMPILE) --upgrade runtime.in -o runtime.txt
 	@cd requirements && ../$(COMPILE) --upgrade dev.in -o dev.txt
+	@cd requirements && ../$(COMPILE) --constraint dev.txt check-server.in -o check-server.txt
 	@cd requirements && ../$(COMPILE) --upgrade bench-openai.in -o bench-openai.txt
 	@cd requirements && ../$(COMPILE) --upgrade bench-litellm.in -o bench-litellm.txt
 	@cd requirements && ../$(COMPILE) --upgrade supply-chain.in -o supply-chain.txt
+	@cd requirements && ../$(COMPILE) --upgrade clients.in -o clients.txt
+	@cd requirements && ../$(COMPILE) --constraint dev.txt memory.in -o memory.txt
 	@cd requirements && ../$(COMPILE) --upgrade --no-deps tiktoken.in -o tiktoken.txt
 	@cd requirements && ../$(COMPILE) --upgrade --no-deps upstream.in -o upstream.txt
+	@cd requirements && ../$(COMPILE) --no-deps go.in -o go.txt
 
-tiktoken: setup ## fetch the tiktoken files that a gateway needs before its first start
-	@$(PYTHON_BIN) -m gateway.tiktoken
+tiktoken: ## fetch the tiktoken files that a gateway needs before its first start
+	$(NEEDS_RUNTIME)
+	@$(RUNTIME) -m llm_gateway.parts.tiktoken
 
 clean: ## remove .venv and what tools left behind (not the lab: make lab-down)
-	@rm -rf .venv sbom.cdx.json* .pytest_cache .mypy_cache .ruff_cache .hypothesis pyinfra-debug.log
+	@rm -rf .venv sbom.cdx.json* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis pyinfra-debug.log
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 
 from bench import load
 from bench.no_op import DIRECTORY, ROOT, BenchError, deployed_lab
-from gateway.backups.archive import Outcome
-from gateway.secrets import Generated
 from lab import networks
-from oneapi import AdminClient
+from llm_gateway.flavours.oneapi import AdminClient
+from llm_gateway.inputs.secrets import Generated
+from llm_gateway.parts.backups.archive import Outcome
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 MEGABYTES = int(os.environ.get("BENCH_MEGABYTES", "500"))

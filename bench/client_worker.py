@@ -26,7 +26,7 @@ AsyncAsk = Callable[[], Awaitable[Any]]
 
 
 def client(base: str) -> tuple[Ask, AsyncAsk]:
-    from client import acall_specific_model, call_specific_model
+    from llm_client import acall_specific_model, call_specific_model
 
     def ask() -> Any:
         return call_specific_model("m", MESSAGES, base_url=base, api_key=KEY)["choices"]

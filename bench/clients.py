@@ -1,6 +1,7 @@
 """`make bench-client`: the client beside raw httpx, openai and litellm, against one server, in turns.
 
-What counts is the ratio within one run: this machine's seconds are no other machine's.
+What counts is the ratio within one run: this machine's seconds are no other machine's. `bench.against` compares with
+another commit.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ TABLES = (
 def main() -> int:
     """Measure and print one table after the other."""
     try:
-        with _server() as base:
+        with server() as base:
             for table in TABLES:
                 _print(table, _measure(table, base))
     except (subprocess.CalledProcessError, OSError) as problem:
@@ -77,7 +78,7 @@ def _once(what: str, client: Client, base: str) -> float:
     python = ROOT / ".venv/locked" / client.environment / "bin/python"
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(ROOT / "client"),
         # Without it litellm fetches a list of prices at every import.
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     }
@@ -97,7 +98,7 @@ def _print(table: Table, found: dict[str, list[float]]) -> None:
 
 
 @contextmanager
-def _server() -> Iterator[str]:
+def server() -> Iterator[str]:
     command = [sys.executable, "-m", "bench.loopback"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
         try:

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from bench import crowd, load
 from bench.backup import on
 from bench.no_op import DIRECTORY, BenchError, deployed_lab
-from gateway.secrets import Generated
 from lab import networks
-from oneapi import AdminClient
+from llm_gateway.flavours.oneapi import AdminClient
+from llm_gateway.inputs.secrets import Generated
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "120"))
 TURN_SECONDS = 5.0

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from oneapi import AdminClient, ChannelSpec, TokenSpec
+from llm_gateway.flavours.oneapi import AdminClient, ChannelSpec, TokenSpec
 
 ROOT = Path(__file__).parent.parent
 MODEL = "load-model"

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.delay import delayed
-from gateway import host_state, installation
 from lab import state as lab_state
 from lab.errors import LabError
+from llm_gateway.hosts import host_state
+from llm_gateway.parts import installation
 
 ROOT = Path(__file__).parent.parent
 DIRECTORY = "/opt/openclaw-llm-gateway"

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import httpx
 
 from bench.no_op import DIRECTORY, BenchError, deployed_lab
-from gateway.contents import desired
-from gateway.secrets import Generated
-from oneapi import AdminClient, ChannelSpec, TokenSpec
-from oneapi.planning import Change, Declared, Ours, carry_out, plan
+from llm_gateway.contents import desired
+from llm_gateway.flavours.oneapi import AdminClient, ChannelSpec, TokenSpec
+from llm_gateway.flavours.oneapi.change_plan import Change, Declared, Ours, carry_out, plan
+from llm_gateway.inputs.secrets import Generated
 
 CHANNELS, TOKENS, MANY = 50, 200, 200
 

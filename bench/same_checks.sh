@@ -1,5 +1,6 @@
+# shellcheck shell=bash
 # The least that a no-op can cost: one ssh session that runs this by bash, with the same checks as a deployment.
-# Before this text stands gateway/host_state.sh with its variables, and ADDRESS CHAT EMBEDDING DIMENSIONS.
+# Before this text stands llm_gateway/hosts/host_state.sh with its variables, and ADDRESS CHAT EMBEDDING DIMENSIONS.
 set -u
 value() { sed -n "s/^$1=//p" "$DIRECTORY/secrets.env" | tr -d "'"; }
 request() { # request METHOD PATH BODY TOKEN: HTTP by bash itself, on the host
@@ -14,7 +15,7 @@ token=$(value ONEAPI_ACCESS_TOKEN)
 tokens=$(request GET '/api/token/search?keyword=' '' "$token")
 key=$(printf '%s' "$tokens" | sed -n 's/.*"key": *"\([^"]*\)".*/\1/p')
 before=$(date +%s%N)
-request POST /v1/chat/completions "{\"model\":\"$CHAT\",\"max_tokens\":16,\"temperature\":0,\"messages\":[{\"role\":\"user\",\"content\":\"Answer with one word: which colour is the sky?\"}]}" "Bearer sk-$key" | grep -q '"choices"' &
+request POST /v1/chat/completions "{\"model\":\"$CHAT\",\"messages\":[{\"role\":\"user\",\"content\":\"Answer with one word: which colour is the sky?\"}]}" "Bearer sk-$key" | grep -q '"choices"' &
 completion=$!
 request POST /v1/embeddings "{\"model\":\"$EMBEDDING\",\"input\":[\"天空是什么颜色?\"],\"dimensions\":$DIMENSIONS,\"encoding_format\":\"float\"}" "Bearer sk-$key" | grep -q '"embedding"' || exit 1
 wait "$completion" || exit 1

@@ -11,14 +11,15 @@ fetch=DIRECTORY`. deploys/restore.py puts it back.
 import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks where it is run
+
 if __name__ == "__main__":  # not so where pyinfra runs it
-    sys.path.insert(0, str(Path(__file__).parent.parent))
-    from gateway.runs import front
+    from llm_gateway.command import front
 
     front.become_backup()
 
 from pyinfra import host, state
 
-from gateway.backups import backup
+from llm_gateway.tasks import backup
 
 backup.back_up(state, backup.member_to_back_up(state, host))

@@ -10,14 +10,15 @@ password: `export ONEAPI_ROOT_PASSWORD=…`. With pyinfra itself: `--data export
 import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks where it is run
+
 if __name__ == "__main__":  # not so where pyinfra runs it
-    sys.path.insert(0, str(Path(__file__).parent.parent))
-    from gateway.runs import front
+    from llm_gateway.command import front
 
     front.become_export()
 
 from pyinfra import host, state
 
-from gateway.contents import exporting
+from llm_gateway.tasks import export
 
-exporting.write(exporting.member_to_export(state, host))
+export.write(export.member_to_export(state, host))

@@ -10,14 +10,15 @@ With pyinfra itself: `--data last=20`, `--data json=true`. The journal lies on t
 import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks where it is run
+
 if __name__ == "__main__":  # not so where pyinfra runs it
-    sys.path.insert(0, str(Path(__file__).parent.parent))
-    from gateway.runs import front
+    from llm_gateway.command import front
 
     front.become_history()
 
 from pyinfra import host, state
 
-from gateway.overview import history
+from llm_gateway.tasks import history
 
 history.tell(state, host)

@@ -10,43 +10,51 @@ seconds. It serves again where anything fails, by its host's own doing where the
 host has several; `limit=SECONDS` (240), after which the old gateway serves again whatever became of the run.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks where it is run
+
 from pyinfra import host, state
 
-from gateway import docker, firewall, image, openclaw, service, skills, tiktoken
-from gateway.backups import scheduled_backups
-from gateway.canary import scheduled_canary
-from gateway.contents import provisioning
-from gateway.migration import migrating
-from gateway.proving import verification
+from llm_gateway.contents import provisioning
+from llm_gateway.parts import firewall, image, service, skills, tiktoken
+from llm_gateway.parts.backups import scheduled_backups
+from llm_gateway.parts.canary import scheduled_canary
+from llm_gateway.parts.docker import packages
+from llm_gateway.tasks import agent_switch, verification
+from llm_gateway.tasks.migration import migration
 
-member = migrating.member_to_migrate(state, host)
+member = migration.member_to_migrate(state, host)
 
-if migrating.is_involved(member):
-    if migrating.is_target(member):
-        docker.install(member)
+if migration.is_involved(member):
+    if migration.is_target(member):
+        packages.install(member)
         firewall.install(member)
-        migrating.place_files(member)
+        migration.place_files(member)
         image.provide(member)
         tiktoken.place(member)
+        scheduled_backups.install_packages(member)
         scheduled_backups.install(member)
-    migrating.prepare(member)
-    if migrating.is_target(member) and migrating.is_moved_already(member):
+    migration.prepare(member)
+    if migration.is_target(member) and migration.is_moved_already(member):
         service.publish(member)
 
-migrating.carry_out(member)
+migration.carry_out(member)
 
-if migrating.is_involved(member):
-    if migrating.is_target(member) or member.is_openclaw:
+if migration.is_involved(member):
+    if migration.is_target(member) or member.is_openclaw:
         provisioning.reconcile(member)
+        verification.prove_gateway(member)
     if member.is_openclaw:
+        agent_switch.point_at_gateway(member)
         skills.place_client(member)
-        openclaw.point_at_gateway(member)
 
-migrating.finish(member)
+migration.finish(member)
 
-if migrating.is_target(member):
+if migration.is_target(member):
     scheduled_canary.install(member)
     firewall.narrow(member)
 
-if migrating.is_involved(member) and (migrating.is_target(member) or member.is_openclaw):
+if migration.is_involved(member) and (migration.is_target(member) or member.is_openclaw):
     verification.verify(member)

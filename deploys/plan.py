@@ -3,22 +3,22 @@
     pyinfra inventory.py deploys/plan.py
     python deploys/plan.py inventory.py [--check] [--json]
 
-`--check`: exit code 3 where something differs from what is declared. `--json`: one JSON object on stdout, by host. With
+`--check`: exit code 3 if something differs from what is declared. `--json`: one JSON object on stdout, by host. With
 pyinfra itself: `--data plan_check=True`, `--data plan_json=True`.
 """
 
 import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks where it is run
+
 if __name__ == "__main__":  # not so where pyinfra runs it
-    sys.path.insert(0, str(Path(__file__).parent.parent))
-    from gateway.runs import front
+    from llm_gateway.command import front
 
     front.become_plan()
 
 from pyinfra import host, state
 
-from gateway import fleet
-from gateway.contents import drift
+from llm_gateway.tasks import drift, survey
 
-drift.look(fleet.member_to_plan(state, host))
+drift.look(survey.member_to_plan(state, host))

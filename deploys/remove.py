@@ -8,8 +8,13 @@
 that was added to it since, and its token is revoked on a gateway that stays. Backups and packages stay on the hosts.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks where it is run
+
 from pyinfra import host, state
 
-from gateway.uninstall import removing
+from llm_gateway.tasks.removal import remove
 
-removing.take_off(removing.member_to_remove(state, host))
+remove.take_off(remove.member_to_remove(state, host))

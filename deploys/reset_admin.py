@@ -6,8 +6,13 @@ Afterwards the access token and the root password in secrets.env on the host are
 already, nothing is changed. A root password that is known is handed in with ONEAPI_ROOT_PASSWORD=…; it is kept.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks where it is run
+
 from pyinfra import host, state
 
-from gateway import reset_admin
+from llm_gateway.tasks import reset_admin
 
-reset_admin.mend(reset_admin.member_to_mend(state, host))
+reset_admin.fix(reset_admin.member_to_fix(state, host))

@@ -8,11 +8,16 @@ then, with the keys of that day, and what was written since is kept in a backup 
 their tokens again; those that are not in it are named. Pin the image in the inventory afterwards.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks where it is run
+
 from pyinfra import host, state
 
-from gateway import firewall, openclaw
-from gateway.proving import verification
-from gateway.upgrades import rollback
+from llm_gateway.parts import firewall
+from llm_gateway.tasks import agent_switch, verification
+from llm_gateway.tasks.upgrades import rollback
 
 member = rollback.member_to_roll_back(state, host)
 
@@ -20,11 +25,13 @@ if member.is_gateway:
     firewall.install(member)  # the unit that is written needs it, and a host of an earlier version has none
 rollback.roll_back(member)
 
-if rollback.is_user(member):
-    openclaw.point_at_gateway(member)
-
 if member.is_gateway:
     firewall.narrow(member)
+
+verification.prove_gateway(member)
+
+if rollback.is_user(member):
+    agent_switch.point_at_gateway(member)
 
 if member.is_gateway or rollback.is_user(member):
     verification.verify(member)

@@ -8,20 +8,25 @@ when the new one is seen in use. What is cut off, the next run finishes, this on
 before hold the old keys.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks where it is run
+
 from pyinfra import host, state
 
-from gateway import openclaw
-from gateway.proving import verification
-from gateway.rotation import rotating, rotation_end
+from llm_gateway.tasks import agent_switch, verification
+from llm_gateway.tasks.rotation import rotation, rotation_end
 
-member, keys = rotating.member_to_rotate(state, host)
+member, keys = rotation.member_to_rotate(state, host)
 
-rotating.renew_access(member, keys)
+rotation.renew_access(member, keys)
 
-if rotating.TOKENS in keys:
-    rotating.renew_tokens(member)
+if rotation.TOKENS in keys:
+    rotation.renew_tokens(member)
+    verification.prove_gateway(member)
     if member.is_openclaw:
-        openclaw.point_at_gateway(member)
+        agent_switch.point_at_gateway(member)
 
 verification.verify(member)
 rotation_end.remove_old_tokens(member)

@@ -1,24 +1,25 @@
 """Show the whole fleet on one screen, hosts that are down included; change nothing.
 
     pyinfra inventory.py deploys/status.py
-    python deploys/status.py inventory.py [--check] [--json] [--html FILE]
+    python deploys/status.py inventory.py [--check] [--json] [--html FILE [--every MINUTES]]
 
-`--check`: exit code 3 where something needs a person. `--json`: one object on stdout (see gateway/overview/status.py).
-`--html FILE`: a page that needs nothing beside itself. With pyinfra itself: `--data status_check=True`,
-`--data status_json=True`, `--data status_html=FILE`.
+`--check`: exit code 3 if something needs a person. `--json`: one object on stdout (see llm_gateway/tasks/status.py).
+`--html FILE`: a page that needs nothing beside itself, and says so when it is older than `--every` minutes (10). With
+pyinfra itself: `--data status_check=True`, `status_json=True`, `status_html=FILE`, `status_every=10`.
 """
 
 import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks where it is run
+
 if __name__ == "__main__":  # not so where pyinfra runs it
-    sys.path.insert(0, str(Path(__file__).parent.parent))
-    from gateway.runs import front
+    from llm_gateway.command import front
 
     front.become_status()
 
 from pyinfra import host, state
 
-from gateway.overview import status
+from llm_gateway.tasks import status
 
 status.look(state, host)

@@ -40,10 +40,22 @@ gateway_allowed_peers = []
 # tailnet needs its address here, and so does a proxy that answers DNS with addresses of its own ("198.18.0.0/15").
 gateway_private_upstreams = []
 
+# One API's own variables, as {"RELAY_TIMEOUT": "300", "THEME": "berry", "HTTPS_PROXY": "http://192.168.1.9:7890"}; the
+# address of a proxy is allowed by itself. Those that the deployment sets are refused, and so is what may be a secret,
+# as a proxy's password: One API also reads lines NAME=value in data/.env, which is for root and it alone. A gateway
+# that was set up by hand is taken over, or moved, only when all of its variables are here or there; None for one that
+# is not wanted any more, {"THEME": None}.
+gateway_environment = {}
+
+# Names that One API is told the addresses of, {"ollama": "192.168.1.5"}, as extra_hosts of Docker does. Where a
+# declared channel's base_url has such a name, that address is allowed by itself. The gateway's own host is 172.17.0.1
+# to it (docker0): a service of the host has to listen there, and a container be published there. None: as above.
+gateway_extra_hosts = {}
+
 # The time zone of log texts and log file names. (One API stores times as UTC seconds whatever this says.)
 gateway_timezone = "Asia/Shanghai"
 
-# The image, pinned by tag; `latest` is refused, since what it means changes without you. The digest
+# The image, pinned by tag; `latest` is refused, because what it means changes without you. The digest
 # ("sha256:…", 64 hex digits) pins the very bytes.
 gateway_image = "justsong/one-api:v0.6.10"
 gateway_image_digest = None
@@ -63,16 +75,24 @@ gateway_start_timeout = 120
 # for an image, or a file system below data/, that cannot do without.
 gateway_user_id = 59300
 
-# The most memory that it may take, in MiB (beyond, the kernel ends it and it is started again), and how many
-# processors (where the host has fewer, those that it has).
+# The most memory that it may take, in MiB, and how many processors (where the host has fewer, those that it has).
+# Go is told to keep to 80 % of that memory (GOMEMLIMIT): with 1024, 16 requests of 20 MB at once pass. Beyond, the
+# kernel ends it and it is started again.
 gateway_memory_mb = 1024
 gateway_cpus = 2.0
+
+# For how many days One API's log is kept: the rows of its table `logs`, which the admin page shows, and the files in
+# data/logs. Each hour the host removes what is older, a little at a time, while the gateway serves; that goes for the
+# log of a gateway that was taken over, too. The database's file does not shrink by it, its room is used again. None:
+# nothing is ever removed.
+gateway_log_days = 90
 
 # ---------------------------------------------------------------- backups on the gateway hosts
 
 # When each host makes a backup into backups/ in the gateway's directory, by itself: "daily", "hourly",
 # "*-*-* 03:30" (`systemd-analyze calendar` explains more), in the host's time zone. A missed one is made up
-# for after the next start. None: no timer; deploys/backup.py makes one when it is run.
+# for after the next start. None: no timer; deploys/backup.py makes one when it is run. backups/ may be a link to
+# another disk, or to a NAS where root alone can write.
 gateway_backup_schedule = "daily"
 
 # How many are kept, and for how many days. The three newest are kept however old, and the newest always; a
@@ -91,12 +111,12 @@ gateway_backup_command = None
 
 # ---------------------------------------------------------------- the canary on the gateway hosts
 
-# How often each host asks its own gateway for one token of llm_model, by an API token of its own that may do nothing
-# else, and looks at the disk, the backups and the firewall's rules: "30s", "5min", "1h". status.py shows the last
-# results. None: never.
+# How often each host asks llm_model for one word through its own gateway (a model that thinks takes some hundred tokens
+# for it), by an API token of its own that may do nothing else, and looks at the disk, the backups and the firewall's
+# rules: "30s", "5min", "1h". status.py shows the last results. None: never.
 gateway_canary_interval = "5min"
 
-# After how many failures in a row somebody is told, who then is told once more when it is over. A disk that is nearly
+# The alert command runs after this many failures in a row, and once more on recovery. A disk that is nearly
 # full (5 %, or 256 MiB) and rules of the firewall that are not those that were loaded are told at once.
 gateway_canary_failures = 3
 
@@ -106,6 +126,7 @@ gateway_canary_failures = 3
 # /var/lib/openclaw-llm-gateway.
 # It and gateway_backup_command, when a timer calls that, can write to /var and to a /tmp of their own, not to /home,
 # /root, /usr, /boot and /etc, and can reach the network, but cannot mount anything. A drop-in of yours can allow more.
+# HOME is /root for both, where rclone and others find their settings.
 gateway_alert_command = None
 
 # Where the host writes its metrics for Prometheus (openclaw_llm_gateway.prom): the directory that its node_exporter
@@ -115,12 +136,22 @@ gateway_metrics_directory = None
 
 # ---------------------------------------------------------------- Docker on the gateway hosts
 
-# "distribution": Debian's or Ubuntu's own packages, installed where missing (Debian 13 and newer, Ubuntu 24.04
-# and newer: older releases have Compose 1 only). "preinstalled": nothing is installed or configured.
+# Where it comes from where it is missing; one that is there is used, and never replaced.
+# "distribution": Debian's or Ubuntu's own packages (Debian 13 and newer, Ubuntu 24.04 and newer: older releases have
+# Compose 1 only). "docker": Docker's own packages, from its apt repository, for those as well. "preinstalled": nothing
+# is installed or configured.
 docker_source = "distribution"
 
+# Docker's apt repository, without the distribution at its end, or a mirror of it such as
+# "https://mirrors.aliyun.com/docker-ce/linux"; and the fingerprint of the key that signs it, a mirror's packages too.
+# A repository of Docker's that the host's apt has already is used as it is.
+docker_apt_url = "https://download.docker.com/linux"
+docker_apt_key = "9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88"
+
 # Hosts in mainland China: mirrors of Docker Hub (docker.io images only), and the proxy of the Docker daemon. They
-# are merged into /etc/docker/daemon.json; other keys there stay. Docker restarts when they change.
+# are merged into /etc/docker/daemon.json: what a person has put there stays, be it other mirrors or hosts of no-proxy,
+# and what is left out here is taken out again. Docker is asked first whether it would start with that; then it is
+# restarted, with all containers that it runs (other people's are named), and has its old settings back where it fails.
 docker_registry_mirrors = []
 docker_http_proxy = None
 docker_https_proxy = None
@@ -137,14 +168,19 @@ docker_no_proxy = None
 #                  may it be left out.
 #   key            the NAME of the secret that holds the provider's key.
 #   models         the model names that this channel serves, exactly as clients ask for them.
-#   model_mapping  {}: names that the provider calls otherwise, {"asked-for": "the provider's"}.
+#   model_mapping  {}: names that the provider calls otherwise, {"asked-for": "the provider's"}. One API writes the
+#                  requests for these anew and drops fields such as enable_thinking; a run names them.
 #   groups         ["default"]: the user groups that may use it; the tokens below, and the hosts', are of "default".
-#   priority       0: the highest wins, equals share the load.
+#   priority       0: the highest wins, equals share the load. Of a model's two channels the first gets 10 and the spare
+#                  0, which takes over where the first refuses or fails (RetryTimes, below). Not 0 and -1: with a memory
+#                  cache One API heeds priorities only if the highest is above 0, and a run says so.
 #   weight         0: kept by One API, without effect on its routing.
 #   status         "enabled", or "disabled".
 #   config         {}: what some types need besides, such as {"api_version": "2024-10-21"} for "azure". For "ak", "sk"
-#                  and "vertex_ai_adc" it is the NAME of a secret, as for the key.
-#   system_prompt  "": put before every conversation.
+#                  and "vertex_ai_adc" it is the NAME of a secret, as for the key. A service account of Google
+#                  ("vertex_ai_adc") is handed in as what its file holds: export MY_ADC="$(cat service-account.json)".
+#   system_prompt  "": takes the place of the caller's own. One API v0.6.10 adds it only for models that model_mapping
+#                  maps to another name (to itself is none), so it is refused where there are none.
 gateway_channels = [
     {
         "name": "dashscope",
@@ -172,10 +208,16 @@ gateway_channels = [
 #   status   None, as a person left it: "enabled" or "disabled" is made so at each run.
 gateway_tokens = []
 
-# One API's own options, by its names: {"RetryTimes": 2, "LogConsumeEnabled": True, "ModelRatio": {"my-model": 1.5}}.
-# Ratios are put among those that are there. Options not named are left alone, except RegisterEnabled: nobody can
-# register himself unless it is True here.
-gateway_options = {"RegisterEnabled": False}
+# One API's own options, by its names: {"SystemName": "Our gateway", "ModelRatio": {"my-model": 1.5}}.
+# Ratios are put among those that are there. Options not named are left alone, except these, which are made so:
+#   RegisterEnabled          False: nobody can make himself an account.
+#   RetryTimes               10: how often a request that failed is tried elsewhere. The first retry asks the failed
+#                            channel's equals alone, each later one any channel by chance, so few retries miss the
+#                            spare (2: 42 of 100 requests reached it, 10: all). One that hits the channel that has just
+#                            failed makes no request, so a model with a single channel is asked once.
+#   ApproximateTokenEnabled  True: the tokens of a request are estimated by its length; billed is what the provider
+#                            says. False counts them, which takes minutes of a processor for 1 MB of Chinese.
+gateway_options = {}
 
 # What a run may remove. False: nothing. True: channels and tokens that an earlier run made and that are no longer
 # declared. ["channel:old", "token:old-host"]: these alone, whoever made them.
@@ -197,7 +239,7 @@ embedding_dimensions = 1024
 # Seconds that each verifying request may take.
 verification_timeout = 60
 
-# Which of the declared models a gateway is asked for besides, one token of each, or one embedding: "all"; "changed",
+# Which of the declared models a gateway is asked for besides, one word of each, or one embedding: "all"; "changed",
 # those of the channels that this run made or changed; "none". None: "changed" in deploy.py, "all" in verify.py.
 verification_models = None
 
@@ -233,3 +275,36 @@ openclaw_unset_environment = [
     "OPENAI_API_BASE",
     "OPENAI_BASE_URL",
 ]
+
+# OpenClaw's own configuration (openclaw.json) decides what it uses. It is changed by OpenClaw's own command; what was
+# there before is given back by remove.py. This is the name of the provider that stands for the gateway: its URL, key
+# and model follow .env, so that a rotation or a migration changes that file alone. None: all of it is left alone.
+openclaw_provider = "default_llm"
+
+# Whether LLM_MODEL_ID of that provider becomes the default model of its agents, and EMBEDDING_MODEL_ID what its memory
+# searches by (OpenClaw then indexes its memory anew).
+openclaw_default_model = True
+openclaw_memory_search = True
+
+# More models of the gateway that `/model` in a chat offers: their names, or "all" that the gateway's channels declare.
+openclaw_models = []
+
+# How long a conversation OpenClaw may send, and how long an answer it may ask for, in tokens of the model.
+openclaw_context_window = 131072
+openclaw_max_tokens = 8192
+
+# When OpenClaw's own agent is to answer a turn through the gateway, which costs some 10,000 tokens and is seen in
+# One API's log: "first", when a deployment first writes openclaw.json (which is given back where none is answered);
+# "always", in each verification; "never". `python verify.py inventory.py --turn` asks for one at any time.
+openclaw_turn = "first"
+
+# How long a restarted OpenClaw may take until it is ready, in seconds (seen: 15 to 30 on an idle machine).
+openclaw_start_timeout = 300
+
+# What a run does with an OpenClaw that works, where it has something new for it. "now": it is restarted, and finishes
+# what it has begun, for as long as its unit gives it (TimeoutStopSec=). "idle": first it is waited for until no turn
+# runs, at most openclaw_idle_timeout seconds; after that the run changes nothing there, and fails. "never": .env and
+# drop-in are written, and a person restarts it; until then its old token goes on working, and openclaw.json is only
+# changed while it is stopped. A migration, which would leave it without a gateway, and its removal want it stopped.
+openclaw_restart = "now"
+openclaw_idle_timeout = 600

@@ -4,10 +4,11 @@ import argparse
 import subprocess
 import sys
 
-from lab import hosts, keys, lifecycle, state
+from lab import hosts, keys, lifecycle, state, upstream
 from lab.docker import connect
 from lab.errors import LabError
 from lab.labels import object_name
+from lab.personalities import PERSONALITIES
 from lab.profiles import PROFILES, parse_hosts
 from lab.report import table
 
@@ -52,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     down.set_defaults(action=_down)
 
     commands.add_parser("status", help="what is up").set_defaults(action=_status)
+
+    strict = commands.add_parser("upstream", help="the base URLs of upstreams as strict as the providers are")
+    strict.add_argument("--as", dest="name", metavar="NAME", help="of that one alone, such as minimax")
+    strict.set_defaults(action=_upstream)
 
     ssh = commands.add_parser("ssh", help="run a command on a host over SSH")
     ssh.add_argument("--user", help="another user than operator, such as root")
@@ -106,6 +111,16 @@ def _lab() -> state.LabState:
 
 def _status(_: argparse.Namespace) -> int:
     print(table(_lab(), connect()))
+    return 0
+
+
+def _upstream(arguments: argparse.Namespace) -> int:
+    lab = _lab()
+    if arguments.name is not None:
+        print(upstream.personality(lab, arguments.name))
+        return 0
+    for name, personality in PERSONALITIES.items():
+        print(f"{upstream.personality(lab, name)}   {personality.source}")
     return 0
 
 

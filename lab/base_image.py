@@ -1,4 +1,4 @@
-"""Debian 13, from a registry where one answers, else made here with mmdebstrap."""
+"""Debian 13 and 12, from a registry where one answers, else made here with mmdebstrap."""
 
 import hashlib
 import subprocess
@@ -13,7 +13,9 @@ from lab.progress import step
 from lab.state import CACHE
 
 SUITE = "trixie"
-PUBLISHED = "debian:13"
+"""What the lab runs, unless a host is to be older."""
+OLDER = "bookworm"
+PUBLISHED = {SUITE: "debian:13", OLDER: "debian:12"}
 DEBSTRAP = (
     "mmdebstrap",
     "--variant=minbase",
@@ -25,48 +27,49 @@ DEBSTRAP = (
 )
 
 
-def ensure_base(docker: Docker) -> str:
-    """Return the tag of the lab's Debian 13 image, made first if need be."""
+def ensure_base(docker: Docker, suite: str = SUITE) -> str:
+    """Return the tag of the lab's image of a Debian release, made first if need be."""
     settings = apt.of_this_machine()
-    tag = f"{REPOSITORY}/debian:{_recipe_hash(settings)}"
+    tag = f"{REPOSITORY}/debian:{_recipe_hash(settings, suite)}"
+    published = PUBLISHED[suite]
     if docker.has_image(tag):
         return tag
-    if registry.offers(docker, PUBLISHED):
-        with step(f"pulling {PUBLISHED}"):
-            docker.run("pull", PUBLISHED)
-        with_settings = ensure(docker, _published_with(settings))
+    if registry.offers(docker, published):
+        with step(f"pulling {published}"):
+            docker.run("pull", published)
+        with_settings = ensure(docker, _published_with(settings, suite))
         docker.run("tag", with_settings, tag)
         return tag
-    with step("no container registry answers: making a Debian 13 image with mmdebstrap"):
-        _debstrap(docker, settings, tag)
+    with step(f"no container registry answers: making a Debian image ({suite}) with mmdebstrap"):
+        _debstrap(docker, settings, suite, tag)
     return tag
 
 
-def _recipe_hash(settings: AptSettings) -> str:
-    text = repr((SUITE, DEBSTRAP, settings))
+def _recipe_hash(settings: AptSettings, suite: str) -> str:
+    text = repr((suite, DEBSTRAP, settings))
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_LENGTH]
 
 
-def _published_with(settings: AptSettings) -> Recipe:
+def _published_with(settings: AptSettings, suite: str) -> Recipe:
     def write_settings(context: Path) -> None:
         (context / "apt.conf").write_text("\n".join(settings.proxy_lines) + "\n", encoding="utf-8")
-        lines = settings.sources(SUITE)
+        lines = settings.sources(suite)
         # The published image has no CA certificates: an https mirror could not be read with it.
         usable = lines if all(" http://" in line for line in lines) else []
         (context / "sources.list").write_text("\n".join(usable) + "\n", encoding="utf-8")
 
     return Recipe(
-        name=f"debian-published-{_recipe_hash(settings)}",
+        name=f"debian-published-{_recipe_hash(settings, suite)}",
         folder="debian",
-        base=PUBLISHED,
+        base=PUBLISHED[suite],
         prepare=write_settings,
     )
 
 
-def _debstrap(docker: Docker, settings: AptSettings, tag: str) -> None:
+def _debstrap(docker: Docker, settings: AptSettings, suite: str, tag: str) -> None:
     require("mmdebstrap", "mmdebstrap")
     options = [f"--aptopt={line}" for line in settings.proxy_lines]
-    command = [*DEBSTRAP, *options, SUITE, "-", *settings.sources(SUITE)]
+    command = [*DEBSTRAP, *options, suite, "-", *settings.sources(suite)]
     CACHE.mkdir(parents=True, exist_ok=True)
     log = CACHE / "mmdebstrap.log"
     with (
@@ -80,5 +83,5 @@ def _debstrap(docker: Docker, settings: AptSettings, tag: str) -> None:
     if making.returncode != 0 or imported.returncode != 0:
         told = log.read_text(encoding="utf-8", errors="replace")[-1500:]
         told += imported.stderr.decode(errors="replace")
-        raise LabError(f"mmdebstrap could not make Debian 13; the end of {log}:\n{told}")
+        raise LabError(f"mmdebstrap could not make {suite}; the end of {log}:\n{told}")
     docker.run("tag", imported.stdout.decode().strip(), tag)

@@ -2,12 +2,12 @@
 
 
 class LabError(Exception):
-    """Something that the person at the keyboard can mend.
+    """Something that the person at the keyboard can fix.
 
     Args:
         problem: what happened, and where.
-        mend: the command or the change that helps; empty if the problem says it already.
+        fix: the command or the change that helps; empty if the problem says it already.
     """
 
-    def __init__(self, problem: str, mend: str = "") -> None:
-        super().__init__(f"{problem}\n  mend: {mend}" if mend else problem)
+    def __init__(self, problem: str, fix: str = "") -> None:
+        super().__init__(f"{problem}\n  fix: {fix}" if fix else problem)

@@ -1,6 +1,11 @@
-"""The image that the lab's gateways run: the real One API, or the lab's stand-in."""
+"""The image that the lab's gateways run: the real One API, or the lab's stand-in.
+
+Where no registry answers, a machine that has the real image can hand it in: ``docker save justsong/one-api:v0.6.10 -o
+one-api.tar`` there, and ``LAB_GATEWAY_ARCHIVE=one-api.tar`` for ``make lab`` and for the lab tests here.
+"""
 
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,15 +18,18 @@ from lab.progress import say, step
 from lab.state import CACHE, LAB_ROOT, GatewayImage, load_if_any
 
 REAL = "justsong/one-api:v0.6.10"
+HANDED_IN = "LAB_GATEWAY_ARCHIVE"
 STAND_IN = Path(__file__).resolve().parent / "standin"
 
 
 def choose(docker: Docker, python_image: str) -> GatewayImage:
-    """Return the real image where a registry gives it, else the stand-in and its archive.
+    """Return the image that was handed in, or the real one where a registry gives it, else the stand-in.
 
     Raises:
-        LabError: the stand-in could not be built or saved.
+        LabError: what was handed in is no archive of an image, or the stand-in could not be built or saved.
     """
+    if path := os.environ.get(HANDED_IN):
+        return _handed_in(docker, path)
     if registry.offers(docker, REAL):
         say(f"the gateways run the real One API, {REAL}")
         return GatewayImage(REAL, None, is_stand_in=False)
@@ -33,6 +41,19 @@ def choose(docker: Docker, python_image: str) -> GatewayImage:
         _remove_unused(archive)
     say(f"the gateways run the lab's STAND-IN for One API, {reference} (no registry answers)")
     return GatewayImage(reference, str(archive), is_stand_in=True)
+
+
+def _handed_in(docker: Docker, path: str) -> GatewayImage:
+    archive = Path(path).expanduser().resolve()
+    loaded = docker.try_run("load", "--quiet", "--input", str(archive))
+    name = loaded.stdout.strip().removeprefix("Loaded image: ")
+    if loaded.returncode != 0 or not re.fullmatch(r"[^\s:@]+(:\d+/[^\s:@]+)?:[^\s:@]+", name):
+        raise LabError(
+            f"{HANDED_IN}: {archive} does not give one image with a name: {(loaded.stderr or loaded.stdout).strip()}",
+            f"docker save {REAL} -o {archive.name}",
+        )
+    say(f"the gateways run {name} of {archive} ({HANDED_IN})")
+    return GatewayImage(name, str(archive), is_stand_in=False)
 
 
 def _stand_in(python_image: str) -> Recipe:

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from lab import keys, networks, waiting
+from lab import base_image, keys, networks, openclaw_image, tailnet, waiting
 from lab.archives import pack
 from lab.building import Recipe, ensure
 from lab.docker import Docker
@@ -10,7 +10,7 @@ from lab.errors import LabError
 from lab.labels import label_options, object_name
 from lab.profiles import first_files
 from lab.progress import say, step
-from lab.state import Host, LabState, save
+from lab.state import WITH_OPENCLAW, Host, LabState, save
 
 BOOTS_WITHIN_S = 90
 STOPS_WITHIN_S = 60
@@ -29,7 +29,18 @@ UNCONFINED = ("seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfin
 
 def ensure_image(docker: Docker, base: str, profile: str) -> str:
     """Return the tag of the image of a profile, built first if need be."""
+    if profile in WITH_OPENCLAW:
+        return openclaw_image.ensure_image(docker, ensure_image(docker, base, "fresh"), profile)
+    if profile == base_image.OLDER:
+        return ensure(
+            docker, Recipe(f"host-{profile}", "host", base_image.ensure_base(docker, profile), target="fresh")
+        )
     return ensure(docker, Recipe(name=f"host-{profile}", folder="host", base=base, target=profile))
+
+
+def with_tailnet(docker: Docker, state: LabState, image: str) -> str:
+    """Return the image with the real Tailscale in it, where that is what the lab has."""
+    return tailnet.ensure_image(docker, image, "host") if state.tailnet == tailnet.REAL else image
 
 
 def allocate(state: LabState, name: str, profile: str) -> Host:
@@ -55,7 +66,8 @@ def allocate(state: LabState, name: str, profile: str) -> Host:
     host = Host(
         profile=profile,
         lan_address=networks.address(state.lan_subnet, number),
-        tailscale_address=networks.address(state.tailnet_subnet, number),
+        # Of a real tailnet it is known once the host has logged in.
+        tailscale_address="" if state.tailnet == tailnet.REAL else networks.address(state.tailnet_subnet, number),
         ssh_port=SSH_PORT,
         ssh_user="operator",
         ssh_key=str(keys.ensure_key(state.name)),
@@ -95,10 +107,12 @@ def _create(docker: Docker, state: LabState, name: str, image: str) -> None:
         *(f"--security-opt={option}" for option in UNCONFINED),
         # overlay2 cannot lie on overlay2.
         *("--volume", f"{volume}:/var/lib/docker"),
+        *(("--device", "/dev/net/tun") if state.tailnet == tailnet.REAL else ()),
         image,
     )
-    tailnet = networks.tailnet(state.name)
-    docker.run("network", "connect", "--ip", host.tailscale_address, tailnet, container)
+    if state.tailnet == tailnet.FAKE:
+        network = networks.tailnet(state.name)
+        docker.run("network", "connect", "--ip", host.tailscale_address, network, container)
 
 
 def _fill(docker: Docker, state: LabState, name: str, delay_s: float) -> None:
@@ -130,6 +144,10 @@ def wait_until_up(docker: Docker, state: LabState, name: str) -> None:
         BOOTS_WITHIN_S,
         lambda: LabError(f"{name} booted, but does not answer over SSH at {host.lan_address}"),
     )
+    if state.tailnet == tailnet.REAL:
+        host.tailscale_address = tailnet.log_in(docker, state, name)
+        save(state)
+        return
     delay_s = float(docker.run("exec", container, "cat", "/etc/openclaw-lab/tailscale-delay"))
     if delay_s > LONGEST_AWAITED_DELAY_S:
         say(f"{name}: tailscale0 gets {host.tailscale_address} {delay_s:g} s after each boot")

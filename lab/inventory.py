@@ -9,6 +9,10 @@ from pyinfra.api.exceptions import PyinfraError as _PyinfraError
 
 from lab import errors as _errors
 from lab import state as _lab_state
+from lab.base_image import OLDER as _OLDER
+from lab.upstream import personality as _personality
+
+_PLAIN = "plain"
 
 
 def _load() -> _lab_state.LabState:
@@ -34,7 +38,8 @@ def _deployment_settings(state: _lab_state.LabState, host: _lab_state.Host) -> d
                 "base_url": upstream.base_url,
                 "key": _lab_state.UPSTREAM_SECRET,
                 "models": list(dict.fromkeys([upstream.chat_model, upstream.embedding_model])),
-            }
+            },
+            *_for_openclaw(state),
         ],
         "llm_model": upstream.chat_model,
         "embedding_model": upstream.embedding_model,
@@ -42,14 +47,37 @@ def _deployment_settings(state: _lab_state.LabState, host: _lab_state.Host) -> d
         # So rarely that no test meets it in the middle of comparing rows; tests start it themselves.
         "gateway_canary_interval": "1d",
     }
+    if state.packages is not None and host.profile == _OLDER:
+        # Its own packages have Compose 1 only.
+        settings |= {
+            "docker_source": "docker",
+            "docker_apt_url": state.packages.url,
+            "docker_apt_key": state.packages.fingerprint,
+        }
     if host.profile == "legacy":
         # The directory of the gateway that was set up by hand: it is taken over.
         settings["gateway_directory"] = "/root/workspace/infrastructure/oneapi"
     elif first := next((name for name, other in state.hosts.items() if _is_gateway(name, other.profile)), None):
         settings["openclaw_gateway"] = first
-    if host.profile in _lab_state.WITH_OPENCLAW:
+    if host.profile in (*_lab_state.WITH_PLACEHOLDER, *_lab_state.WITH_OPENCLAW):
         settings["openclaw_workspace"] = f"~/{_lab_state.WORKSPACE}"
+    if host.profile in _lab_state.WITH_PLACEHOLDER:
+        settings["openclaw_provider"] = None  # it has no `config patch`
+    if host.profile in _lab_state.WITH_OPENCLAW:
+        settings["llm_model"] = _PLAIN
+    if host.profile == "openclaw":
+        settings |= {"openclaw_unit_scope": "user", "openclaw_user": "openclaw"}
     return settings
+
+
+def _for_openclaw(state: _lab_state.LabState) -> list[dict[str, _Any]]:
+    """The channel of the real OpenClaw's model: its prompt of 12,000 tokens is too long for the small one."""
+    if not any(host.profile in _lab_state.WITH_OPENCLAW for host in state.hosts.values()):
+        return []
+    url = _personality(state, _PLAIN)
+    return [
+        {"name": f"lab-{_PLAIN}", "type": 1, "base_url": url, "key": _lab_state.UPSTREAM_SECRET, "models": [_PLAIN]}
+    ]
 
 
 def _connection(host: _lab_state.Host) -> dict[str, _Any]:
@@ -81,7 +109,7 @@ def _is_gateway(name: str, profile: str) -> bool:
 
 
 def _is_openclaw(name: str, profile: str) -> bool:
-    return name.startswith("agent") or profile in ("agent", "legacy")
+    return name.startswith("agent") or profile in (*_lab_state.WITH_PLACEHOLDER, *_lab_state.WITH_OPENCLAW)
 
 
 _state = _load()

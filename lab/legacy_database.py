@@ -1,10 +1,12 @@
 """An older gateway's SQLite file, with One API's own tables and rows that must not get lost."""
 
+import re
 import sqlite3
 import tempfile
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.standin.schema import MISSING
 
 # As GORM writes them for One API v0.6.10.
 SCHEMA = """
@@ -41,18 +43,28 @@ TOKENS = (
 )
 
 
-def build() -> bytes:
+def schema(version: str) -> str:
+    """Return the tables as a version of One API has them: "" for v0.6.10, or one of the stand-in's older ones."""
+    lines = SCHEMA.splitlines()
+    for table, columns in MISSING[version].items() if version else ():
+        at = next(number for number, line in enumerate(lines) if line.startswith(f"CREATE TABLE `{table}`"))
+        for column in columns:
+            lines[at] = re.sub(rf",`{column}` [^,)]*", "", lines[at])
+    return "\n".join(lines)
+
+
+def build(version: str = "") -> bytes:
     """Return the content of a ``one-api.db`` as an old, forgotten gateway leaves it behind.
 
     It still accepts ``root`` with the default password, has two channels, three tokens, one
-    changed option and 300 rows of logs.
+    changed option and 300 rows of logs. Parameters: ``version``, as of ``schema``.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "one-api.db"
         database = sqlite3.connect(path)
         try:
             with database:
-                database.executescript(SCHEMA)
+                database.executescript(schema(version))
                 _add_root(database)
                 _add_channels(database)
                 _add_tokens(database)
@@ -87,8 +99,8 @@ def _add_root(database: sqlite3.Connection) -> None:
 def _add_channels(database: sqlite3.Connection) -> None:
     for number, name, base_url, models in CHANNELS:
         database.execute(
-            "INSERT INTO channels (id, type, key, status, name, created_time, base_url, models,"
-            " config) VALUES (?, 1, ?, 1, ?, ?, ?, ?, '{}')",
+            "INSERT INTO channels (id, type, key, status, name, created_time, base_url, models)"
+            " VALUES (?, 1, ?, 1, ?, ?, ?, ?)",
             (number, f"sk-legacy-upstream-key-{number}", name, FIRST_DAY, base_url, models),
         )
         database.executemany(

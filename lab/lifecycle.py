@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab import base_image, building, gateway_image, hosts, networks, upstream
+from lab import base_image, building, gateway_image, hosts, networks, openclaw_image, packages, tailnet, upstream
 from lab.docker import Docker, connect, require
 from lab.errors import LabError
 from lab.labels import LABEL, label_options, object_name, ours, refuse_foreign
 from lab.progress import say, step
 from lab.state import (
     CACHE,
+    WITH_OPENCLAW,
     LabState,
     directory,
     lab_name,
@@ -39,22 +40,44 @@ def up(wanted: dict[str, str], delay_s: float) -> LabState:
     Raises:
         LabError: something is missing or did not work.
     """
-    name = lab_name()
+    name, kind = lab_name(), tailnet.wanted()
     require("ssh", "openssh-client")
     docker = connect()
     _warn_of_a_real_tailnet()
     _make_room_for_many_hosts()
     with _alone(name):
         refuse_foreign(docker, name)
-        state = networks.ensure_networks(docker, name, load_if_any(name))
+        known = load_if_any(name)
+        _refuse_another_tailnet(known, kind)
+        state = networks.ensure_networks(docker, name, known, kind == tailnet.REAL)
         state.complete = False
-        for host, profile in wanted.items():
+        for host, profile in _that_can_be_had(docker, wanted).items():
             hosts.allocate(state, host, profile)
         save(state)
         _ensure_all(docker, state, delay_s)
         state.complete = True
         save(state)
     return state
+
+
+def _refuse_another_tailnet(known: LabState | None, kind: str) -> None:
+    if known is not None and known.tailnet != kind:
+        raise LabError(
+            f"the lab '{known.name}' is up with a {known.tailnet} tailnet, and LAB_TAILNET asks for a {kind} one",
+            "python -m lab down, then up again; or choose another LAB_NAME",
+        )
+
+
+def _that_can_be_had(docker: Docker, wanted: dict[str, str]) -> dict[str, str]:
+    """The profiles with a place-holder where OpenClaw is asked for and cannot be had; which it is, is said."""
+    if not any(profile in WITH_OPENCLAW for profile in wanted.values()):
+        return wanted
+    below = hosts.ensure_image(docker, base_image.ensure_base(docker), "fresh")
+    if openclaw_image.is_available(docker, below):
+        return wanted
+    return {
+        host: openclaw_image.PLACEHOLDER if profile in WITH_OPENCLAW else profile for host, profile in wanted.items()
+    }
 
 
 def _warn_of_a_real_tailnet() -> None:
@@ -83,26 +106,35 @@ def _make_room_for_many_hosts() -> None:
 def _ensure_all(docker: Docker, state: LabState, delay_s: float) -> None:
     base = base_image.ensure_base(docker)
     images = {
-        profile: hosts.ensure_image(docker, base, profile)
+        profile: hosts.with_tailnet(docker, state, hosts.ensure_image(docker, base, profile))
         for profile in sorted({host.profile for host in state.hosts.values()})
     }
     for name, host in state.hosts.items():
         hosts.ensure_started(docker, state, name, images[host.profile], delay_s)
     python = building.ensure(docker, building.Recipe("python", "python", base))
+    if state.tailnet == tailnet.REAL:
+        tailnet.ensure_control(docker, state, python)
     _ensure_machines_around(docker, state, python)
     upstream.ensure_running(docker, state, upstream.ensure_image(docker, python))
+    if any(host.profile == base_image.OLDER for host in state.hosts.values()):
+        packages.ensure_running(docker, state, packages.ensure_image(docker))
     state.gateway_image = gateway_image.choose(docker, python)
     for name in state.hosts:
         hosts.wait_until_up(docker, state, name)
 
 
 def _ensure_machines_around(docker: Docker, state: LabState, python: str) -> None:
-    """Start the peer, on the tailnet alone, and the neighbour, on the LAN alone."""
+    """Start the peer, on the tailnet alone, and the neighbour, on the LAN alone.
+
+    In a real tailnet the peer is on the LAN, too, since a tailnet needs a network below it.
+    """
     tools = building.ensure(docker, building.Recipe("tools", "tools", python))
-    tailnet, lan = networks.tailnet(state.name), networks.lan(state.name)
-    peer = networks.address(state.tailnet_subnet, networks.PEER)
+    lan, is_real = networks.lan(state.name), state.tailnet == tailnet.REAL
+    below, subnet = (lan, state.lan_subnet) if is_real else (networks.tailnet(state.name), state.tailnet_subnet)
+    peer = networks.address(subnet, networks.PEER)
     neighbour = networks.address(state.lan_subnet, networks.NEIGHBOUR)
-    for name, network, address in (("peer", tailnet, peer), ("neighbour", lan, neighbour)):
+    on_peer = tailnet.ensure_image(docker, tools, "peer") if is_real else tools
+    for name, network, address, image in (("peer", below, peer, on_peer), ("neighbour", lan, neighbour, tools)):
         container = object_name(state.name, name)
         if docker.container_status(container) == "running":
             continue
@@ -111,8 +143,10 @@ def _ensure_machines_around(docker: Docker, state: LabState, python: str) -> Non
             *("run", "--detach", "--init", "--name", container, "--hostname", name),
             *("--network", network, "--ip", address, "--cap-add", "NET_ADMIN"),
             *("--restart", "unless-stopped", *label_options(state.name)),
-            tools,
+            *(("--device", "/dev/net/tun") if is_real and name == "peer" else ()),
+            image,
         )
+    state.peer_address = tailnet.log_in(docker, state, "peer") if is_real else peer
 
 
 def down(purge: bool) -> None:

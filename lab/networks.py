@@ -11,6 +11,10 @@ from lab.state import LabState, save
 UPSTREAM = 5
 PEER = 6
 NEIGHBOUR = 7
+CONTROL = 8
+REAL_TAILNET = "100.64.0.0/16"
+"""Whose addresses the control server of a real tailnet gives out, in the order of the log-ins."""
+PACKAGES = 9
 FIRST_HOST = 10
 LAST_HOST = 250
 
@@ -30,7 +34,7 @@ def address(subnet: str, number: int) -> str:
     return str(ip_network(subnet)[number])
 
 
-def ensure_networks(docker: Docker, name: str, known: LabState | None) -> LabState:
+def ensure_networks(docker: Docker, name: str, known: LabState | None, has_real_tailnet: bool) -> LabState:
     """Return the lab's state with both networks there; chooses the subnets of a new lab.
 
     Raises:
@@ -38,7 +42,8 @@ def ensure_networks(docker: Docker, name: str, known: LabState | None) -> LabSta
     """
     if known is not None:
         _make(docker, lan(name), known.lan_subnet, name)
-        _make(docker, tailnet(name), known.tailnet_subnet, name, "--internal")
+        if not has_real_tailnet:
+            _make(docker, tailnet(name), known.tailnet_subnet, name, "--internal")
         return known
     refused: list[IPv4Network] = []
     while True:
@@ -46,7 +51,8 @@ def ensure_networks(docker: Docker, name: str, known: LabState | None) -> LabSta
         try:
             _make(docker, lan(name), str(lan_subnet), name)
             # Internal: no default route through it, as a tailnet has none.
-            _make(docker, tailnet(name), str(tailnet_subnet), name, "--internal")
+            if not has_real_tailnet:
+                _make(docker, tailnet(name), str(tailnet_subnet), name, "--internal")
         except LabError as error:
             # Another lab was faster with the same subnets.
             if "overlaps" not in str(error):
@@ -54,7 +60,8 @@ def ensure_networks(docker: Docker, name: str, known: LabState | None) -> LabSta
             refused.append(lan_subnet)
             docker.try_run("network", "rm", lan(name))
             continue
-        state = LabState(name, str(tailnet_subnet), str(lan_subnet))
+        subnet = REAL_TAILNET if has_real_tailnet else str(tailnet_subnet)
+        state = LabState(name, subnet, str(lan_subnet), tailnet="real" if has_real_tailnet else "fake")
         save(state)
         return state
 

@@ -2,10 +2,11 @@
 
 from lab import legacy_database
 from lab.archives import Entry
+from lab.base_image import OLDER
 from lab.errors import LabError
-from lab.state import NAME, WITH_OPENCLAW, WORKSPACE, Host
+from lab.state import NAME, WITH_OPENCLAW, WITH_PLACEHOLDER, WORKSPACE, Host
 
-PROFILES = ("fresh", "ready", "agent", "legacy")
+PROFILES = ("fresh", "ready", OLDER, "agent", "legacy", *WITH_OPENCLAW)
 OPERATOR = (1000, 100)
 OPENCLAW = (1001, 1001)
 OPENCLAW_HOME = "home/openclaw"
@@ -32,8 +33,8 @@ def parse_hosts(text: str, default_profile: str) -> dict[str, str]:
         if profile not in PROFILES:
             raise LabError(f"host {name!r} has the unknown profile {profile!r}", _known_profiles())
         if not NAME.fullmatch(name):
-            raise LabError(f"{name!r} is no name for a host", "--hosts gw1:fresh,agent1:agent")
-        if name in hosts or name in ("upstream", "peer", "neighbour", "lan", "tailnet"):
+            raise LabError(f"{name!r} is not a valid host name", "--hosts gw1:fresh,agent1:agent")
+        if name in hosts or name in ("upstream", "peer", "neighbour", "control", "packages", "lan", "tailnet"):
             raise LabError(f"the host name {name!r} is given twice or taken by the lab")
         hosts[name] = profile
     return hosts
@@ -64,7 +65,7 @@ def first_files(host: Host, tailnet_subnet: str, delay_s: float, public_key: str
         Entry("home/operator/.ssh", None, 0o700, user, group),
         Entry("home/operator/.ssh/authorized_keys", key, 0o600, user, group),
     ]
-    if host.profile in WITH_OPENCLAW:
+    if host.profile in WITH_PLACEHOLDER:
         entries += _workspace()
     return entries + (_old_gateway(host) if host.profile == "legacy" else [])
 
@@ -82,5 +83,5 @@ def _old_gateway(host: Host) -> list[Entry]:
     return [
         Entry(f"{LEGACY_TREE}/.env", settings, 0o644),
         Entry(f"{LEGACY_TREE}/data", None, 0o755),
-        Entry(f"{LEGACY_TREE}/data/one-api.db", legacy_database.build(), 0o644),
+        Entry(f"{LEGACY_TREE}/data/one-api.db", legacy_database.build("v0.6.8"), 0o644),
     ]

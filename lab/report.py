@@ -19,7 +19,7 @@ def table(lab: LabState, docker: Docker) -> str:
         )
         for name, host in lab.hosts.items()
     ]
-    lines = [f"lab '{lab.name}'   tailnet {lab.tailnet_subnet}   LAN {lab.lan_subnet}", ""]
+    lines = [f"lab '{lab.name}'   tailnet {lab.tailnet_subnet} ({lab.tailnet})   LAN {lab.lan_subnet}", ""]
     lines += _aligned([COLUMNS, *rows])
     lines += ["", f"upstream   {_upstream(lab)}", f"gateway    {_image(lab)}"]
     lines += ["inventory  lab/inventory.py", f"a shell    python -m lab ssh {next(iter(lab.hosts))}"]

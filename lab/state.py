@@ -17,8 +17,10 @@ SECRETS_FILE = "secrets.env"
 """Beside the state: what an operator would hand in, as the deployment's setting ``secrets_file`` reads it."""
 UPSTREAM_SECRET = "LAB_UPSTREAM_API_KEY"
 """The name, not the value."""
-WITH_OPENCLAW = ("agent", "legacy")
-"""The profiles of the hosts that run (a place-holder for) OpenClaw."""
+WITH_PLACEHOLDER = ("agent", "legacy")
+"""The profiles of the hosts that run a place-holder for OpenClaw."""
+WITH_OPENCLAW = ("openclaw", "openclaw-system")
+"""The profiles of those that run the real one: as a unit of its user, as its installer does it, and of the system."""
 WORKSPACE = ".openclaw/workspace"
 """OpenClaw's workspace, in the home of its user."""
 NAME = re.compile(r"[a-z][a-z0-9-]{0,20}")
@@ -49,6 +51,14 @@ class Upstream:
 
 
 @dataclass
+class Packages:
+    """The lab's apt repository of Docker's packages: its URL without the distribution, and its key's fingerprint."""
+
+    url: str
+    fingerprint: str
+
+
+@dataclass
 class GatewayImage:
     """The image that a gateway host runs: from a registry, or an archive on this machine."""
 
@@ -64,9 +74,14 @@ class LabState:
     name: str
     tailnet_subnet: str
     lan_subnet: str
+    tailnet: str = "fake"
+    """"fake", or "real": see lab/tailnet.py."""
+    peer_address: str = ""
+    """The peer's on the tailnet."""
     hosts: dict[str, Host] = field(default_factory=dict)
     upstream: Upstream | None = None
     gateway_image: GatewayImage | None = None
+    packages: Packages | None = None
     complete: bool = False
 
 
@@ -79,7 +94,7 @@ def lab_name() -> str:
     name = os.environ.get("LAB_NAME") or "lab"
     if not NAME.fullmatch(name) or name == CACHE.name:
         raise LabError(
-            f"LAB_NAME={name!r} is no name for a lab",
+            f"LAB_NAME={name!r} is not a valid name for a lab",
             "use at most 21 small letters, digits and '-', beginning with a letter, not 'cache'",
         )
     return name
@@ -160,13 +175,16 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _from_json(raw: dict[str, Any]) -> LabState:
-    upstream, image = raw["upstream"], raw["gateway_image"]
+    upstream, image, packages = raw["upstream"], raw["gateway_image"], raw.get("packages")
     return LabState(
         name=raw["name"],
         tailnet_subnet=raw["tailnet_subnet"],
         lan_subnet=raw["lan_subnet"],
+        tailnet=raw.get("tailnet", "fake"),
+        peer_address=raw.get("peer_address", ""),
         hosts={name: Host(**host) for name, host in raw["hosts"].items()},
         upstream=None if upstream is None else Upstream(**upstream),
         gateway_image=None if image is None else GatewayImage(**image),
+        packages=None if packages is None else Packages(**packages),
         complete=raw["complete"],
     )

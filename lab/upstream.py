@@ -1,14 +1,11 @@
 """The upstream: SmolLM2, a real small model, in a container on the lab's LAN."""
 
-import importlib.util
 import secrets
 import shutil
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
-from lab import networks, waiting
+from lab import networks, personalities, pip, waiting
 from lab.building import Recipe, ensure
 from lab.docker import Docker
 from lab.errors import LabError
@@ -16,6 +13,7 @@ from lab.labels import label_options, object_name
 from lab.progress import step
 from lab.state import CHECKOUT, LabState, Upstream, make_directory, write_private
 
+PERSONALITIES = Path(personalities.__file__)
 REQUIREMENTS = CHECKOUT / "requirements" / "upstream.txt"
 PORT = 8080
 READY_WITHIN_S = 120
@@ -31,8 +29,8 @@ def ensure_image(docker: Docker, python_image: str) -> str:
             name="upstream",
             folder="upstream",
             base=python_image,
-            also=(REQUIREMENTS,),
-            prepare=lambda context: _install_packages(context / "site-packages"),
+            also=(REQUIREMENTS, PERSONALITIES),
+            prepare=_prepare,
         ),
     )
 
@@ -61,6 +59,17 @@ def ensure_running(docker: Docker, state: LabState, image: str) -> None:
             )
     key = key_file.read_text(encoding="ascii").strip()
     state.upstream = Upstream(base_url, key, MODEL, MODEL, DIMENSIONS)
+
+
+def personality(state: LabState, name: str) -> str:
+    """Return the base URL, without ``/v1``, of an upstream that behaves as a provider does.
+
+    Raises:
+        LabError: an unknown personality.
+    """
+    if name not in personalities.PERSONALITIES:
+        raise LabError(f"no upstream behaves as {name!r}", f"use one of {', '.join(personalities.PERSONALITIES)}")
+    return f"http://{networks.address(state.lan_subnet, networks.UPSTREAM)}:{personalities.PORT}/{name}"
 
 
 def _start(docker: Docker, state: LabState, image: str, name: str, where: str, key_file: Path) -> None:
@@ -101,17 +110,6 @@ def _no_model(docker: Docker, name: str) -> LabError:
     return LabError(f"the upstream model was not ready within {READY_WITHIN_S} s; it said:\n{said.stdout}{said.stderr}")
 
 
-def _install_packages(target: Path) -> None:
-    wanted = ["--no-deps", "--require-hashes", "--target", str(target), "-r", str(REQUIREMENTS)]
-    if importlib.util.find_spec("pip"):
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
-    elif shutil.which("uv"):
-        command = ["uv", "pip", "install", "--quiet", "--only-binary=:all:"]
-    else:
-        raise LabError("neither pip nor uv is there to fetch the model", "make setup")
-    result = subprocess.run([*command, *wanted], capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        raise LabError(
-            f"the model's packages could not be installed:\n{result.stderr.strip()[-1500:]}",
-            "check the network and pip's index settings (pip config list)",
-        )
+def _prepare(context: Path) -> None:
+    shutil.copy(PERSONALITIES, context)
+    pip.install(REQUIREMENTS, context / "site-packages")

@@ -90,8 +90,8 @@ def _read(packages: Sequence[dict[str, Any]]) -> Audited:
 
 def _vulnerabilities(package: dict[str, Any]) -> Iterator[str]:
     for each in package.get("vulns", ()):
-        mended = ", ".join(each["fix_versions"]) or "no version yet"
-        yield f"{package['name']} {package['version']}: {each['id']}, mended in {mended}"
+        fixed = ", ".join(each["fix_versions"]) or "no version yet"
+        yield f"{package['name']} {package['version']}: {each['id']}, fixed in {fixed}"
 
 
 def _report(lock: str, audited: Audited) -> Iterator[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gateway.image import ArchiveError, read_archive
+from llm_gateway.parts.image import ArchiveError, read_archive
 
 _PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 _DEFAULTS = "group_data/all.py"

@@ -85,7 +85,9 @@ stamp_of() {
 }
 
 install_python_packages() {
-    step "making $venv with $("$1" --version)" "$1" -m venv --clear "$venv"
+    local clear=() # one that a person has made for himself keeps what is in it
+    [ ! -e "$venv/.stamp" ] || clear=(--clear)
+    step "making $venv with $("$1" --version)" "$1" -m venv "${clear[@]}" "$venv"
     step "installing the locked Python packages ($(grep -c '^[a-z0-9]' "$lock") of them)" \
         "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --require-hashes -r "$lock"
 }
@@ -115,7 +117,7 @@ step() {
         keep_log=yes
         tail -n 30 "$log" >&2
         die "this failed (exit code $status): $*" "its whole output is in $log" \
-            "mend that and call \`make setup\` again"
+            "fix that and call \`make setup\` again"
     fi
     printf ' %s s\n' "$((SECONDS - began))"
 }

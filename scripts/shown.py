@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.shown_page import PAGE, ROOT, Results, function_of, keep, verdict
+from lab import tailnet
+from lab.errors import LabError
+from scripts.shown_page import PAGE, REAL, ROOT, Results, function_of, keep, verdict
 from tests.lab.shown import PROPERTY
 
 _seen: Results = {}
 _failed: set[str] = set()
+_on = {"tailnet": ""}
+"""Behind the name of each test: on which tailnet this run is; asked once, since tests change LAB_TAILNET."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep-shown", action="store_true", help=f"renew {PAGE.relative_to(ROOT)} by what this run shows")
 
 
+def pytest_configure() -> None:
+    try:
+        _on["tailnet"] = REAL if tailnet.wanted() == tailnet.REAL else ""
+    except LabError as problem:
+        raise pytest.UsageError(str(problem)) from None
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    name = report.nodeid + _on["tailnet"]
     if report.failed:
-        _failed.add(report.nodeid)
+        _failed.add(name)
     rows = [row for name, row in report.user_properties if name == PROPERTY]
     if report.when == "teardown" and rows:
         # What a test says of an attack is worth nothing where the test fails later.
-        held = report.nodeid not in _failed
-        _seen[report.nodeid] = [{**row, "held": row["held"] and held} for row in rows]  # type: ignore[dict-item,index]
+        held = name not in _failed
+        _seen[name] = [{**row, "held": row["held"] and held} for row in rows]  # type: ignore[dict-item,index]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

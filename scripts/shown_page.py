@@ -19,7 +19,9 @@ KINDS = {"attack": "Attacks", "fault": "Faults"}
 
 Row = Mapping[str, Any]
 Results = dict[str, Sequence[Row]]
-"""The lines of each test, by its pytest id."""
+"""The lines of each test, by its pytest id; behind it REAL, where they were seen on a real tailnet."""
+REAL = "@real"
+"""Where the lab's Tailscale was no stand-in (LAB_TAILNET=real)."""
 
 _HEAD = """# Attacks and faults
 
@@ -27,7 +29,8 @@ Each line was seen on lab hosts: real Docker, systemd, sshd and nftables, One AP
 are those of one run on a machine with two cores.
 
 This page is generated from what the tests have recorded; do not edit it. `make test-attack` renews the attacks,
-`make test-faults` the faults, `make test-full` both.
+`make test-faults` the faults, `make test-full` both; `make test-tailnet` those that were seen with a real Tailscale
+v1.102.5, where the others have the lab's stand-in for it.
 """
 
 
@@ -43,7 +46,7 @@ def keep(seen: Results, failed: Iterable[str], complete: Iterable[str]) -> None:
     Parameters: `failed`, the ids of the tests that failed, be it before there was anything to see; `complete`, ids
     without parameters: of these tests the run had all parameters there are, and what was kept of others is outdated.
     """
-    of_others = showing_tests() - {*complete}
+    of_others = {f"{test}{kind}" for test in showing_tests() for kind in ("", REAL)} - {*complete}
     kept = {test: rows for test, rows in read().items() if function_of(test) in of_others and test not in {*failed}}
     results = kept | seen
     RESULTS.parent.mkdir(exist_ok=True)
@@ -73,8 +76,8 @@ def showing_tests(marker: str = "") -> set[str]:
 
 
 def function_of(test: str) -> str:
-    """A test's id without its parameters."""
-    return test.partition("[")[0]
+    """A test's id without its parameters, and with the tailnet that it was seen on."""
+    return test.removesuffix(REAL).partition("[")[0] + (REAL if test.endswith(REAL) else "")
 
 
 def verdict(row: Row) -> str:
@@ -84,21 +87,22 @@ def verdict(row: Row) -> str:
 
 def _section(kind: str, results: Results) -> str:
     lines = [
-        f"| {_cell(row['name'])} | {_cell(row['happened'])} | {row['seconds']:.1f} | {verdict(row)} | `{_test(test)}` |"
+        f"| {_cell(row['name'])} | {_cell(row['happened'])} | {row['seconds']:.1f} | {verdict(row)} | {_tailnet(test)}"
+        f" | `{_test(test)}` |"
         for test, rows in sorted(results.items())
         for row in rows
         if row["kind"] == kind
     ]
     head = [
         f"## {KINDS[kind]}\n",
-        "| what was done | what happened | seconds | verdict | test |",
-        "|---|---|--:|---|---|",
+        "| what was done | what happened | seconds | verdict | tailnet | test |",
+        "|---|---|--:|---|---|---|",
     ]
     return "\n".join([*head, *lines, ""])
 
 
 def _not_shown(results: Results) -> list[str]:
-    missing = sorted(showing_tests() - {function_of(test) for test in results})
+    missing = sorted(showing_tests() - {function_of(test).removesuffix(REAL) for test in results})
     if not missing:
         return []
     told = "Nobody has seen these hold since they were written or last failed; `make test-full` runs them."
@@ -109,5 +113,9 @@ def _cell(words: str) -> str:
     return " ".join(words.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
+def _tailnet(test: str) -> str:
+    return "real" if test.endswith(REAL) else "fake"
+
+
 def _test(test: str) -> str:
-    return function_of(test).removeprefix("tests/lab/")
+    return function_of(test).removesuffix(REAL).removeprefix("tests/lab/")

@@ -18,6 +18,6 @@ def pytest_configure() -> None:
 
 
 def pytest_report_header() -> str:
-    from client.http_library import httpx
+    from llm_client.http_library import httpx
 
     return f"the client runs on {httpx.__name__} {httpx.__version__}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import string
 import time
 import uuid
@@ -113,7 +114,11 @@ def login(app: App, request: Request) -> Response:
     if not given["username"] or not given["password"]:
         raise AdminError(INVALID)
     for column in ("username", "email"):
-        found = app.database.rows(USERS, f"WHERE {column} = ? ORDER BY id LIMIT 1", (given["username"],))
+        try:
+            found = app.database.rows(USERS, f"WHERE {column} = ? ORDER BY id LIMIT 1", (given["username"],))
+        except sqlite3.Error as error:  # to One API, a user that it cannot read is not there
+            app.log.system_error(str(error))
+            continue
         if found:
             break
     else:

@@ -24,6 +24,7 @@ from .routes import make_router
 from .schema import TOKENS, USERS
 from .server import Server
 from .sessions import Sessions
+from .tokens import Tokens
 from .upstream import Upstream
 from .web import Handler, Request, Response, compressed
 
@@ -64,6 +65,7 @@ class App:
         self._create_root()
         self.channels = Channels(self.database)
         self.options = Options(self.database, config.theme)
+        self.tokens = Tokens(config.tiktoken_dir)
         self.log.system(f"using theme {self.options.values['Theme']}")
         self._load_encoders(encoders)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 
 from .database import Database, NotFoundError, Row
@@ -67,7 +68,7 @@ class Channels:
         channel_id = found[0]["channel_id"]
         try:
             return self.by_id(channel_id)
-        except NotFoundError:
+        except (NotFoundError, sqlite3.Error):
             raise BrokenAbilitiesError(channel_id) from None
 
     def group_models(self, group: str) -> list[str]:

@@ -78,7 +78,11 @@ def authenticate(app: App, request: Request, least_role: int) -> Response | None
         token = request.header("Authorization")
         if not token:
             return failed("无权进行此操作，未登录且未提供 access token", 401)
-        found = app.database.rows(USERS, "WHERE access_token = ?", (token.replace("Bearer ", "", 1),))
+        try:
+            found = app.database.rows(USERS, "WHERE access_token = ?", (token.replace("Bearer ", "", 1),))
+        except sqlite3.Error as error:  # model/user.go, ValidateAccessToken: what cannot be read is not there
+            app.log.system_error(str(error))
+            found = []
         if not found or not token.replace("Bearer ", "", 1):
             return failed("无权进行此操作，access token 无效")
         who = found[0]

@@ -1,19 +1,20 @@
-"""One attempt at one channel: the request there, the answer back."""
+"""One attempt at one channel to get a text: the request there, the answer back."""
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator
 from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any
 
 from . import NAME
-from .billing import Bill, count_tokens
+from .billing import Bill
 from .channels import model_mapping
 from .database import Row
 from .errors import RelayError, from_upstream, openai_error
 from .go_words import read_json, reading_problem
-from .openai_body import prompt_text, read_body, rewritten
+from .openai_body import CHAT, COMPLETION, MODERATION, force_prompt, mode_of, read_body, rewritten
 from .relay_auth import Caller
 from .upstream import UpstreamError
 from .web import Request, Response
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 OPENAI, CUSTOM, LAST_KNOWN_TYPE = 1, 8, 46
 OPENAI_URL = "https://api.openai.com"
+# Go's client unpacks an answer, and takes out what says that it was packed.
 HOP_HEADERS = {"connection", "keep-alive", "transfer-encoding", "date"}
+PACKED_HEADERS = {"content-encoding", "content-length"}
+GZIP = 16 + zlib.MAX_WBITS
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache",
@@ -31,6 +35,8 @@ STREAM_HEADERS = {
     "X-Accel-Buffering": "no",
 }
 DATA, DONE = b"data: ", b"[DONE]"
+LONGEST_LINE = 64 * 1024
+"""bufio.MaxScanTokenSize: a line of so many bytes ends a stream, and the client is not told."""
 
 
 def attempt(app: App, request: Request, caller: Caller, channel: Row) -> Response:
@@ -39,17 +45,31 @@ def attempt(app: App, request: Request, caller: Caller, channel: Row) -> Respons
     Raises RelayError.
     """
     body = read_body(request)
-    model = model_mapping(channel, app.log.system_error).get(body["model"]) or body["model"]
-    bill = Bill(app, caller, channel, model, count_tokens(prompt_text(body)))
+    asked = body["model"]
+    model = model_mapping(channel, app.log.system_error).get(asked) or asked
+    is_forced = force_prompt(body, channel["system_prompt"] or "")
+    bill = Bill(app, caller, channel, model, is_prompt_forced=is_forced)
+    bill.prompt_tokens = _prompt_tokens(bill, mode_of(request.path), body)
     bill.take_beforehand(body.get("max_tokens", 0))
-    sent = request.body if model == body["model"] else rewritten(body, model)
-    answer = _ask(app, request, channel, sent, streaming=bool(body.get("stream")))
+    # What is not mapped goes as it came, so that a forced prompt is lost (relay/controller/text.go, getRequestBody).
+    sent = None if model == asked else rewritten(body, model)
+    answer = ask(app, request, channel, sent, streaming=bool(body.get("stream")))
     if _is_error(answer, bool(body.get("stream"))):
         bill.give_back()
         raise from_upstream(answer.status, read_whole(answer))
     if body.get("stream"):
-        return Response(200, b"", dict(STREAM_HEADERS), stream=_events(app, answer, bill))
+        events = _events(app, answer, bill, mode_of(request.path))
+        return Response(200, b"", dict(STREAM_HEADERS), stream=events)
     return _whole(answer, bill)
+
+
+def _prompt_tokens(bill: Bill, mode: str, body: dict[str, Any]) -> int:
+    """The tokens of what is asked, counted beforehand; embeddings count none, and neither does a list of texts."""
+    if mode == CHAT:
+        roughly = bill.app.options.on("ApproximateTokenEnabled")
+        return bill.app.tokens.of_messages(body["messages"], bill.model, roughly)
+    asked = body.get({COMPLETION: "prompt", MODERATION: "input"}.get(mode, ""))
+    return bill.count(asked) if isinstance(asked, str) else 0
 
 
 def base_url(channel: Row) -> str:
@@ -67,21 +87,18 @@ def base_url(channel: Row) -> str:
 
 
 def ask_headers(channel: Row, content_type: str, accept: str) -> dict[str, str]:
-    """The headers of a request to a channel, its key among them."""
-    headers = {
-        "Authorization": f"Bearer {channel['key']}",
-        "Content-Type": content_type,
-        "User-Agent": NAME,
-    }
-    return {**headers, "Accept": accept} if accept else headers
+    """The headers of a request to a channel, its key among them; of the client's own no other is passed on."""
+    return {"Authorization": f"Bearer {channel['key']}", "Content-Type": content_type, "Accept": accept}
 
 
-def _ask(app: App, request: Request, channel: Row, body: bytes, streaming: bool) -> HTTPResponse:
+def ask(app: App, request: Request, channel: Row, body: bytes | None, streaming: bool = False) -> HTTPResponse:
+    """Send a request on to a channel, its body where none is given in its place. Raises RelayError."""
     accept = request.header("Accept") or ("text/event-stream" if streaming else "")
     headers = ask_headers(channel, request.header("Content-Type"), accept)
     url = base_url(channel) + request.target
     try:
-        return app.upstream.send(request.method, url, headers, body)
+        sent = request.body if body is None else body
+        return app.upstream.send(request.method, url, headers, sent, is_passed_on=body is None)
     except UpstreamError as error:
         app.log.error(request.request_id, f"DoRequest failed: {error}")
         raise RelayError(500, str(error), "do_request_failed") from None
@@ -94,28 +111,38 @@ def _is_error(answer: HTTPResponse, streaming: bool) -> bool:
 
 
 def read_whole(answer: HTTPResponse) -> bytes:
-    """The body of an upstream's answer.
+    """The body of an upstream's answer, unpacked.
 
     Raises RelayError where it breaks off.
     """
     try:
-        return answer.read()
-    except (OSError, HTTPException) as error:
+        content = answer.read()
+        return zlib.decompress(content, GZIP) if _is_packed(answer) else content
+    except (OSError, HTTPException, zlib.error) as error:
         raise RelayError(500, reading_problem(error), "read_response_body_failed") from None
 
 
+def _is_packed(answer: HTTPResponse) -> bool:
+    return (answer.headers.get("Content-Encoding") or "").lower() == "gzip"
+
+
+def passed_on(answer: HTTPResponse, content: bytes) -> Response:
+    """An answer that is no stream: the upstream's status, bytes and headers."""
+    dropped = HOP_HEADERS | (PACKED_HEADERS if _is_packed(answer) else set())
+    # Go writes every header's name this way, and passes the upstream's statement of the length on.
+    headers = {name.title(): value for name, value in answer.headers.items() if name.lower() not in dropped}
+    return Response(answer.status, content, headers)
+
+
 def _whole(answer: HTTPResponse, bill: Bill) -> Response:
-    """An answer that is no stream: the upstream's bytes and headers."""
     try:
         content = read_whole(answer)
         given = read_answer(answer.status, content)
     except RelayError:
         bill.give_back()
         raise
-    bill.settle(usage_of(given, bill.prompt_tokens))
-    # Go writes every header's name this way, and passes the upstream's statement of the length on.
-    headers = {k.title(): v for k, v in answer.headers.items() if k.lower() not in HOP_HEADERS}
-    return Response(answer.status, content, headers)
+    bill.settle(_usage(given, bill))
+    return passed_on(answer, content)
 
 
 def read_answer(status: int, content: bytes) -> dict[str, Any]:
@@ -134,23 +161,23 @@ def read_answer(status: int, content: bytes) -> dict[str, Any]:
     return dict(given)
 
 
-def usage_of(given: dict[str, Any], prompt_tokens: int) -> dict[str, Any]:
+def _usage(given: dict[str, Any], bill: Bill) -> dict[str, Any]:
     """The usage that the upstream states, or an estimate."""
     stated = given.get("usage") or {}
     usage = {name: stated.get(name) or 0 for name in ("prompt_tokens", "completion_tokens")}
     if stated.get("total_tokens") and any(usage.values()):
         return usage
     texts = [(choice.get("message") or {}).get("content") for choice in given.get("choices") or ()]
-    completion = sum(count_tokens(text) for text in texts if isinstance(text, str))
-    return {"prompt_tokens": prompt_tokens, "completion_tokens": completion}
+    completion = sum(bill.count(text) for text in texts if isinstance(text, str))
+    return {"prompt_tokens": bill.prompt_tokens, "completion_tokens": completion}
 
 
-def _events(app: App, answer: HTTPResponse, bill: Bill) -> Iterator[bytes]:
+def _events(app: App, answer: HTTPResponse, bill: Bill, mode: str) -> Iterator[bytes]:
     """The upstream's events as they come, then `[DONE]` if it sent none; the bill at the end."""
     text, usage, done = [], None, False
     try:
-        while line := answer.readline():
-            data = line.rstrip(b"\r\n").removeprefix(DATA)
+        for line in _lines(answer):
+            data = line.removeprefix(DATA)
             if not line.startswith(DATA):
                 continue
             if data.startswith(DONE):
@@ -158,18 +185,30 @@ def _events(app: App, answer: HTTPResponse, bill: Bill) -> Iterator[bytes]:
                 yield DATA + data + b"\n\n"
                 continue
             chunk = _chunk(data)
-            if chunk is not None and not chunk.get("choices") and chunk.get("usage") is None:
+            is_empty = chunk is not None and not chunk.get("choices") and chunk.get("usage") is None
+            if mode not in (CHAT, COMPLETION) or (mode == CHAT and is_empty):
                 continue  # an error in mid-stream is swallowed so, too
             yield DATA + data + b"\n\n"
             chunk = chunk or {}
             text += [_delta(choice) for choice in chunk.get("choices") or ()]
-            usage = chunk.get("usage") or usage
-    except (OSError, HTTPException) as error:
+            usage = (chunk.get("usage") if mode == CHAT else None) or usage
+    except (OSError, HTTPException, ValueError, zlib.error) as error:
         app.log.system_error(f"error reading stream: {error}")
     if not done:
         yield DATA + DONE + b"\n\n"
     answer.close()
-    bill.settle(_stream_usage(usage, "".join(text), bill.prompt_tokens))
+    bill.settle(_stream_usage(usage, "".join(text), bill))
+
+
+def _lines(answer: HTTPResponse) -> Iterator[bytes]:
+    """The lines of a stream, without their ends. Raises ValueError at one that is too long."""
+    if _is_packed(answer):
+        yield from read_whole(answer).splitlines()
+        return
+    while line := answer.readline(LONGEST_LINE + 1):
+        if len(line.removesuffix(b"\n")) >= LONGEST_LINE:
+            raise ValueError("bufio.Scanner: token too long")
+        yield line.rstrip(b"\r\n")
 
 
 def _chunk(data: bytes) -> dict[str, Any] | None:
@@ -188,9 +227,9 @@ def _delta(choice: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _stream_usage(usage: dict[str, Any] | None, text: str, prompt_tokens: int) -> dict[str, Any]:
+def _stream_usage(usage: dict[str, Any] | None, text: str, bill: Bill) -> dict[str, Any]:
     """A stream's usage as stated, or an estimate of what went by."""
     if not usage or not usage.get("total_tokens"):
-        return {"prompt_tokens": prompt_tokens, "completion_tokens": count_tokens(text)}
-    prompt = usage.get("prompt_tokens") or prompt_tokens
+        return {"prompt_tokens": bill.prompt_tokens, "completion_tokens": bill.count(text)}
+    prompt = usage.get("prompt_tokens") or bill.prompt_tokens
     return {"prompt_tokens": prompt, "completion_tokens": usage["total_tokens"] - prompt}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from http.client import HTTPException, IncompleteRead, RemoteDisconnected
+from http.client import IncompleteRead, RemoteDisconnected
 from typing import Any
 
 BROKEN_OFF = "unexpected EOF"
@@ -46,6 +46,6 @@ def network_problem(error: Exception, host: str, port: int) -> str:
     return str(error) or repr(error)
 
 
-def reading_problem(error: OSError | HTTPException) -> str:
+def reading_problem(error: Exception) -> str:
     """Why an answer broke off while it was read."""
     return BROKEN_OFF if isinstance(error, IncompleteRead) else str(error) or repr(error)

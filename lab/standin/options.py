@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from typing import Any
 
 from . import NAME
@@ -72,11 +74,13 @@ class Options:
             self.values[row["key"]] = row["value"]
 
     def put(self, key: str, value: str) -> None:
-        """Store an option, an unknown one too.
+        """Store an option, an unknown one too. Where the database refuses it, it is in memory alone, without a word.
 
         Raises ValueError where ratios are no JSON object of numbers; they are stored even so, as in One API.
         """
-        self._database.execute("INSERT OR REPLACE INTO options (`key`, `value`) VALUES (?, ?)", (key, value))
+        # model/option.go, UpdateOption looks at no error of the database.
+        with contextlib.suppress(sqlite3.Error):
+            self._database.execute("INSERT OR REPLACE INTO options (`key`, `value`) VALUES (?, ?)", (key, value))
         self.values[key] = value
         if key.endswith("Ratio"):
             _check_ratios(value)

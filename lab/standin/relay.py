@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import random
+import sqlite3
 from typing import TYPE_CHECKING
 
 from . import NAME
@@ -10,7 +12,9 @@ from .channels import BrokenAbilitiesError
 from .database import NotFoundError, Row
 from .errors import RefusedError, RelayError, error_object
 from .forward import attempt
+from .media import attempt_audio, attempt_image
 from .models import KNOWN, model_object
+from .openai_body import IMAGE, SPEECH, TRANSCRIPTION, TRANSLATION, mode_of
 from .relay_auth import Caller, choose_channel, identify
 from .web import Handler, Request, Response, json_response
 
@@ -56,7 +60,7 @@ def relay(app: App, request: Request) -> Response:
     channel = choose_channel(app, caller)
     retries = app.options.number("RetryTimes")
     try:
-        return attempt(app, request, caller, channel)
+        return _attempt(app, request, caller, channel, is_first=True)
     except RelayError as error:
         _failed(app, caller, channel, error)
         if not _may_retry(caller, error.status):
@@ -64,12 +68,21 @@ def relay(app: App, request: Request) -> Response:
         return _retry(app, request, caller, channel["id"], retries, error)
 
 
+def _attempt(app: App, request: Request, caller: Caller, channel: Row, is_first: bool) -> Response:
+    mode = mode_of(request.path)
+    if mode == IMAGE:
+        return attempt_image(app, request, caller, channel)
+    if mode in (SPEECH, TRANSCRIPTION, TRANSLATION):
+        return attempt_audio(app, request, caller, channel, is_first)
+    return attempt(app, request, caller, channel)
+
+
 def _retry(app: App, request: Request, caller: Caller, last_id: int, retries: int, error: RelayError) -> Response:
     """The first retry that works, or the last error; the first one looks at the top priority only."""
     for number in range(retries):
         try:
             channel = app.channels.pick(caller.user["group"], caller.model, any_priority=number > 0)
-        except (NotFoundError, BrokenAbilitiesError) as problem:
+        except (NotFoundError, BrokenAbilitiesError, sqlite3.Error) as problem:
             app.log.error(request.request_id, f"CacheGetRandomSatisfiedChannel failed: {problem}")
             break
         if channel["id"] == last_id:
@@ -79,7 +92,7 @@ def _retry(app: App, request: Request, caller: Caller, last_id: int, retries: in
             f"using channel #{channel['id']} to retry (remain times {retries - number})",
         )
         try:
-            return attempt(app, request, caller, channel)
+            return _attempt(app, request, caller, channel, is_first=False)
         except RelayError as next_error:
             error, last_id = next_error, channel["id"]
             _failed(app, caller, channel, error)
@@ -114,13 +127,16 @@ def _is_disabling(error: RelayError) -> bool:
 
 @guarded
 def list_models(app: App, request: Request) -> Response:
-    """The token's models, or those of the user's group."""
+    """The token's models, or those of the user's group: those that One API knows in its order, the others in any."""
     caller = identify(app, request)
     if caller.token["models"]:
         names = caller.token["models"].split(",")
     else:
         names = app.channels.group_models(caller.user["group"])
-    return json_response({"data": [model_object(name) for name in dict.fromkeys(names)], "object": "list"})
+    known = [name for name in KNOWN if name in names]
+    others = [name for name in set(names) if name not in KNOWN]
+    random.shuffle(others)
+    return json_response({"data": [model_object(name) for name in known + others], "object": "list"})
 
 
 @guarded
@@ -139,14 +155,6 @@ def not_implemented(app: App, request: Request) -> Response:
     """Paths that One API lists and does not build; token and channel are looked at first."""
     choose_channel(app, identify(app, request))
     return error_object("API not implemented", "one_api_error", "api_not_implemented", 501)
-
-
-@guarded
-def not_in_stand_in(app: App, request: Request) -> Response:
-    """Paths that One API builds and the stand-in does not."""
-    choose_channel(app, identify(app, request))
-    message = f"{NAME} does not build {request.path}"
-    return error_object(message, "one_api_error", "stand_in_not_built", 501)
 
 
 def not_found(app: App, request: Request) -> Response:

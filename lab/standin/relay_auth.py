@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import sqlite3
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,20 @@ from .database import NotFoundError, Row
 from .envelope import ADMIN, kind_of
 from .errors import RefusedError
 from .go_words import read_json
+from .openai_body import IMAGE, MODERATION, TRANSCRIPTION, TRANSLATION, is_json, mode_of
 from .schema import TOKENS, USERS
 from .web import Request
 
 if TYPE_CHECKING:
     from .app import App
 
+DEFAULT_MODELS = {
+    MODERATION: "text-moderation-stable",
+    IMAGE: "dall-e-2",
+    TRANSCRIPTION: "whisper-1",
+    TRANSLATION: "whisper-1",
+}
+"""What a request without a model is for."""
 # Only for these does a body that cannot be read end the request here.
 STRICT_PATHS = ("/v1/completions", "/v1/chat/completions", "/v1/images", "/v1/audio")
 
@@ -40,11 +49,18 @@ def identify(app: App, request: Request) -> Caller:
     """
     text = request.header("Authorization").removeprefix("Bearer ").removeprefix("sk-")
     key, dash, rest = text.partition("-")
-    token = _valid_token(app, key)
+    try:
+        token = _valid_token(app, key)
+    except sqlite3.Error as error:
+        app.log.system_error(f"CacheGetTokenByKey failed: {error}")
+        raise RefusedError(401, "令牌验证失败") from None
     if token["subnet"] and not _in_subnets(request.client_ip, token["subnet"]):
         message = f"该令牌只能在指定网段使用：{token['subnet']}，当前 ip：{request.client_ip}"
         raise RefusedError(403, message)
-    users = app.database.rows(USERS, "WHERE id = ?", (token["user_id"],))
+    try:
+        users = app.database.rows(USERS, "WHERE id = ?", (token["user_id"],))
+    except sqlite3.Error as error:
+        raise RefusedError(500, str(error)) from None
     if not users or users[0]["status"] != ENABLED or users[0]["id"] in app.banned_users:
         raise RefusedError(403, "用户已被封禁")
     model = requested_model(request)
@@ -69,12 +85,19 @@ def _valid_token(app: App, key: str) -> Row:
     if token["status"] != ENABLED:
         raise RefusedError(401, "该令牌状态不可用")
     if token["expired_time"] != -1 and token["expired_time"] < time.time():
-        app.database.update(TOKENS, token["id"], {"status": EXPIRED})
+        _mark(app, token, EXPIRED)
         raise RefusedError(401, "该令牌已过期")
     if not token["unlimited_quota"] and token["remain_quota"] <= 0:
-        app.database.update(TOKENS, token["id"], {"status": EXHAUSTED})
+        _mark(app, token, EXHAUSTED)
         raise RefusedError(401, "该令牌额度已用尽")
     return token
+
+
+def _mark(app: App, token: Row, status: int) -> None:
+    try:
+        app.database.update(TOKENS, token["id"], {"status": status})
+    except sqlite3.Error as error:
+        app.log.system_error(f"failed to update token status{error}")
 
 
 def _in_subnets(address: str, subnets: str) -> bool:
@@ -88,18 +111,14 @@ def requested_model(request: Request) -> str:
     Raises RefusedError (400) for a body of a chat or completion that cannot be read.
     """
     try:
-        if not request.header("Content-Type").startswith("application/json"):
-            return ""
-        given: Any = read_json(request.body)
+        given: Any = read_json(request.body) if is_json(request) else {}
         model = _model_in({} if given is None else given)
     except ValueError as error:
         if request.path.startswith(STRICT_PATHS):
             message = f"common.UnmarshalBodyReusable failed: {error}"
             raise RefusedError(400, message) from None
         return ""
-    if not model and request.path.endswith("embeddings"):
-        return request.params.get("model", "")
-    return model
+    return model or DEFAULT_MODELS.get(mode_of(request.path), request.params.get("model", ""))
 
 
 def _model_in(body: object) -> str:
@@ -125,7 +144,7 @@ def choose_channel(app: App, caller: Caller) -> Row:
     group = caller.user["group"]
     try:
         return app.channels.pick(group, caller.model)
-    except NotFoundError:
+    except (NotFoundError, sqlite3.Error):
         raise RefusedError(503, f"当前分组 {group} 下对于模型 {caller.model} 无可用渠道") from None
     except BrokenAbilitiesError as error:
         app.log.system_error(str(error))
@@ -135,7 +154,7 @@ def choose_channel(app: App, caller: Caller) -> Row:
 def _named_channel(app: App, text: str) -> Row:
     try:
         channel = app.channels.by_id(int(text))
-    except (ValueError, NotFoundError):
+    except (ValueError, NotFoundError, sqlite3.Error):
         raise RefusedError(400, "无效的渠道 Id") from None
     if channel["status"] != ENABLED:
         raise RefusedError(403, "该渠道已被禁用")

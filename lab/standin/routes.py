@@ -68,14 +68,11 @@ API_NOT_BUILT = (
 RELAY = (
     ("GET", "/v1/models", relay.list_models),
     ("GET", "/v1/models/:model", relay.get_model),
-    ("POST", "/v1/chat/completions", relay.relay),
-    ("POST", "/v1/completions", relay.relay),
-    ("POST", "/v1/embeddings", relay.relay),
 )
 
-RELAY_NOT_BUILT_HERE = (
-    "edits images/generations engines/:model/embeddings audio/transcriptions audio/translations"
-    " audio/speech moderations"
+RELAYED = (
+    "chat/completions completions embeddings engines/:model/embeddings moderations edits images/generations"
+    " audio/speech audio/transcriptions audio/translations"
 )
 
 RELAY_NOT_IMPLEMENTED = (
@@ -110,8 +107,8 @@ def make_router() -> Router:
     for methods, names in API_NOT_BUILT:
         for name in names.split():
             router.add(methods, f"/api/{name}", admin_misc.not_built)
-    for name in RELAY_NOT_BUILT_HERE.split():
-        router.add("POST", f"/v1/{name}", relay.not_in_stand_in)
+    for name in RELAYED.split():
+        router.add("POST", f"/v1/{name}", relay.relay)
     for methods, names in RELAY_NOT_IMPLEMENTED:
         for name in names.split():
             router.add(methods, f"/v1/{name}", relay.not_implemented)

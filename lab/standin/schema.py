@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 ZERO: dict[str, Any] = {"int": 0, "uint": 0, "str": "", "bool": False, "float": 0}
@@ -57,6 +59,8 @@ class Table:
     unique: tuple[str, ...] = ()
     index: tuple[str, ...] = ()
     primary: tuple[str, ...] = ("id",)
+    lacking: tuple[str, ...] = ()
+    """Columns of newer versions: null in every row that is read."""
 
     def column_names(self, *omit: str) -> str:
         return ", ".join(f"`{c.name}`" for c in self.columns if c.name not in omit)
@@ -194,4 +198,27 @@ LOGS = Table(
     index=("user_id", "token_name", "model_name", "channel_id"),
 )
 
+_BEFORE_V069 = {"channels": ("system_prompt",)}
+_V060 = {"channels": ("system_prompt",), "tokens": ("models", "subnet"), "users": ("lark_id", "oidc_id")}
+MISSING: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "v0.5.10": {**_V060, "channels": ("config", "system_prompt")},  # as a database that v0.5.10 itself has made
+    "v0.6.0": _V060,
+    "v0.6.8": _BEFORE_V069,
+}
+"""The columns that older versions have not, by table."""
+
+
+def as_of(table: Table, version: str) -> Table:
+    """A table as a version has it, one of MISSING, or "" for the newest."""
+    left = MISSING[version].get(table.name, ()) if version else ()
+    return replace(
+        table,
+        columns=tuple(column for column in table.columns if column.name not in left),
+        index=tuple(name for name in table.index if name not in left),
+        lacking=left,
+    )
+
+
+# An image of the lab's can be one of an older version, which makes and reads what that one does.
+CHANNELS, TOKENS, USERS = (as_of(table, os.environ.get("STANDIN_SCHEMA", "")) for table in (CHANNELS, TOKENS, USERS))
 TABLES = (CHANNELS, TOKENS, USERS, OPTIONS, REDEMPTIONS, ABILITIES, LOGS)

@@ -14,6 +14,8 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 from .config import Config
 from .go_words import network_problem
 
+GO_HEADERS = {"User-Agent": "Go-http-client/1.1", "Accept-Encoding": "gzip"}
+
 
 class UpstreamError(Exception):
     """The upstream did not answer: DNS, TCP, TLS, a broken or a late answer, an unusable URL."""
@@ -25,9 +27,13 @@ class Upstream:
 
     config: Config
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> HTTPResponse:
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, is_passed_on: bool = False
+    ) -> HTTPResponse:
         """Send one request and return the answer, its body unread.
 
+        Parameters: `is_passed_on`, the body is the client's own, of which Go's client does not know the length: it
+        goes in chunks, and an upstream that wants a length refuses it.
         Raises UpstreamError in the words of Go's client, without headers (they hold the key).
         """
         parts = urlsplit(url)
@@ -35,7 +41,9 @@ class Upstream:
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise OSError(f'unsupported protocol scheme "{parts.scheme}"')
             connection, target = self._connect(parts)
-            connection.request(method, target, body=body, headers=dict(headers))
+            sent = {**GO_HEADERS, **headers, **({"Transfer-Encoding": "chunked"} if is_passed_on else {})}
+            pieces = iter((body,)) if is_passed_on else body
+            connection.request(method, target, body=pieces, headers=sent, encode_chunked=is_passed_on)
             return connection.getresponse()
         except (OSError, HTTPException, ValueError) as error:
             problem = network_problem(error, parts.hostname or "", _port(parts))

@@ -65,12 +65,17 @@ Handler = Callable[["App", Request], Response]
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Compact JSON with `<`, `>` and `&` escaped, as gin writes it."""
+    """An answer of JSON, as gin writes it."""
+    content_type = {"Content-Type": "application/json; charset=utf-8"}
+    return Response(status, go_json(value), {**content_type, **(headers or {})})
+
+
+def go_json(value: Any) -> bytes:
+    """Compact JSON with `<`, `>` and `&` escaped, as Go writes it."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    content_type = {"Content-Type": "application/json; charset=utf-8"}
-    return Response(status, text.encode(), {**content_type, **(headers or {})})
+    return text.encode()
 
 
 def compressed(request: Request, response: Response) -> Response:

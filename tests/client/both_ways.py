@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from test_client import HELLO, KEY
 
-from client import AsyncLLMClient, LLMClient
-from client.http_library import httpx
+from llm_client import AsyncLLMClient, LLMClient
+from llm_client.http_library import httpx
 
 Handler = Callable[[httpx.Request], httpx.Response]
 

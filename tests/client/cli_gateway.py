@@ -62,6 +62,10 @@ class _Handler(BaseHTTPRequestHandler):
         model: str = body["model"]
         if model.isdigit():
             self._error(int(model), f"no: {self.headers['Authorization']}")
+        elif model.startswith("minimax-"):
+            self._json({"choices": None, "base_resp": {"status_code": int(model[8:]), "status_msg": "no"}})
+        elif model == "database":
+            self._error(401, "令牌验证失败")
         elif model == "hang":
             self.server.gone.wait()
         elif model == "web":

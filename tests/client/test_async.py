@@ -11,11 +11,13 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import anyio
 import pytest
+from fault_server import FaultServer
 from raw_server import ANSWER, OK, Behaviour, drip, raw_server, silent
 from test_client import HELLO, KEY
 
-from client import (
+from llm_client import (
     AsyncLLMClient,
     LLMConfigError,
     LLMTimeoutError,
@@ -23,7 +25,7 @@ from client import (
     aembed,
     astream_specific_model,
 )
-from client.http_library import httpx
+from llm_client.http_library import httpx
 
 
 def descriptors() -> int:
@@ -214,10 +216,10 @@ def test_the_asynchronous_function_embeds_too() -> None:
 
 def test_a_process_ends_at_once_after_a_time_out() -> None:
     code = (
-        "import asyncio, sys, client\n"
+        "import asyncio, sys, llm_client\n"
         "async def main():\n"
-        "    try: await client.acall_specific_model('m', [{}], base_url=sys.argv[1], api_key='k-1', timeout=0.2)\n"
-        "    except client.LLMTimeoutError: print('timed out')\n"
+        "    try: await llm_client.acall_specific_model('m', [{}], base_url=sys.argv[1], api_key='k-1', timeout=0.2)\n"
+        "    except llm_client.LLMTimeoutError: print('timed out')\n"
         "asyncio.run(main())\n"
     )
     with raw_server(silent) as base:
@@ -229,3 +231,26 @@ def test_a_process_ends_at_once_after_a_time_out() -> None:
         )
     assert run.stdout == "timed out\n"
     assert run.stderr == "[LLM_Client] Error calling m: timeout (200ms)\n"
+
+
+def test_a_client_closed_in_a_cancelled_scope_leaves_no_socket() -> None:
+    """FastAPI and Starlette end their lifespan, and a request whose client went, in such a scope."""
+    answer = {"status": 200, "json": ANSWER, "gather": 3}
+
+    async def main(base: str) -> None:
+        client = AsyncLLMClient(base, KEY)
+        await asyncio.gather(*(client.chat("m", HELLO) for _ in range(3)))
+        before = descriptors()
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await client.aclose()
+        with anyio.fail_after(5):
+            while len(list(Path("/proc/self/fd").iterdir())) > before - 6:
+                await asyncio.sleep(0.01)  # until the server has seen the end of each, and closed its own ends, too
+
+    with FaultServer([answer] * 3) as server:
+        gc.disable()  # which would close them some day, too
+        try:
+            asyncio.run(main(f"http://127.0.0.1:{server.port}"))
+        finally:
+            gc.enable()

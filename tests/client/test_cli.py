@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from client.http_library import httpx
-from client.version import VERSION
+from llm_client.http_library import httpx
+from llm_client.version import VERSION
 from tests.client import cli_gateway
 from tests.client.cli_gateway import GREETING, KEY, Gateway
 from tests.client.cli_process import HIDING, ROOT, run, start
@@ -114,6 +114,31 @@ def test_the_key_may_come_from_a_file_of_ones_own(gateway: Gateway, tmp_path: Pa
     assert f"others can read {file} (mode 0644): chmod 600 {file}" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "code", "told"),
+    [
+        (b"", 0, ""),
+        (b"LLM_API_KEY=sk-\xd6\xd0\xce\xc4", 2, "line 3: LLM_API_KEY is not UTF-8 text: write it anew"),
+        (b"LLM_BASE_URL=http://\xd6\xd0:3000", 2, "line 3: LLM_BASE_URL is not UTF-8"),
+        (b"LLM_MODEL_ID=\xd6\xd0", 2, "line 3: LLM_MODEL_ID is not UTF-8"),
+    ],
+    ids=["comment", "key", "address", "model"],
+)
+def test_foreign_bytes_in_an_env_file_matter_only_in_what_is_read(
+    gateway: Gateway, tmp_path: Path, line: bytes, code: int, told: str
+) -> None:
+    ours = {b"LLM_BASE_URL": f"{gateway.base}/v1".encode(), b"LLM_API_KEY": KEY.encode(), b"LLM_MODEL_ID": b"qwen"}
+    ours.pop(line.partition(b"=")[0], None)
+    file = tmp_path / ".env"
+    others = ["# \u7f51\u5173 (GBK)".encode("gbk"), "NOTE='\u6d4b\u8bd5'".encode("gbk"), line]
+    file.write_bytes(b"\n".join([*others, *(name + b"=" + value for name, value in ours.items())]))
+    file.chmod(0o600)
+    done = run("", "--env-file", str(file), "chat", "hi")
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_address_key_and_model_may_come_from_the_env_of_openclaw(gateway: Gateway, tmp_path: Path) -> None:
     file = tmp_path / ".env"
     lines = ["# ours", f"LLM_BASE_URL={gateway.base}/v1", f"export LLM_API_KEY='{KEY}'", 'LLM_MODEL_ID="qwen"', "X=$Y"]
@@ -133,5 +158,5 @@ def test_help_and_version_and_nothing_of_it_in_the_library() -> None:
     told = run("", "chat", "--help").stdout
     assert told.startswith("usage: python -m client chat ")
     assert "3    time-out" in told
-    code = "import sys, client; sys.exit('argparse' in sys.modules or 'client.cli' in sys.modules)"
+    code = "import sys, llm_client; sys.exit('argparse' in sys.modules or 'llm_client.cli' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", HIDING + code], cwd=ROOT, check=False).returncode == 0

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from raw_server import ANSWER
 
-from client import (
+from llm_client import (
     LLMClient,
     LLMConfigError,
     LLMProtocolError,
     call_specific_model,
     embed,
 )
-from client.http_library import httpx
+from llm_client.http_library import httpx
 
 KEY = "sk-" + "Q7zX2mN8vB4kL1pR9tY6wE3uI5oA0sD7fG2hJ4kL6zX8cV1b"  # made up; in two, so that no scanner takes it for one
 BARE = KEY.removeprefix("sk-")

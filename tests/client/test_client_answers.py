@@ -16,9 +16,9 @@ import pytest
 from raw_server import ANSWER
 from test_client import BARE, HELLO, KEY, client_for
 
-from client import LLMClient, LLMError, LLMProtocolError, LLMStatusError, LLMTimeoutError
-from client.http_library import httpx
-from client.reading import ERROR_LIMIT
+from llm_client import LLMClient, LLMError, LLMProtocolError, LLMStatusError, LLMTimeoutError
+from llm_client.http_library import httpx
+from llm_client.reading import ERROR_LIMIT
 
 
 def failure(reply: httpx.Response | Callable[[httpx.Request], httpx.Response]) -> LLMError:
@@ -103,7 +103,7 @@ def test_only_what_may_pass_is_retryable(status: int, kind: str, expected: bool)
         (b"", "empty body"),
         (b"ok", "not JSON"),
         (b"null", "not JSON"),
-        (b"[1]", "no object"),
+        (b"[1]", "not an object"),
     ],
 )
 def test_a_200_that_is_no_answer_is_an_error(body: bytes, text: str) -> None:
@@ -161,9 +161,9 @@ def test_one_line_is_logged_for_a_failed_call(caplog: pytest.LogCaptureFixture) 
 
 def test_the_line_goes_to_stderr_where_no_logging_is_set_up() -> None:
     code = (
-        "import client\n"
-        "try: client.call_specific_model('m', [{}], base_url='http://127.0.0.1:9', api_key='k-1')\n"
-        "except client.LLMError: pass\n"
+        "import llm_client\n"
+        "try: llm_client.call_specific_model('m', [{}], base_url='http://127.0.0.1:9', api_key='k-1')\n"
+        "except llm_client.LLMError: pass\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == ""

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from test_client import client_for
 
-from client import LLMConfigError, LLMProtocolError, vector_problem
-from client.http_library import httpx
+from llm_client import LLMConfigError, LLMProtocolError, vector_problem
+from llm_client.http_library import httpx
 
 
 def rows_for(request: httpx.Request) -> list[dict[str, Any]]:

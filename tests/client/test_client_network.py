@@ -9,18 +9,22 @@ import ssl
 import struct
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from fault_server import FaultServer
 from raw_server import ANSWER, OK, Behaviour, drip, raw_server, silent
 from test_client import HELLO, KEY
+from vector_runner import own_certificate
 
-from client import (
+from llm_client import (
     LLMClient,
     LLMConnectionError,
     LLMError,
     LLMProtocolError,
     LLMTimeoutError,
     call_specific_model,
+    connections,
 )
 
 
@@ -157,6 +161,32 @@ def test_no_certificates_are_loaded_for_plain_http(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", loaded)
     with raw_server(lambda connection: connection.sendall(OK)) as base, LLMClient(base, KEY) as client:
         assert client.chat("m", HELLO) == ANSWER
+
+
+@pytest.mark.parametrize("where", ["default paths", "bundle", "SSL_CERT_FILE", "nowhere"])
+def test_a_ca_of_the_systems_store_is_trusted(where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With httpx, a CA that a company puts there was not: its own bundle alone counted."""
+    tls, pem = own_certificate()
+    store = tmp_path / "store.pem"
+    store.write_bytes(pem)
+    for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(connections, "SYSTEM_BUNDLES", (str(store),) if where == "bundle" else ())
+    if where == "SSL_CERT_FILE":
+        monkeypatch.setenv("SSL_CERT_FILE", str(store))
+    if where == "default paths":
+
+        def load(context: ssl.SSLContext) -> None:
+            context.load_verify_locations(store)
+
+        monkeypatch.setattr(ssl.SSLContext, "set_default_verify_paths", load)
+    with FaultServer([{"status": 200, "json": ANSWER}], tls) as server:
+        base = f"https://127.0.0.1:{server.port}"
+        if where == "nowhere":
+            assert call(base, timeout=5).code == "ETLS"
+        else:
+            with LLMClient(base, KEY) as client:
+                assert client.chat("m", HELLO) == ANSWER
 
 
 def test_calls_share_one_kept_connection(server: tuple[str, set[tuple[str, int]]]) -> None:

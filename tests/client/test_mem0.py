@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from client import LLMConfigError
-from client.mem0 import default_collection, export_openai_env, mem0_config_from_env
-from client.mem0_settings import off_the_proxy
-from client.mem0_store import check_collection, imported
+from llm_client import LLMConfigError
+from llm_client.mem0 import default_collection, export_openai_env, mem0_config_from_env
+from llm_client.mem0_settings import off_the_proxy
+from llm_client.mem0_store import check_collection, imported
 
 KEY = "sk-" + "k" * 48
 ROOT = Path(__file__).parents[2]
@@ -211,7 +211,7 @@ def test_a_missing_package_is_a_clear_error() -> None:
 
 def test_importing_this_imports_neither_mem0_nor_qdrant() -> None:
     check = (
-        "import sys, client.mem0, client\n"
+        "import sys, llm_client.mem0, llm_client\n"
         "bad = [n for n in sys.modules if n.split('.')[0] in ('mem0', 'qdrant_client', 'openai')]\n"
         "assert not bad, bad\n"
     )

@@ -18,16 +18,16 @@ from raw_server import ANSWER, BODY, OK, raw_server, read_request
 from test_client import HELLO, KEY
 from test_streams import DELTAS, EVENTS, WHOLE, chunk, replying, sse
 
-from client import LLMClient, LLMConfigError, LLMConnectionError, LLMError, LLMStatusError, acall_specific_model
-from client.http_library import httpx
+from llm_client import LLMClient, LLMConfigError, LLMConnectionError, LLMError, LLMStatusError, acall_specific_model
+from llm_client.http_library import httpx
 
 Way = type[InThreads] | type[InALoop]
 HANGING_RESOLVER = """
-import asyncio, socket, sys, threading, client
+import asyncio, socket, sys, threading, llm_client
 socket.getaddrinfo = lambda *_, **__: threading.Event().wait(60)
 async def main():
-    try: await client.acall_specific_model("m", [{}], base_url="http://slow.example", api_key="k-1", timeout=0.3)
-    except client.LLMTimeoutError: print("timed out")
+    try: await llm_client.acall_specific_model("m", [{}], base_url="http://slow.example", api_key="k-1", timeout=0.3)
+    except llm_client.LLMTimeoutError: print("timed out")
 asyncio.run(main())
 """
 

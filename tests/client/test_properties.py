@@ -7,16 +7,18 @@ import string
 from typing import Any
 
 from both_ways import InThreads
+from fault_server import pack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_server import ANSWER
 from test_client import BARE, HELLO, KEY
 
-from client import LLMClient, LLMConfigError, LLMError
-from client.events import StreamedAnswer
-from client.http_library import httpx
-from client.redact import Redactor
-from client.settings import normal_base
+from llm_client import LLMClient, LLMConfigError, LLMError
+from llm_client.events import StreamedAnswer
+from llm_client.http_library import httpx
+from llm_client.reading import Unpacker
+from llm_client.redact import Redactor
+from llm_client.settings import normal_base
 
 HOSTS = st.sampled_from(["gw", "100.115.94.1", "[fd7a::1]", "oneapi.tail1.ts.net", "gw.例子"])
 PATHS = st.sampled_from(["", "/llm", "/v1x", "/a/b", "/v2"])
@@ -148,3 +150,21 @@ def test_any_option_is_sent_as_it_is_or_refused(options: dict[str, Any]) -> None
         assert not sent
     else:
         assert sent == [{"model": "m", "messages": HELLO, **options}]
+
+
+@given(
+    st.lists(st.tuples(st.binary(max_size=40), st.integers(0, 4000)), min_size=1, max_size=3),
+    st.sampled_from(["gzip", "deflate", "raw deflate"]),
+    st.integers(1, 70_000),
+    st.sampled_from([b"", b"\0\0", b"\0garbage", b"garbage"]),
+)
+def test_a_packed_body_is_unpacked_whichever_way_it_comes_apart(
+    parts: list[tuple[bytes, int]], packing: str, length: int, padding: bytes
+) -> None:
+    plain = [piece * times for piece, times in parts]
+    if packing != "gzip":  # which alone may come in several members
+        plain = [b"".join(plain)]
+    packed = b"".join(pack(member, packing) for member in plain) + padding
+    unpacker = Unpacker(httpx.Response(200, headers={"Content-Encoding": packing.removeprefix("raw ")}))
+    pieces = [packed[start : start + length] for start in range(0, len(packed), length)]
+    assert b"".join(found for piece in pieces for found in unpacker.pieces(piece)) == b"".join(plain)

@@ -11,8 +11,8 @@ import pytest
 from both_ways import BOTH, InALoop, InThreads
 from raw_server import ANSWER, OK, raw_server
 
-from client import LLMConfigError, LLMError, retries
-from client.http_library import httpx
+from llm_client import LLMConfigError, LLMError, retries
+from llm_client.http_library import httpx
 
 Way = type[InThreads] | type[InALoop]
 
@@ -48,7 +48,7 @@ GOOD = httpx.Response(200, json=ANSWER)
 @pytest.mark.parametrize(
     "first",
     [
-        *[error(status) for status in (429, 502, 503, 504)],
+        *[error(status) for status in (408, 429, 502, 503, 504, 520, 524, 529)],
         *[httpx.ConnectError, httpx.ReadError, httpx.WriteError],
         *[httpx.Response(429), httpx.Response(502, html="<title>Bad Gateway</title>")],
     ],
@@ -63,7 +63,7 @@ def test_what_may_pass_is_tried_once_more(way: Way, first: Any) -> None:
 @pytest.mark.parametrize(
     "first",
     [
-        *[error(status) for status in (400, 401, 403, 404, 500)],
+        *[error(status) for status in (400, 401, 403, 404, 413, 500, 501, 505, 525, 530)],
         error(503, "one_api_error"),
         *[httpx.ReadTimeout, httpx.ConnectTimeout, httpx.ProxyError],
         *[httpx.Response(200, json={"choices": []}), httpx.Response(200, content=b'{"cho')],

@@ -14,7 +14,7 @@ from both_ways import BOTH, InALoop, InThreads
 from raw_server import raw_server
 from test_client import HELLO, KEY
 
-from client import (
+from llm_client import (
     LLMClient,
     LLMConfigError,
     LLMConnectionError,
@@ -25,7 +25,7 @@ from client import (
     astream_specific_model,
     stream_specific_model,
 )
-from client.http_library import httpx
+from llm_client.http_library import httpx
 
 Way = type[InThreads] | type[InALoop]
 EVENTS = {"content-type": "text/event-stream; charset=utf-8"}
@@ -122,9 +122,10 @@ def test_a_stream_that_ends_well_without_done_is_whole(way: Way) -> None:
         (b"", "cut before its end"),
         (sse(chunk({"content": "a"}), '{"choices":[{"del'), "JSON that is cut"),
         (sse(chunk({"content": "a"}), '{"error":{"message":"upstream broke"}}'), "upstream broke"),
-        (sse('{"base_resp":{"status_code":1002,"status_msg":"rate limit"}}'), "rate limit"),
-        (sse('{"choices":["x"]}'), "no list of objects"),
-        (sse('{"choices":7}'), "no list of objects"),
+        (sse('{"base_resp":{"status_code":1002,"status_msg":"rate limit"}}'), "the provider's rate limit is reached"),
+        (sse('{"choices":null,"base_resp":{"status_code":2049,"status_msg":"no"}}'), "refuses the gateway's key: no"),
+        (sse('{"choices":["x"]}'), "not a list of objects"),
+        (sse('{"choices":7}'), "not a list of objects"),
     ],
 )
 def test_a_stream_that_is_no_whole_answer_is_an_error(way: Way, body: bytes, text: str) -> None:

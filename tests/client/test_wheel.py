@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from raw_server import OK, raw_server
 
-from client import __version__
+from llm_client import __version__
 
 CLIENT = Path(__file__).parents[2] / "client"
 USE = """
@@ -21,7 +21,7 @@ import llm_client, logging
 from llm_client import mem0, cli
 answer = llm_client.call_specific_model("m", [{"role": "user", "content": "hi"}], base_url=sys.argv[2], api_key="k-1")
 print(answer["choices"][0]["message"]["content"])
-print(sorted({"client", "gateway", "oneapi", "mem0", "pyinfra"} & set(sys.modules)))
+print(sorted({"llm_gateway", "mem0", "pyinfra"} & set(sys.modules)))
 print(all(sys.argv[1] in module.__file__ for name, module in sys.modules.items() if name.startswith("llm_client")))
 """
 
@@ -38,7 +38,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert wheel.name == f"llm_client-{__version__}-py3-none-any.whl"
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    modules = {f"llm_client/{path.relative_to(CLIENT)}" for path in CLIENT.rglob("*.py")}
+    modules = {str(path.relative_to(CLIENT)) for path in (CLIENT / "llm_client").rglob("*.py")}
     assert names == modules | {"llm_client/py.typed"}
 
 
@@ -59,6 +59,7 @@ def test_it_asks_for_no_more_than_its_http_library(wheel: Path) -> None:
 
 
 def test_the_library_loads_neither_its_command_line_nor_mem0() -> None:
-    code = "import sys, json, client; print(json.dumps(sorted({'argparse', 'client.cli', 'mem0'} & set(sys.modules))))"
+    loaded = "sorted({'argparse', 'llm_client.cli', 'mem0'} & set(sys.modules))"
+    code = f"import sys, json, llm_client; print(json.dumps({loaded}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(run.stdout) == []

@@ -8,12 +8,14 @@ import datetime
 import ipaddress
 import json
 import logging
+import math
 import os
 import socket
 import ssl
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from fault_server import FaultServer
 
-from client import LLMError, acall_specific_model, call_specific_model
+from llm_client import LLMError, acall_specific_model, call_specific_model
 
 Vector = dict[str, Any]
 Outcome = dict[str, Any]
@@ -37,12 +39,12 @@ _LEAK = 10
 """Characters of the key in a row that are a leak."""
 _HELLO = [{"role": "user", "content": "hello"}]
 _KEYS = {
-    "vector": {"name", "only", "environment", "listens", "call", "server", "expect"},
-    "call": {"model", "messages", "options", "timeout_ms"},
+    "vector": {"name", "only", "node_from", "environment", "listens", "resolves", "call", "server", "expect"},
+    "call": {"model", "messages", "options", "timeout_ms", "before"},
     "expect": {"answer", "error", "logged", "requests", "within_ms", "at_least_ms"},
     "error": {
         *("code", "status", "summary", "summary_has", "request_id", "retryable"),
-        *("retry_after", "model", "error_type", "error_code"),
+        *("retry_after", "model", "error_type", "error_code", "reason"),
     },
 }
 
@@ -72,6 +74,7 @@ def play(vector: Vector, call: Callable[[dict[str, str], dict[str, Any]], Outcom
         set_by_default = {"LLM_BASE_URL": _url(port, vector.get("listens")), "LLM_API_KEY": KEY}
         environment = {**set_by_default, **vector.get("environment", {})}
         arguments = {"model": "m", "messages": _HELLO, "options": {}, "timeout_ms": 5000, **vector.get("call", {})}
+        arguments["resolves"] = vector.get("resolves")
         outcome = call({name: value for name, value in environment.items() if value is not None}, arguments)
         _check(vector, outcome, server.requests)
         if any(step.get("then") == "endless" for step in vector.get("server", [])):
@@ -84,7 +87,8 @@ def _gateway(vector: Vector) -> Iterator[tuple[FaultServer, int]]:
     listens = vector.get("listens", "http")
     # The script is filled in here, before its port is known: no step needs that.
     steps = _filled(vector.get("server", []), 0, None)
-    with FaultServer(steps, _untrusted() if listens == "https" else None) as server, socket.socket() as nobody:
+    tls = own_certificate()[0] if listens == "https" else None
+    with FaultServer(steps, tls, 1.5 if listens == "late" else 0) as server, socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # bound, so that nobody else gets it; not listening, so that it refuses
         yield server, nobody.getsockname()[1] if listens == "refuses" else server.port
 
@@ -100,7 +104,7 @@ def _filled(value: Any, port: int, listens: str | None) -> Any:
     if isinstance(value, list):
         return [_filled(item, port, listens) for item in value]
     if isinstance(value, str):
-        words = {"server": _url(port, listens), "place": f"127.0.0.1:{port}"}
+        words = {"server": _url(port, listens), "place": f"127.0.0.1:{port}", "port": str(port)}
         for name, text in {**words, "key": KEY, "bare": KEY.removeprefix("sk-"), "piece": PIECE}.items():
             value = value.replace(f"{{{name}}}", text)
     return value
@@ -111,12 +115,24 @@ def _filled(value: Any, port: int, listens: str | None) -> Any:
 
 def call_python(environment: dict[str, str], arguments: dict[str, Any]) -> Outcome:
     """Call `call_specific_model`."""
-    return _call(environment, arguments, call_specific_model)
+
+    def function(*args: Any, **named: Any) -> Any:
+        if before := arguments.get("before"):
+            with ThreadPoolExecutor(before) as pool:
+                list(pool.map(lambda _: call_specific_model(*args, **named), range(before)))
+        return call_specific_model(*args, **named)
+
+    return _call(environment, arguments, function)
 
 
 def call_async(environment: dict[str, str], arguments: dict[str, Any]) -> Outcome:
     """Call `acall_specific_model`."""
-    return _call(environment, arguments, lambda *args, **named: asyncio.run(acall_specific_model(*args, **named)))
+
+    async def main(*args: Any, **named: Any) -> Any:
+        await asyncio.gather(*(acall_specific_model(*args, **named) for _ in range(arguments.get("before", 0))))
+        return await acall_specific_model(*args, **named)
+
+    return _call(environment, arguments, lambda *args, **named: asyncio.run(main(*args, **named)))
 
 
 def _call(environment: dict[str, str], arguments: dict[str, Any], function: Callable[..., Any]) -> Outcome:
@@ -124,7 +140,7 @@ def _call(environment: dict[str, str], arguments: dict[str, Any], function: Call
     timeout = arguments["timeout_ms"]
     seconds = timeout / 1000 if isinstance(timeout, (int, float)) and not isinstance(timeout, bool) else timeout
     outcome: Outcome = {}
-    with _only_environment(environment), _lines() as logged:
+    with _only_environment(environment), _resolving(arguments["resolves"]), _lines() as logged:
         begun = time.monotonic()
         try:
             outcome["answer"] = function(
@@ -147,6 +163,25 @@ def _only_environment(environment: dict[str, str]) -> Iterator[None]:
         for name in ("LLM_BASE_URL", "LLM_API_KEY"):
             os.environ.pop(name, None)
         os.environ.update(environment)
+        yield
+
+
+@contextlib.contextmanager
+def _resolving(addresses: list[str] | None) -> Iterator[None]:
+    if addresses is None:
+        yield
+        return
+    families = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses]
+
+    look_up = socket.getaddrinfo
+
+    def found(host: str, port: int, *more: Any, **named: Any) -> Any:
+        if host in addresses:
+            return look_up(host, port, *more, **named)
+        kind = socket.SOCK_STREAM
+        return [(family, kind, 6, "", (address, port)) for family, address in zip(families, addresses, strict=True)]
+
+    with mock.patch("socket.getaddrinfo", found):
         yield
 
 
@@ -204,11 +239,22 @@ def _check(vector: Vector, outcome: Outcome, requests: list[dict[str, Any]]) -> 
         _check_error(expect["error"], outcome["error"])
     else:
         assert "error" not in outcome, f"an error instead of an answer: {outcome['error']}"
-        assert outcome["answer"] == expect["answer"]
+        assert _written(outcome["answer"]) == expect["answer"]
     assert outcome["logged"] == expect.get("logged", _usual_lines(outcome))
     _check_requests(expect.get("requests", len(vector.get("server", []))), requests)
     assert expect.get("at_least_ms", 0) <= outcome["elapsed_ms"] <= expect.get("within_ms", 4000)
     _check_no_key([*outcome.get("texts", []), *outcome["logged"]])
+
+
+def _written(value: Any) -> Any:
+    """`value` as the vectors write it: numbers that JSON does not have as ``{"$number": "NaN"}``."""
+    if isinstance(value, dict):
+        return {name: _written(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_written(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$number": json.dumps(value)}
+    return value
 
 
 def _check_error(expected: dict[str, Any], error: dict[str, Any]) -> None:
@@ -250,8 +296,8 @@ def _check_no_key(texts: list[str]) -> None:
 
 
 @cache
-def _untrusted() -> ssl.SSLContext:
-    """A server's TLS with a certificate that it made itself."""
+def own_certificate() -> tuple[ssl.SSLContext, bytes]:
+    """A server's TLS with a certificate that it made itself, and that certificate as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.UTC)
@@ -270,4 +316,4 @@ def _untrusted() -> ssl.SSLContext:
         )
         pem.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
         context.load_cert_chain(pem)
-    return context
+    return context, certificate.public_bytes(serialization.Encoding.PEM)

@@ -52,18 +52,19 @@ _STOP = (
 class AskingAgent:
     """Asks for as long as the context lasts, each time on a connection of its own.
 
-    Parameters: `environment`, what it asks with; None: what stands in OpenClaw's .env, anew each time.
+    Parameters: `environment`, what it asks with; None: what stands in `file`, OpenClaw's .env, anew each time.
     """
 
-    def __init__(self, lab: Lab, host: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, lab: Lab, host: str, environment: dict[str, str] | None = None, file: str = ENVIRONMENT) -> None:
         self._lab = lab
         self._host = host
         self._environment = environment
+        self._file = file
         self._seen: list[tuple[float, str]] = []
 
     def __enter__(self) -> AskingAgent:
         self._lab.ssh(self._host, _START, _LOOP)
-        file = ENVIRONMENT
+        file = self._file
         if self._environment is not None:
             file = f"{_PLACE}/env"
             lines = [f"{name}={value}\n" for name, value in self._environment.items()]

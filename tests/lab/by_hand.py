@@ -6,8 +6,8 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway import tiktoken
 from lab import legacy_database
+from llm_gateway.parts import tiktoken
 from tests.lab import moving
 from tests.lab.asking_agent import ENVIRONMENT, ask, is_completion
 from tests.lab.faults import await_that
@@ -23,20 +23,20 @@ CONTAINER = "one-api"
 _RUN = f"""
 set -e
 docker load --quiet --input /root/image.tar
-docker run --detach --name {CONTAINER} --restart always --publish ADDRESS:3000:3000 \\
-    --volume {OLD_DIRECTORY}/data:/data --volume /root/tiktoken:/tiktoken:ro --env TIKTOKEN_CACHE_DIR=/tiktoken IMAGE
+docker run --detach --name {CONTAINER} --restart always --publish ADDRESS:3000:3001 \\
+    --volume {OLD_DIRECTORY}/data:/data --volume /root/tiktoken:/tiktoken:ro --env TIKTOKEN_CACHE_DIR=/tiktoken \\
+    --env PORT=3001 --env STANDIN_SCHEMA=v0.5.10 IMAGE
 """
 
 
 def start(lab: Lab, place: Path) -> None:
     """The old gateway has a channel that works and a token that the agent has."""
     database = place / "one-api.db"
-    database.write_bytes(legacy_database.build())
+    database.write_bytes(legacy_database.build("v0.5.10"))
     upstream = lab.state["upstream"]
     with sqlite3.connect(database) as connection:
         connection.execute(
-            "INSERT INTO channels (id, type, key, status, name, base_url, models, config)"
-            " VALUES (9, 1, ?, 1, 'lab', ?, ?, '{}')",
+            "INSERT INTO channels (id, type, key, status, name, base_url, models) VALUES (9, 1, ?, 1, 'lab', ?, ?)",
             (upstream["api_key"], upstream["base_url"], upstream["chat_model"]),
         )
         connection.execute("INSERT INTO abilities VALUES ('default', ?, 9, 1, 0)", (upstream["chat_model"],))

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from lab import tailnet
 from tests.lab import old_gateway, sessions
 from tests.lab.rows import rows
 from tests.lab.shown import shown as shown  # the fixture, for all tests of this directory
@@ -31,6 +32,9 @@ WORKSPACE = "/home/openclaw/.openclaw/workspace"
 OWN_CLIENT = "// written by a person, before there was one for all Skills\nmodule.exports = {};\n"
 
 # One lab for each checkout and for each of pytest-xdist's workers, so that they can be tested beside each other.
+# What the lab's stand-in for Tailscale has not got.
+collect_ignore = [] if os.environ.get("LAB_TAILNET") == tailnet.REAL else ["test_tailnet_real.py"]
+
 _CHECKOUT = hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 os.environ["LAB_NAME"] = os.environ.get("TEST_LAB_NAME", f"test-{_CHECKOUT}") + _WORKER
@@ -197,6 +201,11 @@ def first(lab: Lab) -> First:
     with Watchers(lab, "gw1") as watchers:
         run = lab.deploy("-vvv", "--diff", environment={"ONEAPI_ROOT_PASSWORD": old_gateway.PASSWORD})
     return First(run, old_rows, environment, without_password, served_on, watchers.logins(), watchers.arguments())
+
+
+def look_with_canary(lab: Lab, host: str) -> None:
+    """Have the canary look now: what it saw last may be what another test did to the gateway."""
+    lab.ssh(host, "systemctl start openclaw-llm-gateway-canary")
 
 
 @pytest.fixture(scope="session")

@@ -191,7 +191,7 @@ def kill_where(is_it: Callable[[str], bool], *arguments: str, after: int = 0) ->
 
 
 def is_step(line: str) -> bool:
-    """Whether a line tells of a step, as `gateway.runs.progress.step` does."""
+    """Whether a line tells of a step, as `llm_gateway.hosts.progress.step` does."""
     return line.rstrip().endswith(" ...")
 
 

@@ -19,7 +19,7 @@ from tests.lab.outages import Gateway
 from tests.lab.rows import DIRECTORY
 
 GIVES_UP_SECONDS = 150
-"""A run that has lost its host must have noticed by then (gateway/remote.py: after a minute without an answer)."""
+"""A run that has lost its host must have noticed by then (hosts/remote.py: after a minute without an answer)."""
 _WRITTEN_AT_ANY_TIME = ("*/data/*", "*/backups/*", "*/metrics*", "*/canary.jsonl*", "*/canary.state*")
 _IS_BUSY = "another run is at work on this host"
 
@@ -182,7 +182,7 @@ def changes_nothing(gateway: Gateway, *arguments: str) -> None:
 
 
 def drift(gateway: Gateway) -> None:
-    """Make everything differ that a deployment can mend, while the gateway serves."""
+    """Make everything differ that a deployment can fix, while the gateway serves."""
     gateway.ssh(_DRIFT.replace("IMAGE", gateway.lab.state["gateway_image"]["reference"]))
     for agent in gateway.agents:
         gateway.lab.ssh(agent, _AGENT_DRIFT)

@@ -15,18 +15,25 @@ if TYPE_CHECKING:
 _INVENTORY = """
 from lab.inventory import gateways as _gateways, openclaw as _openclaw
 _known = {{**dict(_gateways), **dict(_openclaw)}}
-gateways = [(name, _known[name]) for name in {gateways}]
+gateways = [(name, {{**_known[name], **{settings}}}) for name in {gateways}]
 {strangers}
 openclaw = [(name, {{**_known[name], "openclaw_gateway": {target!r}}}) for name in {agents}]
 """
 
 
-def inventory(place: Path, source: str, target: str, agents: list[str], *, source_is_ours: bool = True) -> str:
-    """Write the inventory of a person who is about to migrate: the agents name the new gateway. Returns its path."""
+def inventory(
+    place: Path, source: str, target: str, agents: list[str], *, source_is_ours: bool = True, **settings: Any
+) -> str:
+    """Write the inventory of a person who is about to migrate: the agents name the new gateway. Returns its path.
+
+    Parameters: `settings`, of the gateways.
+    """
     gateways = [source, target] if source_is_ours else [target]
     strangers = "" if source_is_ours else f"strangers = [({source!r}, _known[{source!r}])]"
     file = place / f"from_{source}_to_{target}.py"
-    file.write_text(_INVENTORY.format(gateways=gateways, strangers=strangers, target=target, agents=agents))
+    file.write_text(
+        _INVENTORY.format(gateways=gateways, strangers=strangers, target=target, agents=agents, settings=settings)
+    )
     return str(file)
 
 

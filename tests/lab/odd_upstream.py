@@ -1,4 +1,4 @@
-"""An upstream on the lab's neighbour that can be told to be slow, or to be cut off in the middle of an answer."""
+"""An upstream on the lab's neighbour that can be told to be slow, to fail, or to be cut off in mid-answer."""
 
 from __future__ import annotations
 
@@ -13,13 +13,22 @@ PORT = 9107
 MODEL = "odd-model"
 _PLACE = "/tmp/odd-upstream"
 
-# As long as the file "hangs" is there, it takes requests and says nothing; with "breaks", it ends in mid-answer.
+# As long as the file "hangs" is there, it takes requests and says nothing; with "breaks", it ends in mid-answer; with
+# "fails", it answers HTTP 500; with "babbles", something that is no answer of a model.
 _SERVER = f"""
 import http.server, json, os, time
 
 class Handler(http.server.BaseHTTPRequestHandler):
+    def chunks(self):
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+
     def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        # One API passes a body on in chunks.
+        length = self.headers["Content-Length"]
+        asked = json.loads(self.rfile.read(int(length)) if length else b"".join(self.chunks()))
         while os.path.exists("{_PLACE}/hangs"):
             time.sleep(0.05)
         message = {{"role": "assistant", "content": "hello"}}
@@ -27,7 +36,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 "choices": [{{"index": 0, "message": message, "finish_reason": "stop"}}],
                 "usage": {{"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}}}
         body = json.dumps(told).encode()
-        self.send_response(200)
+        if os.path.exists("{_PLACE}/babbles"):
+            body = b"<!doctype html><title>Sign in to the hotel's network</title>"
+        self.send_response(500 if os.path.exists("{_PLACE}/fails") else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -61,12 +72,21 @@ class OddUpstream:
 
     @contextmanager
     def which(self, does: str) -> Iterator[None]:
-        """While the block runs, it "hangs" or "breaks"."""
+        """While the block runs, it "hangs", "breaks", "fails" or "babbles"."""
         self._sh(f"touch {_PLACE}/{does}")
         try:
             yield
         finally:
             self._sh(f"rm {_PLACE}/{does}")
+
+    @contextmanager
+    def gone(self) -> Iterator[None]:
+        """While the block runs, its port is closed."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
 
     def _sh(self, command: str, stdin: str | None = None) -> str:
         run = self._lab.command("neighbour", "--", "sh", "-c", command, stdin=stdin)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway import tiktoken
+from llm_gateway.parts import tiktoken
 from tests.lab.rows import OLD_DIRECTORY
 
 if TYPE_CHECKING:
@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 HOST = "old1"
 PASSWORD = "a-person-chose-it"  # within One API's 20 characters
 
-_RUN = f"""
-set -e
-docker load --quiet --input /root/old-image.tar
-docker run --detach --name openclaw-llm-gateway --restart always --publish ADDRESS:3000:3000 \\
-    --volume {OLD_DIRECTORY}/data:/data --volume /root/tiktoken:/tiktoken:ro --env TIKTOKEN_CACHE_DIR=/tiktoken IMAGE
+_RUN = """
+docker run --detach ARGUMENTS --volume DATA:/data --volume /root/tiktoken:/tiktoken:ro \\
+    --env TIKTOKEN_CACHE_DIR=/tiktoken IMAGE
 """
 
 _SET_PASSWORD = """
@@ -32,19 +30,35 @@ rm /tmp/jar
 """
 
 
+def load(lab: Lab, host: str) -> None:
+    """Bring the lab's image, and what it needs at its start, to a host."""
+    own = lab.state["gateway_image"]
+    if own["archive"]:
+        lab.copy(host, Path(own["archive"]), "/root/old-image.tar")
+    else:
+        lab.ssh(host, f"docker pull --quiet {own['reference']} && docker save {own['reference']} > /root/old-image.tar")
+    lab.ssh(host, "mkdir -p /root/tiktoken")
+    for name in tiktoken.read_local(None):
+        lab.copy(host, tiktoken.cache_directory() / name, f"/root/tiktoken/{name}")
+    lab.ssh(host, "docker load --quiet --input /root/old-image.tar")
+
+
+def run(lab: Lab, host: str, arguments: str, image: str | None = None, data: str = f"{OLD_DIRECTORY}/data") -> None:
+    """Start a gateway on a host of the profile "legacy", which has its data.
+
+    Parameters: `arguments`, those of `docker run`; `image`, None for the lab's own; `data`, where its database is.
+    """
+    words = {"ARGUMENTS": arguments, "DATA": data, "IMAGE": image or lab.state["gateway_image"]["reference"]}
+    command = _RUN
+    for word, value in words.items():
+        command = command.replace(word, value)
+    lab.ssh(host, command)
+
+
 def start(lab: Lab) -> None:
     """Start it on the host that has its data, and change root's password."""
-    image = lab.state["gateway_image"]
-    if image["archive"]:
-        lab.copy(HOST, Path(image["archive"]), "/root/old-image.tar")
-    else:
-        lab.ssh(
-            HOST, f"docker pull --quiet {image['reference']} && docker save {image['reference']} > /root/old-image.tar"
-        )
-    lab.ssh(HOST, "mkdir -p /root/tiktoken")
-    for name in tiktoken.read_local(None):
-        lab.copy(HOST, tiktoken.cache_directory() / name, f"/root/tiktoken/{name}")
-    lab.ssh(HOST, _RUN.replace("ADDRESS", lab.address(HOST)).replace("IMAGE", image["reference"]))
+    load(lab, HOST)
+    run(lab, HOST, f"--name openclaw-llm-gateway --restart always --publish {lab.address(HOST)}:3000:3000")
     changed = lab.command(
         *("peer", "--", "sh", "-c", _SET_PASSWORD, lab.address(HOST)),
         stdin=json.dumps({"password": PASSWORD}) + "\n",
@@ -52,7 +66,7 @@ def start(lab: Lab) -> None:
     assert json.loads(changed.stdout)["success"] is True, changed.output
 
 
-def serves(lab: Lab) -> bool:
+def serves(lab: Lab, host: str = HOST) -> bool:
     """Whether a gateway answers on that host, seen from the tailnet."""
-    url = f"http://{lab.address(HOST)}:3000/api/status"
+    url = f"http://{lab.address(host)}:3000/api/status"
     return lab.command("peer", "--", "curl", "-sf", "-m", "5", url).code == 0

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from oneapi import AdminClient
-from oneapi.specs import TokenSpec
+from lab import keys, tailnet
+from lab.state import load
+from llm_gateway.flavours.oneapi import AdminClient
+from llm_gateway.flavours.oneapi.specs import TokenSpec
 from tests.lab.conftest import Lab, Run
 from tests.lab.faults import await_that
 from tests.lab.rows import DIRECTORY, rows
@@ -56,11 +60,35 @@ class Gateway:
         """Make the consumer's token."""
         with self.admin() as admin:
             admin.create_token(TokenSpec(CONSUMER))
-        self.key = next(row["key"] for row in rows(self.lab, self.name)["tokens"] if row["name"] == CONSUMER)
+        self.key = self.key_of(CONSUMER)
 
-    def admin(self) -> AdminClient:
-        """Its admin API, spoken to from the tailnet."""
-        return AdminClient(f"http://{self.address}:3000", access_token=self._access_token())
+    def key_of(self, token: str) -> str:
+        """The key of the token of that name."""
+        return next(str(row["key"]) for row in rows(self.lab, self.name)["tokens"] if row["name"] == token)
+
+    @contextmanager
+    def admin(self) -> Iterator[AdminClient]:
+        """Its admin API, spoken to from the tailnet; of a real one this machine is no part, so by its host's SSH."""
+        with (
+            self._way() as base_url,
+            AdminClient(base_url, access_token=self._access_token()) as client,
+        ):
+            yield client
+
+    @contextmanager
+    def _way(self) -> Iterator[str]:
+        if self.lab.state["tailnet"] == tailnet.FAKE:
+            yield f"http://{self.address}:3000"
+            return
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        ssh, *rest = keys.ssh_command(load(self.lab.state["name"]).hosts[self.name], ["cat"])
+        with subprocess.Popen(
+            [ssh, "-L", f"127.0.0.1:{port}:{self.address}:3000", *rest], stdin=subprocess.PIPE
+        ) as way:
+            await_that(lambda: _takes_connections(port), "the way to the gateway's admin API")
+            yield f"http://127.0.0.1:{port}"
+            way.communicate()
 
     def _access_token(self) -> str:
         lines = self.ssh(f"cat {DIRECTORY}/secrets.env").splitlines()
@@ -107,6 +135,14 @@ class Gateway:
     def state(self) -> str:
         """What `systemctl status` shows without its journal: what the unit does, and why it waits."""
         return self.ssh(f"systemctl status --no-pager --lines 0 {UNIT} || true")
+
+
+def _takes_connections(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -21,9 +21,12 @@ def directory(host: str) -> str:
     return OLD_DIRECTORY if host.startswith("old") else DIRECTORY
 
 
-def rows(lab: Lab, host: str) -> dict[str, list[Any]]:
-    """Every row of every table as a dict of its columns, in the order of their rowid."""
-    content = base64.b64decode(lab.ssh(host, f"base64 -w0 {directory(host)}/data/one-api.db"))
+def rows(lab: Lab, host: str, place: str | None = None) -> dict[str, list[Any]]:
+    """Every row of every table as a dict of its columns, in the order of their rowid.
+
+    Parameters: `place`, the gateway's directory, None for where it is on a host of the lab.
+    """
+    content = base64.b64decode(lab.ssh(host, f"base64 -w0 {place or directory(host)}/data/one-api.db"))
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "one-api.db"
         file.write_bytes(content)

@@ -22,7 +22,10 @@ PREPARE = """
 PRAGMA ignore_check_constraints = ON;
 CREATE TABLE prepared (a CHECK (writefile('/root/owned', 'x') >= 0));
 INSERT INTO prepared VALUES (1);
+INSERT INTO logs (user_id, created_at, type, content) VALUES (1, 1, 2, 'old');
+CREATE TRIGGER trap AFTER DELETE ON logs BEGIN SELECT writefile('/root/owned', 'x'); END;
 """
+OLD_ROWS = "SELECT count(*) FROM logs WHERE created_at = 1;"
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +50,13 @@ def test_a_database_that_calls_functions_of_the_shell_makes_nobody_root(gateway:
             f"systemctl restart {UNIT}",
             f"systemctl start {UNIT}-backup.service",
             f"systemctl start {UNIT}-canary.service",
+            f"systemctl start {UNIT}-prune-logs.service",
         ):
             gateway.ssh(command)
             gateway.await_completion()
             assert not _is_root(gateway), command
+        assert gateway.ssh(f"printf %s {shlex.quote(OLD_ROWS)} | {SHELL}") == "0", "it was pruned"
+        assert gateway.ssh(f"find {DIRECTORY}/data -user root ! -name .env") == "", "nor is a journal left of root's"
         for run in (
             gateway.deploy(),
             gateway.verify(),
@@ -60,5 +66,5 @@ def test_a_database_that_calls_functions_of_the_shell_makes_nobody_root(gateway:
         ):
             assert run.code == 0, run.output[-3000:]
             assert not _is_root(gateway), run.output[-3000:]
-        it.happened("every start, backup, canary, deployment and restore reads it, and nothing is called")
+        it.happened("every start, backup, canary, pruning, deployment and restore reads it, and nothing is called")
     gateway.await_completion()

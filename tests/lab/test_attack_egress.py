@@ -6,13 +6,12 @@ answers while the rules do nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
 from lab.networks import NEIGHBOUR, PEER, address
-from oneapi.specs import ChannelSpec
+from llm_gateway.flavours.oneapi.specs import ChannelSpec
 from tests.lab.attackers import Attackers
 from tests.lab.conftest import Lab, Run
 from tests.lab.faults import await_that
@@ -26,7 +25,7 @@ PUBLIC = "203.0.113.9"
 """Of a network for documentation: it stands for the public Internet, which a lab may not reach."""
 METADATA, METADATA_OF_ALIBABA = "169.254.169.254", "100.100.100.200"
 DNS = 53
-_SERVE = "".join(
+_SERVE = "mkdir -p /tmp/registry/v2; cd /tmp/registry; " + "".join(
     f"setsid timeout 900 python3 -m http.server {port} >/dev/null 2>&1 </dev/null &" for port in (PORT, DNS)
 )
 PLACES = {
@@ -75,9 +74,7 @@ class Around:
         """Deploy it with these settings."""
         text = self.gateway.inventory.read_text()
         inventory = self.gateway.inventory.with_name(f"{self.gateway.name}-other.py")
-        inventory.write_text(
-            f"{text}\ngateways = [(name, {{**data, **{json.dumps(settings)}}}) for name, data in gateways]\n"
-        )
+        inventory.write_text(f"{text}\ngateways = [(name, {{**data, **{settings!r}}}) for name, data in gateways]\n")
         return self.gateway.lab.pyinfra("-y", str(inventory), "deploy.py")
 
 
@@ -152,11 +149,13 @@ def test_a_run_that_fails_shuts_nobody_out_and_one_that_succeeds_lets_in_no_more
     gateway, neighbour = around.gateway, around.addresses["neighbour"]
     allowed = {"gateway_private_upstreams": [f"{neighbour}:{PORT}"]}
     assert around.deploy(**allowed).code == 0
-    failed = around.deploy(gateway_port=3001, gateway_image="nowhere.invalid/one-api:1", gateway_image_archive=None)
-    assert failed.code != 0, failed.output[-3000:]
+    # It answers /v2/ as a registry does, and has no image: a run that reaches no registry is refused beforehand.
+    image = f"{neighbour}:{PORT}/one-api:1"
+    failed = around.deploy(gateway_port=3001, gateway_image=image, gateway_image_archive=None)
+    assert failed.code != 0 and "FAILED at: Pull the image" in failed.output, failed.output[-3000:]
     gateway.await_completion(10)
     assert around.connects("neighbour") == "in"
-    assert "its rules are those of other settings" in gateway.verify().output
+    assert "the loaded rules do not match the settings; run deploy.py" in gateway.verify().output
     done = gateway.deploy()
     assert done.code == 0, done.output[-3000:]
     assert "dport 3001" not in gateway.firewall() and "dport 3000" in gateway.firewall()

@@ -26,11 +26,11 @@ _OTHER_FIREWALLS = (
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happens to the firewalls of a host, in words and as a shell command; `mend`, what ends it."""
+    """Something that happens to the firewalls of a host, in words and as a shell command; `fix`, what ends it."""
 
     name: str
     command: str
-    mend: str = "true"
+    fix: str = "true"
 
 
 _DOCKER = "systemctl reset-failed docker && systemctl restart docker"  # systemd refuses a fourth start within a minute
@@ -101,7 +101,7 @@ def test_nothing_gets_in_whatever_happens_to_the_firewalls(them: Attackers, show
         found = ways_in(them)
         assert not found, f"gets in: {', '.join(found)}"
         it.happened("no answer; consumers get theirs")
-    them.gateway.ssh(_PATH + event.mend)
+    them.gateway.ssh(_PATH + event.fix)
     them.gateway.await_completion()  # so that the next one does not begin in the midst of a start
 
 
@@ -184,9 +184,9 @@ def test_a_deployment_puts_rules_back_that_somebody_has_loaded(them: Attackers) 
     assert verified.code == 1, verified.output
     assert "firewall:" in verified.output
     assert "run deploy.py" in verified.output
-    mended = gateway.deploy()
-    assert mended.code == 0, mended.output[-3000:]
-    assert "Start the firewall" in mended.output
+    fixed = gateway.deploy()
+    assert fixed.code == 0, fixed.output[-3000:]
+    assert "Start the firewall" in fixed.output
     them.prepare()
     assert not ways_in(them)
     again = gateway.deploy()

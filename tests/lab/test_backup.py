@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 
 from bench import load
-from gateway.backups.archive import DATABASE, MANIFEST, NAME, Manifest
-from gateway.secrets import Generated
-from oneapi import AdminClient
+from llm_gateway.flavours.oneapi import AdminClient
+from llm_gateway.inputs.secrets import Generated
+from llm_gateway.model.layout import DATABASE
+from llm_gateway.parts.backups.archive import MANIFEST, NAME, Manifest
+from llm_gateway.tasks.backup import LONG_SECONDS
 from tests.lab.conftest import INVENTORY, ROOT, Lab, Run, _run
 from tests.lab.faults import await_that
 from tests.lab.rows import DIRECTORY
@@ -106,11 +108,15 @@ def test_a_backup_under_50_requests_a_second_is_whole_and_nobody_notices(
     (held,) = database.execute(loaded).fetchone()
     assert before <= held - others <= after
     assert manifest.tables["logs"] == database.execute("SELECT count(*) FROM logs").fetchone()[0]
-    # Every acknowledged request has its row in the end, and the gateway never complained.
-    await_that(lambda: int(filled.ssh("gw1", count)) - others == found.sent, "the last row, which follows its answer")
-    assert "database is locked" not in filled.ssh(
-        "gw1", "docker logs --since 5m openclaw-llm-gateway 2>&1 | tail -n 2000"
-    )
+    # Every acknowledged request has its row in the end, and the gateway never complained: where the copy held the
+    # database for less than the 10 s that One API waits for it. After that it drops the row of a request that was
+    # answered (v0.6.10, and the stand-in alike), and the backup says so.
+    if float(_last(filled)["locked_seconds"]) < LONG_SECONDS:
+        await_that(lambda: int(filled.ssh("gw1", count)) - others >= found.sent, "the last row, behind its answer")
+        logs = filled.ssh("gw1", "docker logs --since 5m openclaw-llm-gateway 2>&1 | tail -n 2000")
+        assert "database is locked" not in logs
+    else:
+        assert "the gateway could not write for up to" in run.output
 
 
 def test_it_is_fetched_whole_for_its_owner_alone_in_little_memory(filled: Lab, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.backups.archive import NAME
-from gateway.backups.scheduled_backups import SERVICE, TIMER
+from llm_gateway.parts.backups.archive import NAME
+from llm_gateway.parts.backups.scheduled_backups import SERVICE, TIMER
 from tests.lab.conftest import INVENTORY, Lab, Run, _run
 from tests.lab.rows import DIRECTORY
 
@@ -49,8 +49,8 @@ def test_verification_and_the_checks_of_the_server_show_that_backups_fail(gatewa
         "gateway_backup_command failed with exit code 3", f"systemctl start {SERVICE}"
     )
     assert "1 failed" in _run([sys.executable, *CHECKS]).stdout
-    mended = gateway.deploy("--limit", "gw1")
-    assert mended.code == 0, mended.output[-3000:]
+    fixed = gateway.deploy("--limit", "gw1")
+    assert fixed.code == 0, fixed.output[-3000:]
     gateway.ssh("gw1", f"systemctl start {SERVICE}")
     verified = gateway.verify("--limit", "gw1")
     assert verified.code == 0, verified.output[-3000:]
@@ -133,5 +133,5 @@ def test_no_secret_is_told_and_a_wrong_option_is_refused(gateway: Lab, tmp_path:
         assert len(value) < 8 or value not in run.output
     (tmp_path / "file").touch()
     _backup("--fetch", str(tmp_path / "file")).must_fail_with("is a file; name a directory")
-    _backup("--data", "fech=x").must_fail_with("did you mean fetch?")
+    _backup("--data", "fech=x").must_fail_with("did you mean 'fetch'?")
     assert list((tmp_path / "gw1").iterdir())

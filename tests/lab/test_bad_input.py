@@ -1,12 +1,15 @@
-"""A mistake of the user's is told with its mend, before anything is touched, and never as a traceback."""
+"""A mistake of the user's is told with its fix, before anything is touched, and never as a traceback."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.lab.conftest import INVENTORY, ROOT, Lab
+from tests.lab.conftest import INVENTORY, ROOT, Lab, Run
 from tests.lab.rows import DIRECTORY
 
 # perl is the one interpreter that a bare Debian has.
@@ -79,6 +82,38 @@ def test_a_gateway_on_another_database_is_not_taken_over(deployed: Lab) -> None:
         deployed.ssh("gw1", "docker rm on-mysql; rm -rf /srv/another")
 
 
+def test_a_checkout_with_the_line_endings_of_windows(deployed: Lab, tmp_path: Path) -> None:
+    """As git makes one by core.autocrlf where nothing forbids it; the command that is told fixes it."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in listed.splitlines():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        content = (ROOT / name).read_bytes()
+        is_sent = name.startswith(("files/", "templates/")) or name.endswith(".sh")
+        (tmp_path / name).write_bytes(content.replace(b"\n", b"\r\n") if is_sent else content)
+    (tmp_path / ".lab").symlink_to(ROOT / ".lab")
+    looks = (
+        "systemctl is-active openclaw-llm-gateway.service openclaw-llm-gateway-firewall.service;"
+        " docker inspect openclaw-llm-gateway --format '{{.State.StartedAt}}'; nft list tables"
+    )
+    before = _files(deployed), deployed.ssh("gw1", looks)
+
+    def deploy(*options: str) -> Run:
+        pyinfra = Path(sys.executable).with_name("pyinfra")
+        command = [str(pyinfra), "-y", *options, "--limit", "gw1", INVENTORY, "deploy.py"]
+        done = subprocess.run(command, cwd=tmp_path, input="", capture_output=True, text=True, timeout=300, check=False)
+        return Run(done.returncode, done.stdout, done.stderr)
+
+    run = deploy()
+    run.must_fail_with("hosts cannot use files with Windows line endings")
+    assert before == (_files(deployed), deployed.ssh("gw1", looks))
+    assert before[1].splitlines()[:2] == ["active", "active"]
+    fix = re.search(r"fix them by `(.*? \{\} \+)`", " ".join(run.output.split()))
+    assert fix, run.output
+    subprocess.run(["sh", "-c", fix[1]], check=True)
+    fixed = deploy("--dry")
+    assert fixed.code == 0, fixed.output[-3000:]
+
+
 def test_a_disk_that_is_full(deployed: Lab) -> None:
     deployed.ssh("agent1", "mkdir -p /mnt/small && mount -t tmpfs -o size=16m tmpfs /mnt/small")
     inventory = ROOT / ".lab" / "full.py"
@@ -108,7 +143,7 @@ def test_a_host_that_cannot_be_reached_among_three(deployed: Lab) -> None:
         run = deployed.pyinfra("-y", str(inventory), "deploy.py")
     finally:
         inventory.unlink()
-    run.must_fail_with("gone1", "agent1: OpenClaw uses", "Take the old variables out of OpenClaw's unit")
+    run.must_fail_with("gone1", "agent1: OpenClaw's .env names", "Point OpenClaw at the gateway")
     assert deployed.ssh("agent1", "ls /etc/systemd/system/openclaw-gateway.service.d") == "zz-llm-gateway.conf"
     assert deployed.deploy().code == 0
 

@@ -1,4 +1,4 @@
-"""Verification says which link of the chain broke, how to mend it, and ends with 1; and the mend works."""
+"""Verification says which link of the chain broke, how to fix it, and ends with 1; and the fix works."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.lab.conftest import Lab, Run
+from tests.lab.conftest import INVENTORY, Lab, Run
 from tests.lab.rows import directory, rows
+from tests.lab.seen_status import status
 
 ONE = ("--limit", "gw1")
 
@@ -107,9 +108,66 @@ def test_a_token_deleted_by_hand_is_made_anew_and_handed_over(deployed: Lab) -> 
     assert deployed.ssh("agent1", "systemctl show -p MainPID --value openclaw-gateway") != pid, "not restarted"
 
 
+@contextmanager
+def _database_locked(lab: Lab, how: str) -> Iterator[None]:
+    """Another program has the database locked: IMMEDIATE, so that nobody else writes; EXCLUSIVE, nor reads."""
+    hold = _HOLD.format(how=how, file=f"{directory('gw1')}/data/one-api.db")
+    pid = lab.ssh("gw1", "cat > /tmp/hold.sh; setsid sh /tmp/hold.sh > /tmp/held 2>&1 < /dev/null & echo $!", hold)
+    try:
+        lab.ssh(
+            "gw1", "timeout 30 sh -c 'until grep -q held /tmp/held; do sleep 0.1; done' || { cat /tmp/held; exit 1; }"
+        )
+        yield
+    finally:
+        lab.ssh("gw1", f"kill -- -{pid}")
+
+
+_HOLD = """
+if command -v sqlite3 > /dev/null; then
+    {{ echo "BEGIN {how}; SELECT 'held';"; exec sleep 600; }} | sqlite3 {file}
+else
+    python3 -c 'import sqlite3, time
+connection = sqlite3.connect("{file}", isolation_level=None)
+connection.execute("BEGIN {how}")
+print("held", flush=True)
+time.sleep(600)'
+fi
+"""
+
+
+def test_a_locked_database_is_no_wrong_token(deployed: Lab) -> None:
+    with _database_locked(deployed, "EXCLUSIVE"):
+        _refused(deployed.verify(*ONE), "gw1", "one-api.db locked: ", "End it")
+        told = status(INVENTORY, "--check")
+        assert told.code == 3, told.output
+        shown = " ".join(told.output.split())
+        assert "gw1: whether it is as declared is not known: the gateway cannot use its database: another" in shown
+        plan = deployed.pyinfra("-y", *ONE, INVENTORY, "deploys/plan.py")
+        assert plan.code == 1 and "one-api.db locked: " in plan.output, plan.output[-3000:]
+        for run in (told, plan):
+            assert "reset_admin" not in run.output, run.output
+    assert deployed.verify(*ONE).code == 0
+
+
+def test_registration_that_is_not_stored_as_closed_fails_the_run(deployed: Lab) -> None:
+    _admin(deployed, "gw1", "PUT", "/api/option/", {"key": "RegisterEnabled", "value": "true"})
+    with _database_locked(deployed, "IMMEDIATE"):
+        refused = deployed.deploy(*ONE)
+        assert refused.code == 1, refused.output[-3000:]
+        told = " ".join(refused.output.split())
+        assert "RegisterEnabled: the gateway says that it is set, and its database does not hold it" in told
+        assert "one-api.db locked: " in told
+    fixed = deployed.deploy(*ONE)
+    assert fixed.code == 0, fixed.output[-3000:]
+    assert "~ option RegisterEnabled: set again" in fixed.output
+    deployed.ssh("gw1", "systemctl restart openclaw-llm-gateway")
+    deployed.deploy(*ONE)
+    assert "~ option RegisterEnabled" not in deployed.deploy(*ONE).output
+
+
 @pytest.mark.parametrize("user", ("root", "operator"))
 def test_verification_works_as_root_and_as_a_sudo_user(deployed: Lab, user: str) -> None:
     sudo = "false" if user == "root" else "true"
     run = deployed.verify("--data", f"ssh_user={user}", "--data", f"_sudo={sudo}")
     assert run.code == 0, run.output[-3000:]
-    assert run.output.count("verified on") == 3
+    assert run.output.count("verified on") == 4  # old1 is a gateway and has OpenClaw

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway.canary.scheduled_canary import CANARY, METRICS_FILE
-from gateway.contents.desired import CANARY_TOKEN
+from llm_gateway.contents.desired import CANARY_TOKEN
+from llm_gateway.model.layout import METRICS_FILE
+from llm_gateway.parts.canary.scheduled_canary import CANARY
 from tests.lab.conftest import INVENTORY, Lab, Run
 from tests.lab.rows import DIRECTORY, rows, secrets
 from tests.lab.snapshot import snapshot
@@ -136,7 +137,9 @@ def test_rules_that_are_not_those_that_were_loaded_are_told_at_once_though_the_h
     assert alert.startswith("failing|")
     assert "the firewall's rules are not there, or not those that were loaded" in alert
     assert (_metric(gateway, "up"), _metric(gateway, "firewall_up")) == (1, 0)
-    gateway.verify(*LIMIT, *DATA).must_fail_with("firewall: its rules in the kernel are not those that were loaded")
+    gateway.verify(*LIMIT, *DATA).must_fail_with(
+        "firewall: the rules in the kernel do not match those that were loaded; run deploy.py"
+    )
     assert any(line.startswith("firewall: ") for line in _status(gateway)["attention"])
     run = gateway.deploy(*LIMIT, *DATA)
     assert run.code == 0, run.output[-3000:]
@@ -146,7 +149,7 @@ def test_rules_that_are_not_those_that_were_loaded_are_told_at_once_though_the_h
 
 
 @pytest.mark.full  # it waits for the time that an answer may take, twice
-def test_a_container_that_is_paused_is_told_and_a_deployment_mends_it(gateway: Lab) -> None:
+def test_a_container_that_is_paused_is_told_and_a_deployment_fixes_it(gateway: Lab) -> None:
     gateway.ssh(HOST, "docker pause openclaw-llm-gateway")
     try:
         _look(gateway)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from oneapi import OneAPIError
-from oneapi.specs import TokenSpec
+from llm_gateway.flavours.oneapi import OneAPIError
+from llm_gateway.flavours.oneapi.specs import TokenSpec
 from tests.lab.conftest import Lab
 from tests.lab.faults import await_that, kill_at
 from tests.lab.outages import UNIT, Gateway, gateway_of_its_own
@@ -181,7 +181,7 @@ def _damage(gateway: Gateway, how: str) -> str:
 
 
 def _await_refusal(gateway: Gateway, damaged: str) -> None:
-    await_that(lambda: "deploys/restore.py" in gateway.state(), f"the unit names the mend: {gateway.state()}")
+    await_that(lambda: "deploys/restore.py" in gateway.state(), f"the unit names the fix: {gateway.state()}")
     assert gateway.ssh("docker ps --quiet") == ""
     assert gateway.ssh(f"sha256sum < {DATABASE}") == damaged, "the damaged database was touched"
     assert gateway.ssh(f"ls {DATA} | grep -c -- -journal || true") == "0"
@@ -200,7 +200,7 @@ def test_a_damaged_database_is_not_started(gateway: Gateway, how: str, shown: Sh
         it.happened("is not started, and status says which command restores; with whole data it starts by itself")
 
 
-def test_restore_mends_a_damaged_database(gateway: Gateway, shown: Shown) -> None:
+def test_restore_fixes_a_damaged_database(gateway: Gateway, shown: Shown) -> None:
     gateway.ssh(f"{DIRECTORY}/make-backup 'by a test'")
     before = _tokens(gateway)
     with shown("fault", "the database is damaged, and restored from the newest backup") as it:
@@ -225,8 +225,8 @@ def test_a_clock_that_was_ahead_does_not_make_every_run_restart_the_gateway(gate
         files = f"{DIRECTORY}/docker-compose.yml {DIRECTORY}/.env /etc/systemd/system/{UNIT}.service"
         gateway.ssh(f"touch -d 2099-01-01 {files} && systemctl daemon-reload && systemctl restart {UNIT}")
         gateway.await_completion()
-        mended = gateway.deploy()
-        assert mended.code == 0, mended.output[-4000:]
+        fixed = gateway.deploy()
+        assert fixed.code == 0, fixed.output[-4000:]
         started = gateway.started()
         again = gateway.deploy("--json")
         assert again.code == 0, again.output[-4000:]

@@ -152,7 +152,7 @@ def test_a_pulled_image_that_cannot_be_pulled_again_is_told_of(gateway: Gateway,
     assert archived.code == 0, archived.output[-4000:]
 
 
-def test_a_container_whose_network_was_taken_away_is_mended_by_a_deployment(gateway: Gateway, shown: Shown) -> None:
+def test_a_container_whose_network_was_taken_away_is_fixed_by_a_deployment(gateway: Gateway, shown: Shown) -> None:
     """Docker takes a container for running that nobody can reach: the unit has no reason to start it anew."""
     with shown("fault", "the compose network is deleted under a container that runs (seconds of the deployment)") as it:
         gateway.ssh(f"docker network disconnect -f {NETWORK} {CONTAINER} && docker network rm {NETWORK}")
@@ -162,7 +162,7 @@ def test_a_container_whose_network_was_taken_away_is_mended_by_a_deployment(gate
         assert run.code == 0, run.output[-4000:]
         it.lap()
         gateway.await_completion(5)
-        it.happened("status (and the canary) tell that it does not answer; deploy.py mends it")
+        it.happened("status (and the canary) tell that it does not answer; deploy.py fixes it")
 
 
 def test_docker_that_has_given_up_is_started_by_a_deployment(gateway: Gateway, shown: Shown) -> None:

@@ -105,8 +105,8 @@ def test_the_address_changes(gateway: Gateway, shown: Shown) -> None:
         await_that(lambda: f"this host is {new} in the tailnet now" in gateway.state(), gateway.state())
         assert not is_completion(ask(gateway.lab, AGENT))
         it.start()
-        mended = gateway.deploy()
-        assert mended.code == 0, mended.output[-4000:]
+        fixed = gateway.deploy()
+        assert fixed.code == 0, fixed.output[-4000:]
         it.lap()
         gateway.address = new
         assert gateway.started() != started
@@ -115,4 +115,4 @@ def test_the_address_changes(gateway: Gateway, shown: Shown) -> None:
         verified = gateway.verify()
         assert verified.code == 0, verified.output[-4000:]
         assert "Tailscale" not in attention(str(gateway.inventory), gateway.name)
-        it.happened("status, verify.py and the unit name both addresses; deploy.py mends it, for the agents too")
+        it.happened("status, verify.py and the unit name both addresses; deploy.py fixes it, for the agents too")

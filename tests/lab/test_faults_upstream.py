@@ -21,6 +21,7 @@ pytestmark = pytest.mark.fault
 
 HOST = "gwup"
 SLOW_ONES = 20
+CALLS, LEAST_SERVED = 100, 98
 AT_ONCE_SECONDS = 5
 """What a model may take whose upstream is well, on a machine that is busy with other tests."""
 
@@ -32,13 +33,17 @@ class World:
     gateway: Gateway
     upstream: OddUpstream
 
-    def channels(self, base_url: str | None = None) -> list[str]:
-        """The arguments that declare both, the odd one with another URL where one is given."""
+    def channels(self, base_url: str | None = None, has_spare: bool = False) -> list[str]:
+        """The arguments that declare both, the odd one with another URL, or with the other as its spare, on request."""
         lab = self.gateway.lab.state["upstream"]
         channels = [
             {"name": "lab-upstream", "base_url": lab["base_url"], "models": [lab["chat_model"]]},
-            {"name": "odd", "base_url": base_url or self.upstream.base_url, "models": [MODEL]},
+            {"name": "odd", "base_url": base_url or self.upstream.base_url, "models": [MODEL], "priority": 10},
         ]
+        if has_spare:
+            mapping = {MODEL: lab["chat_model"]}
+            spare = {"name": "spare", "base_url": lab["base_url"], "models": [MODEL], "model_mapping": mapping}
+            channels.append(spare)
         whole = [{"type": 1, "key": "LAB_UPSTREAM_API_KEY", **channel} for channel in channels]
         return ["--data", f"gateway_channels={json.dumps(whole)}"]
 
@@ -105,14 +110,11 @@ def test_an_upstream_that_hangs_is_a_time_out_that_names_it(world: World, shown:
 
 def test_an_upstream_that_is_gone_fails_at_once_and_comes_back_by_itself(world: World, shown: Shown) -> None:
     with shown("fault", "an upstream is gone (its port is closed)") as it:
-        world.upstream.stop()
-        try:
+        with world.upstream.gone():
             status, seconds = world.ask(MODEL, 30)
             assert (status, seconds < AT_ONCE_SECONDS) == (500, True)
             it.took(world.others_are_served())
             world.verify(*world.channels()).must_fail_with(f"cannot reach the upstream of {MODEL}")
-        finally:
-            world.upstream.start()
         assert world.ask(MODEL, 30)[0] == 200
         it.happened("its model fails at once, others go on; verify.py names it; it is used again once it is back")
 
@@ -125,6 +127,24 @@ def test_an_upstream_that_breaks_off_is_no_answer(world: World, shown: Shown) ->
         it.took(seconds)
         world.others_are_served()
         it.happened("an error at once, and no half answer; other models go on")
+
+
+def test_a_spare_channel_takes_over_by_default(world: World, shown: Shown) -> None:
+    """At least 98 of 100 calls, with the options that a deployment sets where none is declared."""
+    declared = [*world.channels(has_spare=True), "--data", 'gateway_options={"SystemName": "named"}']
+    run = world.gateway.deploy(*declared)
+    assert run.code == 0, run.output[-4000:]
+    with shown("fault", f"a model's first channel fails or is gone, {CALLS} calls each") as it:
+        served = []
+        with ThreadPoolExecutor(4) as pool:
+            for harm in (world.upstream.which("fails"), world.upstream.gone()):
+                with harm:
+                    statuses = [status for status, _ in pool.map(lambda _: world.ask(MODEL, 60), range(CALLS))]
+                served.append(statuses.count(200))
+        assert min(served) >= LEAST_SERVED, served
+        it.happened(f"the spare serves {served[0]} where it answers 500, {served[1]} where its port is closed")
+    fixed = world.gateway.deploy(*world.channels(), "--data", "gateway_prune=True")
+    assert fixed.code == 0, fixed.output[-4000:]
 
 
 def test_without_dns_channels_by_address_go_on(world: World, shown: Shown) -> None:
@@ -143,6 +163,6 @@ def test_without_dns_channels_by_address_go_on(world: World, shown: Shown) -> No
             world.others_are_served()
         finally:
             gateway.ssh(f"cat /srv/resolv.conf > /etc/resolv.conf && systemctl restart {UNIT}")
-            mended = gateway.deploy(*world.channels())
-        assert mended.code == 0, mended.output[-4000:]
+            fixed = gateway.deploy(*world.channels())
+        assert fixed.code == 0, fixed.output[-4000:]
         it.happened("models by address go on, after a restart too; deploy.py says that a name is not found")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.conftest import INVENTORY, ROOT, First, Lab
+from tests.lab.conftest import INVENTORY, ROOT, First, Lab, look_with_canary
 from tests.lab.rows import OLD_DIRECTORY, directory, rows, secrets
 
 GATEWAYS = ("gw1", "old1")
@@ -31,6 +31,8 @@ def test_the_summary_says_where_everything_is(deployed: Lab, first: First) -> No
 
 
 def test_the_server_checks_pass(deployed: Lab) -> None:
+    for host in GATEWAYS:
+        look_with_canary(deployed, host)
     checks = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "scripts.no_skips", "tests/server", f"--inventory={INVENTORY}"],
         cwd=ROOT,
@@ -49,7 +51,7 @@ def test_a_second_run_changes_nothing(deployed: Lab) -> None:
     assert totals["success"] == 0, again.stdout
     assert totals["error"] == 0
     assert totals["no_change"] == totals["hosts"] > 3
-    assert again.stderr.count("verified on") == 3
+    assert again.stderr.count("verified on") == 4  # old1 is a gateway and has OpenClaw
 
 
 def test_a_dry_run_plans_nothing(deployed: Lab) -> None:
@@ -139,7 +141,7 @@ def test_an_old_token_still_gets_an_answer_path(deployed: Lab, first: First) -> 
 
 
 def test_the_old_database_was_put_aside_before_it_was_touched(deployed: Lab) -> None:
-    listed = deployed.ssh("old1", f"stat -c '%a %n' {OLD_DIRECTORY}/backups {OLD_DIRECTORY}/backups/taken-over/*")
+    listed = deployed.ssh("old1", f"stat -c '%a %n' {OLD_DIRECTORY}/backups {OLD_DIRECTORY}/backups/taken-over-2*/*")
     assert listed.splitlines()[0].startswith("700 ")
     assert "one-api.db" in listed
 

@@ -86,8 +86,13 @@ def test_a_run_that_fails_tells_where_and_one_that_is_refused_did_nothing(deploy
     assert runs()[-1]["how"] == "FAILED at: Write the script that gives the data to One API's user"
     deployed.ssh(HOST, f"rmdir {DIRECTORY}/own-data")
     assert deployed.deploy("--limit", HOST, "--data", "gateway_tailscale_address=100.64.9.9").code == 1
-    assert runs()[-1]["how"] == "changed nothing"
+    assert runs()[-1]["how"] == "refused"
     assert deployed.deploy("--limit", HOST).code == 0
+    absent = ("--limit", HOST, "--data", f"host={HOST}", "--data", "backup=/nowhere", INVENTORY)
+    assert deployed.pyinfra("-y", *absent, "deploys/restore.py").code == 1
+    fixed, refused = (run["how"] for run in runs()[-2:])
+    assert fixed.endswith("changes")
+    assert refused == "refused"
 
 
 def test_no_secret_is_in_a_journal(deployed: Lab) -> None:
@@ -97,4 +102,4 @@ def test_no_secret_is_in_a_journal(deployed: Lab) -> None:
 
 def test_wrong_options_are_refused(deployed: Lab) -> None:
     history("--last", "none").must_fail_with("--data last=none: a number from 1, or all")
-    deployed.pyinfra("-y", "--data", "lst=3", INVENTORY, "deploys/history.py").must_fail_with("did you mean last?")
+    deployed.pyinfra("-y", "--data", "lst=3", INVENTORY, "deploys/history.py").must_fail_with("did you mean 'last'?")

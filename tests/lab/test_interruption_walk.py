@@ -57,7 +57,7 @@ class Walk:
 
     def _interrupt(self, at: Operation, how: How, *arguments: str) -> None:
         interrupting.interrupt(self.gateway, at, how, self.chance, *arguments)
-        # Before anybody mends anything.
+        # Before anybody fixes anything.
         self.gateway.await_completion(NEEDED_SECONDS)
         again = interrupting.deploy_again(self.gateway, *arguments)
         assert "Traceback" not in again.output, again.output[-4000:]

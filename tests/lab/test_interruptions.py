@@ -35,7 +35,7 @@ def test_an_old_gateway_whose_password_is_unknown_goes_on_serving(deployed: Lab,
 
 def test_a_taken_over_gateway_keeps_the_password_and_the_files_of_its_person(deployed: Lab) -> None:
     assert json.loads(_log_in(deployed, "old1", PASSWORD))["success"] is True
-    kept = deployed.ssh("old1", f"ls -A {OLD_DIRECTORY}/backups/taken-over-files {OLD_DIRECTORY}/backups/taken-over")
+    kept = deployed.ssh("old1", f"ls -A {OLD_DIRECTORY}/backups/taken-over-files {OLD_DIRECTORY}/backups/taken-over-2*")
     assert {"docker-compose.yml", ".env", "one-api.db"} <= set(kept.split())
     assert deployed.ssh("old1", "docker ps --all --format '{{.Names}}'") == "openclaw-llm-gateway"
 

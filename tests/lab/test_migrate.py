@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ class Moved:
 
     before: dict[str, list[Any]]
     kept: dict[str, list[Any]]
+    refused: Run
     run: Run
     asking: AskingAgent
 
@@ -54,12 +57,23 @@ def moved(hosts: Lab, tmp_path_factory: pytest.TempPathFactory) -> Moved:
     """The migration, while the agent asks all the time."""
     file = moving.inventory(tmp_path_factory.mktemp("first"), OLD, ONE, [AGENT], source_is_ours=False)
     before = rows(hosts, OLD)
+    refused = hosts.pyinfra("-y", *migration(file, OLD))
+    known = {"gateway_environment": {"STANDIN_SCHEMA": None}}
+    file = moving.inventory(tmp_path_factory.mktemp("known"), OLD, ONE, [AGENT], source_is_ours=False, **known)
     with AskingAgent(hosts, AGENT) as asking:
         await_that(lambda: asking.look() > 2, "the agent's first answers", 90)
         run = hosts.pyinfra("-y", *migration(file, OLD))
         completed = asking.look()
         await_that(lambda: asking.look() > completed + 2, "the agent's answers afterwards", 90)
-    return Moved(before, rows(hosts, OLD), run, asking)
+    return Moved(before, rows(hosts, OLD), refused, run, asking)
+
+
+def test_what_it_was_given_besides_is_told_before_it_is_stopped(moved: Moved) -> None:
+    moved.refused.must_fail_with(
+        f"{ONE}: the gateway that is there (container {CONTAINER}) has variables that would be lost",
+        '{"STANDIN_SCHEMA": "v0.5.10"}',
+        "Nothing was changed.",
+    )
 
 
 def test_the_agent_misses_a_few_seconds_and_no_more(moved: Moved, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,8 +129,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_touched(hosts: Lab, mov
     fits = moving.inventory(tmp_path, ONE, OTHER, [AGENT])
     for arguments, words in (
         (["source=gw77"], "the inventory has no such host"),
-        (["target=gw77"], "target=gw77 is no other host of the group `gateways`"),
-        (["sorce=gw7"], "did you mean source?"),
+        (["target=gw77"], "target=gw77 is not another host of the group `gateways`"),
+        (["sorce=gw7"], "did you mean 'source'?"),
         (["limit=soon"], "must be a number of seconds"),
         (["container=none"], "no container of that name has a one-api.db at /data"),
     ):
@@ -129,6 +143,25 @@ def test_what_does_not_fit_is_refused_before_anything_is_touched(hosts: Lab, mov
         .replace(f'"openclaw_gateway": {OTHER!r}', f'"openclaw_gateway": {ONE!r}')
     )
     hosts.pyinfra("-y", *migration(str(wrong), ONE)).must_fail_with(f'"openclaw_gateway": "{OTHER}"')
+    assert moving.is_served(hosts, ONE)
+
+
+def test_new_api_s_database_is_refused_before_anything_is_touched(hosts: Lab, moved: Moved, tmp_path: Path) -> None:
+    """In a migration, and in the dry run of a take-over."""
+    fits = moving.inventory(tmp_path, ONE, OTHER, [AGENT])
+    sql = f"sqlite3 {DIRECTORY}/data/one-api.db 'ALTER TABLE tokens {{}} COLUMN deleted_at'"
+    hosts.ssh(ONE, sql.format("ADD"))
+    try:
+        hosts.pyinfra("-y", *migration(fits, ONE)).must_fail_with("its tokens have deleted_at", "Nothing was changed")
+        hosts.ssh(OTHER, f"mkdir -p {DIRECTORY}/data")
+        with closing(sqlite3.connect(tmp_path / "one-api.db")) as made:
+            made.execute("CREATE TABLE `tokens` (`id` integer, `key` char(48), `model_limits` varchar(1024))")
+        hosts.copy(OTHER, tmp_path / "one-api.db", f"{DIRECTORY}/data/one-api.db")
+        taking_over = hosts.pyinfra("--dry", "--limit", OTHER, fits, "deploy.py")
+        taking_over.must_fail_with("nothing was changed", "is new-api's", "its tokens have model_limits")
+    finally:
+        hosts.ssh(ONE, sql.format("DROP"))
+        hosts.ssh(OTHER, f"rm -rf {DIRECTORY}")
     assert moving.is_served(hosts, ONE)
 
 
@@ -181,7 +214,7 @@ def test_a_deployment_knows_where_the_gateway_is(hosts: Lab, moved: Moved, tmp_p
     both.must_fail_with(f"its gateway was moved to {ONE}, and is stopped here for good", "take this host out of")
     alone = hosts.pyinfra("-y", moving.inventory(tmp_path, ONE, ONE, [AGENT]), "deploy.py")
     assert alone.code == 0, alone.output[-3000:]
-    assert f"{AGENT}: OpenClaw uses http://{hosts.address(ONE)}:3000/v1" in alone.output
+    assert f"{AGENT}: OpenClaw's .env names http://{hosts.address(ONE)}:3000/v1" in alone.output
     assert alone.output.count("; nothing was changed") == 2, alone.output[-3000:]
 
 

@@ -70,7 +70,8 @@ def before(deployed: Lab) -> Iterator[dict[str, list[str]]]:
     with deployed.more_hosts(f"{GATEWAY}:fresh", f"{AGENT}:agent", f"{OLD}:legacy"):
         for host in (GATEWAY, OLD):
             deployed.ssh(host, _PACKAGES)
-        deployed.ssh(GATEWAY, f"""echo '{{ "live-restore": false }}' > {DAEMON_JSON} && chmod 640 {DAEMON_JSON}""")
+        person_s = f"""echo '{{ "live-restore": false }}' > {DAEMON_JSON} && chmod 640 {DAEMON_JSON}"""
+        deployed.ssh(GATEWAY, f"{person_s} && systemctl restart docker")
         found = {host: snapshot(deployed, host) for host in HOSTS}
         mirrors = deployed.deploy("--limit", GATEWAY, "--data", 'docker_registry_mirrors=["https://mirror.example"]')
         assert mirrors.code == 0, mirrors.output[-5000:]
@@ -83,7 +84,7 @@ def test_a_missing_or_wrong_confirmation_touches_nothing(deployed: Lab, before: 
     now = _snapshots(deployed)
     _remove(deployed, "-y").must_fail_with("by name: --data yes=gw1,")
     _remove(deployed, "-y", "--data", "yes=gw9").must_fail_with("yes=gw9 names gw9", "the hosts of this run are gw1")
-    _remove(deployed, "-y", "--data", "yess=gw1").must_fail_with("did you mean yes?")
+    _remove(deployed, "-y", "--data", "yess=gw1").must_fail_with("did you mean 'yes'?")
     # A gateway whose agents stay is not removed under them.
     _remove(deployed, "-y", "--data", "yes=gw1").must_fail_with("gw1: ", f"{AGENT} would be without a gateway")
     answered = _answered(AGENT, GATEWAY)
@@ -110,7 +111,7 @@ def test_a_plan_changes_nothing(deployed: Lab, before: dict[str, list[str]]) -> 
 def test_where_no_backup_can_be_made_the_gateway_serves_on(deployed: Lab, before: dict[str, list[str]]) -> None:
     deployed.ssh(GATEWAY, f"rm -rf {BACKUPS} && echo 'in the way' > {BACKUPS}")
     run = _remove(deployed, "-y", "--data", f"yes={GATEWAY}")
-    run.must_fail_with("nothing was removed, since there is no last backup")
+    run.must_fail_with("nothing was removed, because there is no last backup")
     _await_answer(deployed, GATEWAY)
     deployed.ssh(GATEWAY, f"rm {BACKUPS}")
     assert deployed.ssh(GATEWAY, "systemctl is-enabled openclaw-llm-gateway") == "enabled"
@@ -121,6 +122,10 @@ def _await_answer(lab: Lab, host: str) -> None:
     assert lab.command("peer", "--", "timeout", "60", "sh", "-c", waiting).code == 0
 
 
+def _is_step(line: str) -> bool:
+    return "remove: " in line or "openclaw: restarting" in line
+
+
 def test_cut_off_at_each_step_the_next_run_completes_it(deployed: Lab, before: dict[str, list[str]]) -> None:
     tokens = {row["name"] for row in rows(deployed, "gw1")["tokens"]}
     assert AGENT in tokens
@@ -128,7 +133,7 @@ def test_cut_off_at_each_step_the_next_run_completes_it(deployed: Lab, before: d
     command = [*LIMITS, INVENTORY, SCRIPT, "--data", f"yes={GATEWAY},{AGENT}"]
     began = time.monotonic()
     while True:
-        step, run = kill_where(lambda line: "remove: " in line and line.strip() not in seen, *command)
+        step, run = kill_where(lambda line: _is_step(line) and line.strip() not in seen, *command)
         if step is None:
             assert run.code == 0, run.output[-3000:]
             break
@@ -170,7 +175,7 @@ def test_a_second_removal_changes_nothing_and_says_so(deployed: Lab, before: dic
     now = _snapshots(deployed)
     run = _remove(deployed, "-y", "--data", YES)
     assert run.code == 0, run.output[-3000:]
-    assert run.output.count("nothing of a deployment is on this host: nothing to remove") == len(HOSTS)
+    assert run.output.count("no deployment found on this host; nothing to remove") == len(HOSTS)
     assert _snapshots(deployed) == now
 
 
@@ -196,10 +201,10 @@ def test_what_a_person_has_changed_since_stays(deployed: Lab, before: dict[str, 
     assert deployed.ssh(GATEWAY, f"ls -A {DIRECTORY}").split() == ["backups", "data", "notes.txt"]
     told = " ".join(run.output.split())
     for place in (f"{DIRECTORY}/notes.txt", f"{DIRECTORY}/data", f"{HOME}/notes.txt", f"{HOME}/metrics/mine.prom"):
-        assert f"{place} stays: it is not from here" in told
+        assert f"{place} was kept: it is not part of the deployment" in told
     assert deployed.ssh(GATEWAY, f"find {HOME} -type f | sort").split() == sorted(theirs[:2])
     again = _remove(deployed, "-y", "--data", f"yes={GATEWAY}")
-    assert "nothing of a deployment is on this host: nothing to remove" in again.output
+    assert "no deployment found on this host; nothing to remove" in again.output
     blocked = deployed.deploy("--limit", GATEWAY)
     blocked.must_fail_with(f"{DIRECTORY}/data holds notes.txt but no one-api.db", "move it away")
     deployed.ssh(GATEWAY, f"rm {DIRECTORY}/notes.txt && rm -r {DIRECTORY}/data {HOME} && rmdir {drop_ins}")

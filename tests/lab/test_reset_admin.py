@@ -13,7 +13,7 @@ from tests.lab.watching import Watchers
 
 SCRIPT = "deploys/reset_admin.py"
 BY_HAND = "a-person-set-it"  # within One API's 20 characters
-NOTHING = "nothing to mend"
+NOTHING = "nothing to fix"
 ONE = ("--limit", "gw1")
 
 _AS_ROOT = """
@@ -83,7 +83,7 @@ def test_where_nothing_is_wrong_nothing_is_changed(untried: Lab) -> None:
     assert now == before
 
 
-def test_a_changed_token_and_password_are_mended_through_the_database(deployed: Lab) -> None:
+def test_a_changed_token_and_password_are_fixed_through_the_database(deployed: Lab) -> None:
     by_hand = _change_by_hand(deployed, BY_HAND)
     before, started, old_backups = rows(deployed, "gw1"), _started(deployed), _backups(deployed)
     deployed.deploy(*ONE).must_fail_with("refuses the access token", SCRIPT)
@@ -165,6 +165,6 @@ def test_a_locked_database_is_named_and_nothing_is_changed(untried: Lab) -> None
         deployed.ssh("gw1", "kill $(pidof sqlite3)")
     now = rows(deployed, "gw1")["users"], _backups(deployed), _of_the_file(deployed, "ONEAPI_ACCESS_TOKEN")
     assert now == before
-    mended = _reset(deployed, "-y")
-    assert mended.code == 0, mended.output[-3000:]
+    fixed = _reset(deployed, "-y")
+    assert fixed.code == 0, fixed.output[-3000:]
     _deploy_changes_nothing(deployed)

@@ -199,7 +199,7 @@ def test_where_an_agent_is_not_reached_or_does_not_start_the_old_key_works_on(de
     run = _rotate(deployed, "tokens")
     assert run.code == 1
     told = " ".join(run.output.split())
-    assert "the token agent5 is left as it is: agent5 is not reached in this run" in told, told[-4000:]
+    assert "the token agent5 was not rotated: agent5 is not reached in this run" in told, told[-4000:]
     assert "the old token of agent1 stays, and its key goes on working" in told, told[-4000:]
     assert "Traceback" not in told
     for host in ("agent1", "agent5"):
@@ -209,8 +209,8 @@ def test_where_an_agent_is_not_reached_or_does_not_start_the_old_key_works_on(de
 
     deployed.ssh("agent1", f"rm {failing}")
     assert deployed.command("host-restart", "agent5").code == 0
-    mended = deployed.deploy()
-    assert mended.code == 0, mended.output[-4000:]
+    fixed = deployed.deploy()
+    assert fixed.code == 0, fixed.output[-4000:]
     assert (_status_of(deployed, keys["agent1"]), _status_of(deployed, keys["agent5"])) == ("401", "200")
     with AskingAgent(deployed, "agent1") as agent, AskingAgent(deployed, "agent5") as other:
         again = _rotate(deployed, "tokens")
@@ -223,9 +223,9 @@ def test_where_an_agent_is_not_reached_or_does_not_start_the_old_key_works_on(de
 
 def test_what_cannot_be_rotated_is_refused_before_anything_is_touched(deployed: Lab) -> None:
     before = rows(deployed, "gw1")["tokens"]
-    _rotate(deployed, "token").must_fail_with("there is no token to rotate; did you mean tokens?")
+    _rotate(deployed, "token").must_fail_with("there is no token to rotate; did you mean 'tokens'?")
     deployed.pyinfra("-y", INVENTORY, SCRIPT).must_fail_with("say what to rotate with --data keys=…")
-    deployed.pyinfra("-y", INVENTORY, SCRIPT, "--data", "kyes=all").must_fail_with("did you mean keys?")
+    deployed.pyinfra("-y", INVENTORY, SCRIPT, "--data", "kyes=all").must_fail_with("did you mean 'keys'?")
     plan = deployed.pyinfra("--dry", INVENTORY, SCRIPT, "--data", "keys=all")
     assert plan.code == 0
     for words in ("to come: a new token agent1", "Give the gateway its new secrets", "Point OpenClaw at the gateway"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import skills
+from llm_gateway.parts import skills
 from tests.lab.conftest import OWN_CLIENT, WORKSPACE, First, Lab
 from tests.lab.rows import rows
 
@@ -90,13 +90,13 @@ def test_a_client_of_a_persons_own_is_kept_beside_it(deployed: Lab) -> None:
     assert "before-llm-gateway" not in deployed.ssh("agent1", f"ls {SHARED}")
 
 
-def test_an_edited_client_is_mended_and_kept(skill: Lab) -> None:
+def test_an_edited_client_is_fixed_and_kept(skill: Lab) -> None:
     skill.ssh("agent1", f"echo '// tried something' >> {SHARED}/llm_client.js")
     run = skill.deploy("--limit", "gw1", "--limit", "agent1")
     assert run.code == 0, run.output[-3000:]
     assert "Put the client of the Skills into the workspace" in run.output
-    assert "is not from here: it is replaced, and kept beside it as" in " ".join(run.output.split())
-    assert "Restart OpenClaw" not in run.output.partition("agent1: OpenClaw uses")[2], "it needs no restart"
+    assert "is not the deployed client: it is replaced, and kept beside it as" in " ".join(run.output.split())
+    assert "Restart OpenClaw" not in run.output.partition("agent1: OpenClaw's .env names")[2], "it needs no restart"
     assert skill.ssh("agent1", f"tail -n 1 {SHARED}/llm_client.js.before-llm-gateway-*") == "// tried something"
     assert skill.ssh("agent1", f"cat {SHARED}/llm_client.js") == skills.SOURCE.read_text().strip()
     again = skill.deploy("--json", "--limit", "gw1", "--limit", "agent1")

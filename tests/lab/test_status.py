@@ -9,7 +9,7 @@ import pytest
 
 from lab.docker import connect
 from lab.labels import object_name
-from tests.lab.conftest import INVENTORY, Lab
+from tests.lab.conftest import INVENTORY, Lab, look_with_canary
 from tests.lab.faults import await_boot, switch_on
 from tests.lab.rows import DIRECTORY, secrets
 from tests.lab.seen_status import hosts, status
@@ -22,6 +22,7 @@ def clean(deployed: Lab) -> Lab:
     """Two hosts that are as declared: other tests may have left them otherwise."""
     run = deployed.deploy(*ONE)
     assert run.code == 0, run.output[-4000:]
+    look_with_canary(deployed, "gw1")
     return deployed
 
 
@@ -73,8 +74,11 @@ def test_the_page_needs_nothing_beside_itself(clean: Lab, tmp_path: Path) -> Non
     text = page.read_text()
     parser = _Assets()
     parser.feed(text)
-    assert parser.fetched == []
-    assert {"script", "link", "img", "iframe"}.isdisjoint(parser.tags)
+    # A link is followed by whoever wants to; the script is within, and named by the page's own policy.
+    assert parser.fetched == [f"a href=http://{clean.address('gw1')}:3000/"]
+    assert {"link", "img", "iframe"}.isdisjoint(parser.tags)
+    assert parser.tags.count("script") == 1
+    assert "default-src 'none'" in text
     assert "url(" not in text
     assert "@import" not in text
     for part in (
@@ -135,4 +139,4 @@ def test_drift_of_a_host_with_openclaw_and_a_failed_backup_are_shown(clean: Lab)
 
 def test_wrong_settings_are_told_and_shown_as_no_fleet(clean: Lab) -> None:
     run = status(INVENTORY, *ONE, "--data", "llm_modell=x")
-    run.must_fail_with("did you mean llm_model?")
+    run.must_fail_with("did you mean 'llm_model'?")

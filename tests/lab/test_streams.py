@@ -13,8 +13,8 @@ from pyinfra.api import Config, Inventory, State
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.host import Host
 
-from gateway import streams
-from gateway.streams import StreamError
+from llm_gateway.hosts import streams
+from llm_gateway.hosts.streams import StreamError
 from tests.lab.conftest import Lab
 
 CONTENT = os.urandom(5_000_003)

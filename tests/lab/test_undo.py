@@ -93,7 +93,7 @@ def test_a_failure_is_undone_at_once(host: Lab) -> None:
     failed = host.pyinfra("-y", *ARGUMENTS)
     assert failed.code == 0
     failed = _fail(host)
-    assert f"trial of {HOST} was undone: all is as it was before" in failed
+    assert f"trial of {HOST} was rolled back; everything is as it was before" in failed
     assert "it failed" in why(host)
 
 
@@ -133,7 +133,7 @@ def test_a_run_whose_time_is_over_can_do_no_more(host: Lab) -> None:
     assert ended.code == 1
     told = " ".join(ended.output.split())
     assert "the host undoes this already" in told
-    assert "was undone, since it was not done within 10 s" in told
+    assert "was rolled back because it was not done within 10 s" in told
 
 
 def test_a_network_that_is_gone_is_not_waited_for(host: Lab) -> None:
@@ -163,7 +163,7 @@ def test_the_next_run_waits_while_the_host_undoes(host: Lab) -> None:
         assert ended.code == 0, ended.output
 
 
-def test_an_undo_that_fails_is_told_and_goes_on_once_it_is_mended(host: Lab) -> None:
+def test_an_undo_that_fails_is_told_and_goes_on_once_it_is_fixed(host: Lab) -> None:
     first = "test -e /root/allowed || { echo no such luck; exit 1; }"
     with running(*ARGUMENTS, environment={"UNDO_FIRST": first}) as run:
         await_line(run, "trial: working")

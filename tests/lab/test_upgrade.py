@@ -24,9 +24,9 @@ STEPS = (
     "switch: putting the files",
     "switch: starting",
     "switch: asking",
-    "switch: all is well",
+    "switch: the image serves",
 )
-ROLLBACK = "deploys/rollback.py"
+ROLLBACK, RESTORE = "deploys/rollback.py", "deploys/restore.py"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def _rollback(gwup: Lab, *arguments: str) -> list[str]:
     [
         ("mute", [f"it did not answer within {START_SECONDS} s", "nothing listens", "database migrated"]),
         ("nonsense", ["an answer without choices", "The gateway as it serves now does it"]),
-        ("crashing", ["it ended. Its own words", "this version does not run"]),
+        ("crashing", ["it ended. Its log", "this version does not run"]),
     ],
 )
 def test_a_bad_image_is_never_let_near_the_agents(gwup: Lab, image: str, words: list[str]) -> None:
@@ -176,6 +176,27 @@ def test_without_a_new_schema_the_way_back_keeps_every_row(gwup: Lab) -> None:
     assert run.code == 0, run.output[-4000:]
     assert serving(gwup).startswith(gwup.state["gateway_image"]["reference"])
     assert "with-better" in token_names(gwup)
+
+
+def test_from_v068_both_starts_are_out_of_reach_and_its_backup_is_restored_so_too(gwup: Lab) -> None:
+    upgrading.make_old(gwup)
+    write(gwup, "with-the-old")
+    names = token_names(gwup)
+    with upgrading.asking(gwup) as agent:
+        run = deploy(gwup, "better", upgrading.ENOUGH_SECONDS)
+    assert run.code == 0, run.output[-4000:]
+    assert run.output.count("starting it again") == 2, "on the copy, and then on the database itself"
+    assert "system_prompt" in upgrading.channel_columns(gwup)
+    assert token_names(gwup) == names
+    print(f"{len(agent.failures)} of {len(agent.answers)} completions failed in the switch")
+    # The backup that the upgrade has made is of v0.6.8, and secured: the newer image gets it in a restore.
+    arguments = (*pin("better", upgrading.ENOUGH_SECONDS), "--data", f"host={HOST}", INVENTORY, RESTORE)
+    restored = gwup.pyinfra("-y", *arguments)
+    assert restored.code == 0, restored.output[-4000:]
+    assert restored.output.count("starting it again") == 1
+    assert "system_prompt" in upgrading.channel_columns(gwup)
+    assert token_names(gwup) == names
+    upgrading.nothing_is_left_over(gwup)
 
 
 def test_other_bytes_under_the_same_name_are_an_upgrade(gwup: Lab, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_user_unit_is_freed_of_the_old_variables(deployed: Lab) -> None:
     assert "OPENAI_BASE_URL" in _names(deployed)
     run = deployed.deploy(*_USER_UNIT)
     assert run.code == 0, run.output[-3000:]
-    assert "Restart OpenClaw" in run.output
+    assert "openclaw: restarting openclaw-gateway.service" in run.output
     assert not _names(deployed) & {"MEM0_DASHSCOPE_API_KEY", "OPENAI_API_BASE", "OPENAI_BASE_URL"}
     again = deployed.deploy("--json", *_USER_UNIT)
     assert json.loads(again.stdout)["results"]["totals"]["success"] == 0, again.stdout

@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 from pyinfra import host, state
 from pyinfra.operations import python
 
-from gateway import fleet, remote
-from gateway.runs import progress, undo
+from llm_gateway.hosts import progress, remote, undo
+from llm_gateway.tasks import survey
 
-member = fleet.member_to_deploy(state, host)
+member = survey.member_to_deploy(state, host)
 directory = member.directory
 UNIT = "openclaw-llm-gateway.service"
 UNDO = f"""{os.environ.get("UNDO_FIRST", "")}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from oneapi import AdminClient, OneAPIError
-from oneapi.specs import TokenSpec
+from llm_gateway.flavours.oneapi import AdminClient, OneAPIError
+from llm_gateway.flavours.oneapi.specs import TokenSpec
 from tests.lab.asking_agent import AskingAgent
 from tests.lab.conftest import Lab, Run
 from tests.lab.rows import DIRECTORY
@@ -13,9 +13,12 @@ from tests.lab.rows import DIRECTORY
 HOST = "gwup"
 START_SECONDS = 8
 """What a new image is given to answer: the stand-in takes one."""
+ENOUGH_SECONDS = 60
+"""What it is given where two starts are to succeed, also on a busy machine."""
 
 # Each image is the lab's own with other faults (lab/standin/faults.py).
 _IMAGES = {
+    "old": "STANDIN_SCHEMA=v0.6.8",
     "mute": "STANDIN_FAULTS=mute",
     "nonsense": "STANDIN_FAULTS=nonsense",
     "crashing": "STANDIN_FAULTS=migrates,crashes",
@@ -36,15 +39,15 @@ def make_images(lab: Lab) -> None:
     lab.ssh(HOST, "\n".join([*lines, "docker rm model-of-images > /dev/null"]))
 
 
-def pin(name: str) -> list[str]:
-    """The arguments of pyinfra that pin one of these images on this host alone."""
+def pin(name: str, seconds: int = START_SECONDS) -> list[str]:
+    """The arguments of pyinfra that pin one of these images on this host alone, and give it so long to answer."""
     settings = {"gateway_image": f"tried:{name}", "gateway_image_archive": "null"}
-    return [*of_host(), *(part for key, value in settings.items() for part in ("--data", f"{key}={value}"))]
+    return [*of_host(seconds), *(part for key, value in settings.items() for part in ("--data", f"{key}={value}"))]
 
 
-def of_host() -> list[str]:
+def of_host(seconds: int = START_SECONDS) -> list[str]:
     """The arguments of pyinfra for this host alone, where an image is given little time."""
-    return ["--limit", HOST, "--data", f"gateway_start_timeout={START_SECONDS}"]
+    return ["--limit", HOST, "--data", f"gateway_start_timeout={seconds}"]
 
 
 def serving(lab: Lab) -> str:
@@ -81,6 +84,20 @@ def admin(lab: Lab) -> AdminClient:
     return AdminClient(f"http://{lab.address(HOST)}:3000", access_token=token)
 
 
+def make_old(lab: Lab) -> None:
+    """Serve with an image of v0.6.8 on a database of v0.6.8."""
+    run = deploy(lab, "old", ENOUGH_SECONDS)
+    assert run.code == 0, run.output[-4000:]
+    statement = "ALTER TABLE channels DROP COLUMN system_prompt"
+    lab.ssh(HOST, f"sqlite3 -cmd '.timeout 9000' {DIRECTORY}/data/one-api.db '{statement}'")
+
+
+def channel_columns(lab: Lab) -> list[str]:
+    """The columns of the table of channels."""
+    statement = "SELECT name FROM pragma_table_info('channels')"
+    return lab.ssh(HOST, f'sqlite3 {DIRECTORY}/data/one-api.db "{statement}"').split()
+
+
 def write(lab: Lab, name: str) -> None:
     """Have the gateway acknowledge a row, once it serves."""
     deadline = time.monotonic() + 60
@@ -100,9 +117,9 @@ def token_names(lab: Lab) -> set[str]:
         return {token.name for token in api.tokens()}
 
 
-def deploy(lab: Lab, name: str) -> Run:
+def deploy(lab: Lab, name: str, seconds: int = START_SECONDS) -> Run:
     """Deploy with one of the images pinned."""
-    return lab.deploy(*pin(name))
+    return lab.deploy(*pin(name, seconds))
 
 
 def asking(lab: Lab) -> AskingAgent:

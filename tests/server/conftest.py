@@ -18,8 +18,8 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-from gateway import settings
-from gateway.settings import Settings
+from llm_gateway.inputs import settings
+from llm_gateway.inputs.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -93,6 +93,13 @@ def _server(path: str, name: str) -> Server:
     return Server(name, found, _connect(name, data))
 
 
+@pytest.fixture(scope="session")
+def gateways(pytestconfig: pytest.Config) -> list[Server]:
+    """All gateways of the inventory, for a check of an OpenClaw host that looks at its gateway, too."""
+    path = pytestconfig.getoption("--inventory")
+    return [_server(path, entry["name"]) for entry in _inventory(path) if "gateways" in entry["groups"]]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A check with the argument `gateway` runs for each gateway, one with `agent` for each OpenClaw host."""
     path = metafunc.config.getoption("--inventory")
@@ -102,4 +109,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if path is None:
             raise pytest.UsageError("which servers? make check-server INVENTORY=inventory.py")
         names = [entry["name"] for entry in _inventory(path) if group in entry["groups"]]
-        metafunc.parametrize(argument, [_server(path, name) for name in names], ids=names, scope="session")
+        servers = [_server(path, name) for name in names] or [None]
+        metafunc.parametrize(argument, servers, ids=names or ["no such host"], scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the checks of a group that has no host: there is nothing to look at, which is no skipped check."""
+    unused = [item for item in items if None in getattr(getattr(item, "callspec", None), "params", {}).values()]
+    config.hook.pytest_deselected(items=unused)
+    items[:] = [item for item in items if item not in unused]

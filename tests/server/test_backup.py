@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from gateway.backups import backup_health
-from gateway.backups.archive import DATABASE, MANIFEST, NAME, Manifest, Outcome, newest
-from gateway.backups.scheduled_backups import SERVICE, TIMER
+from llm_gateway.model.layout import DATABASE
+from llm_gateway.parts.backups import backup_health
+from llm_gateway.parts.backups.archive import MANIFEST, NAME, Manifest, Outcome, newest
+from llm_gateway.parts.backups.scheduled_backups import SERVICE, TIMER
 from tests.server.conftest import Server
 
 PROPERTIES = "-p Id -p LoadState -p ActiveState -p Result -p LastTriggerUSec -p NextElapseUSecRealtime"
@@ -29,7 +30,7 @@ def test_backups_are_scheduled_and_made(gateway: Server) -> None:
 
 
 def test_what_makes_backups_is_roots(gateway: Server) -> None:
-    for name, mode in (("make-backup", 0o755), ("backup.conf", 0o600)):
+    for name, mode in (("make-backup", 0o755), ("backup.conf", 0o600), ("database-settings", 0o644)):
         file = gateway.host.file(f"{gateway.settings.gateway_directory}/{name}")
         assert (file.mode, file.user, file.group) == (mode, "root", "root"), name
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from gateway.canary import canary_health
-from gateway.canary.canary_health import Found, first_ones
-from gateway.canary.scheduled_canary import CANARY, HOME, METRICS_FILE
-from gateway.checks import in_seconds
+from llm_gateway.model.checks import in_seconds
+from llm_gateway.model.layout import METRICS_FILE, STATE
+from llm_gateway.parts.canary import canary_health
+from llm_gateway.parts.canary.canary_health import Found, first_ones
+from llm_gateway.parts.canary.scheduled_canary import CANARY
 from tests.server.conftest import Server
 
 PROPERTIES = "-p Id -p ActiveState -p Result"
 
 
 def _found(gateway: Server) -> Found | None:
-    return Found.parse(first_ones(gateway.sh(f"cat {HOME}/canary.state 2>/dev/null || true").splitlines()))
+    return Found.parse(first_ones(gateway.sh(f"cat {STATE}/canary.state 2>/dev/null || true").splitlines()))
 
 
 def test_the_canary_looks(gateway: Server) -> None:
@@ -45,6 +46,6 @@ def test_its_files_are_roots(gateway: Server) -> None:
     for path, mode in ((f"{directory}/canary", 0o755), (f"{directory}/canary.conf", 0o600)):
         file = gateway.host.file(path)
         assert (file.mode, file.user, file.group) == (mode, "root", "root"), path
-    metrics = gateway.host.file(f"{gateway.settings.gateway_metrics_directory or f'{HOME}/metrics'}/{METRICS_FILE}")
+    metrics = gateway.host.file(f"{gateway.settings.gateway_metrics_directory or f'{STATE}/metrics'}/{METRICS_FILE}")
     if metrics.exists:
         assert (metrics.mode, metrics.user) == (0o644, "root")

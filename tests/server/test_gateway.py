@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gateway.host_state import PROJECT
+from llm_gateway.model.layout import PROJECT
+from llm_gateway.parts.log_pruning import PRUNING
 from tests.server.conftest import Server
 
 UNIT = f"{PROJECT}.service"
@@ -123,6 +124,18 @@ def test_the_unit_is_enabled_active_and_valid(gateway: Server) -> None:
     assert service.is_running
     assert service.is_valid
     assert gateway.sh(f"systemctl show -p NeedDaemonReload --value {UNIT}") == "no"
+
+
+def test_what_prunes_the_logs_is_roots_and_waits(gateway: Server) -> None:
+    if gateway.settings.gateway_log_days is None:
+        return  # all is to be kept
+    timer = gateway.host.service(PRUNING.timer)
+    assert timer.is_enabled
+    assert timer.is_running
+    assert gateway.sh(f"systemctl show -p Result --value {PRUNING.service}") == "success"
+    for name, mode in (("prune-logs", 0o755), ("prune-logs.conf", 0o600)):
+        file = gateway.host.file(f"{gateway.settings.gateway_directory}/{name}")
+        assert (file.mode, file.user, file.group) == (mode, "root", "root"), name
 
 
 def test_the_unit_waits_for_tailscale_and_owns_the_container(gateway: Server) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.host_state import PROJECT
+from llm_gateway.model.layout import PROJECT
 from tests.server.conftest import Server
 
 MOST_EXPOSED = 3.0
@@ -72,6 +72,10 @@ def test_it_cannot_use_the_host_up(gateway: Server, container: dict[str, Any]) -
     assert host["Memory"] == settings.gateway_memory_mb << 20
     assert host["NanoCpus"] == round(min(settings.gateway_cpus, int(gateway.sh("nproc"))) * 1e9)
     assert 0 < host["PidsLimit"] <= 1024
+    assert f"GOMEMLIMIT={settings.gateway_memory_mb * 8 // 10}MiB" in container["Config"]["Env"]
+    limits = gateway.sh(f"cat /proc/{container['State']['Pid']}/limits")
+    (core,) = [line.split()[4:6] for line in limits.splitlines() if line.startswith("Max core file size")]
+    assert core == ["0", "0"], "no dump of the process, keys in it, lies in data/"
     log = host["LogConfig"]
     assert log["Type"] == "json-file"
     assert {"max-size", "max-file"} <= {*log["Config"]}

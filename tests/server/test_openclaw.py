@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import secrets
 import shlex
+from urllib.parse import urlsplit
 
 import pytest
 
-from gateway import dotenv, skills
+from llm_gateway.model import dotenv, layout
+from llm_gateway.model.layout import PROJECT
+from llm_gateway.parts import skills
 from tests.server.conftest import Server
 
 NAMES = ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL_ID", "EMBEDDING_MODEL_ID")
@@ -35,7 +40,15 @@ def _home(agent: Server) -> str:
 
 
 def _environment_file(agent: Server) -> str:
-    return f"{_home(agent)}/.openclaw/.env"
+    """Where OpenClaw itself looks (2026.9.6): OPENCLAW_STATE_DIR, else its home and the option --profile say so."""
+    unit = shlex.quote(agent.settings.openclaw_unit)
+    pid = _systemctl(agent, f"show -p MainPID --value {unit}") if _has_unit(agent) else "0"
+    read = f"tr '\\0' '\\n' < /proc/{pid}/environ | grep -E '^OPENCLAW_(STATE_DIR|HOME)=' || true"
+    variables = dict(line.split("=", 1) for line in agent.sh(read).splitlines()) if pid != "0" else {}
+    profile = re.search(r" --profile[ =](\S+)", _systemctl(agent, f"show -p ExecStart --value {unit}"))
+    suffix = f"-{profile[1]}" if profile and profile[1] != "default" else ""
+    home = variables.get("OPENCLAW_HOME") or _home(agent)
+    return f"{variables.get('OPENCLAW_STATE_DIR') or f'{home}/.openclaw{suffix}'}/.env"
 
 
 def test_the_environment_file_points_at_the_gateway(agent: Server) -> None:
@@ -49,6 +62,18 @@ def test_the_environment_file_points_at_the_gateway(agent: Server) -> None:
     assert values["EMBEDDING_MODEL_ID"] == agent.settings.embedding_model
 
 
+def test_one_api_sees_the_agents_own_address(agent: Server, gateways: list[Server]) -> None:
+    """Not that of the bridge, which all would share: by it tokens are kept to `subnets`, and log-ins are counted."""
+    line = agent.sh(f"grep ^LLM_BASE_URL= {shlex.quote(_environment_file(agent))}")
+    there = urlsplit(dotenv.read(f"{line}\n")["LLM_BASE_URL"])
+    gateway = next(each for each in gateways if each.address == there.hostname)
+    path = f"/api/status?{secrets.token_hex(8)}"
+    ask = f"exec 3<>/dev/tcp/{there.hostname}/{there.port}; printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3"
+    assert '"success":true' in agent.sh(f"timeout 10 bash -c {shlex.quote(ask)}")
+    logged = gateway.sh(f"docker logs --since 1m {PROJECT} 2>&1 | grep -F '{path}'")
+    assert [part.strip() for part in logged.split("|")][4] == agent.address, logged
+
+
 def test_the_environment_file_is_its_users_alone(agent: Server) -> None:
     file = agent.host.file(_environment_file(agent))
     assert (file.mode, file.user) == (0o600, _user(agent))
@@ -60,7 +85,7 @@ def test_skills_have_this_checkouts_client(agent: Server) -> None:
         return  # none was asked for
     if workspace.startswith("~/"):
         workspace = f"{_home(agent)}{workspace[1:]}"
-    file = agent.host.file(f"{workspace}/{skills.FILE}")
+    file = agent.host.file(f"{workspace}/{layout.SHARED_CLIENT}")
     assert (file.mode, file.user) == (0o644, _user(agent))
     assert file.sha256sum == hashlib.sha256(skills.SOURCE.read_bytes()).hexdigest()
 

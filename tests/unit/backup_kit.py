@@ -11,7 +11,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from gateway.backups.archive import MANIFEST, Manifest
+from llm_gateway.hosts import other_databases, tables
+from llm_gateway.parts.backups.archive import MANIFEST, Manifest
 
 SCRIPT = Path(__file__).parent.parent.parent / "files" / "make-backup"
 _PROGRAMS = (
@@ -38,6 +39,10 @@ class Backups:
             (self._programs / tool).symlink_to(found or tool)
         (self.place / "data").mkdir(parents=True)
         shutil.copy(SCRIPT, self.place)
+        shutil.copy(other_databases.SCRIPT, self.place)
+        shutil.copy(SCRIPT.with_name("own-backups"), self.place)
+        (self.place / "read-tables").write_bytes(tables.program())
+        (self.place / "read-tables").chmod(0o755)
         (self.place / "secrets.env").write_text("ONEAPI_ACCESS_TOKEN=secret\n")
         self.write_rows(100)
 

@@ -14,7 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from gateway.contents.desired import CANARY_TOKEN
+from llm_gateway.contents.desired import CANARY_TOKEN
+from llm_gateway.model.checkout import TAILSCALE_PROBLEM
 
 SCRIPT = Path(__file__).parent.parent.parent / "files" / "canary"
 KEY = "k" * 48
@@ -46,7 +47,8 @@ class Canary:
         (self._programs / tool).symlink_to(found or tool)
         self.stub("id", "echo 0")
         self.stub("uname", "echo gw1")
-        self.stub("sleep", f"echo >> {shlex.quote(str(place / 'slept'))}")
+        self.slept = place / "slept"
+        self.stub("sleep", f"echo >> {shlex.quote(str(self.slept))}")
         self.load_firewall("rules")
         self.properties = {
             "openclaw-llm-gateway.service": {"ActiveState": "active", "UnitFileState": "enabled", "Result": "success"},
@@ -55,6 +57,8 @@ class Canary:
         }
         (self.place / "first-start-done").touch()
         shutil.copy(SCRIPT, self.place)
+        shutil.copy(TAILSCALE_PROBLEM, self.place)
+        self.stub("tailscale", 'echo \'"BackendState": "Running"\'')
         self.write_token(CANARY_TOKEN)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -64,6 +68,11 @@ class Canary:
         """Nothing listens any more."""
         self._server.shutdown()
         self._server.server_close()
+
+    def listen_again(self) -> None:
+        """Something listens again."""
+        self._server = ThreadingHTTPServer(self._server.server_address[:2], self._handler())  # type: ignore[arg-type]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         canary = self

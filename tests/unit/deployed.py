@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway import firewall, image, installation, openclaw
-from gateway.backups import scheduled_backups
-from gateway.canary import scheduled_canary
-from gateway.contents import desired
-from gateway.contents.record import Record, fingerprint
-from gateway.firewall_rules import Reach
-from gateway.fleet import Member
-from gateway.host_state import PROJECT
-from oneapi import ChannelSpec
-from tests.unit.fake_hosts import ADDRESS, FRESH, OPENCLAW, digest, tiktoken_answers
+from llm_gateway.contents import desired
+from llm_gateway.flavours.oneapi import ChannelSpec
+from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.record import Record, fingerprint
+from llm_gateway.model import layout
+from llm_gateway.model.layout import PROJECT
+from llm_gateway.parts import firewall, image, installation, log_pruning
+from llm_gateway.parts.backups import scheduled_backups
+from llm_gateway.parts.canary import scheduled_canary
+from llm_gateway.parts.firewall_rules import Reach
+from llm_gateway.parts.openclaw import openclaw
+from tests.unit.fake_hosts import ADDRESS, FRESH, OPENCLAW, digest, docker_info, tiktoken_answers
+from tests.unit.fake_one_api import DEPLOYED_OPTIONS
 from tests.unit.members import DIRECTORY, GENERATED, Fleet, member
 
 IMAGE_ID = "sha256:" + "1" * 64
@@ -45,6 +48,7 @@ NeedDaemonReload=no
 
 
 CANARY_UNITS = BACKUP_UNITS.replace("-backup.", "-canary.")
+PRUNING_UNITS = BACKUP_UNITS.replace("-backup.", "-prune-logs.")
 
 
 def last_backup(**changed: object) -> str:
@@ -93,8 +97,8 @@ def deployed(gateway_name: str, agent_name: str) -> Deployed:
     ids = {f"channel:{row['name']}": int(row["id"]) for row in channels}
     ids |= {f"token:{row['name']}": int(row["id"]) for row in tokens}
     applied = Record(marks, frozenset(names), ids).content().decode()
-    closed = [{"key": "RegisterEnabled", "value": "false"}]
-    admin = {"api_channels": channels, "api_tokens": tokens, "api_options": closed}
+    options = [{"key": name, "value": value} for name, value in DEPLOYED_OPTIONS.items()]
+    admin = {"api_channels": channels, "api_tokens": tokens, "api_options": options}
     recorded = {name: _http(rows) for name, rows in admin.items()}
     return Deployed(
         {**gateway_answers(gateway, applied), **recorded},
@@ -114,7 +118,8 @@ def gateway_answers(gateway: Member, applied: str) -> dict[str, str]:
     """What a gateway host answers when all that is wanted is there and runs."""
     backups = [*scheduled_backups.script_files(gateway), *scheduled_backups.unit_files(gateway)]
     canary = [*scheduled_canary.script_files(gateway), *scheduled_canary.unit_files(gateway)]
-    files = [*installation.wanted_files(gateway), *backups, *canary, *firewall.wanted_files(gateway)]
+    pruning = [*log_pruning.script_files(gateway), *log_pruning.unit_files(gateway)]
+    files = [*pruning, *installation.wanted_files(gateway), *backups, *canary, *firewall.wanted_files(gateway)]
     rules = firewall_table(gateway)
     here = tiktoken_answers(DIRECTORY)
     bindings = {"3000/tcp": [{"HostIp": ADDRESS, "HostPort": "3000"}]}
@@ -136,15 +141,14 @@ def gateway_answers(gateway: Member, applied: str) -> dict[str, str]:
         "applied_keys": applied,
         "data": "logs\none-api.db\n",
         "database_size": "4096\n",
-        "docker": "26.1.5\n",
-        "compose": "2.26.1-4\n",
+        "docker_info": docker_info("26.1.5", "2.26.1-4"),
         "image": f"{IMAGE_ID} amd64 []\n",
         "container": json.dumps([container]),
         "tools": "sqlite3\nnft\n",
         "firewall_table": rules,
         "firewall_loaded": f"{digest(rules.encode())}  -\n",
         "firewall_unit": "ActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=no\n",
-        "timer_units": f"{BACKUP_UNITS}\n{CANARY_UNITS}",
+        "timer_units": f"{BACKUP_UNITS}\n{CANARY_UNITS}\n{PRUNING_UNITS}",
         "backup_last": last_backup(),
         "canary_state": last_look(),
         "listeners": f'LISTEN 0 4096 {ADDRESS}:3000 0.0.0.0:* users:(("docker-proxy",pid=9,fd=4))\n',
@@ -158,7 +162,7 @@ def firewall_table(gateway: Member) -> str:
     (comment,) = (
         line for line in Reach.wanted(gateway).rules().decode().splitlines() if line.startswith("    comment")
     )
-    return f'table {firewall.TABLE} {{\n\tflags owner,persist\n{comment[:-1]} 1700000000"\n}}\n'
+    return f'table {layout.FIREWALL_TABLE} {{\n\tflags owner,persist\n{comment[:-1]} 1700000000"\n}}\n'
 
 
 def agent_answers(agent: Member, gateway: Member, key: str) -> dict[str, str]:
@@ -172,5 +176,5 @@ def agent_answers(agent: Member, gateway: Member, key: str) -> dict[str, str]:
         "openclaw_env_stat": f"600 {stat}",
         "openclaw_dropin": openclaw._wanted_drop_in(agent),
         "openclaw_dropin_stat": f"644 {stat}",
-        "openclaw_process": "PATH\nLLM_API_KEY\n",
+        "openclaw_process": "PATH\nTELEGRAM_BOT_TOKEN\n",
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from gateway.contents.desired import VERIFICATION_TOKEN
+from llm_gateway.contents.desired import VERIFICATION_TOKEN
 
 Row = dict[str, Any]
 SECRET = "never-to-be-seen"
@@ -41,7 +41,8 @@ urls = st.sampled_from(
 channel_rows = st.builds(
     channel_row,
     texts,
-    type=st.sampled_from([1, 1, 3, 14, 33, 43, 50, 99, 0]),
+    type=st.sampled_from([1, 1, 3, 14, 17, 18, 21, 24, 33, 43, 50, 99, 0]),
+    other=st.sampled_from([None, "", "2024-06-01", " x"]),
     base_url=urls,
     models=models,
     group=st.sampled_from(["default", "default,vip", "vip", "a b", ""]),

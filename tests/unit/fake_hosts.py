@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway import tiktoken
+from llm_gateway.parts import tiktoken
 
 ROOT = Path(__file__).parent.parent.parent
 ADDRESS = "100.64.0.10"
@@ -24,6 +24,7 @@ FRESH = {
     "uid": "0\n",
     "systemd": "yes\n",
     "disk": "Filesystem 1024-blocks Used Available Capacity Mounted\n" + "/dev/a 90 9 9000000 9% /\n" * 2,
+    "disk_places": "/var/lib/docker\n",
     "tailscale0": f"{ADDRESS}/32\n",
 }
 """What a bare Debian 13 host in a tailnet answers."""
@@ -37,6 +38,13 @@ OPENCLAW = {
     "openclaw_process": "PATH\nOPENAI_BASE_URL\n",
 }
 """What an OpenClaw host answers besides."""
+
+
+def docker_info(version: str = "29.1.0", compose: str = "2.40.1", **more: Any) -> str:
+    """What a usable Docker says of itself: the answer `docker_info`; `more` are other fields of it."""
+    plugins = [{"Name": "compose", "Version": compose}] if compose else []
+    found = {"ServerVersion": version, "OSType": "linux", "DockerRootDir": "/var/lib/docker", "SecurityOptions": []}
+    return json.dumps({**found, "ClientInfo": {"Plugins": plugins}, **more}, separators=(",", ":"))
 
 
 def answer(values: Mapping[str, str]) -> list[str]:

@@ -9,8 +9,13 @@ from typing import Any
 
 import httpx
 
+from llm_gateway.flavours.oneapi import option_text
+from llm_gateway.inputs.declarations import DEFAULT_OPTIONS
+
 Row = dict[str, Any]
 DEFAULT_PASSWORD = "123456"
+DEPLOYED_OPTIONS = {name: option_text(name, value) for name, value in DEFAULT_OPTIONS.items()}
+"""What a deployment sets where nothing else is declared."""
 POINTERS = {"base_url", "model_mapping", "priority", "weight", "system_prompt"}
 
 
@@ -23,7 +28,12 @@ class FakeOneAPI:
         self.password = DEFAULT_PASSWORD
         self.channels: list[Row] = []
         self.tokens: list[Row] = []
-        self.options = {"RegisterEnabled": "true", "SystemName": "One API"}
+        self.options = {
+            "RegisterEnabled": "true",
+            "RetryTimes": "0",
+            "ApproximateTokenEnabled": "false",
+            "SystemName": "One API",
+        }
         self.changes: list[tuple[str, str, Row]] = []
         self.tried: list[str] = []
         """The passwords that were tried."""
@@ -54,7 +64,7 @@ class FakeOneAPI:
 
     @contextmanager
     def route(self, *where: object) -> Iterator[httpx.BaseTransport]:
-        """In the place of `gateway.route.route`."""
+        """In the place of `llm_gateway.hosts.route.route`."""
         yield self.transport
 
     def _answer(self, request: httpx.Request) -> httpx.Response:

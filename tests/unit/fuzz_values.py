@@ -14,7 +14,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gateway import settings
+from llm_gateway.inputs import settings
 from tests.unit.test_settings import CHANNEL
 
 HOSTILE = (
@@ -83,6 +83,16 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "gateway_tailscale_address": ("100.64.0.10",),
     "gateway_allowed_peers": ((), ["100.64.0.7", "100.64.1.0/24", "100.64.1.1"]),
     "gateway_private_upstreams": ((), ["192.168.1.5:8000", "10.0.0.0/24", "10.0.0.1", "10.0.0.1:1"]),
+    "gateway_environment": (
+        {"RELAY_TIMEOUT": "plain"},
+        {},
+        {"THEME": None, "A_b1": """'"$X ${Y} $$ `id` #%n {}[]: 中\\ """, "PORT": None},
+    ),
+    "gateway_extra_hosts": (
+        {"plain": "192.168.1.5"},
+        {},
+        {"host.docker.internal": "172.17.0.1", "a_b-c.d": "10.0.0.1", "x": None},
+    ),
     "gateway_user_id": (59300, 0, 65533),
     "gateway_memory_mb": (1024, 256, 1048576),
     "gateway_cpus": (2.0, 0.1, 1024),
@@ -92,6 +102,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "gateway_image_archive": (None, "/nowhere/a b $x.tar"),
     "gateway_tiktoken_directory": (None, "/plain/tiktoken", "/nowhere/tik token"),
     "gateway_start_timeout": (120, 1, 3600),
+    "gateway_log_days": (90, None, 1, 36500),
     "gateway_backup_schedule": (None, "daily", "*-*-* 03:30:00", "Mon..Fri 4:15", "*-*~3"),
     "gateway_backup_keep": (14, 1, 10000),
     "gateway_backup_keep_days": (90, 1, 36500),
@@ -101,14 +112,24 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "gateway_canary_failures": (3, 1, 1000),
     "gateway_alert_command": (None, "plain-alert", """curl -d "$1 $2" 'https://a.example/$x' `id` #%n 中"""),
     "gateway_metrics_directory": (None, "/plain/metrics", "/var/-a+b_.c"),
-    "docker_source": ("distribution", "preinstalled"),
+    "docker_source": ("distribution", "docker", "preinstalled"),
+    "docker_apt_url": ("https://download.docker.com/linux", "http://[fd00::1]:8080/docker-ce/linux"),
+    "docker_apt_key": ("9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88", "9dc858229fc7dd38854ae2d88d81803c0ebfcd88"),
     "docker_registry_mirrors": ((), ["https://mirror.example", "http://[fd00::1]:5000/a%20b"]),
     "docker_http_proxy": (None, "http://proxy.example:3128"),
     "docker_https_proxy": (None, "http://1.2.3.4:3128/a(b)!"),
     "docker_no_proxy": (None, "localhost,.ts.net,*.中文,100.64.0.0/10;{}"),
     "gateway_channels": (
         (),
-        [{**CHANNEL, "name": "渠道 '\"$(id)`\\ %n", "models": ["模型/x:free#{}&*!|>%n"], "system_prompt": "a\n'\"$"}],
+        [
+            {
+                **CHANNEL,
+                "name": "渠道 '\"$(id)`\\ %n",
+                "models": ["模型/x:free#{}&*!|>%n"],
+                "model_mapping": {"模型/x:free#{}&*!|>%n": "x"},  # without one, a system_prompt has no effect
+                "system_prompt": "a\n'\"$",
+            }
+        ],
         [{**CHANNEL, "model_mapping": {"a'\"b": "$(id)"}, "groups": ["default", "g'\"$"], "priority": -5}],
     ),
     "gateway_tokens": ((), [{"name": "令牌 '\"$(id)", "subnets": ["100.64.0.0/10"], "expires": "2031-01-31"}]),
@@ -128,6 +149,16 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "openclaw_user": ("claw", "_a-$"),
     "openclaw_workspace": (None, "~/plain", "~/工作 区/%n $(id) '\"`\\"),
     "openclaw_unset_environment": ((), ["OPENAI_BASE_URL", "_a1"]),
+    "openclaw_provider": ("default_llm", None, "gateway-2"),
+    "openclaw_default_model": (False, True),
+    "openclaw_memory_search": (False, True),
+    "openclaw_models": ("all", (), ["m1", "Qwen/Qwen3.5-2B"]),
+    "openclaw_context_window": (1024, 131072, 100_000_000),
+    "openclaw_max_tokens": (1, 8192, 100_000_000),
+    "openclaw_turn": ("first", "always", "never"),
+    "openclaw_start_timeout": (1, 300, 3600),
+    "openclaw_restart": ("now", "idle", "never"),
+    "openclaw_idle_timeout": (1, 600, 86400),
 }
 """Values of each setting that are taken. Of a text, the first stands for it where it only has to be recognized."""
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import atexit
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import httpx
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_state
 
-from gateway import first_start, service
-from gateway.contents import admin
-from gateway.proving import verification
-from gateway.secrets import Generated
-from tests.unit.fake_one_api import DEFAULT_PASSWORD, FakeOneAPI, Row
+from llm_gateway.contents import admin
+from llm_gateway.contents.desired import token_name
+from llm_gateway.hosts.member import Member
+from llm_gateway.inputs.secrets import Generated
+from llm_gateway.parts import first_start, service
+from llm_gateway.parts.openclaw import openclaw
+from llm_gateway.proof import agent_environment, agent_path
+from llm_gateway.tasks import agent_switch, verification
+from tests.unit.fake_one_api import DEFAULT_PASSWORD, DEPLOYED_OPTIONS, FakeOneAPI, Row
 from tests.unit.members import GENERATED
 
 
@@ -32,10 +36,22 @@ def install(commands: str, *, channels: Sequence[Row] = (), tokens: Sequence[Row
             gateways[host.name] = _one_api(channels, tokens)
         return gateways[host.name].route()
 
-    for module in (service, first_start, admin, verification):
+    for module in (service, first_start, admin):
         module.route = route  # type: ignore[assignment]
+    relay = _one_api(channels, tokens)  # which of them answers a model does not matter
+    verification.route_from = agent_path.route_from = relay.route  # type: ignore[assignment]
+    verification.route_from_here = lambda *where: nullcontext(None)
+    agent_environment.read_text = _written
+    agent_switch._keep = lambda member: dict.fromkeys(agent_switch._KEPT + agent_switch._KEPT_OF_UNIT, "no")
+    openclaw.await_process = lambda member: ["PATH"]
     Generated.new = classmethod(lambda cls: GENERATED)  # type: ignore[assignment, method-assign]
     atexit.register(_write, Path(commands), gateways)
+
+
+def _written(member: Member) -> str:
+    """The .env as it is once the run has written it: a fake host keeps nothing."""
+    key = member.gateway.token_keys[token_name(member.name)]
+    return openclaw.merged_environment(member, member.gateway.base_url, key)
 
 
 def _one_api(channels: Sequence[Row], tokens: Sequence[Row]) -> FakeOneAPI:
@@ -43,7 +59,7 @@ def _one_api(channels: Sequence[Row], tokens: Sequence[Row]) -> FakeOneAPI:
     one_api.channels = [dict(row) for row in channels]
     one_api.tokens = [dict(row) for row in tokens]
     if one_api.channels:
-        one_api.options["RegisterEnabled"] = "false"
+        one_api.options |= DEPLOYED_OPTIONS
         one_api.password = GENERATED.root_password
     return one_api
 

@@ -16,16 +16,36 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import database, remote, reset_admin
-from gateway.fleet import Member
-from gateway.rotation import rotated_access
-from gateway.secrets import Generated
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.member import Member
+from llm_gateway.inputs.secrets import Generated
+from llm_gateway.parts import database
+from llm_gateway.tasks import reset_admin
+from llm_gateway.tasks.rotation import access_renewal
 from tests.unit.fake_hosts import FRESH
 from tests.unit.members import member
 
 TOOLS = [tool for tool in ("sqlite3", "python3") if shutil.which(tool)]
 """What this machine can write SQLite with; python3 is always among them."""
-_COMMANDS = ("cat", "cut", "date", "find", "grep", "head", "install", "mv", "rm", "sed", "sort", "sync", "touch")
+_COMMANDS = (
+    *(
+        "awk",
+        "cat",
+        "chmod",
+        "cut",
+        "date",
+        "dirname",
+        "find",
+        "grep",
+        "head",
+        "install",
+        "mkdir",
+        "mv",
+        "perl",
+        "readlink",
+    ),
+    *("rm", "sed", "sh", "sort", "stat", "sync", "touch"),
+)
 
 
 class LocalHost:
@@ -65,7 +85,7 @@ class LocalHost:
             raise remote.RemoteError(done.stderr)
         return done.stdout.splitlines()
 
-    def _write(self, host: object, path: str, content: bytes, mode: str) -> None:
+    def _write(self, host: object, path: str, content: bytes, mode: str, trial: str = "") -> None:
         Path(path).write_bytes(content)
         Path(path).chmod(int(mode, 8))
 
@@ -80,6 +100,13 @@ class LocalHost:
         directory = self.place / "backups"
         return sorted(directory.iterdir()) if directory.exists() else []
 
+    def sql(self, *statements: str) -> None:
+        """Carry statements out."""
+        connection = sqlite3.connect(self.file, isolation_level=None)
+        for statement in statements:
+            connection.execute(statement)
+        connection.close()
+
     def rows(self, sql: str, file: Path | None = None) -> list[tuple[Any, ...]]:
         """What the database, or a copy of it, answers."""
         connection = sqlite3.connect(file or self.file)
@@ -89,10 +116,10 @@ class LocalHost:
             connection.close()
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Another program that writes to the database and does not come to an end."""
+    def locked(self, how: str = "IMMEDIATE") -> Iterator[None]:
+        """Another program that writes to the database and does not come to an end; EXCLUSIVE: nobody else can read."""
         connection = sqlite3.connect(self.file, isolation_level=None)
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(f"BEGIN {how}")
         try:
             yield
         finally:
@@ -119,7 +146,7 @@ class LocalHost:
             with httpx.HTTPTransport() as transport:
                 yield _Redirected(transport, httpx.URL(url))
 
-        for module in (reset_admin, rotated_access):
+        for module in (reset_admin, access_renewal):
             monkeypatch.setattr(module, "route", route)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from standin_kit import Upstream, UpstreamHandler
+from standin_kit import Upstream, UpstreamHandler, read_body
 
 CHAT, EMBEDDER = "MiniMax-M2.5", "text-embedding-v4"
 WORD = re.compile(r"[a-z0-9]+|[\u4e00-\u9fff]")
@@ -34,7 +34,7 @@ class ModelsHandler(UpstreamHandler):
     server: Models
 
     def do_POST(self) -> None:  # noqa: N802 (http.server's name)
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = read_body(self)
         self.server.requests.append((self.path, dict(self.headers), body))
         asked = json.loads(body)
         answer = self._vectors(asked) if self.path.endswith("/embeddings") else self._facts()

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
-from gateway import settings
-from gateway.fleet import Member
-from gateway.host_state import HostState
-from gateway.secrets import Generated, Provided
+from llm_gateway.hosts.host_state import HostState
+from llm_gateway.hosts.member import Member
+from llm_gateway.inputs import settings
+from llm_gateway.inputs.secrets import Generated, Provided
 from tests.unit.fake_hosts import FRESH, KEYS, answer
 
 GENERATED = Generated(
@@ -49,7 +49,7 @@ def member(
     found, problems = settings.check({**settings.defaults(), **chosen})
     assert problems == []
     fleet = Fleet() if fleet is None else fleet
-    host = SimpleNamespace(name=name, state=SimpleNamespace(is_executing=True), connector=None)
+    host = SimpleNamespace(name=name, groups=[], state=SimpleNamespace(is_executing=True), connector=None)
     made = Member(
         cast(Any, host), found, Provided(None, secrets), cast(Any, fleet), "gateway" in roles, "openclaw" in roles
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from oneapi import (
+from llm_gateway.flavours.oneapi import (
     Actual,
     AdminClient,
     Change,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from provisioning_kit import Written
 
-from gateway import remote
-from gateway.contents import admin
-from tests.unit.fake_one_api import FakeOneAPI
+from llm_gateway.contents import admin
+from llm_gateway.hosts import remote
+from tests.unit.fake_one_api import DEPLOYED_OPTIONS, FakeOneAPI
 from tests.unit.members import GENERATED
 
 
@@ -15,7 +15,7 @@ from tests.unit.members import GENERATED
 def gateway(monkeypatch: pytest.MonkeyPatch) -> FakeOneAPI:
     """A gateway after its first start, on the way that members take to it."""
     one_api = FakeOneAPI(GENERATED.access_token)
-    one_api.options["RegisterEnabled"] = "false"
+    one_api.options |= DEPLOYED_OPTIONS
     monkeypatch.setattr(admin, "route", one_api.route)
     return one_api
 
@@ -29,6 +29,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Written:
         assert mode == "600"
         kept[path] = content.decode()
 
+    monkeypatch.setattr(remote, "run", lambda *command: [])  # the database holds what it should
     monkeypatch.setattr(remote, "write_now", write)
     monkeypatch.setattr(remote, "tell", lambda host, text: kept.told.append(text))
     monkeypatch.setattr(remote, "complain", lambda host, text: kept.told.append(text))

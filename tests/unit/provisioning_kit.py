@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.contents import provisioning
-from gateway.contents.record import Record
-from gateway.fleet import Member
+from llm_gateway.contents import provisioning
+from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.record import Record
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import DIRECTORY, Fleet, member
 

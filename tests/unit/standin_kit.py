@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ EMBEDDING = {"object": "list", "data": [{"embedding": [0.5, 0.5]}], "usage": {}}
 
 
 class Upstream(ThreadingHTTPServer):
-    """Records requests; `replies` gives an answer to a model, others get a plain one."""
+    """Records requests; `replies` gives an answer to a model, others get a plain one; `before` is called ahead."""
 
     daemon_threads = True
     request_queue_size = 512
@@ -34,6 +34,8 @@ class Upstream(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), UpstreamHandler)
         self.replies: dict[str, Reply] = {}
+        self.before: dict[str, Callable[[], object]] = {}
+        self.more_headers: dict[str, str] = {}
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
 
     @property
@@ -41,17 +43,34 @@ class Upstream(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 
+def read_body(handler: BaseHTTPRequestHandler) -> bytes:
+    """The body of a request, as the stand-in sends it: in chunks where it passes one on."""
+    return b"".join(_pieces(handler))
+
+
+def _pieces(handler: BaseHTTPRequestHandler) -> Iterator[bytes]:
+    if length := handler.headers["Content-Length"]:
+        yield handler.rfile.read(int(length))
+        return
+    while size := int(handler.rfile.readline(), 16):
+        yield handler.rfile.read(size)
+        handler.rfile.readline()
+    handler.rfile.readline()
+
+
 class UpstreamHandler(BaseHTTPRequestHandler):
     server: Upstream
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = read_body(self)
         self.server.requests.append((self.path, dict(self.headers), body))
-        asked = json.loads(body)
-        status, kind, content = self.server.replies.get(asked["model"]) or plain(self.path, asked)
+        asked = json.loads(body or b"{}")
+        self.server.before.get(asked.get("model", ""), lambda: None)()
+        status, kind, content = self.server.replies.get(asked.get("model", "")) or plain(self.path, asked)
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("X-Upstream", "seen")
+        for name, value in {"X-Upstream": "seen", **self.server.more_headers}.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
 

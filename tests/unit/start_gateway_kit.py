@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.checkout import ROOT
+from llm_gateway.model.checkout import ROOT
 
 ADDRESS = "100.64.0.10"
 UID = 59300
@@ -72,7 +72,7 @@ def place(tmp_path: Path) -> Place:
     made = Place(tmp_path / "gateway", tmp_path / "bin")
     for directory in (made.directory / "data/logs", made.bin / "run"):
         directory.mkdir(parents=True)
-    for name in ("start-gateway", "own-data"):
+    for name in ("start-gateway", "own-data", "tailscale-problem"):
         (made.directory / name).write_bytes((ROOT / "files" / name).read_bytes())
         (made.directory / name).chmod(0o755)
     with sqlite3.connect(made.directory / "data/one-api.db") as database:
@@ -82,6 +82,7 @@ def place(tmp_path: Path) -> Place:
     (made.directory / ".env").write_text(f"TAILSCALE_IP={ADDRESS}\n{SECRET}\n")
     (made.directory / "docker-compose.yml").write_text(COMPOSE)
     made.command("ip", f"echo '{SHOWN.format(ADDRESS)}'")
+    made.command("tailscale", 'echo \'"BackendState": "Stopped"\'')
     made.command("systemd-notify", f'echo "${{1#--status=}}" >> {made.bin}/status')
     made.command("systemctl", "echo 0")
     made.command("nproc", "echo 2")

@@ -6,8 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from gateway import host_state
-from gateway.host_state import HostState
+from llm_gateway.hosts import host_state
+from llm_gateway.hosts.host_state import HostState
 
 VALUES = {
     "LOCK": "no",
@@ -28,7 +28,7 @@ def read(directory: Path, *roles: str, path: Path | None = None, **values: str) 
     if path is not None:
         environment["PATH"] = f"{path}:{environment['PATH']}"
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, env=environment)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return HostState.parse(done.stdout.splitlines())
 
 

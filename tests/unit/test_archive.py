@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.backups import archive
-from gateway.backups.archive import Manifest, ManifestError, Outcome
+from llm_gateway.parts.backups import archive
+from llm_gateway.parts.backups.archive import Manifest, ManifestError, Outcome
 
 GOOD: dict[str, Any] = {
     "format": 1,

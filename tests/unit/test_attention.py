@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway import found_data, remote, service
-from gateway.contents.record import Record
-from gateway.host_state import HostState
-from gateway.installation import UNIT_PATH
-from gateway.overview import host_status
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.host_state import HostState
+from llm_gateway.hosts.record import Record
+from llm_gateway.model.layout import UNIT_PATH
+from llm_gateway.parts import found_data, service
+from llm_gateway.status import host_status, shapes
 from tests.unit.deployed import WRITTEN, gateway_answers
 from tests.unit.fake_hosts import answer
 from tests.unit.members import DIRECTORY, member
@@ -26,6 +27,7 @@ CUT_OFF = (
     {"run": "a", **BEGUN, "script": "remove.py"},
     {"run": "a", "event": "changing", "commit": "ff601e2"},
 )
+FAILED = "Result=exit-code\nId=openclaw-llm-gateway-prune-logs.service"
 STOPPED = {"container": "[]"}
 
 
@@ -50,6 +52,20 @@ def test_the_fullest_of_its_disks_is_looked_at() -> None:
     assert not found(told({}), "disk")
 
 
+def test_an_odd_database_is_told_with_what_fixes_it() -> None:
+    last = json.loads(gateway_answers(member(), "")["backup_last"])
+    odd = "the index i does not hold what its table does (to fix it: sqlite3 /x REINDEX)"
+    assert found(told({}, {"backup_last": json.dumps({**last, "odd": odd})}), f"as its last backup is: {odd}")
+    assert not found(told({}), "inconsistent")
+
+
+def test_a_place_elsewhere_that_is_not_there_is_told() -> None:
+    places = "data yes ext2/ext3 /mnt/disk/my data\nbackups no - /mnt/nas/gw1\n"
+    texts = told({"places": places})
+    assert found(texts, "/backups leads to /mnt/nas/gw1, which is not there: is its file system mounted?")
+    assert not found(texts, "my data")
+
+
 def test_what_a_gateway_waits_for_is_told() -> None:
     says = {"unit_says": "waiting: /opt/x/data/one-api.db is not there. Is its file system mounted?\n"}
     assert found(told(says, STOPPED), "it waits: /opt/x/data/one-api.db is not there. Is its file system mounted?")
@@ -63,6 +79,72 @@ def test_a_container_that_is_paused_is_told_and_a_deployment_restarts_it() -> No
     assert found(told({}, paused), "its container is paused, so that nobody is answered: on the host, `docker unpause")
     assert service.container_is_as_wanted(member(gateway_answers(member(), "")))
     assert not service.container_is_as_wanted(member({**gateway_answers(member(), ""), **paused}))
+
+
+REFUSED = 'HTTP/1.0 200 OK\r\n\r\n{"success": false, "message": "无权进行此操作，access token 无效"}'
+EMPTY = 'HTTP/1.0 200 OK\r\n\r\n{"success": true, "message": "", "data": []}'
+ANSWERS = {"api_status": 'HTTP/1.0 200 OK\r\n\r\n{"data": {"version": "v0.6.10", "system_name": "x", "start_time": 1}}'}
+
+
+def test_drift_that_is_not_known_needs_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "run", lambda *command: [])  # the database has another token, too
+    refused = dict.fromkeys(("api_channels", "api_tokens", "api_options"), REFUSED)
+    texts = told(ANSWERS, refused)
+    assert found(texts, "whether it is as declared is not known: the gateway refuses the access token"), texts
+    assert found(texts, "deploys/reset_admin.py")
+    assert not found(told(ANSWERS, dict.fromkeys(refused, EMPTY)), "is not known")
+
+
+def test_drift_of_a_locked_database_blames_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(host: object, command: str, stdin: str | None = None) -> list[str]:
+        if stdin is None:
+            return []
+        raise remote.RemoteError("Error: database is locked")
+
+    monkeypatch.setattr(remote, "run", locked)
+    texts = told(ANSWERS, dict.fromkeys(("api_channels", "api_tokens", "api_options"), REFUSED))
+    assert found(texts, "is not known: the gateway cannot use its database: another program keeps the database"), texts
+    assert not found(texts, "reset_admin")
+
+
+@pytest.mark.parametrize(("health", "is_told"), [("unhealthy", True), ("healthy", False), ("starting", False)])
+def test_a_container_that_docker_calls_unhealthy_is_told(health: str, is_told: bool) -> None:
+    (container,) = json.loads(gateway_answers(member(), "")["container"])
+    container["State"]["Health"] = {"Status": health}
+    texts = told(ANSWERS, {"container": json.dumps([container])})
+    assert found(texts, "Docker's health check fails") is is_told
+    assert not found(texts, "does not answer")
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "words"),
+    [
+        ("prune-logs.service\nLoadState=loaded", "prune-logs.service\nLoadState=loaded", ""),
+        (
+            "prune-logs.timer\nLoadState=loaded\nActiveState=active",
+            "prune-logs.timer\nLoadState=loaded",
+            "does not run",
+        ),
+        ("Id=openclaw-llm-gateway-prune-logs.timer", "Id=other.timer", "not set up yet"),
+        ("Result=success\nId=openclaw-llm-gateway-prune-logs.service", FAILED, "(database is locked)"),
+    ],
+)
+def test_a_pruning_that_fails_is_told(was: str, now: str, words: str) -> None:
+    units = gateway_answers(member(), "")["timer_units"]
+    assert was in units
+    last = {"at": "2026-11-22T10:00:00Z", "ok": False, "removed": 0, "rows": None, "error": "database is locked"}
+    texts = told({}, {"timer_units": units.replace(was, now), "prune_last": json.dumps(last)})
+    assert found(texts, "pruning of logs:") is bool(words)
+    assert found(texts, words)
+
+
+def test_the_size_of_the_logs_is_read() -> None:
+    last = {"at": "2026-11-22T10:00:00Z", "ok": True, "removed": 5, "rows": 1_000_000, "error": ""}
+    host = member({**gateway_answers(member(), ""), "prune_last": json.dumps(last)})
+    sizes = {"database_bytes": "214958080\n", "log_files": "3072\t/opt/x/data/logs\n"}
+    gateway = host_status.of(host, HostState.parse(answer({**SEEN, **sizes})), ()).gateway
+    assert gateway is not None
+    assert gateway.logs == shapes.Logs(214958080, 3072 * 1024, 1_000_000, "")
 
 
 def test_a_directory_that_is_not_mounted_is_not_taken_for_a_new_host() -> None:
@@ -93,3 +175,42 @@ def test_files_of_the_future_get_the_present_time(tmp_path: Path, days: int, is_
     subprocess.run(["sh", "-c", remote.present_script(str(file))], check=True, timeout=30)
     assert (abs(file.stat().st_mtime - moment) > 1) is is_changed
     assert file.stat().st_mtime <= time.time() + 1
+
+
+BEGAN = 1795342260
+"""When a journal begins: 2026-11-22T10:11:00Z, in seconds since 1970."""
+RESTORING = (
+    {"run": "a", **BEGUN, "script": "restore.py"},
+    {"run": "a", "event": "changing", "commit": "ff601e2"},
+    {"event": "at work", "run": "a"},
+)
+_TOUCHED = {"container": "[]", "firewall_unit": "ActiveState=inactive\nUnitFileState=enabled\nNeedDaemonReload=no\n"}
+
+
+@pytest.mark.parametrize(
+    ("journal", "seconds", "is_told"),
+    [
+        (RESTORING, 60, False),
+        (RESTORING, 7200, True),  # it may hang
+        (RESTORING[::2], 60, True),  # it has changed nothing yet
+        (RESTORING[:2], 60, True),  # it was cut off
+    ],
+)
+def test_what_a_run_at_work_has_stopped_is_no_alarm(
+    journal: tuple[dict[str, object], ...], seconds: int, is_told: bool
+) -> None:
+    seen = {"now": f"{BEGAN + seconds}\n", "journal": "\n".join(lines(*journal)), "disks": SEEN["disks"]}
+    texts = told(seen, _TOUCHED)
+    assert found(texts, "firewall: ") == is_told
+    assert found(texts, "the gateway does not run") == is_told
+    assert bool(texts) == is_told
+    full = "tmpfs 12288 12288 0 100% /opt/a place/data\n"
+    assert found(told({**seen, "disks": SEEN["disks"] + full}, _TOUCHED), "is full"), "which no run does by itself"
+
+
+def test_a_run_that_ended_while_the_host_was_looked_at_is_seen() -> None:
+    ended = {"run": "a", "event": "ended", "outcome": "done", "seconds": 7.0, "changes": []}
+    journal = "\n".join(lines(*RESTORING[:2], ended))
+    for seconds, is_new in ((3, True), (60, False)):
+        seen = HostState.parse(answer({"now": f"{BEGAN + seconds}\n", "journal": journal}))
+        assert host_status.has_just_ended(seen) == is_new

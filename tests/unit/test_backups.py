@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 from pyinfra.api import DeployError
 
-from gateway import timers
-from gateway.backups import backup, backup_health, scheduled_backups
-from gateway.backups.archive import Outcome
-from gateway.backups.scheduled_backups import SERVICE, TIMER
-from gateway.remote import RemoteError
-from gateway.runs import front
+from llm_gateway.command import front
+from llm_gateway.hosts.remote import RemoteError
+from llm_gateway.parts import timers
+from llm_gateway.parts.backups import backup_health, scheduled_backups
+from llm_gateway.parts.backups.archive import Outcome
+from llm_gateway.parts.backups.scheduled_backups import SERVICE, TIMER
+from llm_gateway.tasks import backup
 from tests.unit import fake_hosts
-from tests.unit.deployed import BACKUP_UNITS, CANARY_UNITS, deployed, last_backup
+from tests.unit.deployed import BACKUP_UNITS, CANARY_UNITS, PRUNING_UNITS, deployed, last_backup
 from tests.unit.members import member
 from tests.unit.test_deploy_plan import AGENT, GATEWAY, again
 
@@ -63,7 +64,7 @@ def test_a_weekly_one_is_overdue_after_two_weeks() -> None:
     assert backup_health.problem(weekly, _at(24 * 15), LONG_AGO, NOW) is not None
 
 
-def test_a_failed_one_is_told_with_its_reason_and_mend() -> None:
+def test_a_failed_one_is_told_with_its_reason_and_fix() -> None:
     told = backup_health.problem(UNITS, replace(GOOD, ok=False, error="no room: 3 MiB"), LONG_AGO, NOW)
     assert told
     assert "the last one, of 2026-11-22 00:00 UTC, failed: no room: 3 MiB" in told
@@ -118,7 +119,9 @@ def test_verification_fails_where_backups_fail(tmp_path: Path) -> None:
 )
 def test_a_timer_that_does_not_wait_is_started(tmp_path: Path, was: str, now: str) -> None:
     assert was in BACKUP_UNITS
-    done = again(tmp_path, "--dry", "--json", timer_units=f"{BACKUP_UNITS.replace(was, now)}\n{CANARY_UNITS}")
+    done = again(
+        tmp_path, "--dry", "--json", timer_units=f"{BACKUP_UNITS.replace(was, now)}\n{CANARY_UNITS}\n{PRUNING_UNITS}"
+    )
     assert fake_hosts.planned(done) == ["Start the timer of the backups"]
 
 
@@ -155,7 +158,7 @@ def test_a_schedule_that_systemd_does_not_understand_is_refused(monkeypatch: pyt
             raise RemoteError(done.stderr)
         return done.stdout.splitlines()
 
-    monkeypatch.setattr("gateway.remote.run", analyze)
+    monkeypatch.setattr("llm_gateway.hosts.remote.run", analyze)
     (told,) = scheduled_backups.problems(member(gateway_backup_schedule="Mon 33:00"))
     assert re.match(r"gateway_backup_schedule: systemd does not understand 'Mon 33:00' \(.+\); take", told)
     assert list(scheduled_backups.problems(member(gateway_backup_schedule="Mon..Fri 03:00"))) == []
@@ -182,6 +185,17 @@ def test_the_front_hands_the_directory_over_as_seen_from_where_it_was_called(tmp
     assert "--data" not in front.backup_command(["inventory.py"])
     with pytest.raises(SystemExit):
         front.backup_command(["inventory.py", "--fetch", ""])
+
+
+def test_the_front_refuses_the_home_of_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        front.backup_command(["inventory.py", "--fetch", "~nobody-of-that-name/in"])
+    assert "--fetch: ~nobody-of-that-name/in: Could not determine home directory" in capsys.readouterr().err
+
+
+def test_the_home_of_nobody_is_refused() -> None:
+    with pytest.raises(DeployError, match=r"fetch: ~nobody-of-that-name/in: Could not .*; name another directory"):
+        backup.directory_here("~nobody-of-that-name/in")
 
 
 @pytest.mark.parametrize(("place", "words"), [("", "name a directory"), ("a-file/in", "a-file is a file")])

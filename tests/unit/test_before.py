@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway import remote
-from gateway.uninstall import before
-from gateway.uninstall.before import Before
+from llm_gateway.hosts import before
+from llm_gateway.hosts.before import Before
+from llm_gateway.model import layout
 
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(before, "DIRECTORY", str(tmp_path / "var/before"))
+    monkeypatch.setattr(layout, "BEFORE", str(tmp_path / "var/before"))
 
 
 def _sh(command: str) -> list[str]:
@@ -52,17 +52,6 @@ def test_a_content_is_kept(tmp_path: Path) -> None:
     path.write_text("ours")
     _sh(before.keep(str(path)))
     assert Path(before.content_of(str(path))).read_text() == '{"a": 1}'
-
-
-def test_what_is_written_is_kept_too(tmp_path: Path) -> None:
-    path = tmp_path / "daemon.json"
-    path.write_text("theirs")
-    script = before.write_script(str(path), "644").replace("chown root:root", "true")
-    subprocess.run(["sh", "-euc", script], input=remote.encoded(b"ours"), text=True, check=True)
-    assert path.read_text() == Path(before.ours_of(str(path))).read_text() == "ours"
-    assert path.stat().st_mode & 0o777 == 0o644
-    assert Path(before.content_of(str(path))).read_text() == "theirs"
-    assert before.read(_sh(before.answers()))[str(path)].mode
 
 
 def test_where_nothing_was_noted() -> None:

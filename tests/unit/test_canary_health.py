@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from gateway import settings, timers
-from gateway.canary import canary_health, scheduled_canary
-from gateway.canary.canary_health import Found, first_ones
-from gateway.canary.scheduled_canary import CANARY
-from gateway.checks import InvalidError, in_seconds, time_span
-from gateway.contents import desired
-from gateway.host_state import HostState
-from gateway.overview import canary_status
-from gateway.overview.canary_status import Canary
-from gateway.remote import RemoteError
+from llm_gateway.contents import desired
+from llm_gateway.hosts.host_state import HostState
+from llm_gateway.hosts.remote import RemoteError
+from llm_gateway.inputs import settings
+from llm_gateway.model.checks import InvalidError, in_seconds, time_span
+from llm_gateway.parts import timers
+from llm_gateway.parts.canary import canary_health, scheduled_canary
+from llm_gateway.parts.canary.canary_health import Found, first_ones
+from llm_gateway.parts.canary.scheduled_canary import CANARY
+from llm_gateway.status import canary_status
+from llm_gateway.status.canary_status import Canary
 from tests.unit import fake_hosts
 from tests.unit.deployed import BACKUP_UNITS, CANARY_UNITS, deployed
 from tests.unit.fake_hosts import FRESH, answer
@@ -55,7 +56,7 @@ def test_all_is_well() -> None:
     [
         (_units(CANARY.timer, ActiveState="inactive"), _found(4), f"{CANARY.timer} does not run"),
         ({}, _found(4), f"{CANARY.timer} does not run"),
-        (_units(CANARY.service, Result="exit-code"), _found(4), "does not work as it should"),
+        (_units(CANARY.service, Result="exit-code"), _found(4), "does not work ("),
         (UNITS, _found(101), "it last looked on 2026-11-22 10:19 UTC"),
         (UNITS, None, "it has never looked"),
     ],
@@ -94,12 +95,12 @@ def test_the_settings_reach_the_script_as_they_are() -> None:
     script, conf = scheduled_canary.script_files(made)
     assert (script.mode, conf.mode) == ("755", "600")
     lines = [line for line in conf.content.decode().splitlines() if not line.startswith("#")]
-    values = {name: shlex.split(value)[0] for name, _, value in (line.partition("=") for line in lines)}
+    values = {name: (shlex.split(value) or [""])[0] for name, _, value in (line.partition("=") for line in lines)}
     assert values["command"] == command
     assert (values["metrics"], values["backups"], values["failures"]) == ("/srv/metrics", "no", "3")
     assert values["body"].isascii(), "its length is its number of bytes"
     body = json.loads(values["body"])
-    assert (body["model"], body["max_tokens"]) == (made.settings.llm_model, 1)
+    assert (body["model"], set(body)) == (made.settings.llm_model, {"model", "messages"})
 
 
 def test_its_token_may_do_nothing_else() -> None:
@@ -168,7 +169,7 @@ def test_a_directory_for_metrics_that_is_not_there_is_refused(monkeypatch: pytes
         asked.append(command)
         raise RemoteError("no output")
 
-    monkeypatch.setattr("gateway.remote.run", run)
+    monkeypatch.setattr("llm_gateway.hosts.remote.run", run)
     (told,) = scheduled_canary.problems(member(gateway_metrics_directory="/srv/metrics"))
     assert told.startswith("gateway_metrics_directory: there is no directory /srv/metrics on this host: make it")
     assert asked == ["[ -d /srv/metrics ]"]

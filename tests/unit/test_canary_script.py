@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gateway.canary.canary_health import CONDITIONS, Found, first_ones
-from gateway.contents.desired import CANARY_TOKEN
+from llm_gateway.contents.desired import CANARY_TOKEN
+from llm_gateway.parts.canary.canary_health import CONDITIONS, Found, first_ones
 from tests.unit.canary_kit import COMPLETION, KEY, SCRIPT, Canary
 from tests.unit.local_host import TOOLS
 
@@ -128,7 +129,7 @@ def test_it_is_told_once_after_so_many_failures_and_once_when_it_is_over(host: C
     for _ in range(2):
         host.must_look()
     assert [kind for kind, _ in host.alerts] == ["failing", "recovered"]
-    assert "answer is well again" in host.alerts[1][1]
+    assert "answer has recovered" in host.alerts[1][1]
     host.answer = (503, b"")
     for _ in range(3):
         host.must_look()
@@ -141,8 +142,8 @@ def test_it_is_told_once_after_so_many_failures_and_once_when_it_is_over(host: C
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        ((200, b'{"choices": [], "object": "nonsense"}'), "what it answers is no completion"),
-        ((200, b"<html>choices</html>"), "what it answers is no completion"),
+        ((200, b'{"choices": [], "object": "nonsense"}'), "its answer is not a completion"),
+        ((200, b"<html>choices</html>"), "its answer is not a completion"),
         ((401, b"{}"), f"refuses the token {CANARY_TOKEN} (HTTP 401)"),
         ((429, b"{}"), "HTTP 429"),
         (None, "broke off before an answer"),
@@ -157,15 +158,45 @@ def test_what_is_no_completion_is_a_failure(host: Canary, answer: tuple[int, byt
 
 def test_where_nothing_listens_it_says_what_the_gateway_waits_for(host: Canary) -> None:
     host.close()
+    host.configure(deadline=1)
     host.properties[UNIT]["ActiveState"] = "activating"
     assert f"{UNIT} is activating" in host.must_look()
+    host.configure(deadline=1000)
     host.properties[UNIT]["StatusText"] = "waiting: 100.64.0.1 is on no interface of this host"
     host.must_look()
     assert host.results[-1]["error"] == "the gateway is waiting: 100.64.0.1 is on no interface of this host"
 
 
+def test_a_gateway_that_is_just_starting_is_waited_for(host: Canary) -> None:
+    host.close()
+    host.properties[UNIT]["ActiveState"] = "activating"
+
+    def begin() -> None:
+        while not host.slept.exists():
+            time.sleep(0.01)
+        host.listen_again()
+
+    starting = threading.Thread(target=begin)
+    starting.start()
+    assert host.must_look() == ""
+    starting.join()
+    assert [result["ok"] for result in host.results] == [True]
+
+
+_NO_ANSWER = 'case "$*" in *tailscale*) shift && exec "$@" ;; esac; exit 124'
+
+
+@pytest.mark.parametrize(("state", "words"), [("Stopped", "Tailscale is down"), ("NeedsLogin", "is logged out of")])
+def test_where_tailscale_lets_nobody_in_that_is_told(host: Canary, state: str, words: str) -> None:
+    host.stub("tailscale", f'echo \'"BackendState": "{state}"\'')
+    host.must_look()
+    assert words in host.results[0]["error"]
+    assert "`tailscale up`" in host.results[0]["error"]
+    assert host.asked == []
+
+
 def test_where_no_answer_comes_it_does_not_wait_for_ever(host: Canary) -> None:
-    host.stub("timeout", "exit 124")
+    host.stub("timeout", _NO_ANSWER)
     host.must_look()
     assert host.results[0]["error"] == "no answer within 60 s"
 
@@ -194,6 +225,14 @@ def test_where_the_command_fails_it_is_called_again_the_next_time(host: Canary) 
     host.must_look()
     host.must_look()
     assert [kind for kind, _ in host.alerts] == ["failing"]
+
+
+def test_the_command_finds_roots_home_when_the_timer_calls_it(host: Canary) -> None:
+    """systemd sets none of these for a system service without User=; mail and msmtp look for their files there."""
+    host.answer = (500, b"")
+    host.configure(failures=1, command=f'echo "$HOME $USER $LOGNAME" > {host.place}/login')
+    host.must_look()
+    assert (host.place / "login").read_text() == "/root root root\n"
 
 
 def test_what_is_over_before_it_could_be_told_is_not_told(host: Canary) -> None:
@@ -294,7 +333,7 @@ def test_rules_that_are_being_loaded_are_waited_for(host: Canary) -> None:
 
 
 def test_a_container_that_somebody_has_paused_is_told(host: Canary) -> None:
-    host.stub("timeout", "exit 124")
+    host.stub("timeout", _NO_ANSWER)
     host.stub("docker", '[ "$1 $2 $3" = "container inspect openclaw-llm-gateway" ] && echo true')
     host.must_look()
     assert host.results[0]["error"] == "its container is paused: docker unpause openclaw-llm-gateway"

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from gateway import commands, fleet, remote, scheduling
-from gateway.migration import migrating, move
-from gateway.migration.move import Move
-from gateway.restore import restoring
+from llm_gateway.hosts import remote
+from llm_gateway.parts import commands, scheduling
+from llm_gateway.tasks import survey
+from llm_gateway.tasks.migration import migration, move
+from llm_gateway.tasks.migration.move import Move
+from llm_gateway.tasks.restore import restore
 from tests.unit.members import member
 
 
@@ -55,7 +57,7 @@ def test_each_run_that_installs_them_asks(asked: list[str], monkeypatch: pytest.
     """A command that no shell can read would make each backup fail, or keep every alarm from being told."""
     broken = {"gateway_alert_command": "curl 'hush"}
     monkeypatch.setattr(move, "of", lambda state: Move("old", "gw1", {}, 600))
-    assert scheduling.problems in restoring.PURPOSE.host_checks
-    for purpose in (fleet.DEPLOYMENT, migrating.PURPOSE):
-        told = fleet._found(member(**broken), purpose.host_checks)
+    assert scheduling.problems in restore.PURPOSE.host_checks
+    for purpose in (survey.DEPLOYMENT, migration.PURPOSE):
+        told = survey._found(member(**broken), purpose.host_checks)
         assert [text for text in told if "the host's shell (`sh -n`) cannot read it" in text], told

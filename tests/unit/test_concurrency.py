@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from gateway.concurrency import concurrently
+from llm_gateway.model.concurrency import concurrently
 
 
 def test_the_answers_come_in_the_order_of_the_subjects() -> None:

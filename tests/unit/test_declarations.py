@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.checks import InvalidError
-from gateway.contents import declarations
-from gateway.contents.declarations import Channel, DeclaredToken
-from gateway.secrets import Provided, SecretsError
+from llm_gateway.inputs import declarations
+from llm_gateway.inputs.declarations import Channel, DeclaredToken
+from llm_gateway.inputs.secrets import Provided, SecretsError
+from llm_gateway.model.checks import InvalidError
 
 CHANNEL = {"name": "c", "base_url": "https://a.example", "key": "A_API_KEY", "models": ["m"]}
 SECRET = 'must be the NAME of a secret, such as "DASHSCOPE_API_KEY"'
@@ -107,14 +107,14 @@ def test_the_v1_of_a_base_url_is_for_those_types_that_keep_it() -> None:
         ({"base_url": "https://u:hush@a.example"}, "channel c: base_url must not hold a user name or password"),
         ({"models": []}, "channel c: models must name at least one"),
         ({"models": "m"}, "channel c: models must be a list of model names"),
-        ({"models": ["m", "n", "m"]}, "channel c: models must name each once: m stands twice"),
+        ({"models": ["m", "n", "m"]}, "channel c: models must not contain duplicates: m"),
         ({"models": ["a\u200b"]}, f"channel c: models {MODEL}"),
         ({"models": ["a,b"]}, f"channel c: models {MODEL}"),
         ({"models": [" b"]}, f"channel c: models {MODEL}"),
         ({"priority": "1"}, "channel c: priority must be a whole number from -2147483648"),
         ({"weight": -1}, "channel c: weight must be a whole number from 0"),
         ({"groups": []}, "channel c: groups must name at least one"),
-        ({"groups": ["a", "a"]}, "channel c: groups must name each once: a stands twice"),
+        ({"groups": ["a", "a"]}, "channel c: groups must not contain duplicates: a"),
         ({"groups": ["a,b"]}, "channel c: groups must be the name of a group, without spaces or commas"),
         ({"status": 1}, 'channel c: status must be "enabled" or "disabled"'),
         ({"status": ["enabled"]}, 'channel c: status must be "enabled" or "disabled"'),
@@ -123,10 +123,10 @@ def test_the_v1_of_a_base_url_is_for_those_types_that_keep_it() -> None:
         ({"model_mapping": {"m": "n" * 1024}}, "channel 'c': model_mapping is longer than 1024 characters"),
         ({"config": "2024-10-21"}, "channel c: config must be a dict"),
         ({"config": {"api-version": "x"}}, "channel c: config may hold ak, api_version, "),
-        ({"config": {"region": 1}}, "channel c: config region must be text without blanks around it"),
+        ({"config": {"region": 1}}, "channel c: config region must be a string without blanks around it"),
         ({"config": {"sk": "hush-hush"}}, f"channel c: config sk {SECRET}"),
-        ({"system_prompt": None}, "channel c: system_prompt must be text"),
-        ({"system_prompt": "\ud83d"}, "channel c: system_prompt must be text"),
+        ({"system_prompt": None}, "channel c: system_prompt must be a string"),
+        ({"system_prompt": "\ud83d"}, "channel c: system_prompt must be a string"),
     ],
 )
 def test_a_wrong_channel_is_told_by_its_name(changes: dict[str, Any], told: str) -> None:
@@ -148,7 +148,7 @@ def test_all_problems_of_all_channels_are_told() -> None:
         "channel c: the names of its fields must be of "
     )
     assert wrong(declarations.channels, {}) == ["must be a list of dicts"]
-    assert wrong(declarations.channels, [channel()] * 2) == ["must name each channel once: c stands twice"]
+    assert wrong(declarations.channels, [channel()] * 2) == ["must not contain duplicate channels: c"]
 
 
 def test_a_token_is_taken() -> None:
@@ -208,7 +208,7 @@ def test_a_token_ends_with_its_day_or_at_its_moment(expires: str | None, seconds
         ({"subnets": ["100.64.0.0/255.192.0.0"]}, f"token t: {NETWORK}"),
         ({"subnets": ["100.64.0.0/33"]}, f"token t: {NETWORK}"),
         ({"subnets": ["fe80::1%eth0/64"]}, f"token t: {NETWORK}"),
-        ({"subnets": ["10.0.0.0/8"] * 2}, "token t: subnets must name each once: 10.0.0.0/8 stands twice"),
+        ({"subnets": ["10.0.0.0/8"] * 2}, "token t: subnets must not contain duplicates: 10.0.0.0/8"),
         ({"status": "on"}, 'token t: status must be "enabled" or "disabled"'),
     ],
 )

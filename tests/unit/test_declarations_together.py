@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gateway import settings
-from gateway.checks import InvalidError
-from gateway.contents import declarations
-from gateway.secrets import Provided
+from llm_gateway.inputs import consistency, declarations, settings
+from llm_gateway.inputs.secrets import Provided
+from llm_gateway.model.checks import InvalidError
 from tests.unit.test_declarations import CHANNEL, channel, wrong
 
 pytestmark = pytest.mark.slow
@@ -26,10 +26,12 @@ def problems(**chosen: Any) -> list[str]:
     return settings.check({**settings.defaults(), **chosen})[1]
 
 
-def test_registration_is_closed_unless_it_is_declared_open() -> None:
-    assert declarations.options({}) == {"RegisterEnabled": False}
-    assert declarations.options({"RetryTimes": 3}) == {"RegisterEnabled": False, "RetryTimes": 3}
-    assert declarations.options({"RegisterEnabled": True}) == {"RegisterEnabled": True}
+def test_what_is_not_declared_keeps_registration_closed_and_spares_taking_over() -> None:
+    ours = {"RegisterEnabled": False, "RetryTimes": 10, "ApproximateTokenEnabled": True}
+    assert declarations.options({}) == ours
+    assert declarations.options({"SystemName": "x"}) == {**ours, "SystemName": "x"}
+    for name, value in {"RegisterEnabled": True, "RetryTimes": 0, "ApproximateTokenEnabled": False}.items():
+        assert declarations.options({name: value}) == {**ours, name: value}
     assert declarations.options({"ModelRatio": {"m": 1.5}})["ModelRatio"] == {"m": 1.5}
 
 
@@ -52,11 +54,11 @@ def test_all_wrong_options_are_told_and_no_value_of_them() -> None:
         "One API has no option 'RetryTime'; did you mean 'RetryTimes'?",
         "option RetryTimes must be a whole number from 0",
         "option ModelRatio must be a mapping of names to numbers from 0",
-        "option SystemName must be text",
+        "option SystemName must be a string",
         "option PreConsumedQuota must be a whole number from 0",
         "option PasswordLoginEnabled must not be False",
         "option SMTPToken cannot be declared, as it is a secret",
-        "the name of an option must be text",
+        "the name of an option must be a string",
     ]
     assert "hush" not in "".join(told)
     assert wrong(declarations.options, {"PasswordLoginEnabled": "false"})[0].startswith(
@@ -198,3 +200,38 @@ def test_a_check_answers_or_refuses(check: Any, value: Any) -> None:
         check(value)
     except InvalidError as problem:
         assert problem.problems
+
+
+def _channels(*priorities: int, **fields: Any) -> tuple[declarations.Channel, ...]:
+    rows = [{**CHANNEL, **fields, "name": f"c{place}", "priority": each} for place, each in enumerate(priorities)]
+    return declarations.channels(rows)
+
+
+@pytest.mark.parametrize(
+    ("priorities", "fix"),
+    [
+        ((0, -1), "(priority of c0 0, c1 -1): use c0 1, c1 0"),
+        ((-1, 0), "(priority of c0 -1, c1 0): use c0 0, c1 1"),
+        ((-5, -9, 0, 0), "use c0 1, c1 0, c2 2, c3 2"),
+        ((-5, -9), "use c0 1, c1 0"),
+        ((1, 0), ""),
+        ((1, -1), ""),
+        ((0, 0), ""),
+        ((-3, -3), ""),
+        ((-1,), ""),
+    ],
+)
+def test_priorities_that_a_memory_cache_would_not_heed_are_told(priorities: tuple[int, ...], fix: str) -> None:
+    told = [*consistency.warnings(_channels(*priorities), PREVIEW)]
+    assert len(told) == bool(fix)
+    for warning in told:
+        assert f"{', '.join(CHANNEL['models'])}: with a memory cache, One API heeds priorities only" in warning
+        assert warning.endswith(fix)
+
+
+def test_priorities_of_channels_that_do_not_meet_are_no_matter() -> None:
+    first, second = _channels(0, -1)
+    for other in ({"models": ("another",)}, {"groups": ("others",)}, {"status": declarations.STATUSES["disabled"]}):
+        assert not [*consistency.warnings([first, replace(second, **other)], PREVIEW)], other  # type: ignore[arg-type]
+    twice = [replace(channel, groups=("default", "vip")) for channel in (first, second)]
+    assert len([*consistency.warnings(twice, PREVIEW)]) == 1, "once for all groups"

@@ -11,9 +11,9 @@ from pyinfra.api import Config, Inventory, State
 from pyinfra.api.connect import connect_all
 from pyinfra.api.host import Host
 
-from gateway.migration import delta
-from gateway.migration.delta import DeltaError, Place
-from gateway.streams import StreamError
+from llm_gateway.hosts.streams import StreamError
+from llm_gateway.tasks.migration import delta
+from llm_gateway.tasks.migration.delta import DeltaError, Place
 
 pytestmark = pytest.mark.slow
 

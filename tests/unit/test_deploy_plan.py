@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway import installation, service
+from llm_gateway.parts import installation, service
 from tests.unit import fake_hosts
 from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import FRESH, KEYS, OPENCLAW
@@ -27,21 +27,27 @@ ON_A_FRESH_GATEWAY = [
     "Install nftables, which the firewall needs",
     "Write the rules of the firewall",
     "Write the script that holds the firewall",
+    "Write the unit that leads the container to the resolvers of its host",
+    "Write the unit that watches over the resolvers of the host",
     "Write the unit of the firewall",
     "Start the firewall",
+    "Install sqlite3, which backups need",
     "Make the directories, writable by root alone",
     "Write the generated secrets",
     "Write the compose environment",
     "Write the compose file",
     "Write the compose file of the first start",
     "Write the script that gives the data to One API's user",
+    "Write what tells what is wrong with Tailscale",
     "Write the script that starts the gateway",
     "Write the systemd unit",
     "Pull the image",
     "Replace the default password out of everybody's reach",
     "Publish the gateway on its Tailscale address",
-    "Install sqlite3, which backups need",
+    "Write the script that tells other databases",
     "Write the script that makes backups",
+    "Write the script that keeps backups for root alone",
+    "Write what counts the rows of backups",
     "Write the settings of the backups",
     "Write the unit of the backups",
     "Write the timer of the backups",
@@ -51,12 +57,15 @@ ON_A_FRESH_GATEWAY = [
     "Write the unit of the canary",
     "Write the timer of the canary",
     "Start the timer of the canary",
+    "Write the script of the pruning",
+    "Write the settings of the pruning",
+    "Write the unit of the pruning of logs",
+    "Write the timer of the pruning of logs",
+    "Start the timer of the pruning of logs",
     "Declare channels, tokens and options",
 ]
 ON_A_FRESH_AGENT = [
     "Point OpenClaw at the gateway",
-    "Take the old variables out of OpenClaw's unit",
-    "Restart OpenClaw where its environment has changed",
 ]
 SECRETS = [*vars(GENERATED).values(), *KEYS.values(), "relay-key-1", "relay-key-2", "relay-key-3"]
 
@@ -109,9 +118,10 @@ def test_the_plan_for_fresh_hosts(tmp_path: Path) -> None:
     assert all(hosts[name] == {GATEWAY} for name in ON_A_FRESH_GATEWAY)
     assert all(hosts[name] == {AGENT} for name in ON_A_FRESH_AGENT)
     assert [entry["names"] for entry in plan if not entry["hosts_with_change"]] == [
+        ["Prove the gateway before OpenClaw is pointed at it"],
         ["Verify with a real completion and a real embedding"],
         ["Remove the tokens that were replaced"],
-    ], "the one looks and changes nothing, and there are none for the other"
+    ], "the first ones look and change nothing, and there are none for the last"
     assert not [entry for entry in plan if entry["hosts_with_conditional_change"]]
     assert leaks(result.stdout + result.stderr) == []
 
@@ -140,7 +150,7 @@ def test_a_fresh_deployment_goes_through_and_tells_no_secret(tmp_path: Path) -> 
     assert sorted(row["name"] for row in seen["tokens"]) == sorted(names)
     assert not seen["default_password"]
     assert seen["options"]["RegisterEnabled"] == "false"
-    assert told.count("verified on http://100.64.0.10:3000") == 4
+    assert told.count("verified on http://100.64.0.10:3000") == 5
     assert "root; password in /opt/openclaw-llm-gateway/secrets.env on the host" in told
     assert "there is no openclaw-gateway.service (system unit) on this host" in told
     assert leaks(told) == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway import dotenv
+from llm_gateway.model import dotenv
 from tests.unit.readers import compose, node, python, systemd
 
 LIGHT_READERS = {

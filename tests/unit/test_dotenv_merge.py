@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway import dotenv
+from llm_gateway.model import dotenv
 from tests.unit.readers import compose, node, python, systemd
 
 pytestmark = pytest.mark.slow

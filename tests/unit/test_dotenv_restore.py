@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway import dotenv
-from gateway.uninstall.dotenv_restore import restore, value
+from llm_gateway.model import dotenv
+from llm_gateway.tasks.removal.dotenv_restore import restore, value
 
 NAMES = ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL_ID", "EMBEDDING_MODEL_ID")
 VALUES = {

@@ -14,18 +14,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from standin_kit import ACCESS_TOKEN, Gateway
 
-from gateway.contents import desired, export_text
-from gateway.contents.declarations import channels as declared_channels
-from gateway.contents.desired import VERIFICATION_TOKEN
-from gateway.contents.exported import Circumstances, Export, export
-from gateway.secrets import Provided
-from oneapi import AdminClient, Channel, Token, wire
-from oneapi.planning import Actual
+from llm_gateway.contents import desired, export_text
+from llm_gateway.contents.desired import VERIFICATION_TOKEN
+from llm_gateway.contents.export import Circumstances, Export, export
+from llm_gateway.flavours.oneapi import AdminClient, Channel, Token, TokenSpec, option_text, wire
+from llm_gateway.flavours.oneapi.change_plan import Actual
+from llm_gateway.inputs.declarations import DEFAULT_OPTIONS
+from llm_gateway.inputs.declarations import channels as declared_channels
+from llm_gateway.inputs.secrets import Provided
 from tests.unit.export_rows import SECRET, Row, channel_row, channel_rows, option_texts, token_row, token_rows
 from tests.unit.members import member
 
 IMAGE = "justsong/one-api:v0.6.10"
-OWN = Circumstances(own_tokens=frozenset({VERIFICATION_TOKEN}), image=IMAGE)
+OWN = Circumstances(own_tokens=(TokenSpec(VERIFICATION_TOKEN),), image=IMAGE)
 SETTINGS = ("gateway_channels", "gateway_tokens", "gateway_options")
 
 
@@ -33,7 +34,7 @@ def actual(channels: Sequence[Row] = (), tokens: Sequence[Row] = (), **options: 
     return Actual(
         tuple(Channel.read({"id": number, **row}) for number, row in enumerate(channels, 1)),
         tuple(Token.read({"id": number, **row}) for number, row in enumerate((own_token(), *tokens), 1)),
-        {"RegisterEnabled": "false", **options},
+        {**{name: option_text(name, value) for name, value in DEFAULT_OPTIONS.items()}, **options},
     )
 
 
@@ -75,8 +76,13 @@ def test_what_is_exported_plans_nothing(channels: list[Row], tokens: list[Row], 
     found = export(there, OWN)
     text = export_text.text("gw1", found)
     told = "\n".join(export_text.told(found))
-    expected = ["~ option RegisterEnabled: 1 → false"] if options.get("RegisterEnabled") == "1" else []
-    assert declared_again(there, found) == expected
+    undeclarable = {"RegisterEnabled": ("1", "false"), "RetryTimes": ("x -1", "10")}
+    expected = {
+        f"~ option {name}: {options[name]} → {wanted}"
+        for name, (texts, wanted) in undeclarable.items()
+        if options.get(name) in texts.split()
+    }
+    assert set(declared_again(there, found)) == expected
     assert SECRET not in text + told
     assert told.isprintable() or all(line.isprintable() for line in told.split("\n"))
     values = read_back(text)
@@ -136,7 +142,7 @@ def test_a_channel_that_cannot_be_declared_is_told(row: Row, told: str) -> None:
         ({"status": 3}, "status expired → enabled"),
         ({"status": 4, "unlimited_quota": False, "remain_quota": 5}, "status exhausted → enabled"),
         ({"unlimited_quota": False, "remain_quota": -5}, "quota must be"),
-        ({"expired_time": 1 << 60}, "no time that can be declared"),
+        ({"expired_time": 1 << 60}, "seconds after 1970, cannot be declared"),
         ({"expired_time": -7}, "expires must be after 1970"),
         ({"subnet": "10.0.0.1"}, "subnets must be a network"),
         ({"name": "x" * 31}, "the name has 31 bytes"),
@@ -186,6 +192,24 @@ def channel_row_declared() -> Row:
     return {"name": "dashscope", "base_url": "https://b.example", "models": ["m1"]}
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("RetryTimes", "10", None),
+        ("RetryTimes", "0", 0),
+        ("RetryTimes", "3", 3),
+        ("ApproximateTokenEnabled", "true", None),
+        ("ApproximateTokenEnabled", "false", False),
+    ],
+)
+def test_what_a_deployment_would_set_is_declared_as_it_is(name: str, text: str, value: object) -> None:
+    there = actual(**{name: text})
+    found = export(there, OWN)
+    assert found.options.values.get(name) == value
+    assert (name in found.options.remarks) == (value is not None)
+    assert declared_again(there, found) == []
+
+
 def test_registration_stays_closed_where_the_deployment_closes_it() -> None:
     there = actual(RegisterEnabled="true")
     fresh = export(there, Circumstances(is_set_up=False)).options
@@ -206,7 +230,7 @@ def test_ratios_are_those_of_the_models_that_channels_have() -> None:
 
 def test_what_a_run_would_do_even_so_is_told() -> None:
     limited = token_row("agent1", unlimited_quota=False, remain_quota=5)
-    around = Circumstances(own_tokens=frozenset({"agent1"}), used_models={"llm_model": "m9", "embedding_model": "m1"})
+    around = Circumstances(own_tokens=(TokenSpec("agent1"),), used_models={"llm_model": "m9", "embedding_model": "m1"})
     warnings = export(actual([channel_row()], [limited]), around).warnings
     assert warnings == (
         "llm_model: m9 is served by no channel of gateway_channels: add it to the models of one, or set llm_model to a"
@@ -215,6 +239,38 @@ def test_what_a_run_would_do_even_so_is_told() -> None:
     )
     twice = export(actual([], [limited, limited]), around).warnings
     assert "2 tokens have this name" in twice[-1]
+
+
+@pytest.mark.parametrize(("models", "warned"), [("m1", 0), ("", 1), ("m2", 1)])
+def test_the_canarys_token_is_changed_only_where_a_run_would_change_it(models: str, warned: int) -> None:
+    made = member(llm_model="m1")
+    own = tuple(desired.own_token(made, name) for name in desired.own_tokens(made))
+    there = actual([channel_row()], [token_row(desired.CANARY_TOKEN, models=models)])
+    found = export(there, Circumstances(own_tokens=own, image=IMAGE))
+    assert found.tokens == ()
+    assert len(found.warnings) == warned, found.warnings
+
+
+@pytest.mark.parametrize(
+    ("row", "config"),
+    [
+        ({"type": 3, "other": "2024-06-01"}, {"api_version": "2024-06-01"}),
+        ({"type": 3, "other": "old", "config": '{"api_version": "2024-10-21"}'}, {"api_version": "2024-10-21"}),
+        ({"type": 18, "other": "v3.5"}, {"api_version": "v3.5"}),
+        ({"type": 24, "other": "v1beta"}, {"api_version": "v1beta"}),
+        ({"type": 21, "other": "lib"}, {"library_id": "lib"}),
+        ({"type": 17, "other": "plug"}, {"plugin": "plug"}),
+        ({"type": 1, "other": "unused"}, None),
+        ({"type": 3, "other": ""}, None),
+    ],
+)
+def test_what_older_versions_kept_in_other_is_declared_in_the_config(row: Row, config: Row | None) -> None:
+    """One API reads it where the config has none (v0.6.10, middleware/distributor.go)."""
+    there = actual([channel_row(**row)])
+    found = export(there, OWN)
+    assert left_out(found) == {}
+    assert found.channels[0].fields.get("config") == config
+    assert declared_again(there, found) == []
 
 
 @pytest.fixture

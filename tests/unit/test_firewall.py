@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from gateway import firewall
-from gateway.checkout import ROOT
-from gateway.contents import reach
-from gateway.firewall_rules import REFUSED, Door, Reach, version
-from gateway.fleet import Member
-from gateway.host_state import HostState
-from oneapi import Channel
+from llm_gateway.contents import reach
+from llm_gateway.flavours.oneapi import Channel
+from llm_gateway.hosts.host_state import HostState
+from llm_gateway.hosts.member import Member
+from llm_gateway.model.checkout import ROOT
+from llm_gateway.parts import firewall
+from llm_gateway.parts.firewall_rules import REFUSED, Door, Reach, version
 from tests.unit.deployed import deployed, firewall_table
 from tests.unit.fake_hosts import ADDRESS, FRESH, OPENCLAW
 from tests.unit.members import Fleet, member
@@ -50,6 +50,18 @@ def test_addresses_in_channels_are_allowed_by_themselves() -> None:
     assert not [
         line for line in lines(gateway_channels=declared("http://models.lan:80")) if line.startswith("tcp dport")
     ]
+
+
+def test_addresses_of_names_and_proxies_that_the_settings_give_are_allowed_by_themselves() -> None:
+    hosts = {"Ollama": "172.17.0.1", "proxy": "192.168.1.9", "lost": None}
+    rules = lines(gateway_channels=declared("http://ollama:11434"), gateway_extra_hosts=hosts)
+    assert [line for line in rules if line.startswith("tcp dport")] == [
+        "tcp dport 11434 ip daddr { 172.17.0.1 } accept"
+    ]
+    proxies = {"HTTPS_PROXY": "http://proxy:7890", "RELAY_PROXY": "socks5://10.0.0.9:1080", "NO_PROXY": "10.0.0.8"}
+    rules = lines(gateway_environment=proxies, gateway_extra_hosts=hosts)
+    assert "tcp dport 7890 ip daddr { 192.168.1.9 } accept" in rules
+    assert "tcp dport 1080 ip daddr { 10.0.0.9 } accept" in rules
 
 
 def test_overlapping_upstreams_make_one_set_that_nftables_takes() -> None:
@@ -133,9 +145,9 @@ def test_nothing_is_wrong_with_a_firewall_that_stands() -> None:
         ({"firewall_table": ""}, "is not there"),
         ({"firewall_unit": "ActiveState=failed\nUnitFileState=enabled\nNeedDaemonReload=no\n"}, "does not run"),
         ({"firewall_unit": "ActiveState=active\nUnitFileState=disabled\nNeedDaemonReload=no\n"}, "does not run"),
-        ({"firewall_table": firewall_table(member(gateway_port=3001))}, "of other settings"),
-        ({"firewall_loaded": ""}, "not those that were loaded"),
-        ({"firewall_table": firewall_table(member()).replace("owner,", "")}, "not those that were loaded"),
+        ({"firewall_table": firewall_table(member(gateway_port=3001))}, "do not match the settings"),
+        ({"firewall_loaded": ""}, "do not match those that were loaded"),
+        ({"firewall_table": firewall_table(member()).replace("owner,", "")}, "do not match those that were loaded"),
     ],
 )
 def test_what_is_wrong_is_told(answers: dict[str, str], told: str) -> None:

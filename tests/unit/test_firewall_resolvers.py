@@ -44,3 +44,27 @@ def test_names_are_asked_of_resolvers_alone() -> None:
     assert [line for line in lines() if " 53 " in line] == [
         "ip daddr @resolvers meta l4proto { tcp, udp } th dport 53 accept"
     ]
+
+
+def _led(place: Path, present: str, table: str) -> list[str]:
+    """The rules that lead questions elsewhere, where the host has these resolvers and the container's table those."""
+    (place / "-etc-resolv.conf").write_text("".join(f"nameserver {each}\n" for each in present.split()))
+    _added(place, f"elements = {{ {table} }}" if table else "")
+    text = (place / "run/rules.nft").read_text()
+    return re.findall(r"^add rule inet openclaw_llm_gateway resolve (.*)$", text, re.MULTILINE)
+
+
+def test_what_a_container_asks_of_a_former_resolver_goes_to_those_of_now(tmp_path: Path) -> None:
+    asks = 'iifname "llmgw*" ip daddr {{ {} }} meta l4proto {{ tcp, udp }} th dport 53 dnat ip to numgen inc mod '
+    assert _led(tmp_path, "192.168.1.1", "192.168.1.1") == []
+    assert _led(tmp_path, "192.168.1.1", "100.100.100.100, 192.168.1.1") == [
+        f"{asks.format('100.100.100.100')}1 map {{ 0 : 192.168.1.1 }}"
+    ]
+    assert _led(tmp_path, "9.9.9.9 8.8.8.8", "1.1.1.1, 100.100.100.100") == [
+        f"{asks.format('1.1.1.1,100.100.100.100')}2 map {{ 0 : 8.8.8.8, 1 : 9.9.9.9 }}"
+    ]
+
+
+def test_where_the_host_asks_itself_nothing_is_led_elsewhere(tmp_path: Path) -> None:
+    """Nobody in the container's network gets to a loopback address of the host; a start of the gateway fixes it."""
+    assert _led(tmp_path, "127.0.0.1", "100.100.100.100") == []

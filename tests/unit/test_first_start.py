@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from gateway import first_start, remote, service
-from gateway.fleet import Member
-from gateway.secrets import Generated
+from llm_gateway.hosts import remote, undo
+from llm_gateway.hosts.member import Member
+from llm_gateway.inputs.secrets import Generated
+from llm_gateway.model import layout
+from llm_gateway.parts import first_start, service
 from tests.unit.fake_hosts import FRESH, KEYS
 from tests.unit.fake_one_api import DEFAULT_PASSWORD, FakeOneAPI
 from tests.unit.members import DIRECTORY, GENERATED, member
@@ -18,9 +21,15 @@ from tests.unit.members import DIRECTORY, GENERATED, member
 INHERITED = {**FRESH, "database_size": "4096\n", "data": "one-api.db\n"}
 MARKER = f"{DIRECTORY}/first-start-done"
 """What allows publishing."""
-RUNNING = json.dumps(
-    [{"State": {"Running": True}, "NetworkSettings": {"Networks": {"b": {"IPAddress": "172.17.0.2"}}}}]
-)
+RUNNING = {
+    "old_container": json.dumps(
+        {
+            "Name": "/one-api",
+            "State": {"Running": True},
+            "NetworkSettings": {"Networks": {"b": {"IPAddress": "172.17.0.2"}}},
+        }
+    )
+}
 
 
 class Remote:
@@ -42,10 +51,20 @@ class Remote:
                 return answer
         return []
 
-    def write(self, host: object, path: str, content: bytes, mode: str) -> None:
+    def write(self, host: object, path: str, content: bytes, mode: str, trial: str = "") -> None:
         """In the place of `remote.write_now`."""
-        assert mode == ("644" if path == MARKER else "600")
+        assert path not in (MARKER, f"{DIRECTORY}/secrets.env") or mode == ("644" if path == MARKER else "600")
         self.files[path] = content.decode()
+
+    @contextmanager
+    def undoable(self, host: object, what: str, script: str, seconds: float) -> Iterator[None]:
+        """In the place of `undo.undoable`."""
+        assert "docker start" in script
+        try:
+            yield
+        except first_start.FAILURES:
+            self.commands.append("undo")
+            raise
 
     def did(self, part: str) -> bool:
         """Whether a command with this part was run."""
@@ -59,6 +78,8 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Remote:
     monkeypatch.setattr(remote, "write_now", kept.write)
     monkeypatch.setattr(remote, "tell", lambda host, text: kept.told.append(text))
     monkeypatch.setattr(remote, "complain", lambda host, text: kept.told.append(text))
+    monkeypatch.setattr(undo, "undoable", kept.undoable)
+    monkeypatch.setattr(first_start, "step", lambda host, text: None)
     return kept
 
 
@@ -71,9 +92,9 @@ def one_api(monkeypatch: pytest.MonkeyPatch) -> FakeOneAPI:
     return gateway
 
 
-def secure(made: Member) -> bool:
+def secure(made: Member, *proofs: first_start.Proof) -> bool:
     """Whether the gateway was made safe."""
-    (command,) = first_start._secure._inner(made)  # type: ignore[attr-defined]
+    (command,) = first_start._secure._inner(made, proofs)  # type: ignore[attr-defined]
     done: bool = command.function(None, made.host, *command.args)
     return done
 
@@ -104,6 +125,68 @@ def test_an_inherited_database_with_the_default_password(host: Remote, one_api: 
     assert kept.root_password == one_api.password
 
 
+def test_new_api_s_database_is_refused_while_the_old_gateway_serves(host: Remote, one_api: FakeOneAPI) -> None:
+    names = ["tokens", "id", "key", "model_limits", "deleted_at"]
+    table, *columns = (name.encode().hex().upper() for name in names)
+    host.answers["wanted=schema"] = [f"table|{table}", *(f"column|{table}|{column}" for column in columns)]
+    assert not secure(member({**INHERITED, **RUNNING}))
+    assert "its database is new-api's" in host.told[0]
+    assert MARKER not in host.files
+    assert one_api.tried == []
+    assert not host.did("taken-over"), "nothing was stopped or put aside"
+
+
+def test_a_gateway_that_is_taken_over_is_published_before_the_old_one_goes(host: Remote, one_api: FakeOneAPI) -> None:
+    made = member({**INHERITED, **RUNNING})
+    assert secure(made), host.told
+    assert made.is_taken_over
+    discard = f"docker rm --force {layout.REPLACED}"
+    order = (
+        "docker rename one-api",
+        "one-api.db*",
+        "up --detach",
+        "systemctl restart",
+        discard,
+    )
+    places = [max(index for index, command in enumerate(host.commands) if part in command) for part in order]
+    assert places == sorted(places)
+    assert not host.did("undo")
+    assert list(service._restart._inner(made)) == [], "nothing is left to publish"  # type: ignore[attr-defined]
+
+
+def test_what_has_to_hold_is_asked_before_the_old_one_goes(host: Remote, one_api: FakeOneAPI) -> None:
+    def holds(member: Member) -> None:
+        assert host.did("systemctl restart")
+        assert not host.did(f"docker rm --force {layout.REPLACED} >/dev/null 2>&1 || true")
+        raise first_start.FirstStartError("channel beside is not answered any more")
+
+    made = member({**INHERITED, **RUNNING})
+    assert not secure(made, holds)
+    assert host.did("undo")
+    assert "channel beside is not answered any more" in host.told[0]
+    assert not made.is_taken_over
+
+
+@pytest.mark.parametrize("is_back", [True, False])
+def test_an_old_gateway_is_asked_before_it_is_said_to_serve(
+    host: Remote, one_api: FakeOneAPI, monkeypatch: pytest.MonkeyPatch, is_back: bool
+) -> None:
+    def await_answer(of: object, address: str, port: int, seconds: float) -> str | None:
+        if host.did("undo"):
+            assert (address, port) == ("172.17.0.2", 3000)
+        return None if is_back or not host.did("undo") else "after 120 s: connection refused"
+
+    monkeypatch.setattr(service, "await_answer", await_answer)
+    host.answers["up --detach"] = remote.RemoteError("no space left on device")
+    assert not secure(member({**INHERITED, **RUNNING}))
+    assert host.did("undo")
+    serves = "the old gateway (one-api) serves again, with all that it had"
+    not_yet = (
+        "the old gateway was started again and does not answer yet, see `docker logs --tail 20 one-api` on the host"
+    )
+    assert host.told[-1].startswith(serves if is_back else not_yet)
+
+
 def test_an_inherited_database_with_a_persons_password(host: Remote, one_api: FakeOneAPI) -> None:
     one_api.password = "a person's".replace("'", "-")
     made = member(INHERITED, secrets={**KEYS, "ONEAPI_ROOT_PASSWORD": one_api.password})
@@ -117,7 +200,7 @@ def test_an_inherited_database_with_a_persons_password(host: Remote, one_api: Fa
 
 def test_an_unknown_password_is_told_and_the_old_gateway_serves_on(host: Remote, one_api: FakeOneAPI) -> None:
     one_api.password = "unknown to us"
-    assert not secure(member({**INHERITED, "container": RUNNING}))
+    assert not secure(member({**INHERITED, **RUNNING}))
     assert "knows another root password; export ONEAPI_ROOT_PASSWORD=… in the shell" in host.told[0]
     assert not host.did("docker stop"), "it was found out while the old gateway served"
     assert MARKER not in host.files
@@ -139,8 +222,18 @@ def test_a_default_password_that_stays_is_never_published(
     [
         pytest.param(
             lambda host: host.answers.update({"docker inspect": [""], "docker logs": ["no tiktoken"]}),
-            "One API ended at once. Its own words:\nno tiktoken",
+            "One API ended at once. Its log:\nno tiktoken",
             id="ends at once",
+        ),
+        pytest.param(
+            lambda host: host.answers.update({"{ echo untold": ["untold"]}),
+            "whether registration stays closed is not known: the host has nothing to look with; install sqlite3 or",
+            id="neither sqlite3 nor python3",
+        ),
+        pytest.param(
+            lambda host: host.answers.update({"{ echo untold": ["option0"]}),
+            "One API says that registration is closed, and its database does not hold that",
+            id="not stored",
         ),
         pytest.param(
             lambda host: host.answers.update({"up --detach": remote.RemoteError("no space left on device")}),
@@ -153,12 +246,12 @@ def test_a_start_that_fails_is_told_in_its_own_words_and_cleaned_up(
     host: Remote, one_api: FakeOneAPI, arrange: Callable[[Remote], Any], told: str
 ) -> None:
     arrange(host)
+    one_api.access_token = GENERATED.access_token
     assert not secure(member())
     assert host.told[0].startswith("the gateway was not published: ")
     assert told in host.told[0]
     assert host.did("down --timeout 10"), "the container of the first start does not stay"
     assert MARKER not in host.files
-    assert host.did("docker rename openclaw-llm-gateway-replaced openclaw-llm-gateway"), "what served, serves again"
 
 
 def test_the_first_error_is_told_when_cleaning_up_fails_too(host: Remote, one_api: FakeOneAPI) -> None:

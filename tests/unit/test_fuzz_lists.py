@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gateway import docker, openclaw
-from gateway.backups import scheduled_backups
-from gateway.canary import scheduled_canary
-from gateway.checks import in_seconds
-from gateway.firewall_rules import Reach
+from llm_gateway.model.checks import in_seconds
+from llm_gateway.parts.backups import scheduled_backups
+from llm_gateway.parts.canary import scheduled_canary
+from llm_gateway.parts.docker import daemon_settings
+from llm_gateway.parts.firewall_rules import Reach
+from llm_gateway.parts.openclaw import openclaw
 from tests.unit import fuzz_values
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.fuzz_values import bounded
@@ -100,12 +101,12 @@ OF_DAEMON = ("docker_registry_mirrors", "docker_http_proxy", "docker_https_proxy
 def test_the_daemon_is_told_what_was_written_and_keeps_what_was_there(chosen: dict[str, Any]) -> None:
     made = member({**FRESH, "daemon_json": '{"theirs": ["\\ud83d\\ude00", {}]}'}, **chosen)
     mirrors, http, https, no_proxy = (getattr(made.settings, name) for name in OF_DAEMON)
-    proxies = {"http-proxy": http, "https-proxy": https, "no-proxy": no_proxy}
+    hosts = ",".join(filter(None, (no_proxy or "").split(",")))
+    proxies = {"http-proxy": http, "https-proxy": https, "no-proxy": hosts}
     ours = {"registry-mirrors": list(mirrors), "proxies": {key: text for key, text in proxies.items() if text}}
     wanted = {"theirs": ["\U0001f600", {}], **{key: value for key, value in ours.items() if value}}
-    merged = docker.merged_daemon_json(made)
-    assert merged == (wanted if len(wanted) > 1 else None)
-    assert json.loads(json.dumps(merged)) == merged
+    change = daemon_settings.change(made)
+    assert (change and json.loads(change.content or b"")) == (wanted if len(wanted) > 1 else None)
 
 
 @hypothesis_settings(bounded, max_examples=40)
@@ -113,4 +114,5 @@ def test_the_daemon_is_told_what_was_written_and_keeps_what_was_there(chosen: di
 def test_each_variable_has_a_line_of_its_own(names: Any) -> None:
     made = member({**FRESH, **OPENCLAW}, roles="openclaw", openclaw_unset_environment=names)
     lines = [line for line in openclaw._wanted_drop_in(made).splitlines() if not line.startswith("#")]
-    assert lines == ["[Service]", *(f"UnsetEnvironment={name}" for name in names)]
+    removed = dict.fromkeys([*names, *openclaw.NAMES])
+    assert lines == ["[Service]", *(f"UnsetEnvironment={name}" for name in removed)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gateway import settings
+from llm_gateway.inputs import settings
 from tests.unit import fuzz_values
 from tests.unit.fuzz_values import EXAMPLES, HOSTILE, bounded
 

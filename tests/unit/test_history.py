@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from gateway.overview import history
-from gateway.runs.front import history_command
+from llm_gateway.command.front import history_command
+from llm_gateway.status import history
 
 BEGUN = {"event": "begun", "script": "deploy.py", "who": "wei@laptop", "version": "0.1.0"}
 
@@ -58,7 +58,7 @@ def test_a_run_that_failed_tells_where() -> None:
     )
     assert "FAILED at: Migrate in 70 s" in shown
     assert "      migrate: stopping the old gateway ..." in shown
-    assert shown.endswith("the host undid: migration of old1, since it failed")
+    assert shown.endswith("the host rolled back: migration of old1, because it failed")
 
 
 def test_a_journal_with_a_torn_line_is_read() -> None:
@@ -85,10 +85,13 @@ def test_which_runs_say_something_of_the_host_and_which_need_a_person() -> None:
             {"run": "well", **BEGUN},
             {"run": "well", "event": "ended", "outcome": "done", "seconds": 1.0, "changes": []},
             {"run": "refused", **BEGUN},
+            {"run": "refused", "event": "ended", "outcome": "refused", "seconds": 1.0, "changes": []},
+            {"run": "without a change", **BEGUN},
         )
     )
     assert [run.identity for run in runs if run.is_bad] == ["failed", "cut off"]
-    assert [run.identity for run in runs if not run.has_done_something] == ["refused"]
+    assert [run.identity for run in runs if not run.has_done_something] == ["refused", "without a change"]
+    assert [run.how for run in runs[-2:]] == ["refused", "changed nothing"]
 
 
 def test_a_host_on_which_nothing_was_run() -> None:

@@ -15,14 +15,16 @@ from typing import IO, cast
 
 import pytest
 
-from gateway import host_state
-from gateway.host_state import HostState
+from llm_gateway.hosts import host_state
+from llm_gateway.hosts.host_state import HostState
 
 VALUES = dict.fromkeys(("DIRECTORY", "ADDRESS", "IMAGE", "OPENCLAW_UNIT", "OPENCLAW_USER"), "")
 VALUES |= {"PORT": "1", "OPENCLAW_SCOPE": "system", "WHO": "deploy.py by wei@laptop", "RUN": "0123"}
 # A carrier is what pyinfra's commands run below: here a Python that runs them and says where the answer ends.
 CARRIER = """
 import subprocess, sys
+if sys.argv[1:]:
+    open("/proc/self/comm", "w").write(sys.argv[1])
 while command := sys.stdin.readline():
     done = subprocess.run(eval(command), capture_output=True, text=True)
     print(done.stdout + done.stderr + "-- " + str(done.returncode), flush=True)
@@ -36,9 +38,11 @@ class Carrier:
     process: subprocess.Popen[str]
     project: str
 
-    def read(self, lock: str = "yes", before: tuple[str, ...] = (), begun: str = "") -> HostState:
+    def read(
+        self, lock: str = "yes", before: tuple[str, ...] = (), begun: str = "", run: str = VALUES["RUN"]
+    ) -> HostState:
         """Read the host as a deployment does; `before` stands before the shell's command line."""
-        values = {**VALUES, "LOCK": lock, "BEGUN": begun, "PROJECT": self.project}
+        values = {**VALUES, "LOCK": lock, "BEGUN": begun, "RUN": run, "PROJECT": self.project}
         command = [*before, "sh", "-c", host_state.script([], values, ["/etc/os-release"])]
         to, answers = cast("IO[str]", self.process.stdin), cast("IO[str]", self.process.stdout)
         to.write(f"{command!r}\n")
@@ -53,7 +57,7 @@ class Carrier:
         self.process.communicate(timeout=10)
 
 
-Start = Callable[[], Carrier]
+Start = Callable[..., Carrier]
 
 
 @pytest.fixture
@@ -63,7 +67,7 @@ def place() -> Iterator[Path]:
         raise pytest.fail.Exception("these tests need root, as the deployment does", pytrace=False)
     path = Path(f"/run/test-{uuid.uuid4().hex}.lock")
     yield path
-    for file in (path, path.with_suffix(".lock.guard")):
+    for file in (path, path.with_suffix(".lock.guard"), *path.parent.glob(f"{path.stem}.carrier.*")):
         file.unlink(missing_ok=True)
     shutil.rmtree(Path("/var/lib") / path.stem, ignore_errors=True)
 
@@ -73,9 +77,9 @@ def carrier(place: Path) -> Iterator[Start]:
     """Starts carriers, and ends them after the test."""
     started: list[Carrier] = []
 
-    def start() -> Carrier:
+    def start(*names: str) -> Carrier:
         process = subprocess.Popen(
-            [sys.executable, "-u", "-c", CARRIER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-u", "-c", CARRIER, *names], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         started.append(Carrier(process, place.stem))
         return started[-1]
@@ -145,7 +149,13 @@ def test_a_journal_that_has_grown_long_is_begun_anew_and_the_old_one_kept(carrie
 
 @pytest.mark.parametrize(
     ("ending", "is_bad"),
-    [("", ""), ('"ended", "outcome": "done"', ""), ('"ended", "outcome": "failed"', "yes"), ('"changing"', "yes")],
+    [
+        ("", ""),
+        ('"ended", "outcome": "done"', ""),
+        ('"ended", "outcome": "refused"', ""),
+        ('"ended", "outcome": "failed"', "yes"),
+        ('"changing"', "yes"),
+    ],
 )
 def test_a_run_is_told_whether_the_one_before_has_ended_badly(
     carrier: Start, place: Path, ending: str, is_bad: str
@@ -200,3 +210,22 @@ def test_without_root_the_host_is_read_all_the_same(carrier: Start, place: Path)
     assert state.text("uid") == "65534"
     assert "busy" not in state.answers
     assert not place.exists()
+
+
+def _until_its_input_ends() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+
+
+def test_behind_tailscaled_the_process_that_the_run_has_left_carries_it(carrier: Start, place: Path) -> None:
+    """One daemon carries all connections of Tailscale SSH: with it alone, a lock would never end."""
+    daemon = carrier("tailscaled")
+    with _until_its_input_ends() as first, _until_its_input_ends() as second:
+        for run, process in (("1111", first), ("2222", second)):
+            place.with_name(f"{place.stem}.carrier.{run}").write_text(f"{process.pid}\n")
+        assert daemon.read(run="1111").text("busy") == ""
+        assert daemon.read(run="1111").text("busy") == "", "it reads again"
+        assert daemon.read(run="2222").text("busy").endswith(f"(process {first.pid})")
+        first.communicate()
+        assert daemon.read(run="2222").text("busy") == ""
+        assert place.read_text().split()[0] == str(second.pid)
+        second.communicate()

@@ -18,11 +18,12 @@ from typing import ClassVar
 import httpx
 import pytest
 
-from gateway import host_state
-from gateway.contents import admin
-from gateway.host_state import HostState, UnreadableError, started_at
+from llm_gateway.contents import admin
+from llm_gateway.hosts import host_state
+from llm_gateway.hosts.host_state import Account, HostState, UnreadableError, started_at
+from llm_gateway.parts.docker import engine
 from tests.unit import fake_hosts
-from tests.unit.members import GENERATED
+from tests.unit.members import GENERATED, member
 from tests.unit.state_reader import commands, read
 
 
@@ -38,26 +39,28 @@ def test_this_machine_is_read(tmp_path: Path) -> None:
     assert state.answers["secrets"] == secret.read_text()
     assert state.answers["os_release"] == Path("/etc/os-release").read_text()
     assert state.os["ID"] in Path("/etc/os-release").read_text()
-    assert state.text("uid") == str(os.getuid())
+    assert state.is_root == (os.getuid() == 0)
     assert state.architecture in ("amd64", "arm64")
-    assert state.text("database_size") == "5"
+    assert state.database_size == 5
     assert state.lines("data") == ["one-api.db"]
     free = shutil.disk_usage(directory).free >> 10
-    assert 0 < state.free_kib <= free + 1_000_000
+    least, where = state.least_free(str(directory))
+    assert 0 < least <= free + 1_000_000
+    assert where in (str(directory), *state.lines("disk_places"))
     found = state.file(str(secret))
     assert found is not None
     assert (found.mode, found.modified) == ("600", 1700000000.25)
     assert found.owner == f"{secret.owner()}:{secret.group()}"
     assert found.sha256 == hashlib.sha256(secret.read_bytes()).hexdigest()
     assert state.file(f"{directory}/none") is None
-    assert not state.text("openclaw_passwd"), "the other role was not asked for"
+    assert state.openclaw_account is None, "the other role was not asked for"
 
 
 def test_a_directory_that_is_not_there_yet_is_read(tmp_path: Path) -> None:
     state = read(tmp_path / "not/there yet/it's", "gateway")
-    assert state.free_kib > 0
+    assert state.least_free("/any")[0] > 0
     assert state.lines("data") == []
-    assert state.text("database_size") == ""
+    assert state.database_size is None
     assert "secrets" not in state.answers
 
 
@@ -159,7 +162,7 @@ def test_an_openclaw_host_is_read(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
-    assert state.text("openclaw_passwd").startswith("claw:x:7:8:")
+    assert state.openclaw_account == Account("claw", "7", "8", str(tmp_path))
     assert state.answers["openclaw_env"].encode("utf-8", "surrogateescape") == env.read_bytes()
     found = state.stat("openclaw_env_stat")
     assert found is not None
@@ -185,7 +188,7 @@ def test_an_env_file_is_read_as_its_user(tmp_path: Path, user: str, is_read: boo
     path = commands(tmp_path / "bin", getent=f'echo "{user}:x:7:8::{tmp_path}:/bin/sh"', systemctl="exit 1")
     state = read(tmp_path, "openclaw", path=path, OPENCLAW_USER=user)
     assert state.text("openclaw_env_exists") == "yes"
-    assert state.answers.get("openclaw_env") == ("A=1\n" if is_read else None)
+    assert state.openclaw_env == ("A=1\n" if is_read else None)
 
 
 def test_an_env_file_that_is_not_there_is_told_from_one_that_cannot_be_read(tmp_path: Path) -> None:
@@ -196,8 +199,8 @@ def test_an_env_file_that_is_not_there_is_told_from_one_that_cannot_be_read(tmp_
 
 def test_a_user_who_does_not_exist_is_an_empty_answer(tmp_path: Path) -> None:
     state = read(tmp_path, "openclaw", OPENCLAW_USER="nobody-of-that-name")
-    assert state.answers["openclaw_passwd"] == ""
-    assert "openclaw_env" not in state.answers
+    assert state.openclaw_account is None
+    assert state.openclaw_env is None
 
 
 def test_a_user_unit_is_asked_of_the_users_manager(tmp_path: Path) -> None:
@@ -205,7 +208,7 @@ def test_a_user_unit_is_asked_of_the_users_manager(tmp_path: Path) -> None:
     state = read(tmp_path, "openclaw", path=path, OPENCLAW_SCOPE="user", OPENCLAW_USER="root")
     assert "ASKED=--user show openclaw-gateway.service" in state.text("openclaw_unit")
     assert state.text("openclaw_unit").endswith("/run/user/0")
-    assert state.text("openclaw_passwd").startswith("root:x:0:0:")
+    assert state.openclaw_account == Account("root", "0", "0", "/root")
 
 
 @pytest.mark.parametrize("command", [["dash", "-n"], ["bash", "-n"]])
@@ -237,7 +240,7 @@ def test_the_state_is_not_shown() -> None:
 
 def test_what_is_not_there_is_empty() -> None:
     state = HostState.parse(fake_hosts.answer({}))
-    assert state.text("docker") == ""
+    assert engine.version(state) == engine.compose(state) == ""
     assert state.container is None
     assert state.image is None
     assert state.data_source is None
@@ -255,6 +258,11 @@ def test_docker_is_read() -> None:
     state = HostState.parse(fake_hosts.answer({"container": "[]\n", "image": "sha256:1 amd64 null\n"}))
     assert state.container is None
     assert state.image == ("sha256:1", "amd64", [])
+
+
+def test_a_host_without_an_address_is_known_by_the_one_that_its_gateway_is_published_on() -> None:
+    published = [{"HostConfig": {"PortBindings": {"3000/tcp": [{"HostIp": "100.64.0.9", "HostPort": "3000"}]}}}]
+    assert member({"tailscale0": "", "container": json.dumps(published)}).base_url == "http://100.64.0.9:3000"
 
 
 def test_the_interface_wins_over_what_tailscale_says() -> None:
@@ -280,3 +288,80 @@ def test_a_start_time_is_read(text: str, seconds: float | None) -> None:
 
 def test_a_unit_that_never_ran_has_no_start_time() -> None:
     assert started_at({}) is None
+
+
+@pytest.mark.parametrize(("module", "tools"), [("exit 0", ["python3"]), ("exit 1", [])])
+def test_a_python_without_sqlite3_is_no_tool(tmp_path: Path, module: str, tools: list[str]) -> None:
+    """Debian's python3-minimal is one."""
+    programs = commands(tmp_path / "programs", python3=module)
+    found = read(tmp_path, "gateway", path=programs)
+    assert [tool for tool in found.lines("tools") if tool == "python3"] == tools
+
+
+@pytest.mark.parametrize(
+    ("started", "variables", "place", "config"),
+    [
+        ("openclaw gateway --port 18789", {}, "~/.openclaw", "~/.openclaw/openclaw.json"),
+        ("openclaw gateway", {"OPENCLAW_PROFILE": "work"}, "~/.openclaw", "~/.openclaw/openclaw.json"),
+        ("openclaw --profile work gateway", {}, "~/.openclaw-work", "~/.openclaw-work/openclaw.json"),
+        ("openclaw gateway --profile=work", {}, "~/.openclaw-work", "~/.openclaw-work/openclaw.json"),
+        ("openclaw --profile default gateway", {}, "~/.openclaw", "~/.openclaw/openclaw.json"),
+        ("openclaw --dev gateway", {}, "~/.openclaw-dev", "~/.openclaw-dev/openclaw.json"),
+        ("openclaw gateway", {"OPENCLAW_STATE_DIR": "/srv/claw"}, "/srv/claw", "/srv/claw/openclaw.json"),
+        ("openclaw --profile work gateway", {"OPENCLAW_STATE_DIR": "/srv/c"}, "/srv/c", "/srv/c/openclaw.json"),
+        ("openclaw gateway", {"OPENCLAW_STATE_DIR": "~/claw"}, "~/claw", "~/claw/openclaw.json"),
+        ("openclaw gateway", {"OPENCLAW_CONFIG_PATH": "/etc/claw.json"}, "~/.openclaw", "/etc/claw.json"),
+        ("openclaw gateway", {"OPENCLAW_CONFIG_PATH": "~/claw.json"}, "~/.openclaw", "~/claw.json"),
+        ("openclaw gateway", {"OPENCLAW_HOME": "/srv"}, "/srv/.openclaw", "/srv/.openclaw/openclaw.json"),
+        ("openclaw --profile work gateway", {"OPENCLAW_HOME": "/srv"}, "/srv/.openclaw-work", None),
+        ("openclaw gateway", {"OPENCLAW_HOME": "/srv", "OPENCLAW_STATE_DIR": "~/st"}, "/srv/st", None),
+        ("openclaw gateway", {"HOME": "/var/lib/claw"}, "/var/lib/claw/.openclaw", None),
+    ],
+)
+def test_openclaw_is_looked_for_where_it_looks_itself(
+    tmp_path: Path, started: str, variables: dict[str, str], place: str, config: str | None
+) -> None:
+    """As `openclaw config file` of 2026.9.6 said of each; of HOME, as Node does."""
+    environment = " ".join(f"{name}={value}" for name, value in variables.items())
+    exec_start = f"{{ path=/usr/bin/openclaw ; argv[]=/usr/bin/{started} ; ignore_errors=no ; start_time=[n/a] }}"
+    path = commands(
+        tmp_path / "bin",
+        systemctl=f"""case "$*" in
+            *"ExecStart --value"*) echo '{exec_start}' ;;
+            *"Environment --value"*) echo '{environment}' ;;
+            *openclaw-gateway*) printf 'LoadState=loaded\\nUser=claw\\nMainPID=0\\n' ;;
+        esac""",
+        getent=f'[ "$2" = claw ] && echo "claw:x:7:8::{tmp_path}:/bin/sh"',
+        runuser=AS_CLAW,
+    )
+    state = read(tmp_path, "openclaw", path=path)
+    assert state.text("openclaw_env_path") == f"{place}/.env".replace("~", str(tmp_path))
+    wanted = (config or f"{place}/openclaw.json").replace("~", str(tmp_path))
+    assert state.text("openclaw_config_path") == wanted
+    asked = state.lines("openclaw_variables")
+    assert asked[-2:] == [f"OPENCLAW_STATE_DIR={place.replace('~', str(tmp_path))}", f"OPENCLAW_CONFIG_PATH={wanted}"]
+
+
+def test_an_openclaw_that_no_unit_of_that_name_runs_is_found_by_its_process(tmp_path: Path) -> None:
+    """By the name that it gives itself, and as it is started."""
+    script = tmp_path / "openclaw"
+    script.write_text("#!/bin/sh\nsleep 60\n")
+    processes = [
+        subprocess.Popen(["bash", "-c", "exec -a openclaw-gateway sleep 60"]),
+        subprocess.Popen(["bash", "-c", f"exec -a node sh {script} gateway --port 1"]),
+        subprocess.Popen(["bash", "-c", f"exec -a node sh {script} config get"]),
+    ]
+    path = commands(tmp_path / "bin", systemctl="echo LoadState=not-found", getent="exit 2")
+    try:
+        deadline = time.monotonic() + 10
+        while not Path(f"/proc/{processes[0].pid}/cmdline").read_bytes().startswith(b"openclaw-gateway"):
+            assert time.monotonic() < deadline
+        found = [line.split() for line in read(tmp_path, "openclaw", path=path).lines("openclaw_processes")]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    by_process = {int(process): (user, group) for process, user, group in found}
+    assert processes[0].pid in by_process and processes[1].pid in by_process, found
+    assert processes[2].pid not in by_process
+    assert by_process[processes[0].pid][0] == Path(tmp_path).owner()

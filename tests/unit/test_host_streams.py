@@ -19,9 +19,9 @@ from pyinfra.api import Config, Inventory, State
 from pyinfra.api.connect import connect_all
 from pyinfra.api.host import Host
 
-from gateway import streams
-from gateway.remote import RemoteError
-from gateway.streams import StreamError
+from llm_gateway.hosts import streams
+from llm_gateway.hosts.remote import RemoteError
+from llm_gateway.hosts.streams import StreamError
 
 CONTENT = os.urandom(1_000_003)
 
@@ -187,7 +187,7 @@ def test_300_mb_pass_through_a_few(prelude: str) -> None:
 import resource
 from pyinfra.api import Config, Inventory, State
 from pyinfra.api.connect import connect_all
-from gateway import streams
+from llm_gateway.hosts import streams
 state = State(Inventory((["@local"], {{}})), Config())
 connect_all(state)
 host = state.inventory.get_host("@local")

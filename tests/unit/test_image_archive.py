@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.image import ArchiveError, read_archive
+from llm_gateway.parts.image import ArchiveError, read_archive
 
 CONFIG_ID = "a" * 64
 MANIFEST_ID = "b" * 64

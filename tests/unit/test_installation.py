@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from gateway import installation, remote
-from gateway.fleet import Member
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.member import Member
+from llm_gateway.parts import installation
 from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import FRESH
 from tests.unit.members import DIRECTORY, member
 
-MEND = "Make the directories, writable by root alone"
+FIX = "Make the directories, writable by root alone"
 KEEP = "Keep the files of the gateway that was there before"
 
 
@@ -68,9 +69,9 @@ def test_where_all_is_right_nothing_is_planned(planned: dict[str, str]) -> None:
         pytest.param("/applied-keys.json 600", "/applied-keys.json 602", id="fingerprints can be written"),
     ],
 )
-def test_what_others_have_access_to_is_mended(planned: dict[str, str], was: str, now: str) -> None:
+def test_what_others_have_access_to_is_fixed(planned: dict[str, str], was: str, now: str) -> None:
     installation.install_files(done(was, now))
-    assert list(planned) == [MEND]
+    assert list(planned) == [FIX]
 
 
 @pytest.mark.parametrize(
@@ -90,12 +91,12 @@ def test_whom_the_data_belong_to_is_left_to_each_start(planned: dict[str, str]) 
     assert planned == {}
 
 
-def test_the_mend_leaves_nothing_to_others_and_the_content_as_it_was(planned: dict[str, str], tmp_path: Path) -> None:
+def test_the_fix_leaves_nothing_to_others_and_the_content_as_it_was(planned: dict[str, str], tmp_path: Path) -> None:
     if os.getuid() != 0:
         raise pytest.fail.Exception("this test needs root, as the deployment does", pytrace=False)
     place = tmp_path / "gateway"
     installation.install_files(member(gateway_directory=str(place)))
-    run(planned[MEND])
+    run(planned[FIX])
     assert [mode(path) for path in (place, place / "data", place / "tiktoken")] == ["755", "700", "755"]
     assert not (place / "applied-keys.json").exists()
 
@@ -105,7 +106,7 @@ def test_the_mend_leaves_nothing_to_others_and_the_content_as_it_was(planned: di
     for path in (place, place / "data", place / "tiktoken", keys):
         path.chmod(0o777)
         os.chown(path, 65534, 65534)
-    run(planned[MEND])
+    run(planned[FIX])
     assert [mode(path) for path in (place, place / "data", place / "tiktoken", keys)] == ["755", "700", "755", "600"]
     assert [path.stat().st_uid for path in (place, place / "data", place / "tiktoken", keys)] == [0, 65534, 0, 0]
     assert ((place / "data/one-api.db").read_text(), keys.read_text()) == ("kept", "{}")
@@ -121,7 +122,7 @@ def test_the_files_of_an_older_gateway_are_kept_once(planned: dict[str, str], tm
     (tmp_path / ".env").write_text("SESSION_SECRET=a person's")
     run(planned[KEEP])
     for path in (compose, tmp_path / ".env"):
-        path.write_text("ours")  # and then the run is cut off, before secrets.env says that it is ours
+        path.write_text("# Made by the deployment; and then the run is cut off")
     run(planned[KEEP])
     assert (kept / "docker-compose.yml").read_text() == "a person's"
     assert (kept / ".env").read_text() == "SESSION_SECRET=a person's"

@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import sqlite3
+import subprocess
 import tarfile
 from io import BytesIO
 from ipaddress import IPv4Network
@@ -13,7 +14,21 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from lab import apt, archives, building, docker, keys, legacy_database, profiles, state, subnets, waiting
+from lab import (
+    apt,
+    archives,
+    building,
+    docker,
+    gateway_image,
+    keys,
+    legacy_database,
+    openclaw_image,
+    profiles,
+    state,
+    subnets,
+    tailnet,
+    waiting,
+)
 from lab.errors import LabError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -49,14 +64,46 @@ def test_hosts_may_carry_their_own_profile() -> None:
 
 
 @pytest.mark.parametrize(
+    ("is_built", "answer", "is_real"),
+    [
+        (True, None, True),
+        (False, subprocess.CompletedProcess([], 0, "2026.9.6", ""), True),
+        (False, subprocess.CompletedProcess([], 1, "", "npm error code ENOTFOUND\nnpm error more"), False),
+        (False, None, False),
+    ],
+)
+def test_agents_are_real_where_npm_answers_and_it_says_which(
+    is_built: bool,
+    answer: "subprocess.CompletedProcess[str] | None",
+    is_real: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(docker.Docker, "has_image", lambda *_: is_built)
+    monkeypatch.setattr(openclaw_image, "_npm", lambda *_, timeout: answer)
+    assert openclaw_image.is_available(docker.Docker(), "below:1") == is_real
+    told = "the real OpenClaw, openclaw@2026" if is_real else "PLACE-HOLDER for OpenClaw (npm cannot be asked: n"
+    assert told in capsys.readouterr().err
+
+
+def test_another_openclaw_has_images_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = openclaw_image._package("below:1").tag()
+    monkeypatch.setenv("LAB_OPENCLAW_VERSION", "2026.8.2")
+    assert openclaw_image._package("below:1").tag() != usual
+    monkeypatch.setenv("LAB_OPENCLAW_VERSION", "2026.1.1")
+    with pytest.raises(LabError, match=r"there is no lock file for OpenClaw 2026\.1\.1"):
+        openclaw_image.is_available(docker.Docker(), "below:1")
+
+
+@pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("gw1:new", "unknown profile 'new'"),
-        ("", "'' is no name"),
-        ("gw1,,gw2", "'' is no name"),
+        ("", "'' is not a valid host name"),
+        ("gw1,,gw2", "'' is not a valid host name"),
         ("gw1,gw1", "given twice"),
         ("peer", "taken by the lab"),
-        ("GW1", "'GW1' is no name"),
+        ("GW1", "'GW1' is not a valid host name"),
     ],
 )
 def test_bad_hosts_are_refused(text: str, problem: str) -> None:
@@ -194,5 +241,44 @@ def test_a_user_without_root_and_sudo_is_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(LabError, match="needs root or sudo"):
         docker.sudo()
-    with pytest.raises(LabError, match=r"docker is missing.*\n  mend: make setup"):
+    with pytest.raises(LabError, match=r"docker is missing.*\n  fix: make setup"):
         docker.connect()
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("Loaded image: justsong/one-api:v0.6.10", "justsong/one-api:v0.6.10"),
+        ("Loaded image: registry.example:5000/one-api:v0.6.10", "registry.example:5000/one-api:v0.6.10"),
+        ("Loaded image ID: sha256:0320ebbf416f", None),
+        ("Loaded image: a:1\nLoaded image: b:2", None),
+        ("", None),
+    ],
+)
+def test_an_image_that_is_handed_in_needs_one_name(
+    said: str, name: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Loading(docker.Docker):
+        def try_run(self, *arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
+            assert arguments == ("load", "--quiet", "--input", str(tmp_path / "one-api.tar"))
+            return subprocess.CompletedProcess(arguments, 0, said + "\n", "")
+
+    monkeypatch.setenv("LAB_GATEWAY_ARCHIVE", str(tmp_path / "one-api.tar"))
+    if name is None:
+        with pytest.raises(LabError, match=r"docker save justsong/one-api:v0\.6\.10"):
+            gateway_image.choose(Loading(), "unused")
+    else:
+        chosen = gateway_image.choose(Loading(), "unused")
+        assert chosen == state.GatewayImage(name, str(tmp_path / "one-api.tar"), is_stand_in=False)
+
+
+@pytest.mark.parametrize(("said", "kind"), [("", "fake"), ("fake", "fake"), ("real", "real")])
+def test_the_environment_says_which_tailnet(monkeypatch: pytest.MonkeyPatch, said: str, kind: str) -> None:
+    monkeypatch.setenv("LAB_TAILNET", said)
+    assert tailnet.wanted() == kind
+
+
+def test_a_tailnet_of_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_TAILNET", "Real")
+    with pytest.raises(LabError, match="LAB_TAILNET='Real'"):
+        tailnet.wanted()

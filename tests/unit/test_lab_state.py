@@ -51,8 +51,8 @@ def test_state_is_readable_by_its_owner_alone(lab_root: Path) -> None:
     assert (lab_root / "unit" / "state.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_lab_that_is_not_up_is_told_with_its_mend(lab_root: Path) -> None:
-    with pytest.raises(LabError, match=r"'unit' is not up\n  mend: LAB_NAME=unit python -m lab up"):
+def test_a_lab_that_is_not_up_is_told_with_its_fix(lab_root: Path) -> None:
+    with pytest.raises(LabError, match=r"'unit' is not up\n  fix: LAB_NAME=unit python -m lab up"):
         state.load()
 
 
@@ -73,7 +73,7 @@ def test_a_damaged_state_is_told(lab_root: Path) -> None:
 @pytest.mark.parametrize("name", ["Lab", "cache", "a b", "../x", "1lab", "x" * 22])
 def test_an_unusable_lab_name_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_NAME", name)
-    with pytest.raises(LabError, match="is no name for a lab"):
+    with pytest.raises(LabError, match="is not a valid name for a lab"):
         state.lab_name()
 
 
@@ -104,6 +104,22 @@ def test_the_inventory_groups_hosts_by_name_and_profile(lab_root: Path) -> None:
     assert "sk-lab-secret" not in repr(names["gateways"])
     assert "openclaw_workspace" not in data, "a bare host has none"
     assert {data["openclaw_workspace"] for _, data in names["openclaw"]} == {"~/.openclaw/workspace"}
+
+
+def test_a_debian_12_host_is_told_where_docker_is_to_be_had(lab_root: Path) -> None:
+    lab = a_lab()
+    lab.packages = state.Packages("http://172.30.4.9/linux", "A" * 40)
+    lab.hosts["gw2"] = state.Host("bookworm", "172.30.4.12", "100.64.4.12", 22, "u", "/k", "/h")
+    state.save(lab)
+    assert state.load() == lab
+    gateways = dict(runpy.run_path(str(CHECKOUT / "lab" / "inventory.py"))["gateways"])
+    told = {name: value for name, value in gateways["gw2"].items() if name.startswith("docker_")}
+    assert told == {
+        "docker_source": "docker",
+        "docker_apt_url": "http://172.30.4.9/linux",
+        "docker_apt_key": "A" * 40,
+    }
+    assert not [name for name in gateways["gw1"] if name.startswith("docker_")], "Debian 13 has its own"
 
 
 def test_no_text_of_the_lab_is_lost_to_the_checkouts_ignore_list() -> None:

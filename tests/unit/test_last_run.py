@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from gateway.host_state import HostState
-from gateway.overview import host_status
-from gateway.runs import summary
+from llm_gateway.hosts.host_state import HostState
+from llm_gateway.status import host_status
+from llm_gateway.tasks import summary
 from tests.unit.fake_hosts import FRESH, OPENCLAW, answer
 from tests.unit.members import Fleet, member
 from tests.unit.test_history import BEGUN, lines
+from tests.unit.test_preflight_data import SET_UP
 
 FAILED = (
     {"run": "failed", **BEGUN, "script": "bad.py"},
@@ -58,3 +61,20 @@ def test_a_summary_names_the_gateway_that_openclaw_uses_now() -> None:
     assert summary._used_by_openclaw(agent) == old
     agent.environment_changed = True
     assert summary._used_by_openclaw(agent) == "http://100.64.0.10:3000/v1"
+
+
+@pytest.mark.parametrize(
+    ("answers", "is_changed", "words"),
+    [
+        ({}, False, "no gateway of ours runs on it"),  # what listens on its port may be a web server
+        ({}, True, "admin page http://100.64.0.10:3000"),  # this run has made it
+        (SET_UP, False, "no gateway of ours runs on it"),
+        ({**SET_UP, "container": json.dumps([{"State": {"Running": True}}])}, False, "admin page http"),
+    ],
+)
+def test_a_summary_calls_an_admin_page_what_is_one(
+    monkeypatch: pytest.MonkeyPatch, answers: dict[str, str], is_changed: bool, words: str
+) -> None:
+    monkeypatch.setattr(summary, "_has_moved_away", lambda member: None)
+    monkeypatch.setattr(summary.scope, "is_under_way", lambda member: False)
+    assert summary._role(member({**FRESH, **answers}), is_changed).startswith(words)

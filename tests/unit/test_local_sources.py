@@ -6,17 +6,24 @@ import gzip
 import hashlib
 import io
 import json
+import os
+import pwd
+import socket
 import sqlite3
 import tarfile
-from collections.abc import Callable
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.restore import local_sources
-from gateway.restore.archive_members import SourceError
-from gateway.restore.local_sources import LocalArchive, LocalData
+from llm_gateway.model import layout
+from llm_gateway.parts.backups.archive_members import SourceError
+from llm_gateway.tasks.restore import local_sources
+from llm_gateway.tasks.restore.local_sources import LocalArchive, LocalData
 
 Members = dict[str, bytes]
 
@@ -146,8 +153,9 @@ def test_people_s_data_are_found_in_directories_and_archives(tmp_path: Path, dat
     home = tmp_path / "oneapi"
     (home / "data" / "logs").mkdir(parents=True)
     (home / "backups").mkdir()
-    for place in ("data/one-api.db", "data/one-api.db-journal", "backups/one-api.db", "data/logs/a.log"):
+    for place in ("data/one-api.db", "backups/one-api.db", "data/logs/a.log"):
         (home / place).write_bytes(database)
+    (home / "data/one-api.db-journal").write_bytes(b"\0" * 600)  # of a transaction that was ended
     (home / "secrets.env").write_text("A=1\n")
     (home / "first-start-done").write_text("")
     packed = tmp_path / "home.tar"
@@ -155,34 +163,41 @@ def test_people_s_data_are_found_in_directories_and_archives(tmp_path: Path, dat
         file.add(home, "./oneapi")
     compressed = tmp_path / "home.tar.gz"
     compressed.write_bytes(gzip.compress(packed.read_bytes()))
-    of_data = {"one-api.db", "one-api.db-journal"}
+    belongings = {"secrets.env": b"A=1\n", "first-start-done": b""}
     expected = {
-        home: {*of_data, "secrets.env", "first-start-done"},
-        home / "data": of_data,
-        home / "data" / "one-api.db": of_data,
-        packed: {*of_data, "secrets.env", "first-start-done"},
-        compressed: {*of_data, "secrets.env", "first-start-done"},
+        home: belongings,
+        home / "data": {},
+        home / "data" / "one-api.db": {},
+        packed: belongings,
+        compressed: belongings,
     }
-    for path, names in expected.items():
+    for path, those in expected.items():
         found = local_sources.find(str(path))
         assert isinstance(found, LocalData)
-        assert {*found.places} == names, path
+        assert found.belongings == those, path
+        assert found.tables == {"users": 1}
+        assert found.database.read() == database
+        assert any(note.startswith("taken along: its ") and "one-api.db-journal" in note for note in found.notes)
 
 
 def test_without_its_secrets_a_marker_means_nothing(tmp_path: Path, database: bytes) -> None:
     members = {"data/one-api.db": database, "first-start-done": b"", "applied-keys.json": b"{}"}
     found = local_sources.find(str(_pack(tmp_path / "home.tar.gz", members)))
     assert isinstance(found, LocalData)
-    assert {*found.places} == {"one-api.db"}
+    assert found.belongings == {}
 
 
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
         ("nothing", None, "no such file or directory"),
-        ("data.zip", b"PK\3\4" + b"\0" * 100, "zip archive: unpack it"),
-        ("data.db", b"", "empty"),
-        ("notes.txt", b"hello, this is no archive of anything\n" * 40, "no archive"),
+        ("data.zip", b"PK\3\4" + b"\0" * 100, "is damaged or cut off: File is not a zip file"),
+        ("data.db", b"", r"data\.db: it is empty \(0 bytes\)$"),
+        (
+            "notes.txt",
+            b"hello, this is no archive of anything\n" * 40,
+            "it is a text, neither a database nor an archive",
+        ),
     ],
 )
 def test_what_is_no_data_is_told(tmp_path: Path, name: str, content: bytes | None, words: str) -> None:
@@ -190,6 +205,112 @@ def test_what_is_no_data_is_told(tmp_path: Path, name: str, content: bytes | Non
         (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError, match=words):
         local_sources.find(str(tmp_path / name))
+
+
+def _fifo(place: Path) -> None:
+    os.mkfifo(place)
+
+
+def _socket(place: Path) -> None:
+    with closing(socket.socket(socket.AF_UNIX)) as made:
+        made.bind(str(place))
+
+
+def _to_a_device(place: Path) -> None:
+    place.symlink_to("/dev/null")
+
+
+def _to_nothing(place: Path) -> None:
+    place.symlink_to("gone.db")
+
+
+def _to_itself(place: Path) -> None:
+    place.symlink_to(place.name)
+
+
+_NO_FILES = [
+    (_fifo, "is a pipe, which can be read only once"),
+    (_socket, "is a socket: name a file"),
+    (_to_a_device, "is a character device"),
+    (_to_nothing, "is a symbolic link to gone.db, where nothing is"),
+    (_to_itself, "is a symbolic link that leads in a circle"),
+]
+
+
+@pytest.mark.parametrize(("put", "words"), _NO_FILES)
+def test_what_is_neither_file_nor_directory_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: bytes, put: Callable[[Path], None], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket's path must be short
+    put(Path("named"))
+    with pytest.raises(SourceError, match=f"^named: it {words}"):
+        local_sources.find("named")
+    Path("gateway/data").mkdir(parents=True)
+    monkeypatch.chdir("gateway/data")
+    put(Path("one-api.db"))
+    for place in ("..", "."):
+        with pytest.raises(SourceError, match=f"its one-api.db {words}"):
+            local_sources.find(place)
+    Path("one-api.db").unlink()
+    Path("one-api.db").write_bytes(database)
+    put(Path("one-api.db-wal"))
+    for place in ("..", ".", "one-api.db"):
+        with pytest.raises(SourceError, match=f"its one-api.db-wal {words}"):
+            local_sources.find(place)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A directory that every user may enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        yield place
+
+
+@contextmanager
+def _held_back() -> Iterator[str]:
+    """As a user whom the modes of files hold back, whose name is given."""
+    before = os.geteuid()
+    user = pwd.getpwnam("nobody") if before == 0 else pwd.getpwuid(before)
+    os.seteuid(user.pw_uid)
+    try:
+        yield user.pw_name
+    finally:
+        os.seteuid(before)
+
+
+@pytest.mark.parametrize("named", ["", "data", "data/one-api.db"])
+@pytest.mark.parametrize("closed", ["", "data", "data/one-api.db"])
+@pytest.mark.parametrize("mode", [0o000, 0o100])
+def test_what_may_not_be_read_is_told_with_whom(
+    shared: Path, database: bytes, named: str, closed: str, mode: int
+) -> None:
+    gateway = shared / "gateway"
+    (gateway / "data").mkdir(parents=True)
+    (gateway / "data" / "one-api.db").write_bytes(database)
+    (gateway / closed).chmod(mode)
+    try:
+        with _held_back() as user, pytest.raises(SourceError) as refusal:
+            local_sources.find(str(gateway / named))
+    finally:
+        (gateway / closed).chmod(0o700)
+    assert f"cannot be read by {user}, who runs this: Permission denied" in str(refusal.value)
+    assert "damaged" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("~nobody-of-that-name/one-api.db", "no user of that name"),
+        ("x" * 300, "cannot be read: .*File name too long"),
+        ("https://example.com/one-api.db", "is a URL, and none is fetched: download it"),
+        ("gw9:/opt/one-api.db", r"no such file.*copied here first \(scp\)"),
+    ],
+)
+def test_a_path_that_cannot_be_is_told(text: str, words: str) -> None:
+    with pytest.raises(SourceError, match=words):
+        local_sources.find(text)
 
 
 def test_a_path_of_the_host_and_an_empty_name_are_told(tmp_path: Path) -> None:
@@ -203,15 +324,37 @@ def test_a_path_of_the_host_and_an_empty_name_are_told(tmp_path: Path) -> None:
             local_sources.find(text)
 
 
+@pytest.mark.parametrize("aside", [*layout.names(layout.Role.WORK), layout.BACKUPS])
+def test_an_archive_of_a_gateways_directory_has_one_database(tmp_path: Path, database: bytes, aside: str) -> None:
+    """What a run that was cut off has left there is not taken for a second one."""
+    members = {
+        "gw/data/one-api.db": database,
+        f"gw/{aside}/data/one-api.db": b"older",
+        f"gw/{aside}/one-api.db": b"new",
+    }
+    assert isinstance(local_sources.find(str(_pack(tmp_path / "gw.tar.gz", members))), LocalData)
+
+
 def test_archives_with_no_or_several_databases_are_told(tmp_path: Path, database: bytes) -> None:
-    with pytest.raises(SourceError, match="holds no such file"):
-        local_sources.find(str(_pack(tmp_path / "a.tar.gz", {"data/x": b"x"})))
+    with pytest.raises(SourceError, match=r"one-api\.db, and holds no such file but data/x, data/y: name"):
+        local_sources.find(str(_pack(tmp_path / "a.tar.gz", {"data/x": b"x", "data/y": b"y"})))
+    many = {f"{number}.txt": b"" for number in range(7)}
+    with pytest.raises(SourceError, match=r"but 0\.txt, 1\.txt, 2\.txt, 3\.txt, 4\.txt and 2 more: name"):
+        local_sources.find(str(_pack(tmp_path / "many.tar.gz", many)))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("od\nd/new-api.db", b"x")
+    with pytest.raises(SourceError, match=r"no such file but 'od\\nd/new-api.db': name"):
+        local_sources.find(str(tmp_path / "a.zip"))
     two = {"a/one-api.db": database, "b/one-api.db": database}
     with pytest.raises(SourceError, match=r"holds 2 \(a/one-api.db, b/one-api.db\)"):
         local_sources.find(str(_pack(tmp_path / "b.tar.gz", two)))
-    with pytest.raises(SourceError, match="not an SQLite database"):
+    with pytest.raises(SourceError, match=r"its one-api\.db is a text, neither"):
         local_sources.find(str(_pack(tmp_path / "c.tar.gz", {"one-api.db": b"encrypted by somebody"})))
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(SourceError, match="holds no such file"):
+    with pytest.raises(SourceError, match="holds no file at all"):
+        local_sources.find(str(empty))
+    (empty / "photos").mkdir()
+    (empty / "new-api.db").write_bytes(database)
+    with pytest.raises(SourceError, match=r"holds no such file but new-api\.db, photos: name"):
         local_sources.find(str(empty))

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from gateway import fleet, remote
-from gateway.migration import moved
+from llm_gateway.hosts import remote
+from llm_gateway.parts import migration_marker
+from llm_gateway.tasks import survey
 from tests.unit.fake_hosts import FRESH, tiktoken_answers
 from tests.unit.members import DIRECTORY, member
 
@@ -39,7 +40,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ids=lambda chosen: next(iter(chosen)),
 )
 def test_no_setting_is_blamed(asked: list[str], chosen: dict[str, Any]) -> None:
-    told = fleet._found(member(READY, **chosen), fleet.DEPLOYMENT.host_checks)
+    told = survey._found(member(READY, **chosen), survey.DEPLOYMENT.host_checks)
     assert told == [f"gw1: it cannot be examined: {LOST}"]
     assert len(asked) == 1, "one that is lost is not asked again"
 
@@ -47,4 +48,4 @@ def test_no_setting_is_blamed(asked: list[str], chosen: dict[str, Any]) -> None:
 def test_a_check_that_reads_a_file_ends_in_words(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     made = member(READY)
     monkeypatch.setattr(type(made.state), "file", lambda state, path: path)
-    assert fleet._found(made, (moved.problems,)) == [f"gw1: it cannot be examined: {LOST}"]
+    assert survey._found(made, (migration_marker.problems,)) == [f"gw1: it cannot be examined: {LOST}"]

@@ -7,14 +7,20 @@ import os
 import signal
 import sqlite3
 import stat
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
-from gateway.backups import archive
+from llm_gateway.hosts import tables
+from llm_gateway.model import layout
+from llm_gateway.parts.backups import archive
+from llm_gateway.tasks.restore import local_sources
+from tests.unit import odd_databases
 from tests.unit.backup_kit import Backups, manifest, members, rows
 from tests.unit.local_host import TOOLS
+from tests.unit.test_other_databases import NAMING, SILENT
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +45,7 @@ def test_a_backup_holds_what_is_there_and_says_so_first(either: Backups, tmp_pat
     found = members(made)
     assert next(iter(found)) == archive.MANIFEST
     assert set(found) - {"openclaw-llm-gateway.service"} == {
-        *(archive.MANIFEST, archive.DATABASE, "secrets.env", "docker-compose.yml")
+        *(archive.MANIFEST, layout.DATABASE, "secrets.env", "docker-compose.yml")
     }
     told = manifest(made)
     assert told.reason == 'before "x" \\ y z'
@@ -110,24 +116,62 @@ def test_a_damaged_database_is_told_and_older_backups_stay(either: Backups) -> N
     assert either.names() == [older.name]
 
 
-@pytest.mark.parametrize("name", ["SQL_DSN", "SQLITE_PATH"])
-@pytest.mark.parametrize("where", ["container", ".env"])
-def test_a_gateway_with_another_database_is_refused(host: Backups, name: str, where: str) -> None:
-    if where == "container":
-        host.stub("docker", f"printf '%s\\n' PATH=/bin LOG_{name}=x '{name}=root:pw@tcp(db)/oneapi'")
-    else:
-        (host.place / "data" / ".env").write_text(f"# mine\nexport {name} = postgres://elsewhere\n")
+@pytest.mark.parametrize("kind", odd_databases.KINDS)
+def test_an_odd_database_is_kept_and_told_with_the_command_that_fixes_it(
+    either: Backups, tmp_path: Path, kind: str
+) -> None:
+    either.database.unlink()
+    odd_databases.make(either.database, kind)
+    made = either.make()
+    counts = {
+        name: count for name, count in odd_databases.ROWS.items() if name == "users" or kind == odd_databases.NEWLINE
+    }
+    assert manifest(made).tables == counts
+    found = local_sources.find(str(made))
+    (taken := tmp_path / "taken.db").write_bytes(members(made)[layout.DATABASE])
+    assert found.tables == tables.counts(None, str(taken)) == counts, "whoever restores it counts the same"
+    last = archive.Outcome.parse((either.directory / "last.json").read_text())
+    assert last is not None
+    if kind == odd_databases.NEWLINE:
+        assert last.odd == ""
+        return
+    words, _, command = last.odd.partition(" (to fix it: ")
+    assert ("NULL in users.password" in words) == (kind == odd_databases.NULL), words
+    subprocess.run(["bash", "-c", command.removesuffix(")")], check=True)
+    either.make()
+    fixed = archive.Outcome.parse((either.directory / "last.json").read_text())
+    assert fixed is not None and fixed.odd == ""
+
+
+@pytest.mark.parametrize(("line", "name"), [(line, name) for line, name in NAMING if not name.startswith("LOG_")])
+def test_a_gateway_with_another_database_is_refused(host: Backups, line: str, name: str) -> None:
+    (host.place / "data" / ".env").write_text(f"# mine\nLOG_SQL_DSN=x\n{line}\n")
     assert f"{name} is set" in host.fails()
     assert host.names() == []
-    assert "pw@tcp" not in host.fails()
+    assert "hush" not in host.fails()
+
+
+def test_a_container_with_another_database_is_refused(host: Backups) -> None:
+    host.stub("docker", "printf '%s\\n' PATH=/bin LOG_SQL_DSN=x 'SQL_DSN=root:hush@tcp(db)/oneapi'")
+    assert "SQL_DSN is set" in host.fails()
+    assert host.names() == []
 
 
 def test_a_variable_that_names_no_other_database_is_not(host: Backups) -> None:
     host.stub("docker", "printf '%s\\n' SQL_DSN= MY_SQL_DSN=x '#SQL_DSN=y'")
+    (host.place / "data" / ".env").write_text("\n".join([*SILENT, ""]))
     host.make()
 
 
-def test_what_is_missing_is_told_with_its_mend(host: Backups, tmp_path: Path) -> None:
+def test_a_log_that_is_elsewhere_is_told_and_no_reason_to_refuse(host: Backups) -> None:
+    (host.place / "data" / ".env").write_text("LOG_SQL_DSN=postgres://u:hush@db/log\n")
+    done = host.run()
+    assert done.returncode == 0
+    assert "the log is in another database" in done.stderr
+    assert "hush" not in done.stderr
+
+
+def test_what_is_missing_is_told_with_its_fix(host: Backups, tmp_path: Path) -> None:
     (tmp_path / "programs" / TOOLS[0]).unlink()
     assert "apt-get install sqlite3" in host.fails()
     host.database.unlink()
@@ -235,6 +279,13 @@ def test_the_command_gets_the_file_and_its_failure_counts(host: Backups) -> None
     whole = host.last()["file"]
     assert f"{whole} is whole" in said
     assert host.names() == [made.name, whole]
+
+
+def test_the_command_finds_roots_home_when_a_timer_calls_it(host: Backups) -> None:
+    """systemd sets none of these for a system service without User=; rclone and restic look for their files there."""
+    host.configure(command=f"'echo \"$HOME $USER $LOGNAME\" > {host.place}/login'")
+    host.make()
+    assert (host.place / "login").read_text() == "/root root root\n"
 
 
 def test_what_leaves_the_host_is_encrypted_where_a_recipient_is_named(host: Backups) -> None:

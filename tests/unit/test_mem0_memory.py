@@ -20,8 +20,8 @@ from qdrant_client import QdrantClient
 from qdrant_client.models import Distance, PointStruct, VectorParams
 from standin_kit import RELAY_KEY, Gateway, Upstream, wait_for
 
-from client import LLMConfigError, LLMConnectionError, LLMError
-from client.mem0 import bound_calls, check_collection, mem0_config_from_env, open_memory
+from llm_client import LLMConfigError, LLMConnectionError, LLMError
+from llm_client.mem0 import bound_calls, check_collection, mem0_config_from_env, open_memory
 
 pytest_plugins = ["mem0_fixtures"]
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("clean_environment", "mem0")]
@@ -265,6 +265,20 @@ def test_mem0_accepts_each_place_of_qdrant(config: dict[str, Any]) -> None:
         assert repr(chosen) == before
 
 
+def test_the_embedder_gets_ten_texts_at_once_at_most(config: dict[str, Any], memory_models: Models) -> None:
+    """DashScope refuses more; mem0 itself would send a hundred."""
+    memory_models.facts = [f"User likes number {number}" for number in range(23)]
+    with opened(config) as memory:
+        memory.add("I like many numbers", user_id="alice")
+        assert len(memory.get_all(filters={"user_id": "alice"}, top_k=100)["results"]) == 23
+        sizes = [len(body["input"]) for body in memory_models.bodies("/embeddings")]
+        assert max(sizes) == 10
+        texts = [f"text {number}" for number in range(23)]
+        vectors = memory.embedding_model.embed_batch(texts, "search")
+        assert vectors == [pytest.approx(memory.embedding_model.embed(text), abs=1e-6) for text in texts]
+        assert memory.embedding_model.embed_batch([]) == []
+
+
 def test_calls_are_bounded(config: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     with opened(timeout=7, retries=0) as memory:
         for client in (memory.llm.client, memory.embedding_model.client):
@@ -280,18 +294,23 @@ def test_telemetry_that_is_on_already_is_reported(
     with monkeypatch.context() as patch, opened():
         patch.setattr("mem0.memory.telemetry.MEM0_TELEMETRY", True)
         with caplog.at_level(logging.WARNING, "llm_client"):
-            importlib.import_module("client.mem0")._warn_of_telemetry()
+            importlib.import_module("llm_client.mem0")._warn_of_telemetry()
     assert "mem0 reports to its makers" in caplog.text
 
 
 def test_the_module_does_not_hide_the_real_mem0(tmp_path: Path) -> None:
     check = (
-        "import client.mem0, sys\n"
+        "import llm_client.mem0, sys\n"
         "import mem0\n"
-        "assert mem0 is not client.mem0 and 'site-packages' in mem0.__file__, mem0.__file__\n"
+        "assert mem0 is not llm_client.mem0 and 'site-packages' in mem0.__file__, mem0.__file__\n"
         "assert mem0.memory.telemetry.MEM0_TELEMETRY is False\n"
         "mem0.Memory\n"
     )
     (tmp_path / "plugin.py").write_text(check)
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "MEM0_DIR": str(tmp_path), "MEM0_TELEMETRY": "False"}
+    env = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT / "client"),
+        "MEM0_DIR": str(tmp_path),
+        "MEM0_TELEMETRY": "False",
+    }
     subprocess.run([sys.executable, "-m", "plugin"], cwd=tmp_path, env=env, check=True, timeout=60)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.migration import plan
+from llm_gateway.tasks.migration import plan
 from tests.unit.members import member
 
 WANTED = "justsong/one-api:v0.6.11"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pyinfra.api import Config, DeployError, Inventory, State
 
-from gateway.migration import move
-from gateway.migration.move import Move
+from llm_gateway.tasks.migration import move
+from llm_gateway.tasks.migration.move import Move
 
 
 def _move(
@@ -38,7 +38,7 @@ def test_a_target_may_be_named() -> None:
     ("gateways", "options", "words"),
     [
         (("gw1", "gw2"), {}, "Add --data source=HOST, one of: gw1, gw2"),
-        (("gw1", "gw2"), {"source": "gw11"}, "did you mean gw1?"),
+        (("gw1", "gw2"), {"source": "gw11"}, "did you mean 'gw1'?"),
         (("gw1", "gw2", "gw3"), {"source": "gw1"}, "Add --data target=HOST, one of: gw2, gw3"),
         (("gw1",), {"source": "gw1"}, "List the new host in the group `gateways`"),
         (
@@ -49,14 +49,14 @@ def test_a_target_may_be_named() -> None:
         (
             ("gw1", "gw2"),
             {"source": "gw1", "target": "gw3"},
-            "target=gw3 is no other host of the group `gateways`: gw2",
+            "target=gw3 is not another host of the group `gateways`: gw2",
         ),
         (("gw1", "gw2"), {"source": "gw1", "limit": "abc"}, "limit=abc must be a number of seconds, 10 or more"),
         (("gw1", "gw2"), {"source": "gw1", "limit": "9"}, "limit=9 must be a number of seconds, 10 or more"),
-        (("gw1", "gw2"), {"sauce": "gw1"}, "did you mean source?"),
+        (("gw1", "gw2"), {"sauce": "gw1"}, "did you mean 'source'?"),
     ],
 )
-def test_what_is_not_said_or_wrong_is_refused_with_the_mend(
+def test_what_is_not_said_or_wrong_is_refused_with_the_fix(
     gateways: tuple[str, ...], options: dict[str, str], words: str
 ) -> None:
     with pytest.raises(DeployError) as refusal:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from oneapi import (
+from llm_gateway.flavours.oneapi import (
     AdminClient,
     Ambiguous,
     Channel,
@@ -46,6 +46,23 @@ CHANNEL_ROW = {
     "config": "",
     "system_prompt": None,
     "created_time": 1732000000,
+}
+LOG_ROW = {
+    "id": 8,
+    "user_id": 1,
+    "created_at": 1732000000,
+    "type": 2,
+    "content": "倍率：15.00 × 1.00",
+    "username": "root",
+    "token_name": "agent1",
+    "model_name": "qwen3.5-plus",
+    "quota": 24,
+    "prompt_tokens": 7359,
+    "completion_tokens": 3,
+    "channel": 7,
+    "elapsed_time": 1200,
+    "is_stream": True,
+    "system_prompt_reset": False,
 }
 TOKEN_ROW = {
     "id": 3,
@@ -176,6 +193,7 @@ def test_a_channel_is_created() -> None:
         "weight": 0,
         "status": 1,
         "config": "{}",
+        "other": "",
         "system_prompt": "",
     }
 
@@ -201,6 +219,30 @@ def test_tokens_have_their_key_but_do_not_show_it() -> None:
     assert token.api_key == "sk-" + "k" * 48
     assert "kkk" not in repr(token)
     assert (token.models, token.subnets, token.unlimited_quota) == ((), (), True)
+
+
+def test_the_log_of_a_token_is_read_back_to_a_row() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        page = int(request.url.params["p"])
+        return ok([{**LOG_ROW, "id": number} for number in range(30 - 10 * page, 20 - 10 * page, -1)])
+
+    admin, seen = admin_for(answer)
+    assert admin.last_logged("agent 1&p=9") == 30
+    assert [row.id for row in admin.log("agent 1&p=9", 17)] == list(range(30, 17, -1))
+    assert [request.url.params["p"] for request in seen] == ["0", "0", "1"]
+    assert {request.url.params["token_name"] for request in seen} == {"agent 1&p=9"}
+    assert {(request.url.path, request.url.params["type"]) for request in seen} == {("/api/log/", "2")}
+
+
+def test_a_token_without_requests_has_no_log() -> None:
+    admin, _ = admin_for(ok(None))
+    assert (admin.last_logged("agent1"), admin.log("agent1", 0)) == (0, [])
+
+
+def test_a_log_row_has_the_tokens_of_question_and_answer() -> None:
+    admin, _ = admin_for(lambda request: ok([LOG_ROW] if request.url.params["p"] == "0" else []))
+    (row,) = admin.log("agent1", 0)
+    assert (row.model_name, row.channel, row.prompt_tokens, row.completion_tokens) == ("qwen3.5-plus", 7, 7359, 3)
 
 
 def test_a_token_is_always_sent_whole() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from plan_kit import channel, channel_spec
 
-from oneapi import Channel, only
-from oneapi.compare import channel_differences
-from oneapi.errors import Ambiguous
+from llm_gateway.flavours.oneapi import Channel, only
+from llm_gateway.flavours.oneapi.compare import channel_differences
+from llm_gateway.flavours.oneapi.errors import Ambiguous
 
 
 def told(row: dict[str, Any], **spec: Any) -> list[str]:
@@ -28,6 +28,8 @@ def told(row: dict[str, Any], **spec: Any) -> list[str]:
         ({"config": '{"region":"","ak":"", "api_version" : "1"}'}, {"config": {"api_version": "1", "sk": ""}}),
         ({"config": ""}, {}),
         ({"config": "{broken"}, {}),
+        ({"other": "v1"}, {}),  # plain OpenAI, which reads none
+        ({"other": None}, {}),
         ({"system_prompt": None, "weight": None, "priority": None}, {}),
     ],
 )
@@ -49,6 +51,8 @@ def test_what_means_the_same_is_no_difference(row: dict[str, Any], spec: dict[st
         ({"status": 9}, {}, "status 9 → enabled"),
         ({"config": '{"api_version":"1"}'}, {"config": {"api_version": "2"}}, "config api_version: 1 → 2"),
         ({"system_prompt": "old"}, {"system_prompt": "new"}, "system_prompt changed"),
+        ({"type": 3, "other": "1"}, {"type": 3, "config": {"api_version": "2"}}, "config api_version: 1 → 2"),
+        ({"type": 17, "other": "p1"}, {"type": 17}, "config plugin: p1 → (none)"),
     ],
 )
 def test_a_difference_in_words(row: dict[str, Any], spec: dict[str, Any], line: str) -> None:

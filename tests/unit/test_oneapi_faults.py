@@ -14,7 +14,7 @@ import httpx
 import pytest
 from test_oneapi import ACCESS, CHANNEL_ROW, KEY, SPEC, TOKEN_ROW, admin_for, ok
 
-from oneapi import (
+from llm_gateway.flavours.oneapi import (
     AdminClient,
     Invalid,
     NotOneAPI,

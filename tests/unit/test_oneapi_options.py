@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_kit import actual, planned, said
 
-from oneapi import Declared, Invalid, option_text, option_value
+from llm_gateway.flavours.oneapi import Declared, Invalid, option_text, option_value
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_value_becomes_one_apis_text(name: str, value: object, text: str) -> N
         ("QuotaPerUnit", float("nan"), "must be a number above 0"),
         ("QuotaPerUnit", float("inf"), "must be a number above 0"),
         ("Theme", "dark", "'default', 'berry' or 'air'"),
-        ("SystemName", 3, "must be text"),
+        ("SystemName", 3, "must be a string"),
         ("ModelRatio", {"a": -1}, "must be a mapping"),
         ("ModelRatio", {"a": True}, "must be a mapping"),
         ("ModelRatio", {"a": "1"}, "must be a mapping"),

@@ -12,8 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plan_kit import NOW, apply, channel_spec, look, planned
 
-from oneapi import AdminClient, Channel, ChannelSpec, Declared, OneAPIError, Ours, TokenSpec, carry_out
-from oneapi.ordering import serves
+from llm_gateway.flavours.oneapi import (
+    AdminClient,
+    Channel,
+    ChannelSpec,
+    Declared,
+    OneAPIError,
+    Ours,
+    TokenSpec,
+    carry_out,
+)
+from llm_gateway.flavours.oneapi.update_order import serves
 
 pytestmark = pytest.mark.slow
 
@@ -179,9 +188,9 @@ def test_a_run_that_breaks_off_is_finished_by_the_next(
     broken = AdminClient("http://gw", access_token=ACCESS, transport=httpx.MockTransport(answer))
     with suppress(OneAPIError):
         apply(broken, declared)
-    mended = AdminClient("http://gw", access_token=ACCESS, transport=one_api.transport)
-    apply(mended, declared)
-    assert planned(declared, look(mended)) == []
+    fixed = AdminClient("http://gw", access_token=ACCESS, transport=one_api.transport)
+    apply(fixed, declared)
+    assert planned(declared, look(fixed)) == []
 
 
 @given(held=declarations, declared=declarations, used=st.integers(0, 5))

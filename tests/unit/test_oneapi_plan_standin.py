@@ -13,7 +13,17 @@ from plan_kit import apply, channel_spec, look, planned
 from standin_kit import ACCESS_TOKEN, Gateway, Upstream, wait_for
 
 from lab.standin.envelope import AdminError
-from oneapi import AdminClient, Channel, Declared, Ours, Refused, TokenSpec, carry_out, only, recognise
+from llm_gateway.flavours.oneapi import (
+    AdminClient,
+    Channel,
+    Declared,
+    Ours,
+    Refused,
+    TokenSpec,
+    carry_out,
+    only,
+    recognise,
+)
 
 pytest_plugins = ["standin_fixtures"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from oneapi import Invalid, Status, UnknownVersion, channel_type, flavour_of, recognise, type_name
-from oneapi.channel_types import TYPES
-from oneapi.flavours import FLAVOURS
+from llm_gateway.flavours.oneapi import Invalid, Status, UnknownVersion, channel_type, flavour_of, recognise, type_name
+from llm_gateway.flavours.oneapi.channel_types import TYPES
+from llm_gateway.flavours.oneapi.flavours import FLAVOURS
 
 
 def test_a_type_is_found_by_its_name_and_by_its_number() -> None:

@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
-from gateway import openclaw, remote
-from gateway.fleet import Member
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.member import Member
+from llm_gateway.model import layout
+from llm_gateway.parts.openclaw import openclaw
+from llm_gateway.tasks import agent_switch
 from tests.unit.deployed import WRITTEN, deployed
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import Fleet, member
@@ -46,23 +49,18 @@ def agent(changed: dict[str, str] | None = None, **chosen: Any) -> Member:
     return member({**DONE, **(changed or {})}, name="agent1", roles="openclaw", fleet=fleet, **chosen)
 
 
-def written(made: Member) -> list[str]:
-    """The contents that .env is to get."""
-    commands = list(openclaw._write_environment._inner(made))  # type: ignore[attr-defined]
-    inputs = [command.connector_arguments["_stdin"] for command in commands]
-    return [base64.b64decode(text.partition("\n")[2]).decode() for text in inputs]
+def point(made: Member) -> list[Any]:
+    """The commands of pointing OpenClaw at its gateway: none, or one that does it or says why not."""
+    return list(agent_switch._point._inner(made))  # type: ignore[attr-defined]
 
 
-def restarts(made: Member) -> list[Any]:
-    """The commands of the restart."""
-    return list(openclaw._restart._inner(made))  # type: ignore[attr-defined]
+def is_switched(made: Member) -> bool:
+    """Whether the host is changed."""
+    return [command.function for command in point(made)] == [agent_switch._switch]
 
 
 def test_a_host_in_order_is_left_alone() -> None:
-    made = agent()
-    assert written(made) == []
-    assert not openclaw.drop_in_differs(made)
-    assert restarts(made) == []
+    assert point(agent()) == []
 
 
 @pytest.mark.parametrize(
@@ -72,14 +70,17 @@ def test_a_host_in_order_is_left_alone() -> None:
         pytest.param({"openclaw_env": DONE["openclaw_env"].replace(KEY, "0" * 48)}, id="another token"),
         pytest.param({"openclaw_env_stat": f"644 claw:claw {WRITTEN}\n"}, id="readable by others"),
         pytest.param({"openclaw_env_stat": f"600 root:claw {WRITTEN}\n"}, id="somebody else's"),
+        pytest.param({"openclaw_dropin": "old\n"}, id="another drop-in"),
     ],
 )
-def test_an_env_file_that_differs_is_written_and_the_service_restarted(changed: dict[str, str]) -> None:
+def test_a_host_that_differs_is_changed(changed: dict[str, str]) -> None:
     made = agent(changed)
-    (text,) = written(made)
+    assert is_switched(made)
+    text = openclaw.merged_environment(made, made.gateway.base_url, KEY)
     assert text == DONE["openclaw_env"]
-    assert "OTHER=kept" in text
-    assert restarts(made)
+    command, stdin = openclaw.environment_command(made, text)
+    assert base64.b64decode(stdin.partition("\n")[2]).decode() == text
+    assert KEY not in command
 
 
 @pytest.mark.parametrize(
@@ -97,61 +98,58 @@ def test_an_env_file_that_differs_is_written_and_the_service_restarted(changed: 
     ],
 )
 def test_what_an_earlier_run_left_undone_is_finished(changed: dict[str, str], restarted: bool) -> None:
-    assert bool(restarts(agent(changed))) == restarted
+    assert is_switched(agent(changed)) == restarted
 
 
-def test_a_stopped_service_stays_stopped(told: list[str]) -> None:
-    made = agent({"openclaw_unit": UNIT.replace("ActiveState=active", "ActiveState=inactive")})
-    made.environment_changed = True
-    (command,) = restarts(made)
-    assert "daemon-reload" in str(command)
-    assert "restart" not in str(command)
-    assert told == ["openclaw-gateway.service is stopped and was left so"]
+def test_what_a_run_has_kept_and_not_removed_any_more_is_removed_by_the_next() -> None:
+    assert [command.function for command in point(agent({"openclaw_kept": "yes\n"}))] == [agent_switch._discard]
+    assert is_switched(agent({"openclaw_kept": "yes\n", "openclaw_env": "OTHER=1\n"})), "which keeps it anew"
 
 
 def test_without_a_token_the_host_is_told_why(told: list[str]) -> None:
     made = agent()
     made.gateway.token_keys.clear()
-    (command,) = openclaw._write_environment._inner(made)  # type: ignore[attr-defined]
+    (command,) = point(made)
     assert command.function(None, made.host, *command.args) is False
     assert told == [
-        "has no token: its gateway gw1 was not reached or failed in this run; mend that host, then run again"
+        "has no token: its gateway gw1 was not reached or failed in this run; fix that host, then run again"
         " without --limit"
     ]
 
 
-def test_a_variable_that_stays_is_told(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
+def test_a_variable_that_stays_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "run", lambda host, command: ["PATH", "OPENAI_BASE_URL"])
     made = agent()
-    assert not openclaw._prove_environment(None, made.host, made)  # type: ignore[arg-type]
-    assert told == [BLAMED]
+    assert openclaw.await_environment(made) == BLAMED
     monkeypatch.setattr(remote, "run", lambda host, command: ["PATH"])
-    assert openclaw._prove_environment(None, made.host, made)  # type: ignore[arg-type]
-    assert told == [BLAMED]
+    assert openclaw.await_environment(made) is None
 
 
 def test_a_variable_that_a_restart_would_not_take_away_fails_without_one(told: list[str]) -> None:
     made = agent({"openclaw_process": "PATH\nOPENAI_BASE_URL\n"})
-    (command,) = restarts(made)
+    (command,) = point(made)
     assert command.function(None, made.host, *command.args) is False
     assert told == [BLAMED]
 
 
-def test_a_variable_that_a_restart_may_take_away_gets_one(told: list[str]) -> None:
+def test_a_variable_that_a_restart_may_take_away_gets_one() -> None:
     made = agent({"openclaw_process": "PATH\nOPENAI_BASE_URL\n", "openclaw_dropin": "old\n"})
-    made.environment_changed = True
-    restart, proof = restarts(made)
-    assert "systemctl restart openclaw-gateway.service" in str(restart)
-    assert proof.function is openclaw._prove_environment
-    assert told == []
+    assert is_switched(made)
 
 
 @pytest.mark.parametrize(
-    ("environment", "proven"),
-    [({}, False), ({"PATH": "/bin"}, True), ({"PATH": "/bin", "OPENAI_BASE_URL": "old"}, False)],
+    ("environment", "problem"),
+    [
+        (
+            {},
+            "openclaw-gateway.service does not run after its restart; `journalctl -u openclaw-gateway",
+        ),
+        ({"PATH": "/bin"}, ""),
+        ({"PATH": "/bin", "OPENAI_BASE_URL": "old"}, BLAMED),
+    ],
 )
 def test_an_empty_environment_is_no_proof(
-    environment: dict[str, str], proven: bool, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    environment: dict[str, str], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The question as the host gets it, of a real process: one that is ending has none any more."""
     process = subprocess.Popen(["/bin/sleep", "60"], env=environment)
@@ -173,14 +171,12 @@ def test_an_empty_environment_is_no_proof(
         ticks = itertools.count()
         monkeypatch.setattr(openclaw, "time", SimpleNamespace(monotonic=lambda: next(ticks), sleep=time.sleep))
         monkeypatch.setattr(openclaw, "PROOF_SECONDS", 3)
-        made = agent()
-        assert openclaw._prove_environment(None, made.host, made) == proven  # type: ignore[arg-type]
+        found = openclaw.await_environment(agent()) or ""
     finally:
         process.kill()
         process.wait()
-    if not environment:
-        assert len(asked) == 4, "it is asked for until the time is over"
-        assert told[0].startswith("openclaw-gateway.service does not run after its restart; `journalctl -u openclaw")
+    assert found.startswith(problem) and bool(found) == bool(problem)
+    assert len(asked) == (1 if environment else 4), "it is asked for until the time is over"
 
 
 def test_the_places_of_a_system_unit_and_of_a_users() -> None:
@@ -193,19 +189,26 @@ def test_the_places_of_a_system_unit_and_of_a_users() -> None:
     assert openclaw.systemctl(of_user, "daemon-reload") == as_user
 
 
-def test_the_previous_content_is_kept_once(tmp_path: Path) -> None:
-    """The command as the host runs it, here for this process's own user."""
+@pytest.mark.parametrize("former", ["theirs\n", None])
+def test_what_was_there_before_the_first_write_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, former: str | None
+) -> None:
+    """The command as the host runs it, here for this process's own user; the second write keeps nothing of ours."""
+    monkeypatch.setattr(layout, "BEFORE", str(tmp_path / "noted/before"))
     account = f"root:x:{os.getuid()}:{os.getgid()}::{tmp_path}:/bin/sh\n"
     owner = {"openclaw_passwd": account}
     path = tmp_path / ".openclaw/.env"
     backup = tmp_path / ".openclaw/.env.before-llm-gateway"
+    if former is not None:
+        path.parent.mkdir(mode=0o700)
+        path.write_text(former)
     for content in ("first\n", "second\n"):
-        command = openclaw._environment_command(member({**FRESH, **OPENCLAW, **owner}, roles="openclaw"), content)
-        text = command.get_raw_value()
-        done = subprocess.run(["sh", "-c", text], input=command.connector_arguments["_stdin"], text=True, check=False)
+        made = member({**FRESH, **OPENCLAW, **owner}, roles="openclaw")
+        command, stdin = openclaw.environment_command(made, content)
+        done = subprocess.run(["sh", "-c", command], input=stdin, text=True, check=False)
         assert done.returncode == 0
         assert path.read_text() == content
         assert f"{path.stat().st_mode & 0o777:o}" == "600"
-    assert backup.read_text() == "first\n"
-    assert f"{backup.stat().st_mode & 0o777:o}" == "600"
+    assert (backup.read_text() if backup.exists() else None) == former
+    assert former is None or f"{backup.stat().st_mode & 0o777:o}" == "600"
     assert f"{path.parent.stat().st_mode & 0o777:o}" == "700"

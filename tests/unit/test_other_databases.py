@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from gateway import other_databases, remote
-from gateway.migration import source
+from llm_gateway.hosts import other_databases, remote
+from llm_gateway.tasks.migration import source
 from tests.unit import state_reader
 
 NAMING = [
@@ -21,6 +21,7 @@ NAMING = [
     ("\tSQL_DSN='root:hush@tcp(db)/x' # mine\r", "SQL_DSN"),
     ("SQLITE_PATH=/data/other.db", "SQLITE_PATH"),
     ("SQLITE_PATH=/elsewhere/one-api.db", "SQLITE_PATH"),
+    ('SQLITE_PATH="other.db?_busy_timeout=5000"', "SQLITE_PATH"),
     ("export LOG_SQL_DSN=postgres://u:hush@db/log", "LOG_SQL_DSN"),
 ]
 SILENT = [
@@ -36,12 +37,16 @@ SILENT = [
     "SQL_DSN= # none",
     "SQLITE_PATH=one-api.db",
     "SQLITE_PATH=./one-api.db",
+    "SQLITE_PATH=/data/one-api.db",
+    "SQLITE_PATH=one-api.db?_busy_timeout=5000",
     'SQLITE_PATH="/data/one-api.db" # as it is',
 ]
 HAND_MADE = f"""#!/bin/sh
 case "$*" in
-    'ps --all --quiet'*) echo 0123456789ab ;;
-    'container inspect'*--format*) printf '%s\\n' TZ=UTC '{NAMING[0][0]}' ;;
+    'ps --all '*) echo running one-api ;;
+    'container inspect'*NetworkSettings*) echo '{{}}' ;;
+    'container inspect'*'given '*) printf 'given %s\\n' TZ=UTC '{NAMING[0][0]}' ;;
+    'container inspect'*--format*Env*) printf '%s\\n' TZ=UTC '{NAMING[0][0]}' ;;
     *inspect*) echo '[]' ;;
 esac
 """

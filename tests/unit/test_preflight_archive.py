@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import image, preflight
+from llm_gateway.parts import image
+from llm_gateway.tasks import preflight
 from tests.unit.fake_hosts import FRESH, tiktoken_answers
 from tests.unit.members import DIRECTORY, member
 from tests.unit.test_image_archive import CONFIG_ID, TAG, classic, save

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway import first_start, replaced
-from gateway.host_state import PROJECT
+from llm_gateway.model import layout
+from llm_gateway.model.layout import PROJECT
 from tests.unit.members import DIRECTORY, GENERATED
-from tests.unit.test_preflight import READY, container, found
+from tests.unit.test_preflight import READY, container, found, listener
 
 SET_UP = {
     "tracked_stat": READY["tracked_stat"] + f"{DIRECTORY}/first-start-done 644 root:root 1.0\n",
@@ -27,7 +27,46 @@ def test_an_older_gateway_with_its_data_elsewhere() -> None:
     assert "with its data in /home/me/gateway/data" in told
     assert 'set gateway_directory to "/home/me/gateway" to take it over' in told
     (told,) = found({"container": container("/var/lib/docker/volumes/one/_data", "3001")})
-    assert f"copy /var/lib/docker/volumes/one/_data to {DIRECTORY}/data, and remove the container" in told
+    assert f"`mkdir -p {DIRECTORY} && cp -a /var/lib/docker/volumes/one/_data {DIRECTORY}/data`), and" in told
+    assert found({"container": container("/mnt/disk/of-one-api", "3001"), "data_path": "/mnt/disk/of-one-api"}) == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "place", "fix"),
+    [
+        ("/home/wei/data", "/home/wei/data", 'set gateway_directory to "/home/wei" to take it over'),
+        (
+            "/home/wei/one-api",
+            "/home/wei/one-api",
+            f"`mkdir -p {DIRECTORY} && ln -sT /home/wei/one-api {DIRECTORY}/data`; then set gateway_directory to",
+        ),
+        (
+            "/home/wei",
+            "/home/wei/data/oneapi",
+            f"`mkdir -p {DIRECTORY} && ln -sT /home/wei/data/oneapi {DIRECTORY}/data`",
+        ),
+        (DIRECTORY, DIRECTORY, f"`mkdir -p /opt/llm-gateway && ln -sT {DIRECTORY} /opt/llm-gateway/data`"),
+    ],
+)
+def test_a_database_below_the_directory_is_told_with_what_takes_it_over(chosen: str, place: str, fix: str) -> None:
+    """Such as One API's own layout, ./data/oneapi:/data; a new and empty gateway is not begun beside it."""
+    by_file = found({"databases": f"{place}\n", "data": "oneapi\nmysql\n"}, gateway_directory=chosen)
+    assert [text for text in by_file if fix in text] == by_file != []
+    by_container = found({"databases": f"{place}\n", "gateways": f"one-api - {place}\n"}, gateway_directory=chosen)
+    assert [text for text in by_container if fix in text] == by_container
+    assert by_container[0].startswith(f"the container one-api is a gateway with its data in {place}: ")
+
+
+def test_a_database_of_another_kind_below_the_directory_is_told() -> None:
+    (told,) = found({"gateways": f"one-api SQL_DSN {DIRECTORY}/data/oneapi\n", "data": "mysql\noneapi\n"})
+    assert told.startswith("the container one-api is a gateway with its data in another database (SQL_DSN is set)")
+
+
+def test_a_gateway_elsewhere_is_no_problem_and_is_named_where_its_port_is_wanted() -> None:
+    elsewhere = {"gateways": "one-api - /home/wei/data\n"}
+    assert found(elsewhere) == []
+    (told,) = found({**elsewhere, "listeners": listener(program="docker-proxy")})
+    assert told.endswith('(The container one-api is a gateway: set gateway_directory to "/home/wei" to take it over)')
 
 
 def test_an_empty_database_is_refused_where_there_was_more() -> None:
@@ -74,6 +113,6 @@ def test_another_container_on_the_same_data() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [PROJECT, replaced.KEPT, first_start.CONTAINER])
+@pytest.mark.parametrize("name", [PROJECT, layout.REPLACED, layout.FIRST_START])
 def test_our_own_containers_on_the_data(name: str) -> None:
     assert found({"data_users": f"{name}\n"}) == []

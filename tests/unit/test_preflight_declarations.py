@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway import preflight
-from gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN, token_name
+from llm_gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN, token_name
+from llm_gateway.tasks import preflight
 from tests.unit import fake_hosts
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import Fleet, member

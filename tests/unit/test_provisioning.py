@@ -11,10 +11,13 @@ import provisioning_fixtures
 import pytest
 from provisioning_kit import DONE, PATH, Written, commands, fleet, reconcile
 
-from gateway import route
-from gateway.contents import admin, desired
-from gateway.host_state import HostState
-from oneapi import TokenSpec
+from llm_gateway.contents import admin, desired
+from llm_gateway.flavours.oneapi import TokenSpec
+from llm_gateway.hosts import route
+from llm_gateway.hosts.host_state import HostState
+from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.record import Record
+from llm_gateway.parts import database
 from tests.unit.fake_hosts import answer
 from tests.unit.fake_one_api import FakeOneAPI
 from tests.unit.members import DIRECTORY, GENERATED, member
@@ -25,7 +28,7 @@ OWN = ("llm-gateway-verification", "llm-gateway-canary")
 
 
 def test_a_new_gateway_gets_all_that_is_declared(gateway: FakeOneAPI, written: Written) -> None:
-    gateway.options["RegisterEnabled"] = "true"
+    gateway.options |= {"RegisterEnabled": "true", "RetryTimes": "0", "ApproximateTokenEnabled": "false"}
     made = fleet("agent1", "agent2")
     assert reconcile(made) == [True]
     assert [channel["name"] for channel in gateway.channels] == ["dashscope", "minimax"]
@@ -45,6 +48,8 @@ def test_a_new_gateway_gets_all_that_is_declared(gateway: FakeOneAPI, written: W
         "+ token llm-gateway-canary",
         "+ token agent1",
         "+ token agent2",
+        "~ option RetryTimes: 0 → 10",
+        "~ option ApproximateTokenEnabled: false → true",
     ]
     assert made.changed_channels == {"dashscope", "minimax"}
 
@@ -169,6 +174,41 @@ def test_what_was_read_of_the_host_is_not_asked_again(
         made.is_republished = is_republished
         assert reconcile(made) == []
         assert bool(asked) == is_republished
+
+
+def test_an_option_that_is_not_stored_fails_the_run_and_is_set_again(
+    gateway: FakeOneAPI, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, str]] = []
+
+    def unstored(made: Member, wanted: dict[str, str]) -> list[str]:
+        asked.append(wanted)
+        return ["RegisterEnabled"] if len(asked) == 1 else []
+
+    gateway.options["RegisterEnabled"] = "true"
+    monkeypatch.setattr(database, "unstored_options", unstored)
+    monkeypatch.setattr(database, "trouble", lambda made: None)
+    assert reconcile(fleet()) == [False]
+    assert any("RegisterEnabled: the gateway says that it is set, and its database" in text for text in written.told)
+    gateway.changes.clear()
+    assert gateway.options["RegisterEnabled"] == "false", "in its memory"
+    assert reconcile(fleet(applied=written[PATH])) == [True]
+    assert gateway.changes == [("PUT", "/api/option/", {"key": "RegisterEnabled", "value": "false"})]
+    assert asked == [{"RegisterEnabled": "false"}] * 2
+    assert reconcile(fleet(applied=written[PATH])) == []
+
+
+def test_a_database_that_cannot_be_looked_at_afterwards_fails_the_run(
+    gateway: FakeOneAPI, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unstored(made: Member, wanted: dict[str, str]) -> list[str]:
+        raise database.DatabaseError("another program keeps it locked")
+
+    gateway.options["RegisterEnabled"] = "true"
+    monkeypatch.setattr(database, "unstored_options", unstored)
+    assert reconcile(fleet()) == [False]
+    assert any("will outlive a restart is not known: another program keeps it locked" in text for text in written.told)
+    assert Record.parse(written[PATH]).unstored == {"RegisterEnabled"}
 
 
 def test_before_the_first_start_a_change_is_to_come() -> None:

@@ -9,10 +9,10 @@ import provisioning_fixtures
 import pytest
 from provisioning_kit import DONE, PATH, Written, commands, fleet, reconcile
 
-from gateway.contents import provisioning
-from gateway.contents.record import Record
-from gateway.host_state import HostState
-from oneapi import OneAPIError, RateLimited, Refused, Unreachable
+from llm_gateway.contents import provisioning
+from llm_gateway.flavours.oneapi import OneAPIError, RateLimited, Refused, Unreachable
+from llm_gateway.hosts.host_state import HostState
+from llm_gateway.hosts.record import Record
 from tests.unit.fake_hosts import answer
 from tests.unit.fake_one_api import FakeOneAPI
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.contents.python_text import WIDTH, comment, commented, field, item, printable
+from llm_gateway.contents.python_text import WIDTH, comment, commented, field, item, printable
 
 texts = st.text() | st.text(alphabet="\"'\\\n\r\t\x0b\x0c\x1c\x85\u2028\u202e\ufeff{}#x ", max_size=30)
 long_texts = st.text(alphabet="abc \"'", min_size=150, max_size=300)

@@ -8,14 +8,14 @@ from collections.abc import Callable
 import pytest
 from standin_kit import ACCESS_TOKEN, Gateway
 
-from gateway import recovery
-from oneapi import AdminClient, Refused, TokenSpec, Unauthorised
+from llm_gateway.flavours.oneapi import AdminClient, Refused, TokenSpec, Unauthorised
+from llm_gateway.parts import recovery
 
 pytest_plugins = ["standin_fixtures"]
 DIRECTORY = "/opt/gateway"
 
 
-def test_a_locked_database_is_named_with_its_mend(start: Callable[..., Gateway]) -> None:
+def test_a_locked_database_is_named_with_its_fix(start: Callable[..., Gateway]) -> None:
     gateway = start(SQLITE_BUSY_TIMEOUT="100")
     admin = AdminClient(gateway.url, access_token=ACCESS_TOKEN)
     connection = sqlite3.connect(gateway.directory / "one-api.db", isolation_level=None)
@@ -27,7 +27,7 @@ def test_a_locked_database_is_named_with_its_mend(start: Callable[..., Gateway])
     assert "`find -L /proc/[0-9]*/fd -samefile /opt/gateway/data/one-api.db 2>/dev/null` shows who has it open" in told
     assert "End the other, and run the command again" in told
     connection.close()
-    assert admin.create_token(TokenSpec("agent1")).name == "agent1", "and the mend works"
+    assert admin.create_token(TokenSpec("agent1")).name == "agent1", "and the fix works"
 
 
 def test_a_refused_access_token_names_the_script(start: Callable[..., Gateway]) -> None:

@@ -16,8 +16,8 @@ from pyinfra.api import FunctionCommand
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from gateway import remote
-from gateway.checkout import ROOT
+from llm_gateway.hosts import remote
+from llm_gateway.model.checkout import ROOT
 
 EVERY_BYTE = bytes(range(256)) * 64 + b"\n\n no newline at the end"
 
@@ -253,7 +253,7 @@ def test_a_host_that_does_not_take_a_command_is_not_lost(ending: Exception, monk
     monkeypatch.setattr(remote, "connector_arguments", lambda host: {})
     host = _LostHost(ending)
     host.client = _client(is_active=True)
-    with pytest.raises(remote.RemoteError, match="does not take the command") as caught:
+    with pytest.raises(remote.RemoteError, match="the host rejected the command") as caught:
         remote.run(host, "true")  # type: ignore[arg-type]
     assert not isinstance(caught.value, remote.ConnectionLostError)
 
@@ -283,6 +283,25 @@ def test_a_callback_that_loses_the_connection_fails_the_host_in_words() -> None:
 
 
 def test_every_callback_of_an_operation_is_one_of_these() -> None:
-    modules = [path for path in (ROOT / "gateway").rglob("*.py") if path.name != "remote.py"]
+    modules = [path for path in (ROOT / "llm_gateway").rglob("*.py") if path.name != "remote.py"]
     assert any("remote.Callback(" in path.read_text() for path in modules)
     assert [path for path in modules if re.search(r"\bFunctionCommand\(", path.read_text())] == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["{: Command not found.", "Unmatched '\"'.", "PROJECT: Undefined variable.", "fi: Command not found."],
+        ["Illegal variable name.", "Unmatched '''."],
+        ["Unmatched '."],  # older ones
+    ],
+)
+def test_a_login_shell_that_reads_no_command_of_several_lines_is_named(said: list[str]) -> None:
+    """What tcsh 6.24.13 of Debian 13 said of the script that reads a host."""
+    output = mock.Mock(stderr_lines=said, stdout_lines=[])
+    host = mock.Mock(connector=mock.Mock(client=None))
+    host.run_shell_command.return_value = (False, output)
+    with mock.patch.object(remote, "connector_arguments", return_value={}), pytest.raises(remote.RemoteError) as told:
+        remote.run(host, "true")
+    assert "is csh or tcsh" in str(told.value)
+    assert "chsh -s /bin/bash" in str(told.value)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import reset_admin
+from llm_gateway.tasks import reset_admin
 from tests.unit import fake_hosts
 from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import FRESH, KEYS
@@ -16,7 +16,7 @@ from tests.unit.members import GENERATED, member
 pytestmark = pytest.mark.slow
 
 PRELUDE = """
-from gateway import reset_admin
+from llm_gateway.tasks import reset_admin
 from tests.unit.fake_one_api import FakeOneAPI
 one_api = FakeOneAPI({token!r})
 one_api.password = {password!r}
@@ -34,7 +34,7 @@ def run(place: Path, *arguments: str, token: str, password: str) -> tuple[int, s
         script="deploys/reset_admin.py",
         environment={},
         prelude=PRELUDE.format(token=token, password=password),
-        gateways=[fake_hosts.host("gw1", answers, fake_responses={"PRAGMA quick_check": damaged})],
+        gateways=[fake_hosts.host("gw1", answers, fake_responses={"pragma_integrity_check": damaged})],
         openclaw=[fake_hosts.host("agent1")],
     )
     assert "Traceback" not in done.stderr
@@ -46,7 +46,7 @@ def run(place: Path, *arguments: str, token: str, password: str) -> tuple[int, s
 def test_from_the_command_line_with_nothing_wrong(tmp_path: Path) -> None:
     code, printed = run(tmp_path, "-y", "-vvv", token=GENERATED.access_token, password=GENERATED.root_password)
     assert code == 0, printed
-    assert "work: nothing to mend" in printed
+    assert "work: nothing to fix" in printed
     assert "@fake/gw1: " in printed
     assert "nothing was changed" in printed
 
@@ -61,7 +61,7 @@ def test_a_dry_run_says_what_it_would_do(tmp_path: Path) -> None:
 def test_a_failure_ends_with_one(tmp_path: Path) -> None:
     code, printed = run(tmp_path, "-y", token="another", password="set-by-a-person")
     assert code == 1, printed
-    assert "one-api.db cannot be used: Error: database disk image is malformed" in printed
+    assert "one-api.db cannot be used: it is damaged (database disk image is malformed)" in printed
     assert "@fake/gw1: FAILED" in printed
 
 
@@ -90,10 +90,10 @@ def test_what_stands_in_the_way_is_told(values: dict[str, str], told: str) -> No
     assert [problem for problem in problems if told in problem], problems
 
 
-def test_a_host_without_a_gateway_has_nothing_to_mend() -> None:
+def test_a_host_without_a_gateway_has_nothing_to_fix() -> None:
     made = member(roles="openclaw")
     assert list(reset_admin._problems(made)) == []
-    reset_admin.mend(made)
+    reset_admin.fix(made)
 
 
 def test_a_password_that_cannot_be_kept_is_refused() -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from pyinfra.api import DeployError
 
-from gateway import remote
-from gateway.contents import admin
-from gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN
-from gateway.fleet import Member
-from gateway.tables import Table
-from gateway.upgrades import rollback, rolled_back_tokens
+from llm_gateway.contents import admin
+from llm_gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.tables import Table
+from llm_gateway.proof import agent_path
+from llm_gateway.tasks.upgrades import rollback, rollback_tokens
 from tests.unit.deployed import IMAGE_ID, deployed
 from tests.unit.fake_one_api import FakeOneAPI
 from tests.unit.members import GENERATED, Fleet, member
@@ -47,7 +49,7 @@ def test_what_would_be_lost_is_told_as_far_as_it_is_known() -> None:
 
 def test_a_mistyped_option_is_told_before_any_host_is_read() -> None:
     state = SimpleNamespace(inventory=SimpleNamespace(get_override_data=lambda: {"ye": "gw1"}))
-    with pytest.raises(DeployError, match="--data ye=…: there is no such option; did you mean yes"):
+    with pytest.raises(DeployError, match="--data ye=…: there is no such option; did you mean 'yes'"):
         rollback.member_to_roll_back(cast(Any, state), cast(Any, SimpleNamespace(name="gw1")))
 
 
@@ -78,30 +80,48 @@ def _gone_back(monkeypatch: pytest.MonkeyPatch, one_api: FakeOneAPI) -> tuple[Me
 def test_agents_get_the_tokens_of_the_older_data(monkeypatch: pytest.MonkeyPatch) -> None:
     one_api = FakeOneAPI(GENERATED.access_token)
     gateway, told = _gone_back(monkeypatch, one_api)
-    assert rolled_back_tokens.learn(gateway)
+    assert rollback_tokens.learn(gateway)
     assert gateway.token_keys.keys() == {VERIFICATION_TOKEN, CANARY_TOKEN, "agent1", "agent2"}
     assert "there is no token agent1 in its data: making it" in told
     keys = dict(gateway.token_keys)
-    assert rolled_back_tokens.present(gateway) == keys
+    assert rollback_tokens.present(gateway) == keys
     told.clear()
-    assert rolled_back_tokens.learn(gateway)
+    assert rollback_tokens.learn(gateway)
     assert (gateway.token_keys, told) == (keys, [])
 
 
-def test_agents_that_are_not_in_the_run_are_named_with_the_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_agents_that_are_not_in_the_run_are_named_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     gateway, told = _gone_back(monkeypatch, FakeOneAPI(GENERATED.access_token))
     gateway.token_keys.update(agent1="a", agent2="b")
-    rolled_back_tokens.tell_older_keys(gateway, {"agent1": "x", "agent2": "b"})
+    rollback_tokens.tell_older_keys(gateway, {"agent1": "x", "agent2": "b"})
     assert [text for text in told if "agent" in text.partition("(")[0]] == []
-    rolled_back_tokens.tell_older_keys(gateway, {"agent1": "x", "agent2": "y"})
+    rollback_tokens.tell_older_keys(gateway, {"agent1": "x", "agent2": "y"})
     assert "holds now: agent2. With another one the gateway refuses them (401)" in told[-1]
     assert "pin the image that serves now" in told[-1]
     assert "rotate" in told[0]
 
 
-def test_tokens_that_cannot_be_read_are_a_failure_with_its_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_that_cannot_be_read_are_a_failure_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     gateway, told = _gone_back(monkeypatch, FakeOneAPI("another-token"))
-    assert not rolled_back_tokens.learn(gateway)
-    assert "the rollback is made" in told[-1]
-    assert "then run deploy.py" in told[-1]
+    monkeypatch.setattr(remote, "run", lambda host, command, stdin=None: [])  # the database says nothing else
+    assert not rollback_tokens.learn(gateway)
+    assert told[-1].startswith("the tokens of its data cannot be read or made: the gateway refuses the access token")
+    assert "reset_admin.py" in told[-1]
     assert gateway.token_keys == {}
+
+
+def test_agents_that_are_served_are_asked_with_the_keys_of_the_older_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway is the fleet's: a copy of it, as it was before, has no agents."""
+    gateway, _ = _gone_back(monkeypatch, FakeOneAPI(GENERATED.access_token))
+    agents = gateway.fleet.agents_of(gateway)
+    monkeypatch.setattr(gateway.fleet, "agents_of", lambda of: agents if of is gateway else [])
+    monkeypatch.setattr(rollback, "step", lambda host, text: None)
+    asked: list[str | None] = []
+    monkeypatch.setattr(
+        agent_path, "prove_all", lambda proven: asked.extend(gateway.token_keys.get(agent.name) for agent in proven)
+    )
+    before = copy.copy(gateway)
+    before.generated = GENERATED
+    rollback._serve_agents(gateway, before, [agent for agent in agents if agent.name == "agent1"])
+    assert asked == [gateway.token_keys["agent1"]]
+    assert asked != ["key-of-the-newer-data"]

@@ -10,19 +10,21 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import openclaw, remote
-from gateway.contents import admin
-from gateway.contents.desired import VERIFICATION_TOKEN
-from gateway.fleet import Member
-from gateway.host_state import HostState
-from gateway.rotation import rotated_tokens, rotation_end
-from gateway.runs import progress
+from llm_gateway.contents import admin
+from llm_gateway.contents.desired import VERIFICATION_TOKEN
+from llm_gateway.hosts import progress, remote
+from llm_gateway.hosts.host_state import HostState
+from llm_gateway.hosts.member import Member
+from llm_gateway.parts.openclaw import openclaw
+from llm_gateway.tasks import survey
+from llm_gateway.tasks.rotation import rotation_end, token_renewal
+from tests.unit import ways
 from tests.unit.fake_hosts import FRESH, OPENCLAW, answer
 from tests.unit.fake_one_api import FakeOneAPI
 from tests.unit.members import GENERATED, Fleet, member
 
-OLD = rotated_tokens.old_name("agent1", 1_795_369_680)
-OLD_VERIFICATION = rotated_tokens.old_name(VERIFICATION_TOKEN, 1_795_369_680)
+OLD = token_renewal.old_name("agent1", 1_795_369_680)
+OLD_VERIFICATION = token_renewal.old_name(VERIFICATION_TOKEN, 1_795_369_680)
 NEW_KEY = "new".ljust(48, "0")
 
 
@@ -45,6 +47,7 @@ def one_api(monkeypatch: pytest.MonkeyPatch) -> FakeOneAPI:
         made.tokens.append({"id": number, "name": name, "key": key, "status": 1, **_UNLIMITED})
     for module in (admin, rotation_end):
         monkeypatch.setattr(module, "route", made.route)
+    ways.lead_to(monkeypatch, made.route)
     return made
 
 
@@ -58,14 +61,14 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Member:
     made = member(FRESH, fleet=fleet)
     agent = member({**FRESH, **OPENCLAW}, name="agent1", roles="openclaw", fleet=fleet)
     monkeypatch.setattr(fleet, "agents_of", lambda gateway: [agent])
-    _reads(monkeypatch, f"LLM_API_KEY=sk-{NEW_KEY}\n")
+    _reads(monkeypatch, ways.environment(NEW_KEY))
     monkeypatch.setattr(openclaw, "runs_with_older_files", lambda member: False)
     return made
 
 
 def _reads(monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
     found = HostState.parse(answer({**FRESH, **OPENCLAW, "openclaw_env": environment}))
-    monkeypatch.setattr(Member, "read_state", lambda self, lock: found)
+    monkeypatch.setattr(survey, "read_state", lambda member, lock: found)
 
 
 def end(gateway: Member, *failed: str) -> bool | None:
@@ -93,7 +96,7 @@ def test_old_ones_go_when_the_new_ones_are_in_use(one_api: FakeOneAPI, gateway: 
 
 
 def test_several_old_ones_of_runs_that_were_cut_off_go_together(one_api: FakeOneAPI, gateway: Member) -> None:
-    again = {**one_api.tokens[2], "id": 9, "name": rotated_tokens.old_name("agent1", 1_795_000_000)}
+    again = {**one_api.tokens[2], "id": 9, "name": token_renewal.old_name("agent1", 1_795_000_000)}
     one_api.tokens.append(again)
     assert end(gateway) is True
     assert names(one_api) == [VERIFICATION_TOKEN, "agent1", "agent1.old-20261122"]
@@ -102,8 +105,8 @@ def test_several_old_ones_of_runs_that_were_cut_off_go_together(one_api: FakeOne
 @pytest.mark.parametrize(
     ("environment", "reason"),
     [
-        (f"LLM_API_KEY=sk-{'3'.ljust(48, '0')}\n", "has another key than the new one"),
-        ("OTHER=1\n", "it cannot be seen which key its host uses"),
+        (ways.environment("3".ljust(48, "0")), "is not the token agent1 that gw1 has for this host"),
+        ("OTHER=1\n", "has no LLM_BASE_URL"),
     ],
     ids=["the old key", "no key"],
 )
@@ -150,10 +153,10 @@ def test_a_host_that_is_not_reached_keeps_the_old_one_and_that_is_no_failure(
 def test_a_host_that_cannot_be_read_keeps_the_old_one(
     one_api: FakeOneAPI, gateway: Member, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(self: Member, lock: bool) -> HostState:
+    def gone(member: Member, lock: bool) -> HostState:
         raise remote.RemoteError("the connection is gone")
 
-    monkeypatch.setattr(Member, "read_state", gone)
+    monkeypatch.setattr(survey, "read_state", gone)
     assert end(gateway) is False
     assert OLD in names(one_api)
 
@@ -183,7 +186,10 @@ def test_a_plan_shows_what_is_to_go_and_removes_nothing(one_api: FakeOneAPI, gat
     assert OLD in names(one_api)
 
 
-def test_an_admin_api_that_says_no_is_told(one_api: FakeOneAPI, gateway: Member, told: list[str]) -> None:
+def test_an_admin_api_that_says_no_is_told(
+    one_api: FakeOneAPI, gateway: Member, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     one_api.access_token = "another"
+    monkeypatch.setattr(remote, "run", lambda *command: [])  # the database has another token, too
     assert end(gateway) is False
     assert any("refuses the access token" in text for text in told), told

@@ -9,8 +9,8 @@ import threading
 import paramiko
 import pytest
 
-from gateway import route
-from gateway.route import RouteError
+from llm_gateway.hosts import route
+from llm_gateway.hosts.route import RouteError
 
 
 class _Transport:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import dotenv
-from gateway.secrets import Generated, Provided, SecretsError
-from oneapi.specs import check_password
+from llm_gateway.flavours.oneapi.specs import check_password
+from llm_gateway.inputs.secrets import Generated, Provided, SecretsError
+from llm_gateway.model import dotenv
 
 NAME = "DASHSCOPE_API_KEY"
 
@@ -83,6 +83,34 @@ def test_a_secret_that_cannot_be_sent_is_refused_and_not_shown(value: str) -> No
     with pytest.raises(SecretsError) as refused:
         Provided(None, {NAME: value}).require(NAME)
     assert str(refused.value) == f"{NAME}: this secret holds a blank, a line break or a non-ASCII character"
+
+
+@pytest.mark.parametrize(
+    ("environment", "wrong"),
+    [
+        ({}, "this secret is missing"),
+        ({"MY_ADC": "/home/wei/service-account.json"}, "this secret is no JSON document (not its path)"),
+        ({"MY_ADC": '["hush"]'}, "this secret is no JSON document (not its path)"),
+        ({"MY_ADC": '{"hush'}, "this secret is no JSON document (not its path)"),
+    ],
+)
+def test_how_a_service_account_is_handed_in_is_told(environment: dict[str, str], wrong: str) -> None:
+    with pytest.raises(SecretsError) as refused:
+        Provided(None, environment).credential("vertex_ai_adc", "MY_ADC")
+    assert str(refused.value).startswith(f"MY_ADC: {wrong}; ")
+    assert '`export MY_ADC="$(cat FILE.json)"`' in str(refused.value)
+    assert "hush" not in str(refused.value)
+
+
+def test_a_service_account_in_the_file_or_as_a_key_is_told(file: Path) -> None:
+    document = '{\n "private_key": "hush\\n"\n}'
+    for line in (f"MY_ADC={document}", f"MY_ADC='{document}'", f"A=1\n MY_ADC='{document.replace(chr(10), '')}'"):
+        file.write_text(line + "\n")
+        assert refusal(file).startswith(f"secrets_file: {file}: line ")
+        assert '`export MY_ADC="$(cat FILE.json)"`' in refusal(file)
+        assert "hush" not in refusal(file)
+    with pytest.raises(SecretsError, match=r'`"config": \{"vertex_ai_adc": "MY_ADC", …\}`'):
+        Provided(None, {"MY_ADC": document}).require("MY_ADC")
 
 
 def test_generated_secrets_are_what_one_api_takes() -> None:

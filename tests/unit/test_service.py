@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway import docker, first_start, remote, replaced, service
-from gateway.fleet import Member
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.member import Member
+from llm_gateway.parts import first_start, service
+from llm_gateway.parts.docker import daemon_settings, packages
 from tests.unit.deployed import deployed
 from tests.unit.members import DIRECTORY, member
 
@@ -23,7 +25,12 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def operation(name: str, **_: Any) -> None:
         names.append(name)
 
-    steps = {remote: ("shell", "write_file"), first_start: ("_secure",), service: ("_restart", "_await")}
+    steps: dict[Any, tuple[str, ...]] = {
+        remote: ("shell", "write_file"),
+        first_start: ("_secure",),
+        service: ("_restart", "_await"),
+        daemon_settings: ("_bring_into_line",),
+    }
     for module, step in ((module, step) for module, names_of in steps.items() for step in names_of):
         monkeypatch.setattr(module, step, operation)
     return names
@@ -38,15 +45,14 @@ def done(**chosen: Any) -> Member:
 
 def test_what_is_published_is_left_alone(planned: list[str]) -> None:
     made = done()
-    for step in (docker.install, first_start.secure, service.publish):
+    for step in (packages.install, first_start.secure, service.publish):
         step(made)
     assert planned == []
     assert not made.is_republished
 
 
-@pytest.mark.parametrize("answers", [{"api_options": ""}, {"kept_container": "abc\n"}])
-def test_a_gateway_that_was_not_seen_to_answer_is_awaited(planned: list[str], answers: dict[str, str]) -> None:
-    made = member({**deployed("gw1", "agent1").gateway, **answers})
+def test_a_gateway_that_was_not_seen_to_answer_is_awaited(planned: list[str]) -> None:
+    made = member({**deployed("gw1", "agent1").gateway, "api_options": ""})
     service.publish(made)
     assert planned == ["Wait until the gateway answers"]
     assert made.is_republished
@@ -54,9 +60,12 @@ def test_a_gateway_that_was_not_seen_to_answer_is_awaited(planned: list[str], an
 
 def test_after_a_restart_of_docker_the_gateway_is_published(planned: list[str]) -> None:
     made = done(docker_registry_mirrors=[MIRROR])
-    for step in (docker.install, first_start.secure, service.publish):
+    for step in (packages.install, first_start.secure, service.publish):
         step(made)
-    assert planned[-2:] == ["Restart Docker with its new settings", "Publish the gateway on its Tailscale address"]
+    assert planned[-2:] == [
+        "Tell the Docker daemon of its mirrors and proxy",
+        "Publish the gateway on its Tailscale address",
+    ]
     assert made.is_republished
 
 
@@ -65,7 +74,7 @@ def test_after_a_first_start_the_gateway_is_published(planned: list[str]) -> Non
     without_marker = values["tracked_stat"].replace(f"{DIRECTORY}/first-start-done", "/other")
     made = member({**values, "tracked_stat": without_marker})
     assert service.is_published(made)
-    for step in (docker.install, first_start.secure, service.publish):
+    for step in (packages.install, first_start.secure, service.publish):
         step(made)
     assert planned == [
         "Replace the default password out of everybody's reach",
@@ -74,32 +83,25 @@ def test_after_a_first_start_the_gateway_is_published(planned: list[str]) -> Non
 
 
 @pytest.fixture
-def outcome(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], tuple[bool, list[str], str]]:
-    """What follows when the gateway answers, or does not and why: the result, what becomes of the old one, words."""
+def outcome(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], tuple[bool, str]]:
+    """What follows when the gateway answers, or does not and why: the result, and words."""
 
-    def publish(problem: str | None) -> tuple[bool, list[str], str]:
-        did: list[str] = []
+    def publish(problem: str | None) -> tuple[bool, str]:
         told: list[str] = []
         monkeypatch.setattr(service, "await_answer", lambda *_: problem)
         monkeypatch.setattr(remote, "run", lambda host, command: ["panic: its own words"])
         monkeypatch.setattr(remote, "complain", lambda host, text: told.append(text))
-        monkeypatch.setattr(replaced, "discard", lambda host: did.append("discard"))
-        monkeypatch.setattr(replaced, "give_back", lambda host, unit, marker: did.append(f"give back {marker}"))
         made = done()
         command, awaited = service._restart._inner(made)  # type: ignore[attr-defined]
         assert str(command).endswith("systemctl restart openclaw-llm-gateway.service")
-        return awaited.function(None, made.host, *awaited.args), did, "".join(told)
+        return awaited.function(None, made.host, *awaited.args), "".join(told)
 
     return publish
 
 
-def test_the_old_gateway_goes_only_when_the_new_one_answers(outcome: Any) -> None:
-    assert outcome(None) == (True, ["discard"], "")
-
-
-def test_a_gateway_that_does_not_answer_gives_the_old_one_back(outcome: Any) -> None:
-    succeeded, did, told = outcome("after 120 s: connection refused")
+def test_a_gateway_that_does_not_answer_is_told_in_its_own_words(outcome: Any) -> None:
+    assert outcome(None) == (True, "")
+    succeeded, told = outcome("after 120 s: connection refused")
     assert not succeeded
-    assert did == [f"give back {DIRECTORY}/first-start-done"]
     assert told.startswith("the gateway does not answer on http://100.64.0.10:3000: after 120 s: connection refused")
     assert "panic: its own words" in told

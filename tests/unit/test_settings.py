@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyinfra.api.connectors import get_all_connectors
 
-from gateway import settings
+from llm_gateway.inputs import settings
 
 CHANNEL = {"name": "c", "base_url": "https://a.example", "key": "A_API_KEY", "models": ["m"]}
 SHA = "sha256:" + "0" * 64
@@ -77,6 +77,8 @@ def test_the_reference_documents_every_setting() -> None:
         ("docker_registry_mirrors", ("https://mirror.example",)),
         ("docker_https_proxy", "http://proxy.example:3128"),
         ("docker_no_proxy", "localhost,100.64.0.0/10,.ts.net"),
+        ("gateway_environment", {"RELAY_TIMEOUT": "300", "a_1": "", "SESSION_SECRET": None, "PORT": None}),
+        ("gateway_extra_hosts", {"host.docker.internal": "172.17.0.1", "a_b": "10.0.0.1", "nas": None}),
         ("gateway_force_keys", True),
         ("llm_model", "模型/x:free"),
         ("openclaw_unit", "openclaw@main.service"),
@@ -120,12 +122,18 @@ WHOLE_URL = 'must be a whole URL that starts with "http://" or "https://"'
         ("gateway_tailscale_address", "8.8.8.8", "must be an address of the tailnet (100.64.0.0/10), or None"),
         ("gateway_tailscale_address", "192.168.0.1", "must be an address of the tailnet (100.64.0.0/10), or None"),
         ("gateway_timezone", "Asia Shanghai", 'must be a zone such as "Asia/Shanghai"'),
+        ("gateway_extra_hosts", ["nas:1.2.3.4"], "must be a dict of names to IPv4 addresses"),
+        ("gateway_extra_hosts", {"a b": "1.2.3.4"}, "must be a dict of names to IPv4 addresses"),
+        ("gateway_extra_hosts", {"-x": "1.2.3.4"}, "must be a dict of names to IPv4 addresses"),
+        ("gateway_extra_hosts", {"nas": "fd00::1"}, "must be a dict of names to IPv4 addresses"),
+        ("gateway_extra_hosts", {"nas": 1}, "must be a dict of names to IPv4 addresses"),
+        ("gateway_extra_hosts", {"x": "host-gateway"}, 'x: must be an address instead of "host-gateway"'),
         ("gateway_image", "justsong/one-api", "must be an image with its tag"),
         ("gateway_image", "registry.example:5000/one-api", "must be an image with its tag"),
         ("gateway_image", "justsong/one-api:latest", 'must be pinned: "latest" changes without you; name a version'),
         ("gateway_image_digest", "sha256:12", 'must be "sha256:…"'),
         ("gateway_start_timeout", 0, "must be a whole number from 1 to 3600"),
-        ("docker_source", "snap", 'must be "distribution" or "preinstalled"'),
+        ("docker_source", "snap", 'must be "distribution" or "docker" or "preinstalled"'),
         ("docker_registry_mirrors", "https://a.example", "must be a list of URLs"),
         ("docker_registry_mirrors", ["a.example"], WHOLE_URL),
         ("docker_http_proxy", "proxy.example:3128", WHOLE_URL),
@@ -163,11 +171,37 @@ WHOLE_URL = 'must be a whole URL that starts with "http://" or "https://"'
         ("openclaw_unset_environment", ["A B"], "must be the name of a variable"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_name_and_the_mend(name: str, value: Any, told: str) -> None:
+def test_a_wrong_value_is_told_with_its_name_and_the_fix(name: str, value: Any, told: str) -> None:
     wrong = problems(**{name: value})
     assert len(wrong) == 1
     assert wrong[0].startswith(f"{name}: {told}")
     assert wrong[0].endswith(f"it is {value!r}")
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        (["THEME=hush"], "must be a dict of variables"),
+        ({"PORT": "3001"}, "PORT must not be set, because gateway_port says where it is published"),
+        ({"TZ": "UTC"}, "TZ must not be set, because gateway_timezone sets it"),
+        ({"SQL_DSN": "x"}, "SQL_DSN must not be set, because the deployment keeps all data in data/one-api.db"),
+        ({"RELAY_TIMEOUT": 300}, "RELAY_TIMEOUT must be a string on one line, in quotes: numbers, too"),
+        ({"A": "b\nc"}, "A must be a string on one line"),
+        ({"A=B": "c"}, "must have names of variables"),
+        ({1: "c"}, "must have names of variables"),
+        (
+            {"MY_API_KEY": "sk-hush"},
+            "MY_API_KEY may be a secret, and everybody on the host can read docker-compose.yml",
+        ),
+        ({"REDIS_CONN_STRING": "hush"}, "put the line REDIS_CONN_STRING=… into data/.env in the gateway's directory"),
+        ({"HTTPS_PROXY": "http://wei:hush@192.168.1.9:7890"}, "HTTPS_PROXY may be a secret"),
+    ],
+)
+def test_a_variable_that_is_not_taken_is_told_without_its_value(variables: Any, told: str) -> None:
+    (text,) = problems(gateway_environment=variables)
+    assert text.startswith("gateway_environment: ")
+    assert told in text
+    assert "hush" not in text
 
 
 @pytest.mark.parametrize(
@@ -192,9 +226,9 @@ def test_a_secret_in_a_refused_value_is_not_shown(name: str, value: Any) -> None
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("gateway_prot", "did you mean gateway_port?"),
-        ("gatewayport", "did you mean gateway_port?"),
-        ("embeding_model", "did you mean embedding_model?"),
+        ("gateway_prot", "did you mean 'gateway_port'?"),
+        ("gatewayport", "did you mean 'gateway_port'?"),
+        ("embeding_model", "did you mean 'embedding_model'?"),
         ("openclaw_colour", "group_data/all.py lists them all"),
         ("verification_model_of_choice", "group_data/all.py lists them all"),
     ],
@@ -222,7 +256,7 @@ def test_names_of_others_are_left_alone() -> None:
 
 def test_the_user_of_a_user_unit_must_be_named() -> None:
     assert problems(openclaw_unit_scope="user") == [
-        'openclaw_user: name the user whose unit it is, since openclaw_unit_scope is "user"'
+        'openclaw_user: name the user whose unit it is, because openclaw_unit_scope is "user"'
     ]
     assert problems(openclaw_unit_scope="user", openclaw_user="claw") == []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts import shown_page
-from scripts.shown_page import KINDS, PAGE, function_of, read, render, showing_tests
+from scripts.shown_page import KINDS, PAGE, REAL, function_of, read, render, showing_tests
 
 ROW = {"kind": "fault", "name": "a | b", "happened": "two\nlines of <it>", "seconds": 2.25, "held": False}
 
@@ -18,7 +18,7 @@ def test_the_page_is_rendered_from_the_results() -> None:
 
 
 def test_every_test_that_shows_something_stands_in_the_page_and_no_other() -> None:
-    shown, told = {function_of(test) for test in read()}, PAGE.read_text()
+    shown, told = {function_of(test).removesuffix(REAL) for test in read()}, PAGE.read_text()
     assert shown <= showing_tests(), "make test-attack and test-faults renew the page"
     missing = showing_tests() - shown
     assert missing <= showing_tests("full"), "make test-attack and test-faults renew the page"
@@ -36,7 +36,19 @@ def test_there_are_attacks_and_faults() -> None:
 def test_a_line_stays_a_line_of_its_table() -> None:
     page = render({"tests/lab/test_some.py::test_it[one]": [ROW]})
     (line,) = [line for line in page.splitlines() if "a \\| b" in line]
-    assert line == "| a \\| b | two lines of &lt;it> | 2.2 | NOT HELD | `test_some.py::test_it` |"
+    assert line == "| a \\| b | two lines of &lt;it> | 2.2 | NOT HELD | fake | `test_some.py::test_it` |"
+
+
+def test_what_was_seen_on_a_real_tailnet_stands_beside_what_the_stand_in_showed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RESULTS", "PAGE"):
+        monkeypatch.setattr(shown_page, name, tmp_path / name)
+    test = min(showing_tests())
+    for run in (f"{test}[one]", f"{test}[one]@real", f"{test}@real"):
+        shown_page.keep({run: [ROW]}, [], [function_of(run)])
+    rows = [line.split("|")[-3].strip() for line in (tmp_path / "PAGE").read_text().splitlines() if "NOT HELD" in line]
+    assert sorted(rows) == ["fake", "real"]
 
 
 def test_what_nobody_has_seen_hold_is_told() -> None:

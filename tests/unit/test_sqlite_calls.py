@@ -13,7 +13,7 @@ _CALL = re.compile(r"""\bsqlite3 [-"'$/{].*""")
 
 
 def test_every_call_of_the_sqlite3_shell_on_a_host_evaluates_no_check() -> None:
-    places = [path for folder in ("files", "gateway", "templates") for path in (ROOT / folder).rglob("*")]
+    places = [path for folder in ("files", "llm_gateway", "templates") for path in (ROOT / folder).rglob("*")]
     texts = {path: path.read_text() for path in places if path.is_file() and path.suffix != ".pyc"}
     calls = [(path, call) for path, text in texts.items() for call in _CALL.findall(text)]
     assert len(calls) > 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-SCRIPT = Path(__file__).parent.parent.parent / "gateway/restore/staging.sh"
+SCRIPT = Path(__file__).parent.parent.parent / "llm_gateway/tasks/restore/staging.sh"
 
 
 def _run(function: str, directory: Path, size: int = 0) -> subprocess.CompletedProcess[str]:

@@ -81,11 +81,28 @@ def test_quota_taken_beforehand(gateway: Gateway, upstream: Upstream) -> None:
     assert quota() < 90_000, "not given back when the upstream cannot be reached"
 
 
+def test_a_token_deleted_in_use_leaves_its_row_and_charges_nobody(gateway: Gateway, upstream: Upstream) -> None:
+    user = gateway.add_user("leaving", quota=10**9)
+    access = user["access_token"]
+    token = gateway.ok("POST", "/api/token/", {"name": "gone", "unlimited_quota": True}, access)
+    gateway.add_channel("asks back", "asks back", upstream.url)
+    deleted = []
+
+    def delete() -> None:
+        deleted.append(gateway.api("DELETE", f"/api/token/{token['id']}", token=access)["success"])
+
+    upstream.before["asks back"] = delete
+    assert gateway.chat("asks back", token["key"]).status_code == 200
+    assert deleted == [True]
+    wait_for(lambda: gateway.ok("GET", "/api/log/?type=2&token_name=gone"))
+    assert gateway.ok("GET", "/api/user/self", token=access)["quota"] == 10**9
+
+
 # --- under load
 
 
 def test_200_connections_at_once(start: Callable[..., Gateway], upstream: Upstream) -> None:
-    gateway = start()
+    gateway = start(SQLITE_BUSY_TIMEOUT="10000")  # as the deployment sets it
     gateway.add_channel("many", "m", upstream.url)
     with httpx.Client(base_url=gateway.url, limits=httpx.Limits(max_connections=200), timeout=30) as client:
         headers = {"Authorization": f"Bearer {RELAY_KEY}"}

@@ -10,10 +10,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from standin_kit import RELAY_KEY, Gateway, Upstream, error_of, new_key, wait_for
+from standin_kit import ACCESS_TOKEN, RELAY_KEY, Gateway, Upstream, error_of, new_key, wait_for
 
 from lab.standin.config import load_config
 from lab.standin.upstream import Upstream as Proxied
+from llm_gateway.flavours.oneapi import AdminClient
 
 pytest_plugins = ["standin_fixtures"]
 
@@ -95,6 +96,10 @@ def test_mapped_model_is_written_anew(gateway: Gateway, upstream: Upstream) -> N
         "user": "u",
     }
     assert wait_for(lambda: gateway.ok("GET", "/api/log/?model_name=to")), "logged after mapping"
+    with AdminClient(gateway.url, access_token=ACCESS_TOKEN) as admin:
+        newest = admin.last_logged("Initial Root Token")
+        (row,) = admin.log("Initial Root Token", newest - 1)
+    assert (row.id, row.model_name, row.token_name) == (newest, "to", "Initial Root Token")
 
 
 def test_unreadable_mapping_is_ignored(gateway: Gateway, upstream: Upstream) -> None:
@@ -123,7 +128,7 @@ def test_client_that_leaves_a_stream_is_charged_for_all_of_it(gateway: Gateway) 
         )
         peer, _ = listener.accept()
         asked = b""
-        while not asked.endswith(body):
+        while not asked.endswith(b"\r\n0\r\n\r\n"):
             asked += peer.recv(65536)
         peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
         assert client.recv(15) == b"HTTP/1.1 200 OK"

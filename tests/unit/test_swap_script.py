@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from llm_gateway.model import layout
+
 pytestmark = pytest.mark.slow
 
-SCRIPT = Path(__file__).parent.parent.parent / "gateway/restore/swap.sh"
+SCRIPT = Path(__file__).parent.parent.parent / "llm_gateway/tasks/restore/swap.sh"
+OWN_BACKUPS = Path(__file__).parent.parent.parent / "files/own-backups"
 # In bash, which can count commands; the process kills itself as SIGKILL from outside would.
 _CUT = """
 set -T
@@ -67,12 +71,14 @@ class Host:
             "project": "gateway",
             "unit": "gateway.service",
             "timer": "gateway-backup.timer",
+            "state": " ".join(layout.names(layout.Role.DISPLACED)),
             "inside": "secrets.env .env docker-compose.yml",
             "outside": self.place / "unit",
             "was_active": "yes",
             "was_enabled": "yes",
+            "own_backups": OWN_BACKUPS.read_text(),
         }
-        assignments = "".join(f"{name}='{value}'\n" for name, value in values.items())
+        assignments = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in values.items())
         text = f"{assignments}{SCRIPT.read_text()}\n{_CUT.replace('CUT', str(cut))}\n{functions}\n"
         done = subprocess.run(
             ["bash", "-c", text],

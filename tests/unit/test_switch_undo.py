@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.upgrades import switching
+from llm_gateway.tasks.upgrades import image_switch
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,7 @@ class Place:
         }
         (self.place / "count").write_text("0\n")
         (self.place / "cut").write_text(f"{cut}\n")
-        script = switching.schema_functions() + switching.script("switch_undo.sh", **values)
+        script = image_switch.schema_functions() + image_switch.script("switch_undo.sh", **values)
         environment = {"PATH": f"{self.place}/bin:/usr/bin:/bin"}
         done = subprocess.run(["sh", "-eu", "-c", script], env=environment, capture_output=True, text=True, check=False)
         assert cut or done.returncode == 0, done.stderr

@@ -7,15 +7,17 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway import remote, tables
-from gateway.tables import Table
+from llm_gateway.hosts import remote, tables
+from llm_gateway.hosts.tables import Account, Schema, Table, Verdict
+from tests.unit import odd_databases
 
-HOST: Any = None
+HOST: Any = "a host"
 """The commands run on this machine, so no host is asked."""
 
 _ODD = """
@@ -50,10 +52,11 @@ def tool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
         if (found := shutil.which("sqlite3")) is None:
             pytest.skip("this machine has no sqlite3")
         (programs / "sqlite3").symlink_to(found)
-        (programs / "cat").symlink_to(shutil.which("cat") or "/bin/cat")
     else:
         (programs / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         (programs / "python3").chmod(0o755)
+    for name in ("cat", "awk"):
+        (programs / name).symlink_to(shutil.which(name) or name)
     monkeypatch.setattr(remote, "run", _run_with(programs))
     return str(request.param)
 
@@ -91,6 +94,40 @@ def test_every_tool_says_the_same(tool: str, database: Path) -> None:
     assert tables.counts(HOST, str(database)) == {name: table.count for name, table in _CHECKSUMS.items()}
 
 
+def test_every_tool_says_whose_it_is(tool: str, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.db")) as made:
+        made.executescript("""
+            CREATE TABLE users (id INTEGER PRIMARY KEY, username TEXT, role INTEGER, status INTEGER);
+            CREATE TABLE "a
+            b" (x); CREATE TABLE tokens ("k|ey" TEXT, models TEXT);
+            INSERT INTO users VALUES (1, 'root', 100, 1), (3, '小|王', 'x|y', 1),
+                (4, NULL, 100, NULL), (5, 'root', NULL, 2);
+            CREATE TRIGGER "de'l" AFTER INSERT ON users BEGIN DELETE FROM tokens; END;
+            CREATE VIEW logs AS SELECT * FROM tokens;
+        """)
+    assert tables.schema(HOST, str(tmp_path / "a.db")) == Schema(
+        {
+            "a\n            b": (),
+            "tokens": ("k|ey", "models"),
+            "users": ("id", "username", "role", "status"),
+        },
+        (("de'l", "users"),),
+        4,
+        (Account(1, "root", 100, 1), Account(4, "", 100, 0), Account(5, "root", 0, 2)),
+        ("logs",),
+    )
+    with closing(sqlite3.connect(tmp_path / "b.db")) as made:
+        made.execute("CREATE TABLE users (id INTEGER, role INTEGER, status_of INTEGER)")
+    assert tables.schema(HOST, str(tmp_path / "b.db")).users is None
+
+
+def test_a_database_in_utf_16_is_counted(tool: str, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "wide.db")) as made:
+        made.executescript("PRAGMA encoding = 'UTF-16le'; CREATE TABLE users (a); INSERT INTO users VALUES (1);")
+    assert tables.counts(HOST, str(tmp_path / "wide.db")) == {"users": 1}
+    assert tables.schema(HOST, str(tmp_path / "wide.db")).columns == {"users": ("a",)}
+
+
 def test_pages_do_not_count_but_values_do(tool: str, database: Path) -> None:
     before = tables.read(HOST, str(database))
     _change(database, "VACUUM")
@@ -119,11 +156,37 @@ def test_what_is_no_database_is_told(tool: str, tmp_path: Path, content: bytes |
 
 
 def test_a_damaged_file_is_found_damaged(tool: str, database: Path) -> None:
-    assert tables.damage(HOST, str(database)) is None
+    assert tables.examine(HOST, str(database)) == tables.examine(None, str(database)) == Verdict(None, ())
     content = database.read_bytes()
-    assert content.count(b"root") == 2  # in the table and in its index, which then contradict each other
-    database.write_bytes(content.replace(b"root", b"boot", 1))
-    assert "users_name" in (tables.damage(HOST, str(database)) or "")
+    database.write_bytes(content[:4096] + b"\x99" * 500 + content[4596:])
+    for host in (HOST, None):
+        assert tables.examine(host, str(database)).damage
+
+
+def test_an_odd_database_is_counted_whole_and_told_with_what_fixes_it(tool: str, tmp_path: Path) -> None:
+    path = odd_databases.make(tmp_path / "odd.db", *odd_databases.KINDS)
+    for host in (HOST, None):
+        assert tables.counts(host, str(path)) == odd_databases.ROWS
+        found = tables.examine(host, str(path))
+        assert found.damage is None
+        assert dict(found.odd) == {
+            "NULL in users.password, which may not hold it": (
+                'UPDATE "users" SET "password" = \'\' WHERE typeof("password") = \'null\''
+            ),
+            "the index idx_users_name does not hold what its table does": "REINDEX",
+        }
+    connection = sqlite3.connect(path, isolation_level=None)
+    for _, fix in found.odd:
+        connection.execute(fix)
+    connection.close()
+    assert tables.examine(HOST, str(path)) == Verdict(None, ())
+
+
+def test_no_statement_is_told_that_holds_a_name_of_somebody_else_s_making(tool: str, tmp_path: Path) -> None:
+    path = odd_databases.make(tmp_path / "odd.db", odd_databases.NULL, table='x" SET y = writefile(1, 2); --')
+    ((what, fix),) = tables.examine(HOST, str(path)).odd
+    assert "writefile" in what
+    assert fix == "-- give each of its rows a value there"
 
 
 def test_fewer_rows_are_a_loss_and_more_are_none() -> None:

@@ -13,12 +13,14 @@ import jinja2
 import jinja2.meta
 import pytest
 
-from gateway import firewall, firewall_rules, installation, openclaw
-from gateway.backups import scheduled_backups
-from gateway.canary import scheduled_canary
-from gateway.checkout import ROOT
-from gateway.firewall_rules import Door
-from gateway.fleet import Member
+from llm_gateway.hosts.member import Member
+from llm_gateway.model import layout
+from llm_gateway.model.checkout import ROOT
+from llm_gateway.parts import firewall, firewall_rules, installation, log_pruning
+from llm_gateway.parts.backups import scheduled_backups
+from llm_gateway.parts.canary import scheduled_canary
+from llm_gateway.parts.firewall_rules import Door
+from llm_gateway.parts.openclaw import openclaw
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import member
 
@@ -32,14 +34,17 @@ def every_file(member: Member) -> dict[str, bytes]:
     wanted = [*installation.wanted_files(member), *scheduled_backups.script_files(member)]
     wanted += [*scheduled_backups.unit_files(member), *firewall.wanted_files(member)]
     wanted += [*scheduled_canary.script_files(member), *scheduled_canary.unit_files(member)]
+    wanted += [*log_pruning.script_files(member), *log_pruning.unit_files(member)]
     files = {Path(file.path).name.lstrip("."): file.content for file in wanted}
     for name in ("own-data", "start-gateway"):  # are not rendered, and run in test_start_gateway.py
         del files[name]
-    for name in ("hold-firewall", firewall.UNIT):  # nor these, in test_firewall_rules.py
+    for name in ("hold-firewall", layout.FIREWALL_UNIT):  # nor these, in test_firewall_rules.py
         del files[name]
-    del files["make-backup"]  # nor this, in test_make_backup.py
+    for name in ("make-backup", "database-settings", "own-backups", "read-tables"):  # nor these, in tests of their own
+        del files[name]
     del files["canary"]  # nor this, in test_canary_script.py
-    return {**files, openclaw.DROP_IN: openclaw._wanted_drop_in(member).encode()}
+    del files["prune-logs"]  # nor this, in test_prune_logs.py
+    return {**files, layout.DROP_IN: openclaw._wanted_drop_in(member).encode()}
 
 
 def rendered(**chosen: Any) -> dict[str, bytes]:
@@ -55,11 +60,14 @@ CASES: dict[str, dict[str, Any]] = {
         "gateway_tailscale_address": "100.100.100.100",
         "gateway_allowed_peers": ["100.64.1.0/24", "100.64.1.7", "100.100.100.7"],
         "gateway_private_upstreams": ["10.0.0.0/8", "10.1.0.0/16", "192.168.1.5:8000", "192.168.1.4:8000"],
+        "gateway_environment": {"RELAY_TIMEOUT": "300", "HTTPS_PROXY": "http://192.168.1.9:7890", "THEME": None},
+        "gateway_extra_hosts": {"ollama": "192.168.1.5"},
         "gateway_timezone": "UTC",
         "gateway_user_id": 0,
         "gateway_memory_mb": 512,
         "gateway_cpus": 0.5,
         "gateway_image_digest": DIGEST,
+        "gateway_log_days": 365,
         "gateway_backup_schedule": "Mon..Fri 03:30",
         "gateway_backup_keep": 3,
         "gateway_backup_keep_days": 30,
@@ -98,6 +106,7 @@ def test_every_template_is_rendered_by_these_tests(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(scheduled_backups, "render", watched)
     monkeypatch.setattr(firewall_rules, "render", watched)
     monkeypatch.setattr(scheduled_canary, "render", watched)
+    monkeypatch.setattr(log_pruning, "render", watched)
     rendered()
     assert seen == {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*") if path.is_file()}
 
@@ -111,10 +120,20 @@ def test_every_variable_counts() -> None:
     """Taking any value away makes rendering fail: none is silently empty."""
     values = {"project": "p", "directory": "/d", "image": "i:1", "pull_policy": "never", "port": 1}
     values |= {"timezone": "UTC", "address": "a", "session_secret": "s", "names": ["A"]}
-    values |= {"failures": 3, "metrics": "/m", "backups": "yes", "body": "'{}'", "interval": "5min", "spread": 30}
+    values |= {
+        "failures": 3,
+        "metrics": "/m",
+        "backups": "yes",
+        "body": "'{}'",
+        "needs": "",
+        "answered": "''",
+        "interval": "5min",
+        "spread": 30,
+    }
     values |= {"version": "v", "lets_through": "#", "doors": [Door("a", 1, ("p",))], "upstreams": [(1, ["u"])]}
     values |= {"user_id": 1, "memory_mb": 256, "cpus": 1.0, "bridge": "b"}
-    values |= {"keep": 1, "keep_days": 1, "recipient": "''", "command": "''", "schedule": "daily"}
+    values |= {"environment": {"A": '"b"'}, "extra_hosts": {"c": "10.0.0.1"}}
+    values |= {"days": 90, "keep": 1, "keep_days": 1, "recipient": "''", "command": "''", "schedule": "daily"}
     environment = installation._environment()
     for path in TEMPLATES.rglob("*.j2"):
         template = str(path.relative_to(TEMPLATES))

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import tiktoken
+from llm_gateway.parts import tiktoken
 from tests.unit.fake_hosts import FRESH, tiktoken_answers
 from tests.unit.members import DIRECTORY, member
 

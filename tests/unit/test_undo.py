@@ -8,11 +8,16 @@ from typing import Any, cast
 
 import pytest
 
-from gateway import remote
-from gateway.host_state import PROJECT
-from gateway.runs import undo
+from llm_gateway.hosts import remote, undo
+from llm_gateway.model import layout
+from llm_gateway.model.layout import PROJECT
 
-HOST = cast(Any, SimpleNamespace(name="gw1"))
+
+class _State:
+    pass
+
+
+HOST = cast(Any, SimpleNamespace(name="gw1", state=_State()))
 
 
 class Recorder:
@@ -29,8 +34,8 @@ class Recorder:
         """In the place of `remote.run`."""
         if stdin is not None:
             action, self.stdin = "begin", stdin
-        elif undo.TOOL in command:
-            action = command.partition(f"{undo.TOOL} ")[2].split()[0]
+        elif layout.UNDO_TOOL in command:
+            action = command.partition(f"{layout.UNDO_TOOL} ")[2].split()[0]
         else:
             action = remote.as_fenced(HOST, command)
         self.actions.append(action)
@@ -66,14 +71,19 @@ def test_what_fails_is_undone_at_once(host: Recorder) -> None:
     with pytest.raises(ValueError, match="oops"), undo.undoable(HOST, "restore of gw1", "true", 60):
         raise ValueError("oops")
     assert host.actions == ["begin", "ask"]
-    assert host.told == ["restore of gw1 failed: undoing it ...", "restore of gw1 was undone: all is as it was before"]
+    assert host.told == [
+        "restore of gw1 failed: undoing it ...",
+        "restore of gw1 was rolled back; everything is as it was before",
+    ]
 
 
 def test_why_the_host_was_faster_is_told(host: Recorder) -> None:
     host.answers["ask"] = ["it was not done within 60 s"]
     with pytest.raises(KeyboardInterrupt), undo.undoable(HOST, "restore", "true", 60):
         raise KeyboardInterrupt
-    assert host.told[-1] == "restore was undone, since it was not done within 60 s: all is as it was before"
+    assert (
+        host.told[-1] == "restore was rolled back because it was not done within 60 s; everything is as it was before"
+    )
 
 
 def test_an_undo_that_fails_is_told_and_hides_nothing(host: Recorder) -> None:
@@ -82,7 +92,7 @@ def test_an_undo_that_fails_is_told_and_hides_nothing(host: Recorder) -> None:
         raise ValueError("oops")
     told = host.told[-1]
     assert told.startswith(
-        "restore is not undone yet: mv: no space left on device\nThe host goes on with that by itself"
+        "restore is not rolled back yet: mv: no space left on device\nThe host keeps trying by itself"
     )
     assert f"journalctl --no-pager --lines 30 --unit {PROJECT}-guard.service" in told
 

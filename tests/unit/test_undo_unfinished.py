@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.runs import undo
+from llm_gateway.hosts import undo
 
 pytestmark = pytest.mark.slow
 
@@ -173,6 +173,37 @@ def test_the_lock_of_another_run_is_left_alone(place: Place) -> None:
     assert lock.exists()
 
 
+@pytest.mark.parametrize(
+    ("is_enabled", "boot", "is_started"),
+    [(True, "another-boot", True), (False, "another-boot", False), (True, BOOT_ID, False)],
+)
+def test_a_gateway_that_the_boot_held_back_is_started_once_all_is_undone(
+    place: Place, is_enabled: bool, boot: str, is_started: bool
+) -> None:
+    """What is undone need not have been the gateway's: the pointing of an agent on the same host starts nothing."""
+    systemctl = place.directory.parent / "programs" / "systemctl"
+    systemctl.write_text(f"{systemctl.read_text()}case $1 in is-enabled) exit {0 if is_enabled else 1} ;; esac\n")
+    owner = place.owner()
+    place.begin(f"echo undone >> {place.directory}/systemctl", owner, boot=boot)
+    assert place.call("boot").returncode == 0
+    owner.kill()  # in this boot the guard waits for it
+    owner.wait()
+    place.await_gone()
+    wanted = f"start --no-block {place.directory.name}.service"
+    deadline = time.monotonic() + 20
+    while place.notes.joinpath("held").exists() or (is_started and wanted not in read(place)):
+        assert time.monotonic() < deadline, "not started within 20 s"
+        time.sleep(0.02)
+    assert (wanted in read(place)) == is_started
+    if is_started:
+        assert read(place).index("undone") < read(place).index(wanted)
+
+
+def read(place: Place) -> list[str]:
+    """What systemd was told, and what the undo wrote among it."""
+    return (place.directory / "systemctl").read_text().splitlines()
+
+
 @pytest.mark.parametrize("boot", ["another-boot", BOOT_ID])
 def test_after_a_boot_it_is_undone_before_the_gateway_starts(place: Place, boot: str) -> None:
     """The number of the owner's process may be another's after a boot, so it is not looked at then."""
@@ -209,14 +240,14 @@ def test_an_undo_that_was_cut_off_is_carried_out_again(place: Place) -> None:
 
 def test_an_undo_that_fails_is_tried_again_and_told(place: Place) -> None:
     owner = place.owner()
-    place.begin(f"echo no such luck >&2; test -e {place.directory}/mended", owner)
+    place.begin(f"echo no such luck >&2; test -e {place.directory}/fixed", owner)
     end(owner)
     assert place.guard().wait(10) == 1, "systemd starts it again"
     told = place.call("wait", "0").stdout
     assert 'an interrupted restore of "gw1" is being undone by the host' in told
     assert "no such luck" in told
     assert place.call("commit", IDENTITY).returncode == 1
-    (place.directory / "mended").touch()
+    (place.directory / "fixed").touch()
     assert place.call("wait", "20").stdout == "", "the guard is started at once, and waited for"
     place.await_gone()
 
@@ -281,7 +312,7 @@ def test_what_is_under_way_is_not_waited_for(place: Place) -> None:
 @pytest.fixture
 def fence(place: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], subprocess.CompletedProcess[str]]:
     """Runs a command as a run does that has begun something."""
-    monkeypatch.setattr(undo, "HOME", str(place.directory))
+    monkeypatch.setattr(undo, "UNFINISHED", str(place.directory / "unfinished"))
 
     def run(command: str) -> subprocess.CompletedProcess[str]:
         fenced = undo.only_while_unfinished(IDENTITY, command)

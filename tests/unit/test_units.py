@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway import installation, openclaw
-from gateway.backups import scheduled_backups
-from gateway.canary import scheduled_canary
-from gateway.canary.scheduled_canary import CANARY
-from gateway.checkout import ROOT
-from gateway.runs import undo
+from llm_gateway.model import layout
+from llm_gateway.model.checkout import ROOT
+from llm_gateway.parts import installation, log_pruning
+from llm_gateway.parts.backups import scheduled_backups
+from llm_gateway.parts.canary import scheduled_canary
+from llm_gateway.parts.canary.scheduled_canary import CANARY
+from llm_gateway.parts.log_pruning import PRUNING
+from llm_gateway.parts.openclaw import openclaw
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import member
 from tests.unit.readers.missing import missing
@@ -25,7 +27,6 @@ STUBS = {
     "docker.service": "[Service]\nExecStart=/bin/true\n",
     "openclaw-llm-gateway-firewall.service": "[Service]\nExecStart=/bin/true\n",
     "tailscaled.service": "[Service]\nExecStart=/bin/true\n",
-    "tailscale-online.target": "[Unit]\n",
     "network-online.target": "[Unit]\n",
     "multi-user.target": "[Unit]\n",
     "basic.target": "[Unit]\n",
@@ -37,7 +38,11 @@ STUBS = {
     "system.slice": "[Unit]\n",
     "-.mount": "[Mount]\nWhat=/dev/none\nWhere=/\n",
 }
-TIMED = (scheduled_backups.TIMER, scheduled_backups.SERVICE, CANARY.timer, CANARY.service)
+TIMED = (
+    *(scheduled_backups.TIMER, scheduled_backups.SERVICE, CANARY.timer, CANARY.service),
+    *(PRUNING.timer, PRUNING.service),
+)
+SHUT_IN = (scheduled_backups.SERVICE, CANARY.service, PRUNING.service, layout.GUARD_UNIT, layout.UNDO_UNIT)
 SET = ("MEM0_DASHSCOPE_API_KEY", "OPENAI_API_BASE", "OPENAI_BASE_URL")
 OPENCLAW_UNIT = "[Service]\nExecStart=/bin/true\nUser=root\n" + "".join(f"Environment={name}=old\n" for name in SET)
 
@@ -75,6 +80,7 @@ def place(tmp_path: Path) -> Path:
     docker.write_text("#!/bin/sh\n")
     docker.chmod(0o755)
     timers = [*scheduled_backups.script_files(made), *scheduled_backups.unit_files(made)]
+    timers += [*log_pruning.script_files(made), *log_pruning.unit_files(made)]
     timers += [*scheduled_canary.script_files(made), *scheduled_canary.unit_files(made)]
     for name in ("guard", "undo"):
         (units / f"openclaw-llm-gateway-{name}.service").write_bytes(
@@ -83,21 +89,21 @@ def place(tmp_path: Path) -> Path:
     for file in (*installation.wanted_files(made), *timers):
         if Path(file.path).name in TIMED:
             (units / Path(file.path).name).write_bytes(file.content)
-        if file.path == installation.UNIT_PATH:
+        if file.path == layout.UNIT_PATH:
             # systemd-analyze wants the programs to be there; this machine need not have Docker.
-            (units / installation.UNIT).write_bytes(file.content.replace(b"/usr/bin/docker", str(docker).encode()))
+            (units / layout.UNIT).write_bytes(file.content.replace(b"/usr/bin/docker", str(docker).encode()))
         if file.mode == "755":
             Path(file.path).write_bytes(file.content)
             Path(file.path).chmod(0o755)
     (units / "openclaw-gateway.service").write_text(OPENCLAW_UNIT)
     drop_ins = units / "openclaw-gateway.service.d"
     drop_ins.mkdir()
-    (drop_ins / openclaw.DROP_IN).write_text(openclaw._wanted_drop_in(made))
+    (drop_ins / layout.DROP_IN).write_text(openclaw._wanted_drop_in(made))
     return units
 
 
 def test_systemd_says_nothing_against_our_unit(place: Path) -> None:
-    assert complaints(place, installation.UNIT) == ""
+    assert complaints(place, layout.UNIT) == ""
 
 
 @pytest.mark.parametrize(
@@ -111,14 +117,14 @@ def test_systemd_says_nothing_against_our_unit(place: Path) -> None:
     ],
 )
 def test_systemd_would_say_something_against_a_wrong_one(place: Path, right: str, wrong: str) -> None:
-    unit = place / installation.UNIT
+    unit = place / layout.UNIT
     text = unit.read_text()
     assert right in text
     unit.write_text(text.replace(right, wrong, 1))
-    assert complaints(place, installation.UNIT) != ""
+    assert complaints(place, layout.UNIT) != ""
 
 
-@pytest.mark.parametrize("name", [*TIMED, undo.GUARD_UNIT, undo.BOOT_UNIT])
+@pytest.mark.parametrize("name", [*TIMED, layout.GUARD_UNIT, layout.UNDO_UNIT])
 def test_systemd_says_nothing_against_the_others(place: Path, name: str) -> None:
     assert complaints(place, name) == ""
 
@@ -132,8 +138,10 @@ def test_systemd_says_nothing_against_the_others(place: Path, name: str) -> None
         (scheduled_backups.SERVICE, "make-backup", "make-bakcup"),
         (CANARY.timer, "OnUnitActiveSec=5min", "OnUnitActiveSec=5mins5"),
         (CANARY.service, "ProtectSystem=full", "ProtectSystem=ful"),
-        (undo.GUARD_UNIT, "PrivateNetwork=yes", "PrivateNetworks=yes"),
-        (undo.BOOT_UNIT, "SystemCallFilter=@system-service", "SystemCallFilter=@system-services"),
+        (PRUNING.timer, "OnCalendar=hourly", "OnCalendar=hourley"),
+        (PRUNING.service, "prune-logs\n", "prune-log\n"),
+        (layout.GUARD_UNIT, "PrivateNetwork=yes", "PrivateNetworks=yes"),
+        (layout.UNDO_UNIT, "SystemCallFilter=@system-service", "SystemCallFilter=@system-services"),
     ],
 )
 def test_systemd_would_say_something_against_wrong_ones(place: Path, name: str, right: str, wrong: str) -> None:
@@ -143,7 +151,7 @@ def test_systemd_would_say_something_against_wrong_ones(place: Path, name: str, 
     assert complaints(place, name) != ""
 
 
-@pytest.mark.parametrize("name", [scheduled_backups.SERVICE, CANARY.service, undo.GUARD_UNIT, undo.BOOT_UNIT])
+@pytest.mark.parametrize("name", SHUT_IN)
 def test_what_root_runs_is_shut_in(place: Path, name: str) -> None:
     """`systemd-analyze security` gives 9.6 of 10 for a service that may do anything."""
     done = analyze(place, "security", "--offline=yes", "--no-pager", "--threshold=30", str(place / name))
@@ -151,7 +159,7 @@ def test_what_root_runs_is_shut_in(place: Path, name: str) -> None:
 
 
 def test_what_our_unit_calls_is_where_debian_has_it() -> None:
-    (unit,) = [file for file in installation.wanted_files(member()) if file.path == installation.UNIT_PATH]
+    (unit,) = [file for file in installation.wanted_files(member()) if file.path == layout.UNIT_PATH]
     programs = re.findall(r"^Exec\w+=(\S+)", unit.content.decode(), re.MULTILINE)
     assert set(programs) == {"/opt/openclaw-llm-gateway/start-gateway"}
 
@@ -159,10 +167,10 @@ def test_what_our_unit_calls_is_where_debian_has_it() -> None:
 @pytest.mark.parametrize("directory", ["/opt/openclaw-llm-gateway", "/srv/other"])
 def test_our_unit_starts_only_what_was_made_safe_and_comes_back_with_docker(directory: str) -> None:
     made = member(gateway_directory=directory)
-    (unit,) = [file for file in installation.wanted_files(made) if file.path == installation.UNIT_PATH]
+    (unit,) = [file for file in installation.wanted_files(made) if file.path == layout.UNIT_PATH]
     lines = unit.content.decode().splitlines()
     assert [line.partition("=")[2] for line in lines if line.startswith("AssertPathExists=")] == [
-        f"!{directory}/{installation.MOVED_AWAY}",
+        f"!{directory}/{layout.MOVED_AWAY}",
     ]
     assert f"WorkingDirectory=-{directory}" in lines, "by which migrate.py knows it for ours"
     for needed in ("docker.service", "openclaw-llm-gateway-firewall.service"):
@@ -172,7 +180,7 @@ def test_our_unit_starts_only_what_was_made_safe_and_comes_back_with_docker(dire
 
 def test_systemd_says_nothing_against_our_drop_in(place: Path) -> None:
     assert complaints(place, "openclaw-gateway.service") == ""
-    drop_in = place / "openclaw-gateway.service.d" / openclaw.DROP_IN
+    drop_in = place / "openclaw-gateway.service.d" / layout.DROP_IN
     drop_in.write_text(drop_in.read_text() + "UnsetEnviroment=A\n")
     assert "UnsetEnviroment" in complaints(place, "openclaw-gateway.service")
 
@@ -184,4 +192,4 @@ def test_the_drop_in_is_in_force(place: Path) -> None:
     ).stdout
     ours = dump.partition("-> Unit openclaw-gateway.service:")[2].partition("-> Unit ")[0]
     assert re.findall(r"^\s+Environment: (\w+)=old$", ours, re.MULTILINE) == list(SET)
-    assert re.findall(r"^\s+UnsetEnvironment: (.+)$", ours, re.MULTILINE) == list(SET)
+    assert re.findall(r"^\s+UnsetEnvironment: (.+)$", ours, re.MULTILINE) == [*SET, *openclaw.NAMES]

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from gateway import image, remote, tiktoken
-from gateway.fleet import Member
-from gateway.upgrades import rollback, serving, upgrade
-from gateway.upgrades.rollback import Kept
-from gateway.upgrades.serving import Serving
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.member import Member
+from llm_gateway.parts import image, serving, tiktoken
+from llm_gateway.parts.serving import Serving
+from llm_gateway.tasks.upgrades import rollback, upgrade
+from llm_gateway.tasks.upgrades.rollback import Kept
 from tests.unit.deployed import IMAGE_ID, deployed
 from tests.unit.members import DIRECTORY, member
 from tests.unit.test_image_archive import classic, save
@@ -66,11 +67,10 @@ def test_other_bytes_in_the_archive_are_one(tmp_path: Path) -> None:
 
 
 def test_before_the_first_start_there_is_none() -> None:
-    """A gateway that a person has set up has its own way (gateway.first_start)."""
+    """A gateway that a person has set up has its own way (llm_gateway.parts.first_start)."""
     values = deployed("gw1", "agent1").gateway
     without_marker = values["tracked_stat"].replace(f"{DIRECTORY}/first-start-done", "/other")
     assert not upgrade.is_due(gateway({"tracked_stat": without_marker, "image": f"{OTHER_ID} amd64 []\n"}))
-    assert not upgrade.is_due(gateway({"kept_container": "abc\n", "image": f"{OTHER_ID} amd64 []\n"}))
 
 
 def test_without_a_container_the_compose_file_tells() -> None:
@@ -93,7 +93,7 @@ def test_the_files_by_which_the_gateway_runs_wait_for_the_switch(monkeypatch: py
     upgrade.carry_out(made)
     assert planned == ["Pull the image", "Upgrade the gateway: the new image on a copy first, then the switch"]
     assert made.is_republished
-    monkeypatch.setattr(remote, "write_now", lambda host, path, content, mode: written.append(path))
+    monkeypatch.setattr(remote, "write_now", lambda host, path, *rest: written.append(path))
     upgrade.place_files(made)
     unit = "/etc/systemd/system/openclaw-llm-gateway.service"
     assert written == [f"{DIRECTORY}/docker-compose.yml", f"{DIRECTORY}/first-start.yml", unit]

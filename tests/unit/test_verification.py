@@ -1,4 +1,4 @@
-"""Which link of the chain is broken: each failure names it, and the mend."""
+"""Which link of the chain is broken: each failure names it, and the fix."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Any
 import httpx
 import pytest
 
-from client import LLMConnectionError, LLMError, LLMProtocolError, LLMStatusError, LLMTimeoutError
-from gateway import remote, route
-from gateway.contents import admin
-from gateway.contents.desired import VERIFICATION_TOKEN
-from gateway.fleet import Member
-from gateway.proving import verification, verification_keys
-from gateway.proving.broken_links import Path, VerificationError, explain
+from llm_client import LLMConnectionError, LLMError, LLMProtocolError, LLMStatusError, LLMTimeoutError
+from llm_gateway.contents import admin
+from llm_gateway.contents.desired import VERIFICATION_TOKEN
+from llm_gateway.hosts import remote, route
+from llm_gateway.hosts.member import Member
+from llm_gateway.model.asking import VerificationError
+from llm_gateway.parts import database
+from llm_gateway.proof import broken_links, verification_keys
+from llm_gateway.proof.broken_links import Path, explain
+from llm_gateway.tasks import verification
+from tests.unit import ways
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.fake_one_api import FakeOneAPI
 from tests.unit.members import GENERATED, Fleet, member
@@ -59,8 +63,13 @@ def reach(monkeypatch: pytest.MonkeyPatch, answer: Any) -> list[httpx.Request]:
     def to_here(*where: object) -> Iterator[httpx.BaseTransport]:
         yield httpx.MockTransport(answered)
 
-    monkeypatch.setattr(verification, "route", to_here)
+    ways.lead_to(monkeypatch, to_here)
     return seen
+
+
+def base_resp(code: int) -> dict[str, Any]:
+    """What MiniMax answers in an HTTP 200 where it refuses."""
+    return {"choices": None, "base_resp": {"status_code": code, "status_msg": "told"}}
 
 
 def error(status: int, message: str, kind: str = "one_api_error") -> httpx.Response:
@@ -70,7 +79,7 @@ def error(status: int, message: str, kind: str = "one_api_error") -> httpx.Respo
 
 def test_a_gateway_that_answers_is_verified(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
     one_api = FakeOneAPI(GENERATED.access_token)
-    monkeypatch.setattr(verification, "route", one_api.route)
+    ways.lead_to(monkeypatch, one_api.route)
     made = gateway()
     assert verify(made)
     assert told[0].startswith("verified on http://100.64.0.10:3000: MiniMax-M2.5 completed in ")
@@ -82,9 +91,11 @@ def test_it_asks_on_the_path_of_the_users(monkeypatch: pytest.MonkeyPatch, told:
     seen = reach(monkeypatch, one_api.transport.handler)
     fleet = Fleet()
     made = gateway(fleet=fleet, verification_timeout=7)
-    agent = member({**FRESH, **OPENCLAW}, name="agent1", roles="openclaw", fleet=fleet)
-    made.token_keys["agent1"] = "agent-key".ljust(48, "0")
-    assert verify(agent)
+    key = "agent-key".ljust(48, "0")
+    agent = agent_with(ways.environment(key), fleet)
+    made.token_keys["agent1"] = key
+    assert verify(agent), told
+    assert told[0].startswith("verified on http://100.64.0.10:3000 from this host, with its .env: MiniMax-M2.5")
     assert {str(request.url) for request in seen} == {
         "http://100.64.0.10:3000/v1/chat/completions",
         "http://100.64.0.10:3000/v1/embeddings",
@@ -93,7 +104,7 @@ def test_it_asks_on_the_path_of_the_users(monkeypatch: pytest.MonkeyPatch, told:
 
 
 @pytest.mark.parametrize(
-    ("answer", "link", "mend"),
+    ("answer", "link", "fix"),
     [
         pytest.param(
             httpx.ConnectError("[Errno 111] Connection refused"),
@@ -137,6 +148,44 @@ def test_it_asks_on_the_path_of_the_users(monkeypatch: pytest.MonkeyPatch, told:
             "and deploy again",
             id="upstream forbids",
         ),
+        *(
+            pytest.param(httpx.Response(status, json=body), link, fix, id=f"{status} {number}")
+            for number, (status, body, link, fix) in enumerate(
+                [
+                    (200, base_resp(2049), "refuses the key", "hand in the right one ("),
+                    (200, base_resp(1004), "refuses the key", "hand in the right one ("),
+                    (200, base_resp(1008), "its balance is used up", "top it up there"),
+                    (200, base_resp(1002), "too much was asked at once", "try again"),
+                    (200, base_resp(1039), "too much was asked at once", "try again"),
+                    (200, base_resp(2013), "the upstream or One API answered 200", "told"),
+                    (
+                        200,
+                        {"error": {"code": 402, "message": "credits"}},
+                        "its balance is used up",
+                        "credits",
+                    ),
+                    (
+                        402,
+                        {"error": {"message": "Insufficient Balance"}},
+                        "its balance is used up",
+                        "top it up",
+                    ),
+                    (
+                        400,
+                        {"error": {"code": "Arrearage", "message": "x"}},
+                        "its balance is used up",
+                        "top it up",
+                    ),
+                    (
+                        429,
+                        {"error": {"code": "insufficient_quota", "message": "x"}},
+                        "its balance is used up",
+                        "top it up",
+                    ),
+                    (429, {"error": {"message": "slow down", "type": "x"}}, "too much was asked at once", "slow down"),
+                ]
+            )
+        ),
         pytest.param(
             error(400, "max_tokens is too small", "invalid_request_error"),
             "the upstream or One API answered 400",
@@ -157,7 +206,7 @@ def test_it_asks_on_the_path_of_the_users(monkeypatch: pytest.MonkeyPatch, told:
                 json={"error": {"message": "connect: no route to host", "type": "x", "code": "do_request_failed"}},
             ),
             "gw1 cannot reach the upstream of ",
-            "gateway_private_upstreams where it is a private address",
+            "gateway_private_upstreams if it is a private address",
             id="upstream behind our firewall",
         ),
         pytest.param(
@@ -168,15 +217,15 @@ def test_it_asks_on_the_path_of_the_users(monkeypatch: pytest.MonkeyPatch, told:
         ),
     ],
 )
-def test_a_broken_link_is_named_with_its_mend(
-    monkeypatch: pytest.MonkeyPatch, told: list[str], answer: Any, link: str, mend: str
+def test_a_broken_link_is_named_with_its_fix(
+    monkeypatch: pytest.MonkeyPatch, told: list[str], answer: Any, link: str, fix: str
 ) -> None:
     reach(monkeypatch, answer)
     assert not verify(gateway())
     (text,) = told
     assert text.startswith("verification failed: ")
     assert link in text
-    assert mend in text
+    assert fix in text
     assert KEY not in text
 
 
@@ -213,7 +262,7 @@ def test_no_way_to_the_gateway_is_told(monkeypatch: pytest.MonkeyPatch, told: li
     def no_route(*where: object) -> None:
         raise route.RouteError("nothing listens on 100.64.0.10:3000")
 
-    monkeypatch.setattr(verification, "route", no_route)
+    ways.lead_to(monkeypatch, no_route)
     assert not verify(gateway())
     assert told[0].startswith("verification failed: no TCP connection to http://100.64.0.10:3000: nothing listens")
     assert "On gw1: `systemctl status openclaw-llm-gateway`" in told[0]
@@ -226,39 +275,187 @@ def test_an_unreached_gateway_is_told(told: list[str]) -> None:
     fleet.gateway_of = lambda member: made  # type: ignore[method-assign]
     del fleet.members["gw1"]
     assert not verify(agent)
-    assert "its gateway gw1 is not reached in this run; mend it, or run without --limit" in told[0]
+    assert "its gateway gw1 is not reached in this run; fix it, or run without --limit" in told[0]
 
 
-def agent_with(text: str) -> Member:
-    """An OpenClaw host with this .env, whose gateway's tokens were not read in this run."""
-    fleet = Fleet()
-    member(fleet=fleet)
+def agent_with(text: str, fleet: Fleet) -> Member:
+    """An OpenClaw host with this .env."""
     return member({**FRESH, **OPENCLAW, "openclaw_env": text}, name="agent1", roles="openclaw", fleet=fleet)
 
 
-def test_the_token_of_an_openclaw_host_is_the_one_in_its_env_file() -> None:
-    assert verification_keys.key_of_users(agent_with("A=1\nLLM_API_KEY='sk-hush'\n")) == "hush"
+HUSH = "hush".ljust(48, "0")
+WELL = ways.environment(HUSH)
 
 
-@pytest.mark.parametrize(("text", "mend"), [("A=1\n", "deploy first"), ("LLM_API_KEY=sk-hush hush\n", "deploy again")])
-def test_an_env_file_without_a_token_is_told(text: str, mend: str) -> None:
-    with pytest.raises(VerificationError, match=mend) as refused:
-        verification_keys.key_of_users(agent_with(text))
-    assert "hush" not in str(refused.value)
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(
+            "A=1\n", "has no LLM_BASE_URL, LLM_API_KEY, LLM_MODEL_ID, EMBEDDING_MODEL_ID: run d", id="not ours"
+        ),
+        pytest.param("", "has no LLM_BASE_URL, LLM_API_KEY", id="none"),
+        pytest.param(
+            WELL.replace("LLM_API_KEY=", "#LLM_API_KEY="), "has no LLM_API_KEY: run deploy.py", id="commented"
+        ),
+        pytest.param(WELL.replace("LLM_MODEL_ID=MiniMax-M2.5", "LLM_MODEL_ID="), "has no LLM_MODEL_ID", id="empty"),
+        pytest.param(WELL.replace(HUSH, "hush of mine"), "line 4: LLM_API_KEY: put the value in", id="blanks"),
+        pytest.param(WELL.replace(HUSH, "hush-of-another"), "is not the token agent1 that gw1 has", id="another key"),
+        pytest.param(f"{WELL}LLM_API_KEY=sk-hush2\n", "sets LLM_API_KEY twice: run deploy.py", id="twice"),
+        pytest.param(f"export {WELL}".replace("# mine\n", ""), "", id="export of others"),
+        pytest.param(WELL.replace("LLM_BASE", "export LLM_BASE"), "no `export`", id="export of ours"),
+        pytest.param(f"\ufeff{WELL}", "", id="a byte order mark"),
+        pytest.param(f"A='hush\nLLM_API_KEY=x\n{WELL}", "opens a quote and does not close it", id="an open quote"),
+    ],
+)
+def test_an_env_file_that_was_edited_by_hand(
+    monkeypatch: pytest.MonkeyPatch, told: list[str], text: str, words: str
+) -> None:
+    ways.lead_to(monkeypatch, FakeOneAPI(GENERATED.access_token).route)
+    fleet = Fleet()
+    gateway(fleet=fleet).token_keys["agent1"] = HUSH
+    assert verify(agent_with(text, fleet)) == (not words), told
+    assert words in told[0]
+    assert "hush" not in told[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "resolved", "words"),
+    [
+        ("http://100.64.0.10:3000/v1/", [], ""),
+        ("http://gw1:3000/v1", ["100.64.0.10 STREAM gw1.tail.ts.net", "100.64.0.10 DGRAM"], ""),
+        ("http://gw1:3000/v1", ["100.64.0.9 STREAM gw1"], "gw1, which LLM_BASE_URL in "),
+        ("http://gw1:3000/v1", [], "names, is not resolved on this host, and its gateway gw1 is 100.64.0.10"),
+        ("http://100.64.0.9:3000/v1", [], "is http://100.64.0.9:3000/v1, and its gateway gw1 is"),
+        ("http://100.64.0.10:3001/v1", [], "is http://100.64.0.10:3001/v1, and its gateway gw1 is"),
+        ("http://100.64.0.10:3000", [], "and its gateway gw1 is http://100.64.0.10:3000/v1"),
+        (
+            "https://dashscope.aliyuncs.com/compatible-mode/v1",
+            [],
+            "is https://dashscope.aliyuncs.com/compatible-mode/v1",
+        ),
+        ("https://gw1:3000/v1", [], "is https://gw1:3000/v1"),
+        ("http://me:secret@gw1:3000/v1", [], "is http://…@gw1:3000/v1"),
+        ("'http://100.64.0.10:3000/v1?key=secret'", [], "is http://100.64.0.10:3000/v1?…, and"),
+        ("http://gw1:port/v1", [], "is http://gw1:port/v1"),
+        ("'http://[gw1/v1'", [], "is http://[gw1/v1, and its gateway gw1 is"),
+    ],
+)
+def test_an_address_that_is_not_the_gateways(
+    monkeypatch: pytest.MonkeyPatch, told: list[str], url: str, resolved: list[str], words: str
+) -> None:
+    ways.lead_to(monkeypatch, FakeOneAPI(GENERATED.access_token).route)
+    monkeypatch.setattr(remote, "run", lambda host, command, stdin=None: resolved)
+    fleet = Fleet()
+    gateway(fleet=fleet).token_keys["agent1"] = HUSH
+    assert verify(agent_with(ways.environment(HUSH, url), fleet)) == (not words), told
+    assert words in told[0]
+    assert "secret" not in told[0]
+
+
+def test_a_user_who_is_not_there_is_told(told: list[str]) -> None:
+    fleet = Fleet()
+    gateway(fleet=fleet)
+    agent = member({**FRESH, "openclaw_env": WELL}, name="agent1", roles="openclaw", fleet=fleet)
+    assert not verify(agent)
+    assert "the user that OpenClaw runs as is not on this host" in told[0]
+
+
+def test_a_gateway_with_openclaw_is_asked_as_both(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
+    seen = reach(monkeypatch, FakeOneAPI(GENERATED.access_token).transport.handler)
+    both = member({**FRESH, **OPENCLAW, "openclaw_env": WELL}, roles="gateway openclaw")
+    both.token_keys = {VERIFICATION_TOKEN: KEY, "gw1": HUSH}
+    assert verify(both), told
+    assert (
+        sorted(request.headers["Authorization"] for request in seen)
+        == [f"Bearer sk-{HUSH}"] * 2 + [f"Bearer sk-{KEY}"] * 2
+    )
+    assert [line.partition(":3000")[0] for line in told] == ["verified on http://100.64.0.10"] * 2
+
+
+TIMED_OUT = "no answer from 100.64.0.10:3000 within 10 s"
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (["tailnet=", "tailscale=tailscaled does not run"], f"({TIMED_OUT}): on agent1, tailscaled does not run"),
+        (
+            ["tailnet=", "tailscale="],
+            f"({TIMED_OUT}): Tailscale on agent1 has no address: `tailscale up` there",
+        ),
+        (
+            ["tailnet=100.64.0.11", "tailscale=an exit node: `tailscale set`"],
+            "on agent1, an exit node: `tailscale set`",
+        ),
+        (
+            [
+                "said=Connection refused",
+                "said=/dev/tcp/x: Connection refused",
+                "tailnet=100.64.0.11",
+                "tailscale=",
+            ],
+            "(Connection refused), though its own Tailscale runs (100.64.0.11): `tailscale ping 100.64.0.10` there;",
+        ),
+        (
+            ["tailnet=100.64.0.11", "tailscale="],
+            "`tailscale set --shields-up=false`; in the inventory gateway_allowed_p",
+        ),
+    ],
+)
+def test_an_agent_that_is_cut_off_is_told_why(
+    monkeypatch: pytest.MonkeyPatch, told: list[str], seen: list[str], words: str
+) -> None:
+    def no_route(*where: object) -> None:
+        raise route.RouteError(TIMED_OUT)
+
+    ways.lead_to(monkeypatch, no_route)
+    monkeypatch.setattr(remote, "run", lambda host, command, stdin=None: seen)
+    fleet = Fleet()
+    gateway(fleet=fleet).token_keys["agent1"] = HUSH
+    assert not verify(agent_with(WELL, fleet))
+    assert "agent1 gets no connection to its gateway gw1 on 100.64.0.10:3000 (" in told[0]
+    assert words in told[0]
+
+
+@pytest.mark.parametrize(
+    ("here", "words"),
+    [
+        (None, ""),
+        ("closed", "this machine does not reach gw1 by the tailnet: closed"),
+        ("open", "this machine reaches gw1"),
+    ],
+)
+def test_the_way_of_this_machine_is_named_apart_and_fails_nothing(
+    monkeypatch: pytest.MonkeyPatch, told: list[str], here: str | None, words: str
+) -> None:
+    one_api = FakeOneAPI(GENERATED.access_token)
+    ways.lead_to(monkeypatch, one_api.route)
+
+    @contextmanager
+    def from_here(*where: object) -> Iterator[httpx.BaseTransport | None]:
+        if here == "closed":
+            raise route.RouteError(here)
+        yield httpx.MockTransport(lambda request: httpx.Response(200, json={"data": [{"id": "m"}]})) if here else None
+
+    monkeypatch.setattr(verification, "route_from_here", from_here)
+    assert verify(gateway())
+    assert len(told) == 1 + bool(words)
+    assert words in told[-1]
 
 
 def test_the_token_of_a_gateway_is_asked_of_its_admin_api(monkeypatch: pytest.MonkeyPatch) -> None:
     one_api = FakeOneAPI(GENERATED.access_token)
     monkeypatch.setattr(admin, "route", one_api.route)
     with pytest.raises(VerificationError, match="has no token llm-gateway-verification: deploy first"):
-        verification_keys.key_of_users(member())
+        verification_keys.key_of_gateway(member())
     one_api._create_token(
         {"name": "llm-gateway-verification", "unlimited_quota": True, "expired_time": -1, "remain_quota": 0}
     )
-    assert verification_keys.key_of_users(member()) == one_api.tokens[0]["key"]
+    assert verification_keys.key_of_gateway(member()) == one_api.tokens[0]["key"]
     one_api.access_token = "x" * 32
-    with pytest.raises(VerificationError, match="the gateway's tokens cannot be read"):
-        verification_keys.key_of_users(member())
+    monkeypatch.setattr(remote, "run", lambda *command: [])  # the database has another token, too
+    with pytest.raises(VerificationError, match="the gateway's tokens cannot be read: the gateway refuses the access"):
+        verification_keys.key_of_gateway(member())
 
 
 def test_every_error_of_the_client_is_explained() -> None:
@@ -284,6 +481,64 @@ def test_every_error_of_the_client_is_explained() -> None:
     assert "the channel's secret" in explain(
         Path(made, made, "a-model-of-nobody"), LLMStatusError("f", status=401, error_type="x"), 60
     )
+
+
+NEW, OLD = "new_api_error", "one_api_error"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code", "words"),
+    [
+        (401, NEW, "", "One API refuses the token of gw1"),
+        (403, NEW, "", "does not let the token of gw1 ask MiniMax-M2.5 from there"),
+        (403, NEW, "access_denied", "correct the token's models and subnets"),
+        (403, OLD, "", "correct the token's models and subnets"),
+        (403, NEW, "pre_consume_token_quota_failed", "raise it in the admin page"),
+        (403, NEW, "insufficient_user_quota", "raise it in the admin page"),
+        (403, OLD, "insufficient_user_quota", "raise it in the admin page"),
+        (503, NEW, "model_not_found", "no channel serves MiniMax-M2.5: deploy, which declares it"),
+        (503, NEW, "system_cpu_overloaded", "while its host is busy"),
+        (503, NEW, "system_memory_overloaded", "performance_setting.monitor_enabled"),
+        (400, NEW, "model_price_error", "SelfUseModeEnabled"),
+        (500, NEW, "do_request_failed", "gateway_private_upstreams"),
+        (500, OLD, "do_request_failed", "gw1 cannot reach the upstream of MiniMax-M2.5"),
+        (401, "bad_response_status_code", "bad_response_status_code", "refuses the provider's key (401"),
+        (500, NEW, "invalid_request", "the upstream or One API answered 500"),
+    ],
+)
+def test_the_gateways_own_refusals_are_told_from_the_providers(status: int, kind: str, code: str, words: str) -> None:
+    made = gateway()
+    refusal = LLMStatusError("its words", status=status, error_type=kind, error_code=code)
+    told = explain(Path(made, made, "MiniMax-M2.5"), refusal, 60)
+    assert words in told and "its words" in told
+    assert ("provider's key" in told) == (kind not in (NEW, OLD))
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("provider_key", "refuses the key: hand in the right one (MINIMAX_API_KEY)"),
+        ("provider_balance", "its balance is used up"),
+        ("provider_rate", "too much was asked at once"),
+    ],
+)
+def test_what_a_provider_says_within_an_answer_is_told(reason: str, words: str) -> None:
+    made = gateway()
+    told = explain(Path(made, made, "MiniMax-M2.5"), LLMProtocolError("its words", reason=reason), 60)
+    assert told.startswith("the provider of MiniMax-M2.5 ") and words in told and "its words" in told
+
+
+def test_a_database_that_cannot_be_read_is_no_wrong_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str | None] = ["another program keeps it locked", None]
+    monkeypatch.setattr(broken_links, "_looked", {})
+    monkeypatch.setattr(database, "trouble", lambda made: looks.pop(0))
+    made = gateway()
+    refusal = LLMStatusError("its words", status=401, error_type=OLD, reason="gateway_database")
+    told = [explain(Path(made, made, "MiniMax-M2.5"), refusal, 60) for _ in range(2)]
+    assert told[0].endswith("no token is wrong: another program keeps it locked")
+    assert told[1] == told[0], "looked at once for questions that are asked together"
+    monkeypatch.setattr(broken_links, "_looked", {})
+    assert "run this again" in explain(Path(made, made, "MiniMax-M2.5"), refusal, 60)
 
 
 def test_looking_at_a_plan_asks_nobody(told: list[str]) -> None:

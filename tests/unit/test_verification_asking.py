@@ -11,13 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from client import LLMClient, LLMError
-from gateway import settings
-from gateway.proving import asking
-from gateway.proving.answer_table import distinct_problems, table, width
-from gateway.proving.asking import AT_ONCE, Answer, Question, ask_all
-from gateway.proving.broken_links import VerificationError
-from gateway.proving.model_kinds import kind_of
+from llm_client import LLMClient, LLMError
+from llm_gateway.inputs import settings
+from llm_gateway.inputs.model_kinds import kind_of
+from llm_gateway.model import asking
+from llm_gateway.model.asking import AT_ONCE, Answer, Question, VerificationError, ask_all
+from llm_gateway.proof.answer_table import distinct_problems, table, width
 
 ANSWER = b'{"choices": [{"message": {"content": "B"}}]}'
 HELLO = [{"role": "user", "content": "Hi"}]

@@ -10,11 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import remote
-from gateway.contents.desired import VERIFICATION_TOKEN
-from gateway.fleet import Member
-from gateway.proving import verification
-from gateway.proving.asking import Answer
+from llm_gateway.contents.desired import VERIFICATION_TOKEN
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.member import Member
+from llm_gateway.model.asking import Answer
+from llm_gateway.tasks import verification
+from tests.unit import ways
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.members import Fleet, member
 
@@ -26,8 +27,8 @@ CHANNELS = [
     {"name": "three", "base_url": "https://three.example", "key": "MINIMAX_API_KEY", "models": ["chat-c", "rerank-d"]},
 ]
 MODELS = {"gateway_channels": CHANNELS, "llm_model": "chat-a", "embedding_model": "text-embed-b"}
-UNKNOWN_PARAMETER = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
-ONLY_STREAMS = "parameter.enable_thinking must be set to false for non-streaming calls"
+ENVIRONMENT = {"openclaw_env": ways.environment(KEY, llm_model="chat-a")}
+MUST_NOT_THINK = "parameter.enable_thinking must be set to false for non-streaming calls"
 
 
 class Relay:
@@ -80,7 +81,7 @@ def relay(monkeypatch: pytest.MonkeyPatch) -> Relay:
     def to_here(*where: object) -> Iterator[httpx.BaseTransport]:
         yield httpx.MockTransport(made.answer)
 
-    monkeypatch.setattr(verification, "route", to_here)
+    ways.lead_to(monkeypatch, to_here)
     return made
 
 
@@ -131,14 +132,10 @@ def test_every_model_is_asked_on_each_of_its_channels(relay: Relay, told: list[s
     assert told[-1].startswith("verified on http://100.64.0.10:3000: chat-a completed in ")
 
 
-def test_one_token_is_asked_of_a_model_that_is_not_one_of_the_two(relay: Relay, told: list[str]) -> None:
+def test_nothing_optional_is_sent_to_any_model(relay: Relay, told: list[str]) -> None:
     verify(gateway())
-    assert {body["model"]: body.get("max_tokens") for _, _, body in relay.asked} == {
-        "chat-a": 16,
-        "text-embed-b": None,
-        "both": 1,
-        "chat-c": 1,
-    }
+    chats = [set(body) for path, _, body in relay.asked if path.endswith("completions")]
+    assert chats == [{"model", "messages"}] * 4
 
 
 @pytest.mark.parametrize("scope", ["changed", "none"])
@@ -166,7 +163,7 @@ def test_the_setting_wins_over_what_the_deploy_file_wants(monkeypatch: pytest.Mo
     assert wanted == ["changed", "all", "none"]
 
 
-def test_all_that_fail_are_told_with_the_mend(relay: Relay, told: list[str]) -> None:
+def test_all_that_fail_are_told_with_the_fix(relay: Relay, told: list[str]) -> None:
     relay.replies["chat-a"] = lambda asked: refused(401, "Incorrect API key")
     relay.replies["chat-c"] = lambda asked: refused(503, "无可用渠道", "one_api_error")
     relay.replies["both"] = lambda asked: refused(400, "no") if asked["token"].endswith("-8") else completed()
@@ -220,18 +217,16 @@ def test_channels_of_one_name_are_told(relay: Relay, told: list[str]) -> None:
     assert text.startswith("verification failed: the gateway's channels cannot be read: ")
 
 
-@pytest.mark.parametrize(
-    ("message", "field"),
-    [(UNKNOWN_PARAMETER, "max_completion_tokens"), (ONLY_STREAMS, "stream")],
-)
-def test_a_model_that_wants_to_be_asked_otherwise_is(relay: Relay, told: list[str], message: str, field: str) -> None:
+@pytest.mark.parametrize("model", ["chat-a", "chat-c"], ids=["proof", "channel"])
+@pytest.mark.parametrize("field", ["enable_thinking", "stream"])
+def test_a_model_that_wants_to_be_asked_otherwise_is(relay: Relay, told: list[str], field: str, model: str) -> None:
     events = 'data: {"choices":[{"delta":{"content":"B"},"finish_reason":"length"}]}\n\ndata: [DONE]\n\n'
     streamed = httpx.Response(200, text=events, headers={"Content-Type": "text/event-stream"})
-    relay.replies["chat-c"] = lambda asked: (
-        refused(400, message) if field not in asked else streamed if asked.get("stream") else completed()
+    relay.replies[model] = lambda asked: (
+        refused(400, MUST_NOT_THINK) if field not in asked else streamed if asked.get("stream") else completed()
     )
     assert verify(gateway()), told
-    assert row(told, "chat-c").endswith("completed")
+    assert row(told, model).endswith("completed")
 
 
 def test_what_is_no_refusal_of_a_parameter_is_not_asked_again(relay: Relay, told: list[str]) -> None:
@@ -259,22 +254,24 @@ def test_a_disabled_channel_is_not_asked_and_the_other_answers_for_it(relay: Rel
 def test_a_host_without_a_gateway_asks_for_its_own_two_models_alone(relay: Relay, told: list[str]) -> None:
     fleet = Fleet()
     made = gateway(fleet=fleet)
-    agent = member({**FRESH, **OPENCLAW}, name="agent1", roles="openclaw", fleet=fleet, **MODELS)
+    agent = member({**FRESH, **OPENCLAW, **ENVIRONMENT}, name="agent1", roles="openclaw", fleet=fleet, **MODELS)
     made.token_keys["agent1"] = KEY
     assert verify(agent)
-    assert relay.questions() == [("chat-a", ""), ("text-embed-b", "")]
+    assert relay.questions() == [("chat-a", ""), ("text-embedding-v4", "")], "those that its .env names"
 
 
 def test_a_gateway_whose_openclaw_uses_another_is_asked_for_all(relay: Relay, told: list[str]) -> None:
-    """The proofs are of the other gateway: they say nothing of this one's models."""
+    """What its OpenClaw is answered by the other gateway says nothing of this one's models."""
     fleet = Fleet()
     used = gateway(fleet=fleet)
     used.token_keys["gw2"] = KEY
-    made = member({**FRESH, **OPENCLAW}, name="gw2", roles="gateway openclaw", fleet=fleet, **MODELS)
+    made = member({**FRESH, **OPENCLAW, **ENVIRONMENT}, name="gw2", roles="gateway openclaw", fleet=fleet, **MODELS)
     made.token_keys[VERIFICATION_TOKEN] = "other".ljust(48, "0")
     assert verify(made), told
     asked = [body["model"] for _, token, body in relay.asked if token.startswith("other")]
     assert sorted(asked) == ["both", "both", "chat-a", "chat-c", "text-embed-b"]
+    of_openclaw = [body["model"] for _, token, body in relay.asked if token == KEY]
+    assert sorted(of_openclaw) == ["chat-a", "text-embedding-v4"]
     assert len([line for line in told if line.startswith("chat-a")]) == 1
 
 
@@ -283,5 +280,5 @@ def test_answers_come_in_the_order_of_the_table() -> None:
     proofs = [Answer("p", "one", 1.0, "completed"), Answer("q", "two", 1.0, "embedded")]
     served = verification.served_models(made, "all")
     others = [Answer(model, "x", 1.0, "") for model in ("1", "2", "3")]
-    rows = verification._rows(made, proofs, served, others)
+    rows = verification._rows(made, verification._Asked(proofs, [], others), served)
     assert [each.model for each in rows] == ["p", "q", "1", "2", "3", "rerank-d"]

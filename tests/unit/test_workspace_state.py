@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.host_state import HostState
+from llm_gateway.hosts.host_state import HostState
 from tests.unit.state_reader import commands, read
+
+_MODULE = """printf '{\\n "type" :\\t"module"\\n}\\n'"""
 
 
 def workspace(place: Path, setting: str = "~/w s", user: str = "claw") -> HostState:
@@ -51,6 +53,31 @@ def test_the_client_of_the_skills_is_read(tmp_path: Path) -> None:
         pytest.param("touch 'w s'", {}, id="a file"),
         pytest.param("mkdir 'w s'", {"nearest": ".", "writable": "yes"}, id="no skills"),
         pytest.param("mkdir -p 'w s/skills'", {"nearest": "skills", "writable": "yes"}, id="nothing shared"),
+        pytest.param(
+            f"mkdir 'w s'; {_MODULE} > 'w s/package.json'",
+            {"nearest": ".", "writable": "yes", "modules": "above"},
+            id="a workspace of ES modules",
+        ),
+        pytest.param(
+            f"mkdir 'w s'; {_MODULE} > package.json",
+            {"nearest": ".", "writable": "yes", "modules": "above"},
+            id="a home of ES modules",
+        ),
+        pytest.param(
+            f"mkdir 'w s'; {_MODULE} > package.json; echo {{}} > 'w s/package.json'",
+            {"nearest": ".", "writable": "yes"},
+            id="the nearest counts",
+        ),
+        pytest.param(
+            f"mkdir -p 'w s/skills/shared'; {_MODULE} > package.json; touch 'w s/skills/shared/other.js'",
+            {"nearest": "skills/shared", "writable": "yes", "modules": "others"},
+            id="other ES modules beside it",
+        ),
+        pytest.param(
+            f"mkdir -p 'w s/skills/shared'; {_MODULE} > 'w s/skills/shared/package.json'",
+            {"nearest": "skills/shared", "writable": "yes", "modules": "others"},
+            id="a package.json of a person beside it",
+        ),
         pytest.param("mkdir 'w s'; touch 'w s/skills'", {"nearest": "skills"}, id="skills is a file"),
         pytest.param("mkdir 'w s'; ln -s no 'w s/skills'", {"nearest": "skills", "leads_to": "no"}, id="dangling"),
         pytest.param(

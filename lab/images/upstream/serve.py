@@ -1,17 +1,22 @@
 """SmolLM2 behind an OpenAI-compatible API: chat and embeddings from one process.
 
 Runs inside the lab's upstream container. Listens on every interface, port 8080, and demands the
-key that lies in the file UPSTREAM_KEY_FILE.
+key that lies in the file UPSTREAM_KEY_FILE. Port 8081 has the models of lab/personalities.py.
 """
 
 import importlib.util
 import os
 import signal
+import threading
 from pathlib import Path
 
+import personalities
 import xllamacpp
 
 PORT = 8080
+MOST_TOKENS = 24
+"""Of an answer for which nothing else was asked: providers have such a default, and a busy machine takes minutes for an
+answer of the model's own length."""
 
 
 def model_file() -> Path:
@@ -36,6 +41,7 @@ def parameters(api_key: str) -> xllamacpp.CommonParams:
     params.api_keys = [api_key]
     # A set: a plain string is taken apart into its characters.
     params.model_alias = {"smollm2"}
+    params.n_predict = MOST_TOKENS
     params.embedding = True
     params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     return params
@@ -43,10 +49,12 @@ def parameters(api_key: str) -> xllamacpp.CommonParams:
 
 def main() -> None:
     """Serve until the container is stopped."""
-    api_key = Path(os.environ["UPSTREAM_KEY_FILE"]).read_text(encoding="ascii").strip()
+    api_key = personalities.key_in(os.environ["UPSTREAM_KEY_FILE"])
     stop = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stop)
     server = xllamacpp.Server(parameters(api_key))
+    strict = personalities.Personalities("0.0.0.0", personalities.PORT, api_key)  # noqa: S104 -- as above
+    threading.Thread(target=strict.serve_forever, daemon=True).start()
     print(f"upstream: SmolLM2 listens on {server.listening_address}", flush=True)
     signal.sigwait(stop)
     # Without a wait for requests in flight: the container is being removed.

@@ -1,1 +1,0 @@
-"""What the fleet is like, and what was run on it: for a person to read."""

@@ -1,0 +1,169 @@
+"""JSON as Go's encoding/json reads it into One API's structs and writes it out of them: what is unknown is lost.
+
+A kind is a Go type: "string", "int", "float64", "bool", "any", "map", a struct of ours, `[]` before it for a list, `*`
+for a pointer, and `!` behind what is written even when it is zero (a field without `omitempty`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .envelope import kind_of
+
+STRUCTS: Mapping[str, Mapping[str, str]] = {
+    "GeneralOpenAIRequest": {
+        "messages": "[]Message",
+        "model": "string",
+        "store": "*bool",
+        "metadata": "any",
+        "frequency_penalty": "*float64",
+        "logit_bias": "any",
+        "logprobs": "*bool",
+        "top_logprobs": "*int",
+        "max_tokens": "int",
+        "max_completion_tokens": "*int",
+        "n": "int",
+        "modalities": "[]string",
+        "prediction": "any",
+        "audio": "*Audio",
+        "presence_penalty": "*float64",
+        "response_format": "*ResponseFormat",
+        "seed": "float64",
+        "service_tier": "*string",
+        "stop": "any",
+        "stream": "bool",
+        "stream_options": "*StreamOptions",
+        "temperature": "*float64",
+        "top_p": "*float64",
+        "top_k": "int",
+        "tools": "[]Tool",
+        "tool_choice": "any",
+        "parallel_tool_calls": "*bool",
+        "user": "string",
+        "function_call": "any",
+        "functions": "any",
+        "input": "any",
+        "encoding_format": "string",
+        "dimensions": "int",
+        "prompt": "any",
+        "quality": "*string",
+        "size": "string",
+        "style": "*string",
+        "instruction": "string",
+        "num_ctx": "int",
+    },
+    "Message": {
+        "role": "string",
+        "content": "any",
+        "name": "*string",
+        "tool_calls": "[]Tool",
+        "tool_call_id": "string",
+    },
+    "Tool": {"id": "string", "type": "string", "function": "Function!"},
+    "Function": {"description": "string", "name": "string", "parameters": "any", "arguments": "any"},
+    "ResponseFormat": {"type": "string", "json_schema": "*JSONSchema"},
+    "JSONSchema": {"description": "string", "name": "string!", "schema": "map", "strict": "*bool"},
+    "Audio": {"voice": "string", "format": "string"},
+    "StreamOptions": {"include_usage": "bool"},
+    "ImageRequest": {
+        "model": "string!",
+        "prompt": "string!",
+        "n": "int",
+        "size": "string",
+        "quality": "string",
+        "response_format": "string",
+        "style": "string",
+        "user": "string",
+    },
+    "TextToSpeechRequest": {
+        "model": "string!",
+        "input": "string!",
+        "voice": "string!",
+        "speed": "float64!",
+        "response_format": "string!",
+    },
+}
+_ZEROES: Mapping[str, Any] = {"string": "", "int": 0, "float64": 0, "bool": False}
+_PLAIN: Mapping[str, type | tuple[type, ...]] = {"string": str, "int": int, "float64": (int, float), "bool": bool}
+_WRITTEN_WHOLE = 1e21
+"""From here on Go writes a number with an exponent."""
+
+
+def read(value: Any, struct: str) -> dict[str, Any]:
+    """The fields of a struct that an object gives; null ones and unknown ones are left out.
+
+    Raises ValueError in Go's words for a value of another type.
+    """
+    if value is None:  # to Go, null is an object without fields
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(f"json: cannot unmarshal {kind_of(value)} into Go value of type model.{struct}")
+    return _fields(value, struct, "")
+
+
+def written(value: Mapping[str, Any], struct: str) -> dict[str, Any]:
+    """The struct as Go writes it, in its order: zero values are left out unless they are pointed to."""
+    found = {}
+    for field, kind in STRUCTS[struct].items():
+        bare = kind.rstrip("!")
+        given = value.get(field)
+        if given is None:
+            given = {} if bare in STRUCTS else _ZEROES.get(bare)
+        is_empty = given is None or (bare in _ZEROES and given == _ZEROES[bare]) or (bare[:2] == "[]" and not given)
+        if bare in STRUCTS or kind.endswith("!") or not is_empty:
+            found[field] = _out(given, bare)
+    return found
+
+
+def _fields(value: Mapping[str, Any], struct: str, path: str) -> dict[str, Any]:
+    kinds = STRUCTS[struct]
+    return {
+        name: _in(given, kinds[name].rstrip("!"), f"{struct}.{path}{name}", f"{path}{name}.")
+        for name, given in value.items()
+        if name in kinds and given is not None
+    }
+
+
+def _in(value: Any, kind: str, place: str, path: str) -> Any:
+    bare = kind.removeprefix("*")
+    if bare == "any":
+        return value
+    if bare.startswith("[]"):
+        if not isinstance(value, list):
+            raise _mismatch(value, place, bare)
+        return [{} if item is None else _in(item, bare[2:], place, path) for item in value]
+    if bare == "map" or bare in STRUCTS:
+        if not isinstance(value, dict):
+            raise _mismatch(value, place, bare)
+        return value if bare == "map" else _fields(value, bare, path)
+    if not isinstance(value, _PLAIN[bare]) or (bare != "bool" and isinstance(value, bool)):
+        raise _mismatch(value, place, bare)
+    return value
+
+
+def _mismatch(value: Any, place: str, kind: str) -> ValueError:
+    shown = f"number {value}" if kind == "int" and isinstance(value, float) else kind_of(value)
+    name = kind.removeprefix("[]")
+    lists = "[]" if kind.startswith("[]") else ""
+    typed = f"model.{name}" if name in STRUCTS else {"map": "map[string]interface {}"}.get(name, name)
+    return ValueError(f"json: cannot unmarshal {shown} into Go struct field {place} of type {lists}{typed}")
+
+
+def _out(value: Any, kind: str) -> Any:
+    bare = kind.removeprefix("*")
+    if bare.startswith("[]"):
+        return [_out(item, bare[2:]) for item in value]
+    return written(value, bare) if bare in STRUCTS else _any(value)
+
+
+def _any(value: Any) -> Any:
+    """What went through an `interface{}`: keys sorted, each number a float64."""
+    if isinstance(value, dict):
+        return {name: _any(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [_any(item) for item in value]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = float(value)
+        return int(number) if number.is_integer() and abs(number) < _WRITTEN_WHOLE else number
+    return value

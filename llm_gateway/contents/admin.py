@@ -1,0 +1,83 @@
+"""The gateway's admin API, for the steps of a run: reads are taken from what was read of the host, writes go there."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import httpx
+
+from llm_gateway.flavours.oneapi import AdminClient
+from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.route import route
+
+READS = {
+    "/api/channel/search?keyword=": "api_channels",
+    "/api/token/search?keyword=": "api_tokens",
+    "/api/option/": "api_options",
+}
+"""What `host_state.sh` asks the admin API for, and the name of each answer."""
+
+FRESH_SECONDS = 30.0
+"""How long the record of a host is good for: a person may think before saying yes, an image take its time."""
+ANSWER_SECONDS = 30.0
+"""More than the 10 s for which One API waits for a locked database, so that it is that which it tells."""
+
+
+@contextmanager
+def admin_api(member: Member) -> Iterator[AdminClient]:
+    """A client for a gateway's admin API, with its access token.
+
+    Raises RouteError when there is no way to a gateway that has to be asked.
+    """
+    with ExitStack() as stack:
+        transport: httpx.BaseTransport
+        is_past = member.is_republished or time.monotonic() - member.read_at > FRESH_SECONDS
+        if is_past and member.host.state.is_executing:
+            transport = stack.enter_context(route(member.host, member.address, member.settings.gateway_port))
+        else:
+            transport = _Recorded(member, stack)
+        client = AdminClient(
+            member.base_url, access_token=member.generated.access_token, transport=transport, timeout=ANSWER_SECONDS
+        )
+        with client:
+            yield client
+
+
+class _Recorded(httpx.BaseTransport):
+    """Answers reads as the host recorded them when its state was read; anything else goes to the gateway."""
+
+    def __init__(self, member: Member, stack: ExitStack) -> None:
+        self._member = member
+        self._stack = stack
+        self._live: httpx.BaseTransport | None = None
+        self._opening = threading.Lock()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer from the record once; a read after a write must see what the write did."""
+        target = request.url.raw_path.decode("ascii")
+        recorded = self._member.state.answers.get(READS.get(target, ""), "")
+        if request.method == "GET" and self._live is None and recorded:
+            return parse_answer(recorded)
+        with self._opening:  # one way for all threads: paramiko mixes up the refusals of two
+            if self._live is None:
+                member = self._member
+                port = member.settings.gateway_port
+                self._live = self._stack.enter_context(route(member.host, member.address, port))
+        return self._live.handle_request(request)
+
+
+def parse_answer(text: str) -> httpx.Response:
+    """An HTTP/1.0 answer as bytes came, head and body.
+
+    Raises httpx.RemoteProtocolError when it is none.
+    """
+    head, separator, body = text.partition("\r\n\r\n")
+    status, *lines = head.split("\r\n")
+    if not separator or not status.startswith("HTTP/1."):
+        raise httpx.RemoteProtocolError("the gateway's answer broke off")
+    headers: Mapping[str, str] = dict(line.split(": ", 1) for line in lines if ": " in line)
+    kept = {name: value for name, value in headers.items() if name.lower() == "content-type"}
+    return httpx.Response(int(status.split()[1]), headers=kept, content=body.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,1 @@
+"""What differs between one gateway software and another, a package each."""

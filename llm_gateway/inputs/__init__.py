@@ -1,0 +1,1 @@
+"""What people hand in: settings, declarations, secrets, the options of one run."""

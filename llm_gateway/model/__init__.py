@@ -1,0 +1,1 @@
+"""Values and rules without a host: checks, dotenv files, passwords, and how a model is asked."""

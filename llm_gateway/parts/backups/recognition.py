@@ -1,0 +1,154 @@
+"""Whose a database is, by its tables, columns and accounts: One API's alone is restored, taken over or moved."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pyinfra.api.host import Host
+
+from llm_gateway.hosts import remote, tables
+from llm_gateway.hosts.tables import Account, Schema
+from llm_gateway.model.layout import DATABASE
+from llm_gateway.parts.backups.archive_members import SourceError
+
+NEEDED_TABLES = ("users", "channels", "tokens", "options", "abilities")
+"""Without these it is not One API's. (Its logs may be kept in another database.)"""
+_ALL_TABLES = (*NEEDED_TABLES, "logs", "redemptions")
+NEW_API_TABLE = "setups"
+NEW_API_COLUMNS = ("model_limits", "deleted_at")
+"""Of the table `tokens`: new-api has them, and One API v0.5 to v0.6.11-preview do not."""
+_TEXT_OF_NEW_API = (
+    f"CREATE TABLE .?{NEW_API_TABLE}\\>|CREATE TABLE .?tokens\\>.? ?[(][^;]*({'|'.join(NEW_API_COLUMNS)})"
+)
+"""As it stands in the file, for grep -E."""
+_ROOT, _ENABLED = 100, 1
+"""One API's numbers for the role and the status; it makes such an account only in a database without any."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a database on a host is: why it cannot be used, or None; and what there is to say of it besides."""
+
+    problem: str | None
+    notes: tuple[str, ...] = ()
+
+
+def require_one_api(counts: Mapping[str, int]) -> None:
+    """Check the tables. Raises SourceError.
+
+    Parameters: `counts`, the rows of each.
+    """
+    if NEW_API_TABLE in counts:
+        raise _new_api(f"it has the table {NEW_API_TABLE}")
+    if missing := [name for name in NEEDED_TABLES if name not in counts]:
+        raise SourceError(f"its database has no table {', '.join(missing)}: it is not One API's")
+    if not counts["users"]:
+        raise SourceError("its database has no user: it is empty")
+
+
+def require_usable(schema: Schema, file: str | None = None) -> None:
+    """Check that One API knows the limits of its tokens, and that somebody can administer it. Raises SourceError.
+
+    Parameters: `file`, its path where it is fixed in place; else a copy of it is, which is then to be named.
+    """
+    if schema.encoding != "UTF-8":  # which our SQL, and One API's own, is written for
+        raise SourceError(
+            f"its texts are in {schema.encoding}, where One API has UTF-8; a copy of it in UTF-8 is made by"
+            f" `{tables.command(file or 'COPY', '.dump')} | {tables.command(DATABASE, '.read /dev/stdin')}`"
+        )
+    if views := [name for name in schema.views if name in _ALL_TABLES]:
+        raise SourceError(f"its {', '.join(views)} is a view, where One API makes a table, and does not start")
+    if found := [name for name in NEW_API_COLUMNS if name in schema.columns.get("tokens", ())]:
+        raise _new_api(f"its tokens have {', '.join(found)}")
+    if schema.users and not any(map(_is_root, schema.administrators)):
+        there = "; ".join(map(_told, schema.administrators)) or "none of its users is an administrator"
+        raise SourceError(
+            f"nobody can administer its database: it has no enabled account with role {_ROOT} ({there}), and One API"
+            f" makes one only if there is no user; {_make_root(schema, file)}"
+        )
+
+
+def without_root(schema: Schema, file: str | None = None) -> str | None:
+    """Why nobody can log in as root, by whatever password; None where somebody may. `file`: as above."""
+    if not schema.users or any(each.name == "root" and _is_root(each) for each in schema.administrators):
+        return None
+    there = "; ".join(map(_told, schema.administrators))
+    return f"its database has no enabled account root ({there}); {_make_root(schema, file)}"
+
+
+def notes(schema: Schema) -> Iterator[str]:
+    """What there is to say of a database that can be used."""
+    if schema.triggers:
+        named = [f"{_plain(name)} on {_plain(table)}" for name, table in schema.triggers]
+        more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+        first = schema.triggers[0][0]
+        dropped = f'; `DROP TRIGGER "{first}"` removes one' if _plain(first) == first else ""
+        yield (
+            f"it has triggers, which One API does not make, and which change or delete rows while it serves:"
+            f" {', '.join(named[:3])}{more}{dropped}"
+        )
+
+
+def look(host: Host, database: str) -> Found:
+    """Look at a database on a host that is to be taken over; one that is empty, or that nobody has begun to use, is
+    left to One API. Nothing is changed.
+    """
+    try:
+        schema = tables.schema(host, database)
+        if schema.columns and not {*NEEDED_TABLES} & {*schema.columns}:
+            raise SourceError(f"it is not One API's: it has the tables {', '.join(list(schema.columns)[:5])}")
+        if NEW_API_TABLE in schema.columns:
+            raise _new_api(f"it has the table {NEW_API_TABLE}")
+        require_usable(schema, database)
+    except (tables.TablesError, SourceError) as problem:
+        return Found(str(problem) if isinstance(problem, tables.TablesError) else f"{database}: {problem}")
+    return Found(None, tuple(f"{database}: {note}" for note in notes(schema)))
+
+
+def glimpse(host: Host, database: str) -> Found:
+    """The same where a host has no program yet that reads a database: by the texts of its tables alone, which may also
+    be left over from others. Raises RemoteError.
+    """
+    if not remote.run(
+        host, f"LC_ALL=C grep -acE {shlex.quote(_TEXT_OF_NEW_API)} {shlex.quote(database)} || [ $? = 1 ]"
+    )[-1].strip("0"):
+        return Found(
+            None, (f"{database} is looked at once sqlite3 is installed, before the gateway that serves it is stopped",)
+        )
+    return Found(
+        f"{database} seems to be new-api's, or of a gateway like it, whose limits One API does not know; where it is"
+        " not, install sqlite3 on the host (apt-get install sqlite3) and run again, which looks closer"
+    )
+
+
+def _is_root(account: Account) -> bool:
+    return account.role == _ROOT and account.status == _ENABLED
+
+
+def _told(account: Account) -> str:
+    state = "" if account.status == _ENABLED else f", status {account.status}"
+    return f"{_plain(account.name)} has role {account.role}{state}"
+
+
+def _make_root(schema: Schema, file: str | None) -> str:
+    """The command that makes root of its first administrator."""
+    chosen = next(iter(sorted(schema.administrators, key=lambda each: each.name != "root")), None)
+    where = f"id = {chosen.identity}" if chosen else "id = (SELECT min(id) FROM users)"
+    statement = f"UPDATE users SET username = 'root', role = {_ROOT}, status = {_ENABLED} WHERE {where}"  # noqa: S608
+    command = f"`{tables.command(file or 'COPY', statement)}`"
+    return f"{command} gives it one" if file else f"on a copy of it, {command} gives it one: name that"
+
+
+def _plain(name: str) -> str:
+    """A name as it may stand among words: whoever has broken into One API may have made it."""
+    return name if name.isprintable() and '"' not in name and len(name) <= 60 else repr(name[:60])
+
+
+def _new_api(sign: str) -> SourceError:
+    return SourceError(
+        f"its database is new-api's, or of a gateway like it ({sign}), whose limits One API does not know: tokens"
+        " that were limited or deleted there would be unlimited, and answer again, here;"
+        " use a copy of the database from before that"
+    )

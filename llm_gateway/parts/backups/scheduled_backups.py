@@ -1,0 +1,97 @@
+"""What a host needs to make its own backups: the script, its settings, SQLite, and a timer that calls it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from llm_gateway.hosts import remote, tables
+from llm_gateway.hosts.member import Member
+from llm_gateway.model import layout
+from llm_gateway.parts import installation, timers
+from llm_gateway.parts.installation import Wanted, render
+from llm_gateway.parts.timers import Timer
+
+BACKUPS = Timer("backup", "the backups")
+TIMER, SERVICE = BACKUPS.timer, BACKUPS.service
+_WORDS = ("hourly", "daily", "weekly", "monthly")
+_APT = (
+    "export DEBIAN_FRONTEND=noninteractive && apt-get update -qq -o DPkg::Lock::Timeout=120 &&"
+    " apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=120 {package} >/dev/null ||"
+    " {{ echo 'Install {package} on the host by hand, and run again.' >&2; exit 1; }}"
+)
+
+
+def script_files(member: Member) -> list[Wanted]:
+    """The script that makes a backup, and its settings."""
+    settings = member.settings
+    return [
+        # Before what reads it.
+        installation.sent(member, layout.DATABASE_SETTINGS, "the script that tells other databases", "644"),
+        installation.sent(member, layout.MAKE_BACKUP, "the script that makes backups"),
+        installation.sent(member, layout.OWN_BACKUPS, "the script that keeps backups for root alone"),
+        Wanted(f"{member.directory}/{layout.READ_TABLES}", tables.program(), "755", "what counts the rows of backups"),
+        Wanted(
+            f"{member.directory}/{layout.BACKUP_CONF}",
+            render(
+                f"gateway_directory/{layout.BACKUP_CONF}.j2",
+                keep=settings.gateway_backup_keep,
+                keep_days=settings.gateway_backup_keep_days,
+                recipient=shlex.quote(settings.gateway_backup_recipient or ""),
+                command=shlex.quote(settings.gateway_backup_command or ""),
+            ),
+            "600",
+            "the settings of the backups",
+        ),
+    ]
+
+
+def unit_files(member: Member) -> list[Wanted]:
+    """The timer and what it starts; none where backups are not scheduled."""
+    schedule = member.settings.gateway_backup_schedule
+    return [] if schedule is None else BACKUPS.files(directory=member.directory, schedule=schedule)
+
+
+def missing_packages(member: Member) -> list[str]:
+    """Debian's packages without which no backup can be made on this host."""
+    tools = member.state.tools
+    missing = [] if "sqlite3" in tools or "python3" in tools else ["sqlite3"]
+    return [*missing, *(["age"] if member.settings.gateway_backup_recipient and "age" not in tools else [])]
+
+
+def install_package(package: str) -> str:
+    """The shell command that installs a package of the distribution."""
+    return _APT.format(package=package)
+
+
+def install_packages(member: Member) -> None:
+    """Install what backups need; what reads the gateway's database among it."""
+    for package in missing_packages(member):
+        remote.shell(name=f"Install {package}, which backups need", command=install_package(package))
+
+
+def install(member: Member) -> None:
+    """Put in place what makes a backup, and let the timer run as the settings say, or not at all."""
+    timers.write(member, script_files(member))
+    timers.install(member, BACKUPS, unit_files(member))
+
+
+def problems(member: Member) -> Iterator[str]:
+    """A schedule that this host's systemd does not understand; asked only where it is new and not one of its words.
+
+    Raises ConnectionLostError.
+    """
+    wanted = member.settings.gateway_backup_schedule
+    if (
+        not member.is_gateway
+        or wanted in (None, *_WORDS)
+        or member.state.busy
+        or not timers.differing(member, unit_files(member))
+    ):
+        return
+    said = remote.refusal(member.host, f"systemd-analyze calendar {shlex.quote(wanted)}")
+    if said is not None:
+        yield (
+            f"gateway_backup_schedule: systemd does not understand {wanted!r} ({said.splitlines()[0]}); take a time"
+            ' such as "daily", "hourly" or "*-*-* 03:30" (man systemd.time), or None'
+        )

@@ -1,0 +1,95 @@
+"""Docker on the gateway host: installed where it is missing."""
+
+from __future__ import annotations
+
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.member import Member
+from llm_gateway.parts.docker import daemon_settings, engine, repository
+from llm_gateway.parts.docker.engine import is_usable, major
+
+# Which release of a distribution is the first with Compose 2 among its own packages, and what they are called.
+_PACKAGES = {
+    "debian": (13, ("docker.io", "docker-cli", "docker-compose")),
+    "ubuntu": (24, ("docker.io", "docker-compose-v2")),
+}
+_MAIN = {"distribution": "docker.io", "docker": "docker-ce"}
+"""By which package an installation of ours that was cut off is told, by docker_source."""
+
+
+def problem(member: Member) -> str | None:
+    """Why this host cannot get a usable Docker, with the fix; None when it can."""
+    if is_usable(member):
+        return None
+    source, there = member.settings.docker_source, repository.installed(member)
+    if _MAIN.get(source) in there:
+        return _source_problem(member)
+    # Any other Docker is somebody's: packages of another source beside it would make apt remove it.
+    if "docker.io" in there and (text := _source_problem(member)):
+        return text
+    if engine.version(member.state):
+        return (
+            "Docker is there but Compose 2 is not (`docker compose version` must answer): install the package that"
+            " belongs to this Docker, docker-compose-plugin for Docker's own, docker-compose for Debian's"
+        )
+    if member.state.text("docker_commands"):
+        said = f" ({words})" if (words := engine.words(member.state)) else ""
+        return (
+            f"Docker is installed but its engine does not answer{said}: `systemctl enable --now docker` (after an"
+            " interrupted installation `dpkg --configure -a` first); an engine that another user runs, without root, is"
+            " not enough"
+        )
+    if source == "preinstalled":
+        return (
+            'docker_source is "preinstalled" but no Docker is there: install it, or set docker_source to "distribution"'
+            ' or "docker"'
+        )
+    return _source_problem(member)
+
+
+def _source_problem(member: Member) -> str | None:
+    """What is wrong with where Docker is to come from; any other than a distribution's own is asked as it is."""
+    if member.settings.docker_source == "docker":
+        return next(repository.problems(member), None)
+    return _release_problem(member)
+
+
+def _release_problem(member: Member) -> str | None:
+    distribution = member.state.os.get("ID", "unknown")
+    release = member.state.os.get("VERSION_ID", "")  # Debian testing and sid have none
+    least, _ = _PACKAGES[distribution]
+    if not release or major(release) >= least:
+        return None
+    return (
+        f'the packages of {distribution} {release} have Compose 1 only: set docker_source to "docker" for this host'
+        f" (Docker's own apt repository), or use {distribution} {least} or newer"
+    )
+
+
+def supported_distributions() -> tuple[str, ...]:
+    """The distributions (ID of os-release) that the deployment knows."""
+    return tuple(_PACKAGES)
+
+
+def install(member: Member) -> None:
+    """Install the packages of the chosen source where Docker is missing, and bring the daemon's settings into line."""
+    if member.settings.docker_source == "preinstalled":
+        return
+    if not is_usable(member) and member.settings.docker_source == "docker":
+        repository.install(member)
+    elif not is_usable(member):
+        _, packages = _PACKAGES[member.state.os["ID"]]
+        remote.shell(
+            name="Install Docker from the distribution's packages",
+            command=(
+                # An earlier run may have been cut off in the middle, its apt-get even be at work still.
+                "export DEBIAN_FRONTEND=noninteractive && timeout 300 sh -c"
+                " 'until dpkg --configure -a >/dev/null 2>&1; do sleep 1; done' &&"
+                " apt-get update -qq -o DPkg::Lock::Timeout=120 &&"
+                " apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=120"
+                f" iptables ca-certificates {' '.join(packages)} >/dev/null &&"
+                # systemd does not start a Docker that ended too often before it is told to forget that.
+                " { systemctl reset-failed docker; systemctl enable --quiet docker && systemctl start docker &&"
+                " docker compose version >/dev/null; }"
+            ),
+        )
+    daemon_settings.bring_into_line(member)

@@ -1,0 +1,168 @@
+"""The gateway's firewall: a table of nftables of its own, held by a unit of its own.
+
+What Docker publishes on an address is open to everybody who routes to that address, and a container to everybody who
+routes to its network. The table lets in what comes by Tailscale, and keeps the container away from what is private.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.host_check import fail_if
+from llm_gateway.hosts.member import Member
+from llm_gateway.model import layout
+from llm_gateway.model.checkout import ROOT
+from llm_gateway.model.layout import (
+    FIREWALL_RULES,
+    FIREWALL_TABLE,
+    FIREWALL_UNIT,
+    HOLD_FIREWALL,
+    RESOLVERS_UNIT,
+    RESOLVERS_WATCH,
+)
+from llm_gateway.parts.backups.scheduled_backups import install_package
+from llm_gateway.parts.firewall_rules import Reach, Upstream, digest, upstream_of, version
+from llm_gateway.parts.installation import Wanted, is_as_wanted
+
+_UNITS = (
+    (RESOLVERS_UNIT, "the unit that leads the container to the resolvers of its host"),
+    (RESOLVERS_WATCH, "the unit that watches over the resolvers of the host"),
+    (FIREWALL_UNIT, "the unit of the firewall"),
+)
+_HOLD = ROOT / "files" / posixpath.basename(HOLD_FIREWALL)
+
+REMOVE = (
+    'export PATH="$PATH:/usr/sbin:/sbin"; tables=$(nft list tables) &&'
+    f' case "$tables" in *"table {FIREWALL_TABLE}"*) nft delete table {FIREWALL_TABLE} ;; esac'
+)
+"""A shell command, for when the unit does not run any more: the table outlives the process that held it."""
+
+
+def out_of_reach(member: Member, base_url: str) -> Upstream | None:
+    """The address in a channel's base URL, where the firewall keeps the container from it; None where it does not."""
+    needed = upstream_of(base_url, member.settings.gateway_extra_hosts)
+    return None if needed is None or Reach.wanted(member).allows(needed) else needed
+
+
+def wanted_files(member: Member) -> list[Wanted]:
+    """The rules, what holds them, and its unit."""
+    return _files(Reach.wanted(member))
+
+
+def _files(reach: Reach) -> list[Wanted]:
+    return [
+        Wanted(FIREWALL_RULES, reach.rules(), "644", "the rules of the firewall"),
+        Wanted(HOLD_FIREWALL, _HOLD.read_bytes(), "755", "the script that holds the firewall"),
+        *(Wanted(layout.unit_path(name), (ROOT / "files" / name).read_bytes(), "644", what) for name, what in _UNITS),
+    ]
+
+
+def install(member: Member) -> None:
+    """Put the firewall in place, and have it hold the rules; before anything of the gateway is published.
+
+    Until `narrow`, what the deployment before let through is let through as well: should this run fail, then what
+    serves now is still reached, and reaches its providers.
+    """
+    if "nft" not in member.state.tools:
+        remote.shell(name="Install nftables, which the firewall needs", command=install_package("nftables"))
+    reach = _with_what_is_deployed(member)
+    differing = [file for file in _files(reach) if not is_as_wanted(member, file)]
+    for file in differing:
+        file.write()
+    if _problem(member, reach) is None and not differing:
+        return
+    if _is_running(member) and not any(file.path.startswith(f"{layout.UNITS}/") for file in differing):
+        remote.shell(name="Let the firewall take its rules in", command=_RELOAD)
+    else:
+        member.is_republished = True  # the gateway's unit goes down and up with it
+        remote.shell(
+            name="Start the firewall",
+            command=_or_say(
+                f"systemctl daemon-reload && systemctl reenable --quiet {FIREWALL_UNIT} &&"
+                f" systemctl restart {FIREWALL_UNIT}"
+            ),
+        )
+
+
+def _with_what_is_deployed(member: Member) -> Reach:
+    deployed = Reach.of_file(member.state.text("firewall_rules"))
+    return Reach.wanted(member) | deployed if deployed else Reach.wanted(member)
+
+
+def narrow(member: Member) -> None:
+    """Take away what only the deployment before needed, now that what this one declares serves."""
+    if not member.is_gateway or _with_what_is_deployed(member) == Reach.wanted(member):
+        return
+    rules = wanted_files(member)[0]
+    replace(rules, what="the firewall's final rules").write()
+    remote.shell(name="Let the firewall take its final rules in", command=_RELOAD)
+
+
+def _or_say(command: str) -> str:
+    """The command; where it fails, what the unit says of it."""
+    log = f"journalctl --no-pager --lines 12 --output cat --unit {FIREWALL_UNIT}"
+    return f"{{ {command}; }} || {{ echo 'the firewall does not start; its log:' >&2; {log} >&2; exit 1; }}"
+
+
+_RELOAD = _or_say(f"systemctl reload {FIREWALL_UNIT}")
+
+
+def _is_running(member: Member) -> bool:
+    unit = member.state.firewall_unit
+    return (unit.get("ActiveState"), unit.get("UnitFileState"), unit.get("NeedDaemonReload")) == (
+        "active",
+        "enabled",
+        "no",
+    )
+
+
+def problems(member: Member) -> Iterator[str]:
+    """What prevents a firewall that lets in whom it should, each with the fix."""
+    if not member.is_gateway or member.state.busy:
+        return
+    if member.state.lines("tailscale_ip") and not member.state.lines("tailscale0"):
+        yield (
+            f"its Tailscale address {member.state.lines('tailscale_ip')[0]} is on no interface tailscale0, by which"
+            " alone the firewall lets anybody in: `tailscale up` on the host, without userspace networking or another"
+            " --tun"
+        )
+    allowed = [IPv4Network(text) for text in member.settings.gateway_allowed_peers]
+    for agent in member.fleet.agents_of(member) if allowed else ():
+        addresses = agent.state.tailscale_addresses if hasattr(agent, "state") and agent is not member else []
+        if addresses and not any(IPv4Address(address) in network for network in allowed for address in addresses):
+            yield f"gateway_allowed_peers: {agent.name} uses this gateway, so add its address, {addresses[0]}"
+
+
+def verify(member: Member) -> None:
+    """Let the run fail where a gateway's firewall does not stand as it is declared."""
+    if member.is_gateway:
+        fail_if(name="Check the firewall", member=member, what="firewall", problem_of=_fixable)
+
+
+def _fixable(member: Member) -> str | None:
+    found = problem(member)
+    return found and f"{found}: run deploy.py"
+
+
+def problem(member: Member) -> str | None:
+    """What is wrong with the firewall of a host that was read; None where the kernel has the rules that are wanted."""
+    return _problem(member, Reach.wanted(member))
+
+
+def _problem(member: Member, reach: Reach) -> str | None:
+    table = member.state.answers.get("firewall_table", "")
+    if not table:
+        return f"its table ({FIREWALL_TABLE}) is not there, so that the port is open to all who route to the host"
+    if not _is_running(member):
+        return f"{FIREWALL_UNIT} does not run or is not enabled, so that its rules do not last"
+    if reach.doors and version(table) != version(reach.rules().decode()):
+        return "the loaded rules do not match the settings; run deploy.py"
+    if reach.doors and any(not is_as_wanted(member, file) for file in _files(reach)):
+        return "its files do not match what a deployment writes; run deploy.py"
+    if digest(table.encode()) not in member.state.text("firewall_loaded"):
+        return "the rules in the kernel do not match those that were loaded; run deploy.py"
+    return None

@@ -1,0 +1,292 @@
+"""The gateway's files on its host: rendered here, compared with what is there, put in place where they differ."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jinja2
+from pyinfra.api.host import Host
+
+from llm_gateway.hosts import before, remote
+from llm_gateway.hosts.host_state import FileState
+from llm_gateway.hosts.member import Member
+from llm_gateway.model import layout
+from llm_gateway.model.checkout import ROOT
+from llm_gateway.model.layout import FIRST_START_DONE, PROJECT, UNIT, UNIT_PATH, Role
+from llm_gateway.parts import image, tiktoken
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file as it must be on the host."""
+
+    path: str
+    content: bytes
+    mode: str
+    what: str
+
+    @property
+    def trial(self) -> str:
+        """The shell command by which a host tries it, as "$new", before it takes the place of one that is in use."""
+        if self.mode == "755":
+            return _TRY_SCRIPT
+        return next((trial for ending, trial in _TRIALS.items() if self.path.endswith(ending)), "")
+
+    def write(self) -> None:
+        """Put it in place, as a step of its own."""
+        remote.write_file(
+            name=f"Write {self.what}", path=self.path, content=self.content, mode=self.mode, trial=self.trial
+        )
+
+    def write_now(self, host: Host) -> None:
+        """Put it in place from within a step that runs Python. Raises RemoteError."""
+        remote.write_now(host, self.path, self.content, self.mode, self.trial)
+
+
+_TRY_SCRIPT = (
+    'read -r shebang < "$new" && shebang=${shebang#??} && { [ -x "${shebang%% *}" ] ||'
+    ' { echo "there is no interpreter $shebang" | cat -A; false; }; } &&'
+    ' case "${shebang%% *}" in */sh | */bash) "${shebang%% *}" -n "$new" ;; esac'
+)
+_TRIALS = {
+    # What scripts read into themselves.
+    f"/{layout.TAILSCALE_PROBLEM}": 'sh -n "$new"',
+    f"/{layout.DATABASE_SETTINGS}": 'sh -n "$new"',
+    # Of a table of another name: the kernel refuses whoever does not hold the one that is in use, even with -c.
+    layout.FIREWALL_RULES: (
+        'PATH="$PATH:/usr/sbin:/sbin";'
+        ' sed "s/inet openclaw_llm_gateway/&_probe/; s/flags owner, persist/flags dormant/" "$new" | nft -c -f -'
+    ),
+    f"/{layout.COMPOSE_FILE}": 'docker compose --project-directory "$directory" --file "$new" config --quiet',
+}
+"""By the end of a path. Not of units: what `systemd-analyze verify` fails for depends on systemd's version."""
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ROOT / "templates"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - YAML, units and dotenv, whose values the settings have checked
+    )
+
+
+def render(template: str, **values: Any) -> bytes:
+    """Render a template of `templates/`; an undefined variable is an error."""
+    return _environment().get_template(template).render(**values).encode()
+
+
+def _values(member: Member) -> dict[str, Any]:
+    """What the templates are filled with."""
+    return {
+        "project": PROJECT,
+        "directory": member.directory,
+        "image": image.reference(member),
+        "pull_policy": image.pull_policy(member),
+        "port": member.settings.gateway_port,
+        "timezone": member.settings.gateway_timezone,
+        "environment": {
+            name: _composed(value) for name, value in member.settings.gateway_environment.items() if value is not None
+        },
+        "extra_hosts": {name: each for name, each in member.settings.gateway_extra_hosts.items() if each is not None},
+        "address": member.address,
+        "session_secret": member.generated.session_secret,
+        "user_id": member.settings.gateway_user_id,
+        "memory_mb": member.settings.gateway_memory_mb,
+        "cpus": member.settings.gateway_cpus,
+        "bridge": layout.BRIDGE,
+    }
+
+
+def _composed(value: str) -> str:
+    """A text as Compose reads it: JSON is YAML, and a lone $ would begin the name of a variable."""
+    return json.dumps(value).replace("$", "$$")
+
+
+def unpublished_compose_file(member: Member, project: str, image: str) -> bytes:
+    """The compose file of the same service without a port, of another project, for an image that is on the host."""
+    values = {**_values(member), "project": project, "image": image, "pull_policy": "never", "port": None}
+    values["bridge"] = layout.TRIAL_BRIDGE
+    return render("gateway_directory/docker-compose.yml.j2", **values)
+
+
+def service_paths(directory: str) -> list[str]:
+    """The paths of the files by which the gateway runs: they are replaced while it stands still, or not at all."""
+    return layout.paths(Role.RESTARTS, directory)
+
+
+def wanted_files(member: Member) -> list[Wanted]:
+    """The gateway's files as they must be, secrets included."""
+    directory, values = member.directory, _values(member)
+    here = "gateway_directory"
+    return [
+        Wanted(
+            f"{directory}/{layout.SECRETS}",
+            member.generated.render().encode(),
+            "600",
+            "the generated secrets",
+        ),
+        Wanted(
+            f"{directory}/{layout.ENVIRONMENT}",
+            render(f"{here}/dot-env.j2", **values),
+            "600",
+            "the compose environment",
+        ),
+        Wanted(
+            f"{directory}/{layout.COMPOSE_FILE}",
+            render(f"{here}/docker-compose.yml.j2", **values),
+            "644",
+            "the compose file",
+        ),
+        Wanted(
+            f"{directory}/{layout.FIRST_START_FILE}",
+            render(f"{here}/first-start.yml.j2", **values),
+            "644",
+            "the compose file of the first start",
+        ),
+        own_data(member),
+        sent(member, layout.TAILSCALE_PROBLEM, "what tells what is wrong with Tailscale", "644"),
+        sent(member, layout.START_GATEWAY, "the script that starts the gateway"),
+        Wanted(
+            UNIT_PATH,
+            render(f"etc/systemd/system/{UNIT}.j2", **values),
+            "644",
+            "the systemd unit",
+        ),
+    ]
+
+
+def sent(member: Member, name: str, what: str, mode: str = "755") -> Wanted:
+    """A file of `files/` as it must be in the gateway's directory."""
+    return Wanted(f"{member.directory}/{name}", (ROOT / "files" / name).read_bytes(), mode, what)
+
+
+def own_data(member: Member) -> Wanted:
+    """The script that gives data to the user of One API, which every start of a container on data needs."""
+    return sent(member, layout.OWN_DATA, "the script that gives the data to One API's user")
+
+
+OWN_BACKUPS = ROOT / "files" / layout.OWN_BACKUPS
+
+
+def own_backups_command(directory: str) -> str:
+    """The shell command that makes a gateway's backups/ for root alone, or says why that cannot be."""
+    return f"sh -c {shlex.quote(OWN_BACKUPS.read_text(encoding='utf-8'))} {layout.OWN_BACKUPS} {shlex.quote(directory)}"
+
+
+def own_data_command(member: Member, data: str) -> str:
+    """The command that gives data to the user of One API.
+
+    Parameters: `data`, a directory relative to the gateway's.
+    """
+    return f"cd {shlex.quote(member.directory)} && ./{layout.OWN_DATA} {member.settings.gateway_user_id} {data}"
+
+
+def limit_processors(member: Member) -> str:
+    """The shell command that sets what compose files take for `cpus`; start-gateway does it for the one that serves.
+
+    Docker refuses more than the host has.
+    """
+    most = member.settings.gateway_cpus
+    count = f"awk -v has=$(nproc) 'BEGIN {{ print {most} < has ? {most} : has }}'"
+    return f"GATEWAY_CPUS=$({count}) && export GATEWAY_CPUS"  # an export of the answer would hide a failure
+
+
+def tracked_files(directory: str) -> list[str]:
+    """The paths whose state is read from the host, `wanted_files` and more."""
+    downloaded = (f"{directory}/{layout.TIKTOKEN}/{name}" for name in tiktoken.FILES)
+    return [directory, *layout.paths(Role.TRACKED, directory), *downloaded]
+
+
+def differing_files(member: Member) -> list[Wanted]:
+    """Those that the host has not, or has otherwise."""
+    return [file for file in wanted_files(member) if not is_as_wanted(member, file)]
+
+
+def is_as_wanted(member: Member, file: Wanted) -> bool:
+    """Whether a file is on the host with this content, mode and owner."""
+    found = member.state.file(file.path)
+    return (
+        found is not None
+        and found.sha256 == hashlib.sha256(file.content).hexdigest()
+        and found.mode == file.mode
+        and found.owner == "root:root"
+    )
+
+
+def install_files(member: Member) -> None:
+    """Put the directories and the files in place that differ."""
+    _make_room(member)
+    _write(differing_files(member))
+
+
+def install_beside(member: Member) -> None:
+    """The same without the files by which the gateway runs."""
+    _make_room(member)
+    _write(file for file in differing_files(member) if file.path not in service_paths(member.directory))
+
+
+def _make_room(member: Member) -> None:
+    directory = member.directory
+    keys = layout.APPLIED_KEYS
+    # An old gateway's data stay as they are until it is stopped: its user may have no other way in than it has now.
+    close = "" if _has_old_data(member) else " && chmod 700 data"
+    if not all(_is_safe(member, path, others) for path, others in _guarded(member)):
+        remote.shell(
+            name="Make the directories, writable by root alone",
+            command=(
+                f"{before.note(directory)} && {before.note(f'{directory}/data')} &&"
+                f" mkdir -p {directory}/data {directory}/tiktoken && cd {directory} &&"
+                f" chown root:root . tiktoken && chmod go-w . tiktoken{close} &&"
+                f" {{ [ ! -e {keys} ] || {{ chown root:root {keys} && chmod 600 {keys}; }}; }}"
+            ),
+        )
+    theirs = layout.paths(Role.THEIRS, directory)
+    if any(map(member.state.file, theirs)) and member.state.file(f"{directory}/{FIRST_START_DONE}") is None:
+        remote.shell(
+            name="Keep the files of the gateway that was there before",
+            command=(
+                f"{' && '.join(before.note(path) for path in theirs)} &&"
+                f" umask 077 && cd {directory} && mkdir -p {layout.TAKEN_OVER_FILES} &&"
+                f" for file in {' '.join(layout.names(Role.THEIRS))}; do"
+                ' if [ -f "$file" ] && ! head -n 1 "$file" | grep -q "^# Made by the deployment"; then'
+                f' cp "$file" {layout.TAKEN_OVER_FILES}/ || exit 1; fi; done'
+            ),
+        )
+
+
+def _has_old_data(member: Member) -> bool:
+    is_set_up = member.state.file(f"{member.directory}/{FIRST_START_DONE}") is not None
+    return member.state.database_size is not None and not is_set_up
+
+
+def _write(files: Iterable[Wanted]) -> None:
+    for file in files:
+        file.write()
+
+
+def _guarded(member: Member) -> list[tuple[str, int]]:
+    """Paths, and the bits that nobody but root may have there: what systemd runs as root lies among them."""
+    directory = member.directory
+    return [
+        (directory, 0o022),
+        (f"{directory}/tiktoken", 0o022),
+        *([] if _has_old_data(member) else [(f"{directory}/data", 0o077)]),
+        (f"{directory}/{layout.APPLIED_KEYS}", 0o077),
+    ]
+
+
+def _is_safe(member: Member, path: str, others: int) -> bool:
+    found: FileState | None = member.state.file(path)
+    if found is None:
+        return path.endswith(f"/{layout.APPLIED_KEYS}")  # made when the first channel is
+    # Whom the data belong to is seen to at every start.
+    is_owned = found.owner == "root:root" or path.endswith("/data")
+    return is_owned and not int(found.mode, 8) & others

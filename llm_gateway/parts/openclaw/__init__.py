@@ -1,0 +1,1 @@
+"""OpenClaw on a host: its unit, its files, its configuration, its restart, and whether it serves."""

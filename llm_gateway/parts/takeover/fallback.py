@@ -1,0 +1,103 @@
+"""The gateway that served before a take-over: put aside until the new one does its work, given back where it does not.
+
+How to give it back is on the host before it is stopped (`hosts.undo`), so that a run that is killed gives it
+back, too.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from pyinfra.api.host import Host
+
+from llm_gateway.hosts import before, remote
+from llm_gateway.hosts.member import Member
+from llm_gateway.model import layout
+from llm_gateway.model.layout import PROJECT, REPLACED, Role
+from llm_gateway.parts import installation, service
+from llm_gateway.parts.takeover.old_gateway import OldGateway
+
+_RESTORE = Path(__file__).with_name("fallback.sh")
+
+
+def put_aside_script(unit: str, old: OldGateway | None = None) -> str:
+    """A shell script that stops what holds the database.
+
+    A container of our own is removed: the unit makes it again. One that a person started is renamed and kept, and may
+    not come back by itself at the next boot.
+    """
+    mounted = "{{range .Mounts}}{{println .Source}}{{end}}"
+    lines = [
+        f"systemctl disable --quiet --now {unit} 2>/dev/null || :",
+        f"case $(docker container inspect {PROJECT} --format {shlex.quote(mounted)} 2>/dev/null) in"
+        f" *{layout.CONTAINER_ENVIRONMENT}*) docker rm --force {PROJECT} >/dev/null ;; esac",
+    ]
+    if old is not None:
+        name = shlex.quote(old.name)
+        lines.append(
+            f"if docker container inspect {name} >/dev/null 2>&1; then docker update --restart=no {name} >/dev/null &&"
+            f" docker stop --time 10 {name} >/dev/null &&"
+            f" {{ docker rm --force {REPLACED} >/dev/null 2>&1 || :; }} && docker rename {name} {REPLACED}; fi"
+        )
+    return " && ".join(f"{{ {line}; }}" for line in lines)
+
+
+def keep_data_script(copies: str) -> str:
+    """A shell script for the gateway's directory that keeps its database, whom it belongs to, and whom data/ does.
+
+    Parameters: `copies`, a directory that is not there yet: once it is, it is whole.
+    """
+    return (
+        # The journal belongs to the database: without it a copy of a killed server's file is not whole.
+        f"rm -rf {copies}.new && umask 077 && mkdir {copies}.new &&"
+        f" cp -d --preserve=timestamps {layout.DATA}/{layout.DATABASE}* {copies}.new/ &&"
+        f" stat -L -c '%a %u:%g' {layout.DATA}/{layout.DATABASE} > {copies}.new/of-database &&"
+        f" stat -L -c '%a %u:%g' {layout.DATA} > {copies}.new/of-data && sync {copies}.new/* &&"
+        f" mv -T {copies}.new {copies}"
+    )
+
+
+def restore_script(member: Member, old: OldGateway | None, copies: str) -> str:
+    """A shell script that takes a take-over back, as far as it came: the undo of `llm_gateway.parts.first_start`."""
+    noted = {"noted": "", "noted_compose": f"/{layout.COMPOSE_FILE}", "noted_env": f"/{layout.ENVIRONMENT}"}
+    # Not the secrets, which the next run goes on with, nor what is given back.
+    stays = (layout.SECRETS, *layout.names(Role.THEIRS))
+    paths = [file.path for file in installation.wanted_files(member) if member.state.file(file.path) is None]
+    new = [path.removeprefix(f"{member.directory}/") for path in paths if path.startswith(f"{member.directory}/")]
+    values = {
+        "unit": layout.UNIT,
+        "new_files": " ".join(name for name in new if name not in stays),
+        "new_unit": layout.UNIT_PATH if member.state.file(layout.UNIT_PATH) is None else "",
+        "project": PROJECT,
+        "kept": REPLACED,
+        "directory": member.directory,
+        "uid": str(member.settings.gateway_user_id),
+        "copies": copies,
+        **{variable: before.place_of(f"{member.directory}{name}") for variable, name in noted.items()},
+        "name": old.name if old else "",
+        "policy": old.restart if old else "",
+        "was_running": "yes" if old and old.is_running else "no",
+    }
+    assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
+    return f"{assignments}{_RESTORE.read_text(encoding='utf-8')}"
+
+
+def tell_what_serves(host: Host, member: Member, old: OldGateway | None) -> None:
+    """After a take-over was taken back: say that the old gateway serves again once it answers."""
+    if old is None or not old.is_running:
+        remote.tell(host, f"no gateway served here before; its data in {member.directory}/data are as they were")
+        return
+    log = f"`docker logs --tail 20 {old.name}` on the host"
+    if old.published is None:
+        remote.complain(host, f"the old gateway was started again; whether it serves is not known, see {log}")
+        return
+    if problem := service.await_answer(host, *old.published, member.settings.gateway_start_timeout):
+        remote.complain(host, f"the old gateway was started again and does not answer yet, see {log}: {problem}")
+    else:
+        remote.tell(host, f"the old gateway ({old.name}) serves again, with all that it had")
+
+
+def discard(host: Host) -> None:
+    """The new gateway does its work: the old container goes. Its data was the same directory, and stays."""
+    remote.run(host, f"docker rm --force {REPLACED} >/dev/null 2>&1 || true")

@@ -1,0 +1,322 @@
+"""One real turn of OpenClaw's agent, by OpenClaw's own gateway, seen in One API's log under the token of the host.
+
+It is asked in a private session of OpenClaw's ("incognito"): nothing of it is kept there, or gets into its memory.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from pyinfra.api import FunctionCommand, operation
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from llm_gateway.contents.admin import admin_api
+from llm_gateway.contents.desired import token_name
+from llm_gateway.flavours.oneapi import LogRow, OneAPIError
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.route import RouteError
+from llm_gateway.model import layout
+from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_ready
+
+FIRST, ALWAYS, NEVER = "first", "always", "never"
+_MESSAGE = "This checks the way to your model. Use no tool, do nothing else. Answer with one word: yes"
+_TURN_SECONDS = 180
+_LOG_SECONDS = 20.0
+LONGEST_SECONDS = _TURN_SECONDS + 2 * _LOG_SECONDS + 120.0
+"""How long a turn and an embedding may take, with the four commands of OpenClaw that they take (3 to 9 s each)."""
+_LOOK_AGAIN_SECONDS = 0.5
+_PROBE_CACHE_SECONDS = 31
+_COST = "about 10,000 tokens"
+"""OpenClaw 2026.9.6 sends 49,000 characters of instructions and 10,000 of tools before the first word of a person."""
+
+
+class TurnError(Exception):
+    """No turn was answered through the gateway; the text says why."""
+
+
+def is_for_first(member: Member) -> bool:
+    """Whether this run is the first that writes OpenClaw's configuration here, and a turn is to prove that."""
+    settings = member.settings
+    return settings.openclaw_turn != NEVER and openclaw_config.is_due(member) and not openclaw_config.record(member)
+
+
+def verify(member: Member) -> None:
+    """Where `openclaw_turn` is "always", take a turn on this host; the run fails where it is not answered."""
+    if member.is_openclaw and member.settings.openclaw_turn == ALWAYS:
+        _verify(name="Ask OpenClaw's agent for a turn", member=member)
+
+
+@operation()
+def _verify(member: Member) -> Generator[FunctionCommand, None, None]:
+    """A check, not a change, as in `llm_gateway.proof.openclaw_proof`."""
+    if not member.host.state.is_executing:
+        return
+    try:
+        if not openclaw_config.has_command(member):
+            raise TurnError(
+                f"no turn can be asked for, because ExecStart= of {member.settings.openclaw_unit} names no OpenClaw"
+                " (`… gateway …`)"
+            )
+        take(member)
+    except (TurnError, remote.RemoteError) as problem:
+        yield remote.Callback(_fail, (str(problem),), {})
+
+
+def _fail(state: State, host: Host, problem: str) -> bool:
+    remote.complain(host, f"verification failed: {problem}")
+    return False
+
+
+def take(member: Member) -> None:
+    """Have the agent answer, and say what that cost. Raises TurnError and RemoteError."""
+    remote.tell(member.host, f"asking OpenClaw's agent for a turn, which costs {_COST} (openclaw_turn) ...")
+    before = _last_logged(member)
+    session = _call(member, ["gateway", "call", "sessions.create", "--params", '{"incognito":true}', "--json"])
+    key = str(session.get("key"))
+    try:
+        told = _turn(member, key, session.get("resolved") or {})
+    finally:
+        with suppress(TurnError):  # then OpenClaw forgets it with its next start; why no turn came says more
+            _call(member, ["gateway", "call", "sessions.delete", "--params", json.dumps({"key": key}), "--json"])
+    rows = _logged(member, before)
+    if not rows:
+        raise TurnError(
+            f"{told}, but not through the gateway: the log of {member.gateway.name} has no request of the token"
+            f" {token_name(member.name)}; `openclaw config get agents.defaults.model` on the host says what it asks"
+        )
+    remote.tell(member.host, f"{told}, through {member.gateway.name}: {_cost_of(rows)}")
+    if openclaw_config.is_managed(member) and member.settings.openclaw_memory_search:
+        _remember(member, key)
+
+
+def _turn(member: Member, key: str, resolved: dict[str, Any]) -> str:
+    """What was answered, in words."""
+    provider, model = member.settings.openclaw_provider, member.settings.llm_model
+    arguments = ["agent", "--session-key", key, "--message", _MESSAGE, "--timeout", str(_TURN_SECONDS), "--json"]
+    if provider and resolved.get("modelProvider") != provider:
+        # A person has given this agent a model of its own, which `announce` tells of.
+        arguments += ["--model", f"{provider}/{model}"]
+    began = time.monotonic()
+    result = _call(member, arguments).get("result") or {}
+    seconds = time.monotonic() - began
+    meta = result.get("meta") or {}
+    words = " ".join(str(payload.get("text") or "") for payload in result.get("payloads") or [])
+    if meta.get("error"):
+        raise TurnError(explain(member, f"{words} ({meta['error'].get('message')})"))
+    if not words.strip():
+        raise TurnError(f"OpenClaw's agent ended its turn ({meta.get('stopReason')}) without a word")
+    by = meta.get("agentMeta") or {}
+    agent = key.split(":")[1] if key.startswith("agent:") else key
+    return f"the agent {agent} answered a turn in {seconds:.1f} s by {by.get('provider')}/{by.get('model')}"
+
+
+def _remember(member: Member, key: str) -> None:
+    """Have OpenClaw's memory embed one word. Raises TurnError and RemoteError."""
+    agent = ["--agent", key.split(":")[1]] if key.startswith("agent:") else []
+    before = _last_logged(member)
+    found = _call(member, ["memory", "status", "--deep", *agent, "--json"])
+    probes = [each.get("embeddingProbe") or {} for each in found.get("agents", [])]
+    if not probes:
+        remote.tell(member.host, "its memory is not OpenClaw's own, so that no embedding was asked for")
+        return
+    for probe in probes:
+        if not probe.get("ok"):
+            raise TurnError(f"OpenClaw's memory gets no embedding: {probe.get('error')}")
+    rows = _logged(member, before)
+    if not rows:
+        raise TurnError(
+            f"OpenClaw's memory got an embedding, but not through {member.gateway.name}: `openclaw config get"
+            " memory.search` on the host says from where"
+        )
+    remote.tell(member.host, f"its memory got an embedding: {_cost_of(rows)}")
+
+
+def _call(member: Member, arguments: list[str]) -> dict[str, Any]:
+    """What OpenClaw's own command answers as JSON; a list is under "agents". Raises TurnError and RemoteError."""
+    # Its unit may have it listen where its configuration does not say.
+    command = openclaw_config.command(member, arguments, [f"OPENCLAW_GATEWAY_PORT={openclaw_ready.port(member)}"])
+    # It fails where it has something to say, and says it on standard output.
+    lines = remote.run(member.host, f"{command} || true")
+    said = "\n".join(lines)
+    try:
+        answer = json.loads(said[min((at for at in map(said.find, "[{") if at >= 0), default=0) :])
+    except ValueError:
+        raise TurnError(explain(member, said[-500:] or "it says nothing")) from None
+    if isinstance(answer, list):
+        return {"agents": answer}
+    if answer.get("ok") is False:
+        error = answer.get("error") or {}
+        raise TurnError(explain(member, str(error.get("message") if isinstance(error, dict) else error)))
+    return dict(answer)
+
+
+_FAILURES: Sequence[tuple[str, str]] = (
+    (
+        r"No route-compatible authentication source|No API key found|Unknown model",
+        "it has no provider for its model: run deploy.py, which writes it (openclaw_provider), or give that agent the"
+        " model of the gateway",
+    ),
+    (
+        r"temporarily disabled after a provider auth/billing failure|in cooldown",
+        "the gateway refused its key a moment ago, and it asks nothing for about a minute since: run it again in two"
+        " minutes; if it says HTTP 401 or 403 then, run deploy.py",
+    ),
+    (
+        r"HTTP 401",
+        "the gateway refuses the key that it was started with: `systemctl restart {unit}` has it read .env again;"
+        " if that does not help, run deploy.py",
+    ),
+    (
+        r"HTTP 403",
+        "the gateway refuses this request of the token {token}: its quota is used up, or it may not use {model}"
+        " (gateway_tokens, or One API's page of tokens)",
+    ),
+    (
+        r"[Cc]ontext overflow|context (size|length|window)",
+        "the context of {model} is too small for its prompt ({cost}): choose another llm_model, or correct"
+        " openclaw_context_window",
+    ),
+    (
+        r"unauthorized",
+        "its own gateway wants a token that its command does not find: set gateway.auth.token in openclaw.json",
+    ),
+    (
+        r"Gateway not reachable|gateway closed|ECONNREFUSED",
+        "its own gateway does not answer on this host: `systemctl status {unit}`",
+    ),
+    (
+        r"gateway timeout|timed? ?out",
+        "it got no answer within {seconds} s (it repeats what is refused with 429 until then): `docker logs"
+        " {container}` on {gateway} shows what One API did",
+    ),
+    (
+        r"connection refused|network connection|[Cc]onnection error|could not be (reached|resolved)",
+        "it gets no connection to {url}, though this host does: look for a proxy in the environment of {unit}",
+    ),
+    (
+        r"HTTP 5\d\d|HTTP 429|provider internal error|rate limit",
+        "One API, or the service behind it, fails: `docker logs {container}` on {gateway} says which",
+    ),
+    (r"not found by the provider", "the gateway has no {model}: verify.py without --turn says why"),
+    (
+        r"incognito|unexpected property|unknown method",
+        "this version has no private sessions (2026.8.2 and 2026.9.6 have): update OpenClaw, or leave"
+        ' the turn out with openclaw_turn = "never"',
+    ),
+)
+"""What OpenClaw 2026.9.6 says (as seen), and what that means here; the first that fits."""
+
+
+def explain(member: Member, said: str) -> str:
+    """Why no turn was answered, and what to do, for what OpenClaw said."""
+    said = " ".join(said.split())
+    for pattern, meaning in _FAILURES:
+        if re.search(pattern, said):
+            known = meaning.format(
+                unit=member.settings.openclaw_unit,
+                token=token_name(member.name),
+                model=member.settings.llm_model,
+                gateway=member.gateway.name,
+                container=layout.PROJECT,
+                url=member.gateway.base_url,
+                seconds=_TURN_SECONDS,
+                cost=_COST,
+            )
+            return f"OpenClaw answers no turn: {known}. It says: {said}"
+    return f"OpenClaw answers no turn. It says: {said}"
+
+
+def _last_logged(member: Member) -> int:
+    try:
+        with admin_api(member.gateway) as admin:
+            if admin.options().get("LogConsumeEnabled") == "false":
+                raise TurnError(
+                    f"the log of {member.gateway.name} is off, so that no turn could be seen in it: set"
+                    ' gateway_options["LogConsumeEnabled"] = True'
+                )
+            return admin.last_logged(token_name(member.name))
+    except (OneAPIError, RouteError) as problem:
+        raise TurnError(f"the log of {member.gateway.name} cannot be read: {problem}") from None
+
+
+def _logged(member: Member, after: int) -> list[LogRow]:
+    """The requests of the host's token since, once there are any: the log is written behind the answer's back."""
+    deadline = time.monotonic() + _LOG_SECONDS
+    try:
+        with admin_api(member.gateway) as admin:
+            while True:
+                rows = admin.log(token_name(member.name), after)
+                if rows or time.monotonic() > deadline:
+                    return rows
+                time.sleep(_LOOK_AGAIN_SECONDS)
+    except (OneAPIError, RouteError) as problem:
+        raise TurnError(f"the log of {member.gateway.name} cannot be read: {problem}") from None
+
+
+def _cost_of(rows: Sequence[LogRow]) -> str:
+    asked, answered = sum(row.prompt_tokens for row in rows), sum(row.completion_tokens for row in rows)
+    models = ", ".join(sorted({row.model_name for row in rows}))
+    quota = sum(row.quota for row in rows)
+    return (
+        f"{asked + answered:,} tokens ({asked:,} + {answered:,}) of {models}, quota {quota:,}, by its log under the"
+        f" token {rows[0].token_name}"
+    )
+
+
+def no_embedding(member: Member) -> str | None:
+    """Why the running OpenClaw cannot be had to ask its gateway for an embedding; None where it can."""
+    unit = member.settings.openclaw_unit
+    if not openclaw_config.has_command(member):
+        return f"ExecStart= of {unit} names no OpenClaw"
+    if openclaw.is_stopped(member):
+        return f"{unit} is stopped"
+    if not (openclaw_config.is_managed(member) and member.settings.openclaw_memory_search):
+        return "its memory does not search by the gateway, and a turn would cost " + _COST
+    return None
+
+
+def embed(member: Member) -> str:
+    """Have the running OpenClaw, and no other process, embed one word; what was seen of that, in words.
+
+    Raises TurnError where it was not answered, or not seen, and RemoteError.
+    """
+    is_logged = _is_logged(member)
+    before = _last_logged(member) if is_logged else 0
+    asked = ["gateway", "call", "doctor.memory.status", "--params", '{"probe":true}', "--json"]
+    while True:
+        said = _call(member, asked)
+        probe = said.get("embedding") or {}
+        if not probe.get("cached"):
+            break
+        # It asks once in 30 s, and repeats what it was answered (2026.9.6).
+        step(member.host, f"openclaw: waiting {_PROBE_CACHE_SECONDS} s, until it asks its gateway anew")
+        remote.run(member.host, f"sleep {_PROBE_CACHE_SECONDS}")
+    if "searchRuntimeRegistered" in said:
+        return "it was not seen to use the new key, because its memory is not OpenClaw's own"
+    if not probe.get("ok"):
+        raise TurnError(explain(member, f"its memory gets no embedding: {probe.get('error')}"))
+    if not is_logged:
+        return "by its own word it was answered with the new key (the log of One API is off: LogConsumeEnabled)"
+    rows = _logged(member, before)
+    if not rows:
+        raise TurnError(
+            f"the running OpenClaw got an embedding, but the log of {member.gateway.name} has no request of the token"
+            f" {token_name(member.name)}: `openclaw config get memory.search` on the host says from where"
+        )
+    return f"its own request with the new key is in One API's log: {_cost_of(rows)}"
+
+
+def _is_logged(member: Member) -> bool:
+    try:
+        with admin_api(member.gateway) as admin:
+            return admin.options().get("LogConsumeEnabled") != "false"
+    except (OneAPIError, RouteError) as problem:
+        raise TurnError(f"the options of {member.gateway.name} cannot be read: {problem}") from None

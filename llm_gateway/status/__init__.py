@@ -1,0 +1,1 @@
+"""What the hosts are like, and what was run on them: for a person to read."""

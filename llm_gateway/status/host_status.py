@@ -1,0 +1,227 @@
+"""What one host of the fleet is like, for the person who looks after it; and what of it needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from llm_gateway.contents.admin import admin_api, parse_answer
+from llm_gateway.flavours.oneapi import OneAPIError, Status
+from llm_gateway.flavours.oneapi.wire import ENABLED
+from llm_gateway.hosts.host_state import HostState
+from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.route import RouteError
+from llm_gateway.parts import first_start, log_pruning
+from llm_gateway.parts.backups import backup_health
+from llm_gateway.parts.backups.archive import Outcome
+from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_ready
+from llm_gateway.parts.openclaw.openclaw_json import ConfigurationError
+from llm_gateway.proof import agent_path
+from llm_gateway.status import attention, canary_status, differences, history
+from llm_gateway.status.shapes import (
+    DOWN,
+    UNREADABLE,
+    UP,
+    Backup,
+    Disk,
+    GatewayStatus,
+    HostStatus,
+    LastRun,
+    Logs,
+    OpenClawStatus,
+    Place,
+)
+
+_LONGEST_RUN_SECONDS = 3600.0
+"""A run that is at work for longer may hang: then what is not in order is told as it always is."""
+_READING_SECONDS = 5.0
+_ANSWERS_WITHIN_SECONDS = 5
+"""One that is ready answers at once; on a busy host that is not within one second."""
+
+
+def down(name: str, roles: tuple[str, ...]) -> HostStatus:
+    """A host that no connection could be made to."""
+    return HostStatus(name, roles, DOWN, "no connection could be made", attention=("it cannot be reached",))
+
+
+def unreadable(name: str, roles: tuple[str, ...], problem: str) -> HostStatus:
+    """A host that was reached and could not be looked at."""
+    return HostStatus(name, roles, UNREADABLE, problem, attention=(problem,))
+
+
+def of(member: Member, seen: HostState, problems: Iterable[str], gateway_is_changing: bool = False) -> HostStatus:
+    """What a host that was read is like.
+
+    Parameters: `seen`, the answers of `status.sh`; `problems`, what prevents looking at it;
+    `gateway_is_changing`, whether a run is at work on the gateway that its OpenClaw uses.
+    """
+    drift = differences.drift(member)  # first: by it the tokens of a gateway are known
+    found = HostStatus(
+        member.name,
+        roles_of(member),
+        UP,
+        gateway=_gateway(member, seen) if member.is_gateway else None,
+        openclaw=_openclaw(member) if member.is_openclaw else None,
+        drift=drift,
+        unfinished=member.state.left_unfinished or "",
+        last_run=_last_run(seen),
+    )
+    return replace(found, attention=(*problems, *attention.of(member, found, gateway_is_changing)))
+
+
+def roles_of(member: Member) -> tuple[str, ...]:
+    """The groups of ours that the host is in."""
+    groups = (("gateways", member.is_gateway), ("openclaw", member.is_openclaw))
+    return tuple(group for group, is_in in groups if is_in)
+
+
+def _gateway(member: Member, seen: HostState) -> GatewayStatus:
+    container = member.state.container or {}
+    is_running = bool(container.get("State", {}).get("Running"))
+    address, port = member.state.published
+    return GatewayStatus(
+        is_running,
+        f"{address}:{port}" if address else None,
+        _version(seen),
+        container.get("Config", {}).get("Image"),
+        _uptime(container, seen) if is_running else None,
+        _models(member),
+        _backup(member, seen),
+        _disk(seen),
+        seen.text("migrated_to") or None,
+        seen.text("migrating_from") or None,
+        _waits_for(seen),
+        canary_status.of(member, seen, _now(seen)),
+        _logs(member, seen),
+        (container.get("State", {}).get("Health") or {}).get("Status") if is_running else None,
+        _elsewhere(seen),
+    )
+
+
+def _logs(member: Member, seen: HostState) -> Logs:
+    database, kib = seen.text("database_bytes"), seen.text("log_files").partition("\t")[0]
+    pruned = log_pruning.last(member)
+    return Logs(
+        int(database) if database else None,
+        int(kib) * 1024 if kib else None,
+        pruned.rows if pruned else None,
+        (log_pruning.problem_of(member) if first_start.is_done(member) else None) or "",
+    )
+
+
+def _elsewhere(seen: HostState) -> tuple[Place, ...]:
+    lines = (line.split(" ", 3) for line in seen.lines("places"))
+    return tuple(Place(name, path, kind, there == "yes") for name, there, kind, path in lines)
+
+
+def _waits_for(seen: HostState) -> str:
+    """What files/start-gateway says that it waits for."""
+    kind, _, reason = seen.text("unit_says").partition(": ")
+    return reason if kind == "waiting" else ""
+
+
+def _version(seen: HostState) -> str | None:
+    """What One API says of itself; None where it does not answer."""
+    try:
+        body = parse_answer(seen.answers.get("api_status", "")).json()
+        return Status.read(body["data"]).version
+    except (httpx.HTTPError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _uptime(container: Mapping[str, Any], seen: HostState) -> float | None:
+    """By the host's own clock, which may go otherwise than this machine's."""
+    started = str(container.get("State", {}).get("StartedAt", ""))
+    try:
+        # Docker gives nanoseconds: "2026-11-22T10:00:00.123456789Z"
+        moment = datetime.strptime(started[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return max(0.0, _now(seen) - moment.timestamp())
+
+
+def _now(seen: HostState) -> float:
+    return float(seen.text("now"))
+
+
+def _models(member: Member) -> tuple[str, ...]:
+    """The models of the channels that are switched on, as the gateway itself lists them."""
+    if not first_start.is_done(member) or not member.state.text("api_channels"):
+        return ()
+    try:
+        with admin_api(member) as admin:
+            channels = admin.channels()
+    except (OneAPIError, RouteError):
+        return ()
+    return tuple(dict.fromkeys(model for each in channels if each.status == ENABLED for model in each.models))
+
+
+def _disk(seen: HostState) -> Disk | None:
+    lines = [line.split(maxsplit=5) for line in seen.lines("disks")[1:]]
+    disks = [Disk(int(size), int(free), mount) for _, size, _, free, _, mount in lines]
+    return min(disks, key=lambda disk: disk.free / (disk.size or 1), default=None)
+
+
+def _backup(member: Member, seen: HostState) -> Backup:
+    files = [line.split() for line in seen.lines("backups")]
+    name, size, made = files[-1] if files else (None, None, None)
+    age = _now(seen) - float(made) if made else None
+    last = Outcome.parse(member.state.text("backup_last"))
+    size_of = int(size) if size else None
+    return Backup(name, age, size_of, len(files), _backup_problem(member), last.odd if last else "")
+
+
+def _backup_problem(member: Member) -> str:
+    return (backup_health.problem_of(member) if first_start.is_done(member) else None) or ""
+
+
+def _openclaw(member: Member) -> OpenClawStatus:
+    unit = member.settings.openclaw_unit
+    state = member.state.openclaw_unit.get("ActiveState", "none") if openclaw.has_unit(member) else "none"
+    return OpenClawStatus(
+        unit,
+        state,
+        member.gateway.name,
+        agent_path.look(member),
+        _readiness(member, state),
+        openclaw_ready.rejected(member) if state == "active" else None,
+    )
+
+
+def _readiness(member: Member, state: str) -> str | None:
+    if state != "active" or not openclaw_config.has_command(member):
+        return None
+    try:
+        return openclaw_ready.look(member, _ANSWERS_WITHIN_SECONDS)
+    except ConfigurationError as broken:
+        return f"where it listens is not known, because {openclaw_config.path(member)} cannot be read: {broken}"
+
+
+def _last_run(seen: HostState) -> LastRun | None:
+    runs, _, _ = history.parse([*seen.lines("journal"), *seen.lines("at_work")])
+    told = [run for run in runs if run.began is not None]  # the journal is read from its last lines on
+    if not told:
+        return None
+    # One that was refused has fixed nothing of what the one before has left.
+    last_done = next((run for run in reversed(told) if run.has_done_something), None)
+    run = last_done if last_done and last_done.is_bad and not told[-1].is_at_work else told[-1]
+    is_changing = run.is_at_work and run.has_changed and _now(seen) - _moment(run.began) < _LONGEST_RUN_SECONDS
+    return LastRun(str(run.script), str(run.who), str(run.began), run.how, run.is_bad, is_changing)
+
+
+def has_just_ended(seen: HostState) -> bool:
+    """Whether a run came to its end while the host was looked at: what was read may be of before and after."""
+    runs, _, _ = history.parse(seen.lines("journal"))
+    return any(_now(seen) - _moment(run.ended) < _READING_SECONDS for run in runs if run.has_changed and run.ended)
+
+
+def _moment(text: str | None) -> float:
+    """Of a time in the journal, in seconds since 1970; long ago where that cannot be read."""
+    try:
+        return datetime.strptime(text or "", "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return 0.0

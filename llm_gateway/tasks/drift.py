@@ -1,0 +1,75 @@
+"""Where gateways differ from what is declared for them: looked at, told, and left as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from pyinfra import logger
+from pyinfra.api import DeployError
+from pyinfra.api.state import State
+
+from llm_gateway.contents import desired
+from llm_gateway.contents.admin import admin_api
+from llm_gateway.contents.provisioning import explained
+from llm_gateway.flavours.oneapi import OneAPIError
+from llm_gateway.flavours.oneapi.change_plan import Change
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.route import RouteError
+from llm_gateway.inputs import consistency
+from llm_gateway.inputs.secrets import SecretsError
+from llm_gateway.parts import first_start
+from llm_gateway.tasks import survey
+
+DRIFTED = 3
+"""The exit code of a check that found a difference."""
+
+
+def look(member: Member) -> None:
+    """Plan for one host, and say in a line each what is to come. Raises DeployError where that cannot be told."""
+    if not member.is_gateway:
+        return
+    if not first_start.is_done(member):
+        raise DeployError(f"{member.name} is not set up yet: deploy first (pyinfra INVENTORY deploy.py)")
+    try:
+        with admin_api(member) as admin:
+            changes = desired.planned(member, desired.look(admin)).changes
+    except (OneAPIError, RouteError, SecretsError) as problem:
+        reason = explained(member, problem)
+    else:
+        member.plan = changes
+        for warning in consistency.warnings(member.settings.gateway_channels, member.settings.gateway_image):
+            remote.tell(member.host, warning)
+        for change in changes:
+            remote.tell(member.host, str(change))
+        if not changes:
+            remote.tell(member.host, "as declared: nothing to change")
+        return
+    raise DeployError(f"{member.name}: {reason}")
+
+
+def exit_code(state: State, data: Mapping[str, Any]) -> int:
+    """Print the plans as JSON where that was asked for, null for a gateway that could not be looked at.
+
+    Returns the exit code of a run that was to make plans: 1 where one could not be made, else 3 where a check was
+    asked for and something differs, else 0.
+    """
+    surveyed = survey.current(state)
+    asked = [host for host in state.inventory if "gateways" in host.groups and state.is_host_in_limit(host)]
+    plans = {str(host.name): _plan_of(surveyed, str(host.name)) for host in asked}
+    if data.get("plan_json"):
+        shown = {name: None if plan is None else [each.as_json() for each in plan] for name, plan in plans.items()}
+        click.echo(json.dumps(shown, ensure_ascii=False))
+    if not plans:
+        logger.error("No gateway in this run: is --limit right?")
+    if not plans or None in plans.values():
+        return 1
+    return DRIFTED if data.get("plan_check") and any(plans.values()) else 0
+
+
+def _plan_of(surveyed: survey.Survey | None, name: str) -> tuple[Change, ...] | None:
+    member = surveyed.members.get(name) if surveyed else None
+    return member.plan if member else None

@@ -1,0 +1,83 @@
+"""Showing what was run on the hosts (see llm_gateway/status/history.py)."""
+
+from __future__ import annotations
+
+import json
+from weakref import WeakSet
+
+import click
+from pyinfra.api import DeployError
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.member import Member
+from llm_gateway.inputs import run_options
+from llm_gateway.model import layout
+from llm_gateway.model.checkout import CARRIER
+from llm_gateway.model.concurrency import concurrently
+from llm_gateway.status import history
+from llm_gateway.status.history import PastRun, Undone
+from llm_gateway.tasks import preflight, survey
+
+OPTIONS = {
+    "json": "true: one JSON object on stdout, by host, instead of text",
+    "last": "how many of the last runs are shown of each host (default: 10; all: every one)",
+}
+PURPOSE = survey.Purpose((), (preflight.machine_problems,), lock=False)
+"""Looks and changes nothing, not even the lock."""
+
+
+_READ = f"""
+cat {layout.JOURNAL}.old {layout.JOURNAL} 2>/dev/null
+{{ read -r holder since && read -r who && read -r run; }} 2>/dev/null < {layout.LOCK} || exit 0
+look_at "$holder"
+[ "$started" != "$since" ] || printf '{{"event": "at work", "run": "%s"}}\n' "$run"
+"""
+
+
+def read(host: Host) -> list[str]:
+    """The lines of a host's journal, the oldest first, and one for the run that is at work. Raises RemoteError."""
+    carrier = CARRIER.read_text(encoding="utf-8")
+    return remote.run(host, f"{carrier}\n{_READ}")
+
+
+_told_already: WeakSet[State] = WeakSet()
+
+
+def tell(state: State, host: Host) -> None:
+    """Show the last runs of all hosts that were reached, when the first of them comes by. Raises DeployError."""
+    survey.member_for(state, host, PURPOSE)
+    if state not in _told_already:
+        _told_already.add(state)
+        _tell(state)
+
+
+def _tell(state: State) -> None:
+    options = run_options.read(state, OPTIONS, values=("last", "json"))
+    last = _last(options.get("last", "10"))
+    surveyed = survey.current(state)
+    members = list(surveyed.members.values()) if surveyed else []
+    found = {member.name: parsed for member, parsed in zip(members, concurrently(_parsed, members), strict=True)}
+    if options.get("json", "false") == "false":
+        for name, (runs, undone, unreadable) in found.items():
+            click.echo("\n".join([name, *history.told(runs, undone, unreadable, last)]))
+        return
+    asked = [str(host.name) for host in state.inventory if state.is_host_in_limit(host)]
+    shown = {name: history.as_json(*found[name], last) if name in found else None for name in asked}
+    click.echo(json.dumps(shown, ensure_ascii=False))
+
+
+def _last(text: str) -> int:
+    if text == "all":
+        return 0  # of a list, [-0:] is all
+    if not text.isdecimal() or text == "0":
+        raise DeployError(f"--data last={text}: a number from 1, or all")
+    return int(text)
+
+
+def _parsed(member: Member) -> tuple[list[PastRun], list[Undone], int]:
+    try:
+        return history.parse(read(member.host))
+    except remote.RemoteError as problem:
+        raise DeployError(f"{member.name}: its journal cannot be read: {problem}") from None

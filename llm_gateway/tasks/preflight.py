@@ -1,0 +1,321 @@
+"""What prevents a deployment, told before anything is touched; each text with its fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from llm_gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN, token_name
+from llm_gateway.hosts.member import Member
+from llm_gateway.inputs.consistency import unserved
+from llm_gateway.inputs.secrets import ROOT_PASSWORD, SecretsError
+from llm_gateway.model import dotenv, layout
+from llm_gateway.parts import firewall, first_start, found_data, image, skills, tiktoken
+from llm_gateway.parts.docker import engine, packages
+from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_restart
+from llm_gateway.parts.takeover import old_gateway
+
+ARCHITECTURES = ("amd64", "arm64")
+NEEDED_KIB = 3 * 1024 * 1024
+"""For Docker and the image, measured with room to spare: 3 GiB."""
+NEEDED_KIB_LATER = 256 * 1024
+"""For a host that has both already: 256 MiB."""
+
+
+def group_problems(member: Member) -> Iterator[str]:
+    """A host that is in none of our groups was forgotten."""
+    if not (member.is_gateway or member.is_openclaw):
+        # "all", and what pyinfra's connectors add (@local), are no groups of the inventory's file.
+        there = sorted({group for group in member.host.groups if group != "all" and not group.startswith("@")})
+        named = f" (its groups: {', '.join(there)})" if there else ""
+        yield f"is in neither group, `gateways` nor `openclaw`{named}; list it in one of them in the inventory"
+
+
+def missing_secrets(member: Member) -> Iterator[str]:
+    """Which of the secrets that a gateway's channels name were not handed in."""
+    if not member.is_gateway:
+        return
+    try:
+        _ = member.provided.from_file
+    except SecretsError as problem:
+        yield str(problem)
+        return
+    yield from dict.fromkeys(_unusable_secrets(member))
+    try:
+        dotenv.quote(member.provided.get(ROOT_PASSWORD) or "")
+    except dotenv.DotenvError as problem:
+        yield f"{ROOT_PASSWORD}: {problem}; choose another in the gateway's admin page and hand that one in"
+
+
+def _unusable_secrets(member: Member) -> Iterator[str]:
+    provided = member.provided
+    for channel in member.settings.gateway_channels:
+        wanted = [partial(provided.require, channel.key)]
+        wanted += [partial(provided.credential, field, name) for field, name in channel.credentials.items()]
+        for require in wanted:
+            try:
+                require()
+            except SecretsError as problem:
+                yield str(problem)
+
+
+def declaration_problems(member: Member) -> Iterator[str]:
+    """What a host declares that does not go with what the hosts around it declare.
+
+    Needs all hosts' settings; what is wrong within those of one host is told by `llm_gateway.inputs.settings`.
+    """
+    if not (member.is_gateway or member.is_openclaw):
+        return
+    for setting in ("llm_model", "embedding_model"):
+        model: str | None = getattr(member.settings, setting)
+        if model and (problem := unserved(model, member.gateway.settings.gateway_channels)):
+            where = "" if member.gateway is member else f"at its gateway {member.gateway.name}, "
+            yield f"{setting}: {where}{problem}"
+    if member.is_gateway:
+        yield from _taken_token_names(member)
+
+
+def _taken_token_names(member: Member) -> Iterator[str]:
+    """Some tokens are made without being declared, and kept."""
+    taken = {token_name(agent.name): agent.name for agent in member.fleet.agents_of(member)}
+    taken |= {VERIFICATION_TOKEN: "verification", CANARY_TOKEN: "the canary"}
+    for token in member.settings.gateway_tokens:
+        if token.name in taken:
+            yield f"gateway_tokens: token {token.name} is made for {taken[token.name]} already: choose another name"
+    pruned = member.settings.gateway_prune
+    for name in taken:
+        if isinstance(pruned, frozenset) and f"token:{name}" in pruned:
+            yield f"gateway_prune: token:{name} is needed by {taken[name]}: take it out of the list"
+
+
+def busy_problem(busy: str) -> str:
+    """That a host is in use: what the lock says of the run that has it, and the fix."""
+    return (
+        f"another run is at work on this host ({busy}): run again when it has ended; if its machine is gone for good,"
+        " end that process on the host"
+    )
+
+
+def verification_problems(member: Member) -> list[str]:
+    """What prevents looking at a host."""
+    return [*machine_problems(member), *(_tailscale(member) if member.is_gateway else ())]
+
+
+def problems(member: Member) -> list[str]:
+    """All that stands in the way of a deployment on one host."""
+    if busy := member.state.busy:
+        return [busy_problem(busy)]
+    found = list(machine_problems(member))
+    if member.is_gateway and (text := engine.problem(member.state)):
+        found.append(text)
+    if found:
+        return found  # the rest cannot be judged without them
+    if member.is_gateway:
+        found += [*gateway_problems(member), *_cut_off(member), *found_data.problems(member)]
+        found += firewall.problems(member)
+    if member.is_openclaw:
+        found += openclaw_problems(member)
+    return found
+
+
+def gateway_problems(member: Member) -> Iterator[str]:
+    """What prevents a gateway on this host, whatever data it has or is to get."""
+    if text := engine.problem(member.state):
+        yield text
+        return  # what it says of containers cannot be judged
+    yield from _gateway_machine(member)
+    yield from _image(member)
+    yield from _passing_directory(member)
+    yield from _tailscale(member)
+    yield from _port(member)
+    yield from _files(member)
+
+
+def machine_problems(member: Member) -> Iterator[str]:
+    """What no run can do without: root, and systemd."""
+    if not member.state.is_root:
+        yield (
+            'the user that pyinfra connects as is not root: put "_sudo": True in the host\'s data, or run'
+            " pyinfra with --sudo (--same-sudo-password, if sudo asks for one)"
+        )
+    if not member.state.text("systemd"):
+        yield "it does not run systemd, which the deployment needs"
+
+
+def _gateway_machine(member: Member) -> Iterator[str]:
+    distribution = member.state.os.get("ID", "unknown")
+    if distribution not in packages.supported_distributions():
+        yield f"{distribution} is not supported; use Debian 12 or 13, or Ubuntu"
+        return
+    if member.state.architecture not in ARCHITECTURES:
+        yield f"One API has no image for {member.state.architecture}; use an amd64 or arm64 host"
+    if text := packages.problem(member):
+        yield text
+    if member.settings.gateway_user_id and (account := member.state.text("user_of_data")):
+        yield (
+            f"gateway_user_id: {member.settings.gateway_user_id} is the user {account.partition(':')[0]} on this host,"
+            " who could read all keys: choose a number that nobody has"
+        )
+    is_set_up = engine.is_usable(member) and member.state.image is not None
+    needed = NEEDED_KIB_LATER if is_set_up else NEEDED_KIB
+    free, where = member.state.least_free(member.directory)
+    if free < needed:
+        yield (
+            f"only {free >> 10} MiB are free below {where}; {needed >> 10} MiB are needed: make room (`docker system"
+            " df`, `du -xh --max-depth=2 /`)"
+        )
+
+
+def _image(member: Member) -> Iterator[str]:
+    if text := image.pull_problem(member):
+        yield text
+
+
+def _passing_directory(member: Member) -> Iterator[str]:
+    """What is there is removed at a boot or after days; and units have a /tmp of their own, in which it is not seen."""
+    if member.directory.startswith(("/tmp/", "/var/tmp/")):  # noqa: S108 - that is what it refuses
+        yield f"gateway_directory: {member.directory} does not last: choose one such as {layout.OPT}"
+
+
+def _tailscale(member: Member) -> Iterator[str]:
+    addresses = member.state.tailscale_addresses
+    wanted = member.settings.gateway_tailscale_address
+    if problem := member.state.tailscale_problem:
+        yield problem
+    elif not addresses:
+        yield "it has no Tailscale address (interface tailscale0): log in with `tailscale up` on the host"
+    elif wanted is not None and wanted not in addresses:
+        yield (
+            f"gateway_tailscale_address is {wanted}, but the host's is {', '.join(addresses)}: correct the"
+            " setting, or leave it out to take the host's own"
+        )
+    elif wanted is None and len(addresses) > 1:
+        yield f"it has several Tailscale addresses ({', '.join(addresses)}): set `gateway_tailscale_address` to one"
+
+
+def _port(member: Member) -> Iterator[str]:
+    """Who listens where we want to: nobody, or our own container."""
+    addresses = {*member.state.tailscale_addresses, "0.0.0.0", "*", "[::]"}  # noqa: S104 - what ss prints
+    for line in member.state.lines("listeners"):
+        local = line.split()[3]
+        address, _, port = local.rpartition(":")
+        if address.partition("%")[0] not in addresses or _is_ours(member, line, port):
+            continue
+        owner = re.search(r'users:\(\("([^"]+)",pid=(\d+)', line)
+        who = f"{owner[1]} (process {owner[2]})" if owner else "another program"
+        yield (
+            f"port {port} on {address} is taken by {who}: stop it, or choose another port by gateway_port"
+            + "".join(found_data.hints(member))
+        )
+
+
+def _cut_off(member: Member) -> Iterator[str]:
+    """Agents that would lose their gateway when it moves, since this run does not reach them."""
+    unreached = [agent.name for agent in member.fleet.agents_of(member) if agent.name not in member.fleet.members]
+    if not unreached or not first_start.is_done(member) or not member.state.tailscale_addresses:
+        return
+    bindings, wanted = member.state.bindings, (member.address, str(member.settings.gateway_port))
+    if bindings and wanted not in bindings:
+        yield (
+            f"it would move to {member.base_url}, and {', '.join(unreached)} would not be told: run without --limit"
+            " once all are reachable, or take those out of the inventory"
+        )
+
+
+def _is_ours(member: Member, line: str, port: str) -> bool:
+    """Docker listens by docker-proxy, or by itself without a userland proxy; ours is what our container has."""
+    if not re.search(r'\("(docker-proxy|dockerd)",', line):
+        return False
+    old = old_gateway.of(member.state)
+    if old is not None and old.published is not None and str(old.published[1]) == port:
+        return True  # it is stopped before ours is started
+    bindings = ((member.state.container or {}).get("HostConfig") or {}).get("PortBindings") or {}
+    return any(entry["HostPort"] == port for entries in bindings.values() for entry in entries or [])
+
+
+def _files(member: Member) -> Iterator[str]:
+    """What has to be sent can be read on this machine, and fits the host."""
+    if path := member.settings.gateway_image_archive:
+        try:
+            archive = image.read_archive(path)
+        except image.ArchiveError as problem:
+            yield f"gateway_image_archive: {problem}"
+        else:
+            if archive.architecture != member.state.architecture:
+                yield (
+                    f"gateway_image_archive: {path} is for {archive.architecture}, the host is"
+                    f" {member.state.architecture}: save the image on a machine of that architecture"
+                    f" (docker pull --platform linux/{member.state.architecture} …; docker save …)"
+                )
+            elif member.settings.gateway_image not in archive.references:
+                yield (
+                    f"gateway_image_archive: {path} holds {', '.join(archive.references) or 'no named image'},"
+                    f" not {member.settings.gateway_image}: set gateway_image to what it holds"
+                )
+    if tiktoken.missing_on(member):
+        try:
+            tiktoken.read_local(member.settings.gateway_tiktoken_directory)
+        except tiktoken.TiktokenError as problem:
+            yield str(problem)
+
+
+def openclaw_problems(member: Member) -> Iterator[str]:
+    """What prevents pointing the OpenClaw on this host at a gateway."""
+    if member.state.openclaw_account is None:
+        user = member.settings.openclaw_user
+        yield (
+            f"openclaw_user: there is no user {user} on the host"
+            if user
+            else f"the user of {member.settings.openclaw_unit} does not exist on the host; correct its User="
+        )
+        return
+    path = openclaw.environment_path(member)
+    if member.state.text("openclaw_env_dangles"):
+        yield f"OpenClaw's .env is a link to {path}, which is not there: mount or make it, or remove the link"
+    elif member.state.text("openclaw_env_exists") and "openclaw_env" not in member.state.answers:
+        yield (
+            f"OpenClaw's .env ({path}) is not a file that its user can read: if it is a link, replace the link by a"
+            " file; otherwise give the file to that user"
+        )
+    if member.settings.openclaw_unit_required and not openclaw.has_unit(member):
+        yield (
+            f"there is no {member.settings.openclaw_unit}: install OpenClaw, correct openclaw_unit or"
+            " openclaw_unit_scope, or set openclaw_unit_required to False"
+        )
+    try:
+        openclaw.merged_environment(member, "http://100.64.0.1:3000", "0" * 48)
+    except dotenv.DotenvError as problem:
+        yield f"{path}: {problem}"
+    yield from _elsewhere(member)
+    for text in (openclaw_config.problem(member), openclaw_restart.problem(member)):
+        if text:
+            yield text
+    yield from skills.problems(member)
+
+
+def _elsewhere(member: Member) -> Iterator[str]:
+    """A unit of that name that the settings do not lead to: another one's .env would be written, and nothing used."""
+    unit, chosen = member.settings.openclaw_unit, member.settings.openclaw_user
+    for name, state in (line.split() for line in member.state.lines("openclaw_user_units")):
+        if member.settings.openclaw_unit_scope == "system":
+            yield (
+                f"{unit} is a unit of the user {name} here, and none of the system: set openclaw_unit_scope to"
+                f' "user" and openclaw_user to "{name}" for this host, or remove that unit'
+            )
+        elif name == chosen and state == "stopped":
+            yield f"the systemd of the user {name} does not run, nor does {unit}: `loginctl enable-linger {name}`"
+    if member.state.lines("openclaw_user_units"):
+        return
+    for process, user, group in (line.split() for line in member.state.lines("openclaw_processes")):
+        if not group.endswith(".service"):
+            yield (
+                f"OpenClaw runs here as process {process} of {user}, which is in no unit ({group}: a container, or"
+                " started by hand): run it as a unit (`openclaw gateway install`), or take the host out of `openclaw`"
+                " and give that OpenClaw a token of gateway_tokens"
+            )
+        else:
+            yield (
+                f"OpenClaw runs here as {group} of {user} (process {process}), and not as {unit}: set openclaw_unit to"
+                f' "{group}", with openclaw_unit_scope and openclaw_user where it is a unit of that user'
+            )

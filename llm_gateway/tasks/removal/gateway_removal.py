@@ -1,0 +1,268 @@
+"""What was installed on a gateway's host is taken off it: after a last backup, and nothing that was there before."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator
+
+from pyinfra.api import FunctionCommand, StringCommand, operation
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from llm_gateway.hosts import remote, undo
+from llm_gateway.hosts.host_state import HostState
+from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.progress import step
+from llm_gateway.model import layout
+from llm_gateway.model.layout import BACKUPS, DATA, DATABASE, REPLACED, SECRETS, TAKEN_OVER_FILES, TIKTOKEN, UNIT, Role
+from llm_gateway.parts import firewall, tiktoken
+from llm_gateway.parts.canary import scheduled_canary
+from llm_gateway.parts.docker import daemon_json
+from llm_gateway.tasks import backup
+from llm_gateway.tasks.removal import scope
+from llm_gateway.tasks.removal.scope import Found
+
+BACKUP_SECONDS = 3600.0
+"""After so long the host starts the gateway again that was stopped for its last backup."""
+_REMOVE_ARCHIVES = """
+for each in images/????????????.tar; do
+    case $each in images/*[!0-9a-f]*.tar) ;; *) rm -f "$each" ;; esac
+done
+rm -f images/served images/served.new
+[ ! -d images ] || rmdir --ignore-fail-on-non-empty images"""
+"""Those of images that have served, by twelve digits of their IDs; see `llm_gateway.parts.image`."""
+
+
+def take_off(member: Member) -> None:
+    """Take the gateway off a host, if it has one."""
+    if not member.is_gateway:
+        return
+    found = scope.found_on(member)
+    if member.state.has_secrets and member.state.database_size:
+        _back_up(name="Stop the gateway and keep a last backup of it", member=member)
+    if found.state.text("units"):
+        _remove_units(name="Remove the gateway's units", member=member)
+    _remove_containers(name="Remove the gateway's containers and networks", member=member)
+    if member.state.text("firewall_table"):
+        remote.shell(name="Remove the gateway's firewall", command=firewall.REMOVE)
+    _restore_daemon(member)
+    if _has_files(member, found):
+        _remove_files(name="Remove the gateway's files", member=member)
+
+
+def _has_files(member: Member, found: Found) -> bool:
+    """Whether files of ours are there; without our secrets only in a directory that was made by a deployment."""
+    noted = found.before.get(member.directory)
+    is_made = noted is not None and noted.mode is None
+    return member.state.has_secrets or (is_made and found.state.lines("directory") not in ([], [BACKUPS]))
+
+
+@operation()
+def _back_up(member: Member) -> Generator[FunctionCommand, None, None]:
+    yield remote.Callback(_back_up_now, (member,), {})
+
+
+def _back_up_now(state: State, host: Host, member: Member) -> bool:
+    """Stopped first, so that the backup has every row that was acknowledged. On a failure, the gateway serves again."""
+    if failed := [agent.name for agent in _agents(member) if agent.host in state.failed_hosts]:
+        remote.complain(host, f"{', '.join(failed)} still uses this gateway, so it stays: fix that host, run again")
+        return False
+    is_active = member.state.gateway_unit.get("ActiveState") == "active"
+    start = f"systemctl start {UNIT}" if is_active else ":"
+    try:
+        step(host, "remove: stopping the gateway")
+        with undo.undoable(host, f"the last backup of {member.name}", start, BACKUP_SECONDS):
+            remote.run(host, f"systemctl stop {UNIT} 2>/dev/null || true")
+            step(host, "remove: making the last backup")
+            outcome = backup.make(member, "before it is removed")
+            place = scope.of(member).fetch
+            if place is not None:
+                step(host, "remove: bringing the last backup here")
+                remote.tell(host, f"the last backup, here: {backup.fetch(member, outcome.file, place)}")
+    except (backup.BackupError, undo.UndoError, remote.RemoteError) as problem:
+        remote.complain(host, f"nothing was removed, because there is no last backup: {problem}")
+        return False
+    remote.tell(host, f"the last backup: {member.directory}/{BACKUPS}/{backup.described(outcome)}")
+    return True
+
+
+def _agents(member: Member) -> list[Member]:
+    return [agent for agent in member.fleet.agents_of(member) if scope.is_chosen(agent)]
+
+
+@operation()
+def _remove_units(member: Member) -> Generator[FunctionCommand | StringCommand, None, None]:
+    paths = scope.found_on(member).state.lines("units")
+    units = [path.rpartition("/")[2] for path in paths if path.startswith("/etc/")]
+    # The boot's unit of the undo goes with the rest of what runs keep on the host, on hosts of every kind.
+    ours = [unit for unit in units if unit not in (layout.UNDO_UNIT, layout.GUARD_UNIT)]
+    gone = [path for path in paths if path.rpartition("/")[2] not in (layout.UNDO_UNIT, layout.GUARD_UNIT)]
+    yield scope.tell("remove: removing the units")
+    if ours:
+        yield StringCommand(f"systemctl disable --quiet --now {' '.join(ours)} 2>/dev/null || true")
+    if gone:
+        yield StringCommand(
+            f"rm -f {' '.join(map(shlex.quote, gone))} && systemctl daemon-reload &&"
+            f" {{ systemctl reset-failed {' '.join(ours) or UNIT} 2>/dev/null || true; }}"
+        )
+    for place in scope.found_on(member).state.lines("unit_drop_ins"):
+        scope.mention(member, f"{place} stays: it was put there by a person")
+
+
+@operation()
+def _remove_containers(member: Member) -> Generator[FunctionCommand | StringCommand, None, None]:
+    found = scope.found_on(member).state
+    names = [name for name in found.lines("containers") if name != REPLACED]
+    networks, tags = found.lines("networks"), found.lines("image_tags")
+    if not (names or networks or tags):
+        return
+    yield scope.tell("remove: removing the containers and networks")
+    if names:
+        yield StringCommand(f"docker rm --force {' '.join(names)} >/dev/null")
+    for network in networks:
+        # One that somebody else's container has joined stays.
+        yield StringCommand(
+            f"[ \"$(docker network inspect {network} --format '{{{{len .Containers}}}}' 2>/dev/null)\" != 0 ] ||"
+            f" docker network rm {network} >/dev/null"
+        )
+    if tags:
+        yield StringCommand(f"docker image rm --no-prune {' '.join(tags)} >/dev/null")
+
+
+def _restore_daemon(member: Member) -> None:
+    text = member.state.answers.get("daemon_json")
+    wanted = restored_daemon_json(text, member.state)
+    if wanted != text:
+        _write_daemon(name="Give Docker's daemon its settings back", member=member, content=wanted)
+
+
+def restored_daemon_json(text: str | None, state: HostState) -> str | None:
+    """daemon.json, `text`, without what the settings have put into it, and with what stood there before.
+
+    What somebody has changed since is left alone, and so is a file that cannot be read. None: no file.
+    """
+    ours, former_text = daemon_json.recorded(state.text("daemon_ours")), state.answers.get("daemon_before")
+    try:
+        present = daemon_json.read(text or "")
+    except ValueError:
+        return text
+    kept = daemon_json.without(present, ours, daemon_json.recorded(former_text or ""))
+    return text if kept == present else daemon_json.text_of(kept, former_text)
+
+
+@operation()
+def _write_daemon(member: Member, content: str | None) -> Generator[FunctionCommand | StringCommand, None, None]:
+    yield scope.tell("remove: giving Docker's daemon its settings back")
+    if content is None:
+        yield StringCommand(f"rm -f {daemon_json.PATH}")
+    else:
+        noted = scope.found_on(member).before.get(daemon_json.PATH)
+        mode, owner = (noted.mode, noted.owner) if noted else (None, None)
+        script = remote.write_script(daemon_json.PATH, mode or "644", owner or "root:root")
+        yield StringCommand(script, _stdin=remote.encoded(content.encode()))
+    # A restart would stop the containers of others; mirrors are read anew without one, and the proxy at the next.
+    has_none = '[ -z "$(docker ps --quiet)" ]'
+    yield StringCommand(f"if {has_none}; then systemctl restart docker; else systemctl reload docker; fi")
+
+
+@operation()
+def _remove_files(member: Member) -> Generator[FunctionCommand | StringCommand, None, None]:
+    yield scope.tell("remove: removing the files")
+    yield StringCommand(_files_script(member))
+    yield remote.Callback(_tell_rest, (member,), {})
+
+
+def _files_script(member: Member) -> str:
+    """Known names alone: what a person has put there stays. What was there before the take-over is put back."""
+    found = scope.found_on(member)
+    given_back = found.state.lines("taken_over_files")
+    # The metrics before the settings that say where they are.
+    metrics = " ".join(map(shlex.quote, scheduled_canary.metrics_files(member)))
+    lines = ["set -eu", f"rm -f {metrics}", f"cd {shlex.quote(member.directory)}"]
+    for name in layout.names(Role.REMOVED):
+        if name in given_back:
+            noted = found.before.get(f"{member.directory}/{name}")
+            mode, owner = (noted.mode, noted.owner) if noted else (None, None)
+            lines.append(
+                f"cp {TAKEN_OVER_FILES}/{name} {name}.new && chmod {mode or '600'} {name}.new &&"
+                f" chown {owner or 'root:root'} {name}.new && sync {name}.new && mv -fT {name}.new {name}"
+            )
+        elif name != SECRETS:
+            lines.append(f"rm -f {name}")
+    lines.append(f"rm -rf {' '.join(f'{name} {name}.new {name}.partial' for name in layout.names(Role.WORK))}")
+    lines.append(_REMOVE_ARCHIVES)
+    # What a write that was cut off has left.
+    for name in layout.names(Role.REMOVED):
+        lines.append(f"rm -f {name}{remote.UNFINISHED}?????? {name}.partial")
+    lines.append(f"rm -f {' '.join(f'{TIKTOKEN}/{name}' for name in tiktoken.FILES)}")
+    lines.append(f"[ ! -d {TIKTOKEN} ] || rmdir --ignore-fail-on-non-empty {TIKTOKEN}")
+    # Made by Docker, to mount what One API reads there.
+    lines.append(f"[ -s {DATA}/.env ] || rm -f {DATA}/.env")
+    if is_taken_over(member, found):
+        lines.append(_owner_back(member, found))
+        lines += [_modes_back(found, place) for place in (f"{member.directory}/{DATA}", member.directory)]
+    else:
+        lines += [f"rm -rf {DATA}/logs", f"rm -f {DATA}/{DATABASE} {DATA}/{DATABASE}-*"]
+        lines.append(f"[ ! -d {DATA} ] || rmdir --ignore-fail-on-non-empty {DATA}")
+    lines += [f"rm -f {SECRETS}", "sync .", f"cd / && {_remove_directory(member, found)}"]
+    return "\n".join(lines)
+
+
+def is_taken_over(member: Member, found: Found) -> bool:
+    """Whether a person's gateway was there before, whose data are theirs."""
+    noted = found.before.get(f"{member.directory}/{DATA}")
+    had_data = noted is not None and noted.mode is not None
+    return had_data or bool(found.state.lines("taken_over_files"))
+
+
+def _owner_back(member: Member, found: Found) -> str:
+    """The data belong to whom the database belonged to, and no longer to the user of One API."""
+    places = (layout.database(member.directory), f"{member.directory}/{DATA}")
+    owner = next((noted.owner for place in places if (noted := found.before.get(place)) and noted.owner), "root:root")
+    ours = member.settings.gateway_user_id
+    return f"[ ! -d {DATA} ] || find -P {DATA} -xdev -uid {ours} -execdir chown -h {owner} {{}} +"
+
+
+def _modes_back(found: Found, place: str) -> str:
+    noted = found.before.get(place)
+    if noted is None or noted.mode is None:
+        return ":"
+    return f"chmod {noted.mode} {shlex.quote(place)} && chown {noted.owner} {shlex.quote(place)}"
+
+
+def _remove_directory(member: Member, found: Found) -> str:
+    """Where nothing is left in it, nor was before: it, and the directories above it that were made for it."""
+    noted = found.before.get(member.directory)
+    if noted is None or noted.mode is not None:
+        return "true"
+    made, place = [], member.directory
+    while place and place != noted.nearest and place.startswith(f"{noted.nearest.rstrip('/')}/"):
+        made.append(place)
+        place = place.rpartition("/")[0]
+    return f"rmdir --ignore-fail-on-non-empty {' '.join(map(shlex.quote, made))} 2>/dev/null || true"
+
+
+def _tell_rest(state: State, host: Host, member: Member) -> bool:
+    found = scope.found_on(member)
+    here = shlex.quote(member.directory)
+    theirs = [DATA, *found.state.lines("taken_over_files")] if is_taken_over(member, found) else []
+    for line in remote.run(host, f"ls -A {here} 2>/dev/null || true"):
+        if line not in (BACKUPS, *theirs):
+            remote.tell(host, f"{member.directory}/{line} was kept: it is not part of the deployment")
+    if is_taken_over(member, found):
+        remote.tell(
+            host,
+            f"{member.directory} has the files and the data of the gateway that was there before the deployment, and"
+            f" none runs: `cd {member.directory} && docker compose up -d` starts it. Root's password is the one in the"
+            f" last backup: `tar -xOzf {member.directory}/{BACKUPS}/gateway-….tar.gz {SECRETS}`",
+        )
+    return True
+
+
+def what_stays(member: Member) -> str:
+    """For the end of a run: what a removal leaves on a gateway's host on purpose."""
+    image = ((member.state.container or {}).get("Config") or {}).get("Image")
+    told = f"what stays: {member.directory}/{BACKUPS} with all keys in it (remove it when nobody needs it)"
+    told += f", the image {image} (`docker image rm {image}`)" if image else ""
+    told += f", Docker's apt repository ({layout.DOCKER_SOURCES})" if member.settings.docker_source == "docker" else ""
+    return f"{told}, and the packages of Docker, nftables and sqlite3"

@@ -1,0 +1,250 @@
+"""A gateway's data from a backup, or as people keep them, put in place of what a host has, wholly or not at all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from weakref import WeakKeyDictionary
+
+from pyinfra.api import DeployError, FunctionCommand, operation
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from llm_gateway.hosts import remote, tables
+from llm_gateway.hosts.member import Fleet, Member
+from llm_gateway.hosts.progress import step
+from llm_gateway.inputs import run_options
+from llm_gateway.model import layout
+from llm_gateway.model.layout import PROJECT
+from llm_gateway.parts import database, first_start, installation, migration_marker, scheduling, serving
+from llm_gateway.parts.backups import recognition
+from llm_gateway.parts.backups.archive_members import SourceError
+from llm_gateway.proof import agent_path
+from llm_gateway.tasks import preflight, survey
+from llm_gateway.tasks.restore import host_sources, local_sources, staging, swap
+
+OPTIONS = {
+    "backup": (
+        "what to restore: latest (which is meant without it), the name of something in the host's backups/, or a path"
+        " on this machine: a backup, a directory or tar archive with the data of a gateway, or a one-api.db"
+    ),
+    "host": "the gateway that gets it, if the inventory has several",
+    "yes": "that gateway's name, if its gateway was moved away, or another one is on its way there",
+}
+WHAT = "restore"
+
+_sources: WeakKeyDictionary[State, staging.Source] = WeakKeyDictionary()
+_finding = threading.Lock()
+
+
+def member_to_restore(state: State, host: Host) -> Member:
+    """The member for a host of this run. What is to be restored has been read to its end when this returns.
+
+    Raises DeployError with all problems of all hosts; nothing was changed then.
+    """
+    options = run_options.read(state, OPTIONS)
+    member = survey.member_for(state, host, PURPOSE)
+    with _finding:
+        if state not in _sources:
+            target = _target(member.fleet, options.get("host"))
+            _sources[state] = _find(target, options.get("backup", "latest"))
+            _tell_plan(target, _sources[state])
+    return member
+
+
+def is_target(member: Member) -> bool:
+    """Whether this is the gateway that is restored."""
+    return member.is_gateway and member is _target(member.fleet, _wanted(member))
+
+
+def is_user(member: Member) -> bool:
+    """Whether this is an OpenClaw host of the gateway that is restored."""
+    return member.is_openclaw and is_target(member.gateway)
+
+
+def prepare(member: Member) -> None:
+    """Put in place what a gateway needs, on a host that has none; one that is set up is left as it is."""
+    if not database.can_be_written(member):
+        remote.shell(name="Install sqlite3, by which the database is checked", command=database.INSTALL)
+    if not first_start.is_done(member):
+        installation.install_files(member)
+
+
+def restore(member: Member) -> None:
+    """Put the restored data in place; on other hosts, wait until that is done (as `provisioning` does)."""
+    _restore(name="Restore the gateway's data", member=member)
+
+
+@operation()
+def _restore(member: Member) -> Generator[FunctionCommand, None, None]:
+    if is_target(member):
+        yield remote.Callback(_run, (member, _sources[member.host.state]), {})
+
+
+def _run(state: State, host: Host, member: Member, source: staging.Source) -> bool:
+    try:
+        staged = staging.stage(host, member, source, WHAT)
+    except SourceError as problem:
+        remote.complain(host, f"{problem}; the gateway's data are as they were")
+        return False
+    # Whom the gateway serves now it has to serve afterwards, with the keys of what is restored.
+    agents = agent_path.served_by(member, member.address, member.settings.gateway_port)
+
+    def serves_its_agents(target: Member) -> None:
+        step(host, f"restore: asking from {len(agents)} OpenClaw hosts that are served now")
+        agent_path.prove_all(agents)
+
+    try:
+        done = swap.swap_in(state, host, member, staged, *([serves_its_agents] if agents else []))
+    except swap.SwapError as problem:
+        remote.complain(host, f"{source.title} was not restored: {problem}")
+        return False
+    remote.tell(host, f"restored from {source.title}: {done.proof}")
+    if done.outage is not None:
+        remote.tell(host, f"the gateway did not answer for {done.outage:.1f} s")
+    if done.kept:
+        remote.tell(
+            host,
+            f"what it replaced is in {done.kept} (it holds all keys: remove it once the gateway works; to roll back:"
+            f" --data backup={done.kept.rpartition('/')[2]})",
+        )
+    return True
+
+
+def _wanted(member: Member) -> str | None:
+    return run_options.read(member.host.state, OPTIONS).get("host")
+
+
+def _target(surveyed: Fleet, wanted: str | None) -> Member:
+    """The gateway that is to be restored. Raises DeployError."""
+    gateways = {member.name: member for member in surveyed.members.values() if member.is_gateway}
+    if wanted is not None:
+        if wanted not in gateways:
+            known = ", ".join(gateways) or "none"
+            raise DeployError(f"--data host={wanted}: not a gateway that this run reaches; those are: {known}")
+        return gateways[wanted]
+    if len(gateways) != 1:
+        raise DeployError(
+            f"which gateway gets it? Name one: --data host=… ({', '.join(gateways)})"
+            if gateways
+            else "this run reaches no host of the group `gateways`: is --limit right?"
+        )
+    return next(iter(gateways.values()))
+
+
+def _find(target: Member, backup: str) -> staging.Source:
+    try:
+        if host_sources.is_name(backup):
+            found: staging.Source = host_sources.find(target.host, f"{target.directory}/{layout.BACKUPS}", backup)
+        else:
+            found = local_sources.find(backup)
+        _require_one_api(found)
+    except SourceError as problem:
+        raise DeployError(f"{target.name}: {problem}; nothing was changed") from None
+    return found
+
+
+def _require_one_api(source: staging.Source) -> None:
+    try:
+        recognition.require_one_api(source.tables)
+    except SourceError as problem:
+        raise SourceError(f"{source.title}: {problem}") from None
+
+
+def _tell_plan(target: Member, source: staging.Source) -> None:
+    """Say what would be replaced by what."""
+    manifest = source.manifest
+    if manifest is None:
+        size = f"{source.size / (1 << 20):.1f} MiB"
+        told = (
+            f"to be restored: {source.title} {source.place}, {size}, last changed {source.made_at:%Y-%m-%d %H:%M} UTC"
+        )
+    else:
+        made = f"{manifest.made_at:%Y-%m-%d %H:%M} UTC on {manifest.host} ({manifest.reason})"
+        told = f"to be restored: {source.title} {source.place}, made {made}, with {manifest.image_reference}"
+    remote.tell(target.host, "\n".join([told, *(f"  {note}" for note in source.notes)]))
+    now: Mapping[str, int] = {}
+    if not target.state.database_size:
+        remote.tell(target.host, "there is no database that it would replace")
+    else:
+        try:
+            now = tables.counts(target.host, layout.database(target.directory))
+        except tables.TablesError as problem:
+            remote.tell(target.host, f"the rows that it would replace cannot be counted: {problem}")
+    remote.tell(target.host, "\n".join(_compared(now, source.tables)))
+
+
+def _compared(now: Mapping[str, int], then: Mapping[str, int]) -> Iterator[str]:
+    for name in sorted({*now, *then}):
+        if now.get(name) or then.get(name):
+            yield f"  {_shown(name)}: {now.get(name, 0)} rows -> {then.get(name, 0)}"
+
+
+def _shown(name: str) -> str:
+    """A table's name on one line."""
+    return name if name.isprintable() else repr(name)
+
+
+def _problems(member: Member) -> Iterator[str]:
+    """What prevents it on one host. Lost and damaged data do not: they are what this fixes."""
+    if _wanted(member) not in (None, member.name, member.gateway.name):
+        return  # it stays as it is
+    if busy := member.state.busy:
+        yield preflight.busy_problem(busy)
+        return
+    found = list(preflight.machine_problems(member))
+    yield from found
+    if found:
+        return
+    if member.is_gateway:
+        yield from preflight.gateway_problems(member)
+        yield from _elsewhere(member)
+        yield from _foreign(member)
+        yield from _other_image(member)
+    if member.is_openclaw:
+        yield from preflight.openclaw_problems(member)
+
+
+def _elsewhere(member: Member) -> Iterator[str]:
+    """A gateway that serves on another host, or may: there would be two, each with rows that the other has not."""
+    confirmed = run_options.read(member.host.state, OPTIONS).get("yes", "").split(",")
+    if member.name in (name.strip() for name in confirmed):
+        return
+    if target := migration_marker.target(member):
+        yield (
+            f"its gateway was moved to {target}, and serves there: restore on {target} (--data host={target}). To have"
+            f" one serve here again, with what the backup holds and nothing of what {target} has got since: --data"
+            f" yes={member.name}"
+        )
+    if origin := migration_marker.origin(member):
+        yield (
+            f"the gateway of {origin} is on its way here, and has not arrived: run deploys/migrate.py --data"
+            f" source={origin} again to resume. If {origin} is gone for good, or to cancel the migration:"
+            f" --data yes={member.name}"
+        )
+
+
+def _foreign(member: Member) -> Iterator[str]:
+    """A gateway that somebody set up by hand could not be given back."""
+    labels = ((member.state.container or {}).get("Config") or {}).get("Labels") or {}
+    if member.state.container and labels.get("com.docker.compose.project") != PROJECT:
+        yield (
+            "the gateway on it was set up by hand: take it over first (pyinfra INVENTORY deploy.py), then restore; or"
+            f" remove that one (docker rm -f {PROJECT})"
+        )
+
+
+def _other_image(member: Member) -> Iterator[str]:
+    if (member.state.container or {}).get("State", {}).get("Running") and serving.is_upgrade(member):
+        yield (
+            f"its gateway serves with {serving.serving(member)}, and the inventory names another image: run deploy.py"
+            " first, which upgrades it; or name the present image in the inventory"
+        )
+
+
+PURPOSE = survey.Purpose(
+    (preflight.group_problems,),
+    (_problems, scheduling.problems),
+    lock=True,
+    fleet_checks=(preflight.declaration_problems,),
+)

@@ -1,0 +1,174 @@
+"""A database and what belongs to it, brought to a host and checked there, before anything of the gateway is touched."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from pyinfra.api.host import Host
+
+from llm_gateway.hosts import remote, tables
+from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.record import Record
+from llm_gateway.hosts.streams import StreamError
+from llm_gateway.inputs.secrets import ROOT_PASSWORD, Generated, SecretsError
+from llm_gateway.model import layout
+from llm_gateway.model.layout import APPLIED_KEYS, DATABASE
+from llm_gateway.parts import database, first_start
+from llm_gateway.parts.backups import recognition
+from llm_gateway.parts.backups.archive import Manifest
+from llm_gateway.parts.backups.archive_members import SourceError, require_sums
+from llm_gateway.tasks.restore.swap import Staged
+
+_FAILURES = (SourceError, database.DatabaseError, remote.RemoteError, tables.TablesError, StreamError, OSError)
+_ROOM = 64 << 20
+_SCRIPT = Path(__file__).with_name("staging.sh")
+
+
+class Source(Protocol):
+    """What can be staged."""
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+
+    @property
+    def place(self) -> str:
+        """Where it lies, in words that follow its title."""
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes on the host."""
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What must be in it, where it is a backup of ours."""
+
+    @property
+    def made_at(self) -> datetime:
+        """When it was made, or last changed."""
+
+    @property
+    def tables(self) -> Mapping[str, int]:
+        """The rows of each table, as they were shown."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say of it."""
+
+    def bring(self, host: Host, directory: str) -> None:
+        """Put its parts into an empty directory of the host."""
+
+
+def stage(host: Host, member: Member, source: Source, what: str) -> Staged:
+    """Bring a source to the host and check it there. Nothing else on the host is changed, also where that fails.
+
+    Parameters: `what`, words for people under which each step is told ("restore").
+    Raises SourceError.
+    """
+    try:
+        step(host, f"{what}: bringing {source.title} into {member.directory}")
+        remote.run(host, _script(member, "begin", bytes=str(source.size + source.size // 10 + _ROOM)))
+        source.bring(host, f"{member.directory}/incoming.partial")
+        step(host, f"{what}: checking what was brought")
+        found = check(host, member, source, what)
+        _require_access(member, found)
+        return found
+    except _FAILURES as problem:
+        with suppress(remote.RemoteError):  # the next run clears it, too
+            remote.run(host, _script(member, "clear"))
+        raise SourceError(f"{source.title}: {problem}") from None
+
+
+def check(host: Host, member: Member, source: Source, what: str) -> Staged:
+    """Look at all that lies in `incoming.partial`, and call it `incoming` where it is whole.
+
+    Raises SourceError, RemoteError or TablesError.
+    """
+    manifest = source.manifest
+    database = f"{member.directory}/incoming.partial/{DATABASE}"
+    if manifest is not None:
+        lines = (line.split(maxsplit=1) for line in remote.run(host, _script(member, "sums")))
+        require_sums({name: digest for digest, name in lines}, manifest)
+    belongings = dict(line.split(" ", 1) for line in remote.run(host, _script(member, "belongings")))
+    verdict = tables.examine(host, database)
+    if verdict.damage:
+        raise SourceError(f"its database is damaged ({verdict.damage}): take another backup")
+    for odd, fix in verdict.odd:
+        remote.tell(
+            host,
+            f"its database is inconsistent: {odd}. Fix, once it serves: {tables.fix_command(member.directory, fix)}",
+        )
+    counts = tables.counts(host, database)
+    recognition.require_one_api(counts)
+    schema = tables.schema(host, database)
+    recognition.require_usable(schema)
+    _require_told(counts, source.tables)
+    for note in recognition.notes(schema):
+        if note not in source.notes:  # which were told already
+            remote.tell(host, note)
+    secrets = _decoded(belongings, layout.SECRETS)
+    found = Staged(
+        what=what,
+        source=source.title,
+        counts=counts,
+        generated=_generated(secrets),
+        record=Record.parse(_decoded(belongings, APPLIED_KEYS) or ""),
+        is_secured=layout.FIRST_START_DONE in belongings,
+    )
+    remote.run(host, _script(member, "finish"))
+    return found
+
+
+def _require_told(counts: Mapping[str, int], told: Mapping[str, int]) -> None:
+    if differing := [name for name, count in told.items() if counts.get(name) != count]:
+        name = differing[0]
+        raise SourceError(
+            f"its database does not hold the rows that were told ({name!r}: {counts.get(name)}, not {told[name]}):"
+            " run again; if it is a backup and happens again, take another one"
+        )
+
+
+def _require_access(member: Member, found: Staged) -> None:
+    """Before a gateway is stopped for it: one that nobody could administer would be put back out again."""
+    generated = found.generated or member.generated
+    passwords = [] if found.is_secured else first_start.root_passwords(member, generated)
+    file = f"{member.directory}/incoming/{DATABASE}"
+    if database.root_access(member, file, generated.access_token, passwords) != "neither":
+        return
+    if found.is_secured:
+        raise SourceError(
+            "its database knows another access token than its secrets.env: restore its one-api.db alone (--data"
+            f" backup=…/one-api.db), with root's password in `export {ROOT_PASSWORD}=…`"
+        )
+    if problem := recognition.without_root(tables.schema(member.host, file)):
+        raise SourceError(problem)
+    raise SourceError(
+        f"its database knows another root password; export {ROOT_PASSWORD}=… in the shell that runs pyinfra, and run"
+        " again"
+    )
+
+
+def _generated(text: str | None) -> Generated | None:
+    try:
+        return None if text is None else Generated.read(text)
+    except SecretsError as problem:
+        raise SourceError(
+            f"its secrets.env is damaged ({problem}): restore its one-api.db alone (--data backup=…/one-api.db)"
+        ) from None
+
+
+def _decoded(belongings: Mapping[str, str], name: str) -> str | None:
+    return base64.b64decode(belongings[name]).decode("utf-8", "replace") if name in belongings else None
+
+
+def _script(member: Member, function: str, **values: str) -> str:
+    known = {"directory": member.directory, **values}
+    assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in known.items())
+    return f"{assignments}{_SCRIPT.read_text(encoding='utf-8')}\n{function}\n"

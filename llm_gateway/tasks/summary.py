@@ -1,0 +1,121 @@
+"""What a person wants to know at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra import logger
+from pyinfra.api.host import Host
+from pyinfra.api.state import State, StateStage
+
+from llm_gateway.hosts import invocation
+from llm_gateway.hosts.member import Member
+from llm_gateway.model import dotenv, layout
+from llm_gateway.parts import first_start, skills
+from llm_gateway.parts.openclaw import openclaw, openclaw_config
+from llm_gateway.tasks import outcome, survey
+from llm_gateway.tasks.migration import move
+from llm_gateway.tasks.removal import scope
+
+
+def tell(state: State, is_interrupted: bool) -> None:
+    """At the end of a run that was carried out, or begun to be: on each host, what was done and what was not."""
+    surveyed = survey.current(state)
+    if surveyed is None or state.current_stage < StateStage.Execute:
+        return
+    unreached = [host for host in _wanted(state) if str(host.name) not in surveyed.members]
+    endings = {member.name: _ending(state, member.host) for member in surveyed.members.values()}
+    for member in surveyed.members.values():
+        if ending := endings[member.name]:
+            _tell_unfinished(state, member.host, ending)
+        else:
+            _tell_done(state, member)
+    for host in unreached:
+        logger.error(f"{host.name}: NOT REACHED; nothing was done on it")
+    if unreached or any(endings.values()):
+        why = "" if is_interrupted else "Fix what failed (the errors above say why), then "
+        text = f"{why}run the same command again to resume: {invocation.command()}"
+        logger.error(text[0].upper() + text[1:])
+
+
+def _wanted(state: State) -> Iterator[Host]:
+    """The hosts that the run was to work on, reached or not."""
+    return (host for host in state.inventory if state.is_host_in_limit(host))
+
+
+def _ending(state: State, host: Host) -> str | None:
+    """Why a host did not get to the end of the run; None where it did."""
+    if host in state.failed_hosts:
+        failure = outcome.failure_on(state, host)
+        return f"FAILED at: {failure}" if failure else "FAILED"
+    return "INTERRUPTED" if outcome.not_carried_out(state, host) else None
+
+
+def _tell_unfinished(state: State, host: Host, ending: str) -> None:
+    logger.error(f"{host.name}: {ending}")
+    logger.error(f"  done: {'; '.join(outcome.changes_on(state, host)) or 'nothing'}")
+    if left := outcome.not_carried_out(state, host):
+        logger.error(f"  not done: {'; '.join(left)}")
+
+
+def _tell_done(state: State, member: Member) -> None:
+    """Where each gateway is, where its secrets are, what was changed."""
+    changes = outcome.changes_on(state, member.host)
+    nothing = "nothing else was changed" if _has_moved_away(member) else "nothing was changed"
+    told = f"{len(changes)} change{'s' if len(changes) > 1 else ''}" if changes else nothing
+    logger.info(f"{member.name}: {'; '.join(filter(None, (_role(member, bool(changes)), told)))}")
+    for change in changes:
+        logger.info(f"  {change}")
+
+
+def _role(member: Member, is_changed: bool) -> str:
+    if scope.is_under_way(member):
+        return "no deployment on it"
+    roles = []
+    if target := _has_moved_away(member):
+        roles.append(f"its gateway was moved to {target}, and is stopped here")
+    if member.is_gateway and not is_changed and not _serves(member):
+        roles.append("no gateway of ours runs on it")  # what answers there may be anything
+    elif member.is_gateway:
+        roles.append(
+            f"admin page {member.base_url} (user root; password in {member.directory}/{layout.SECRETS} on the host)"
+        )
+    if member.is_openclaw:
+        roles.append(f"{_openclaw(member)} {_used_by_openclaw(member)}")
+    if member.is_openclaw and member.settings.openclaw_workspace:
+        roles.append(f"Skills require {skills.client_path(member)}")
+    return ", ".join(roles)
+
+
+def _serves(member: Member) -> bool:
+    """Whether its gateway was set up and ran when the run began."""
+    return first_start.is_done(member) and bool((member.state.container or {}).get("State", {}).get("Running"))
+
+
+def _openclaw(member: Member) -> str:
+    """Whether OpenClaw's own configuration follows its .env, which alone makes it use what that names."""
+    changed, due = member.environment_changed, openclaw_config.is_due(member)
+    if openclaw.is_left_running(member):
+        uses = not (changed or due or openclaw.runs_with_older_files(member))
+    else:
+        uses = changed or not due
+    return "OpenClaw uses" if uses and openclaw_config.is_managed(member) else "OpenClaw's .env names"
+
+
+def _used_by_openclaw(member: Member) -> str:
+    """What its .env names: not every run points it at the gateway that it should use."""
+    if member.environment_changed:
+        return f"{member.gateway.base_url}/v1"
+    try:
+        values = dotenv.read(member.state.openclaw_env or "")
+    except dotenv.DotenvError as problem:
+        return f"what its .env says, which cannot be read: {problem}"
+    return values.get("LLM_BASE_URL") or "no gateway of ours yet"
+
+
+def _has_moved_away(member: Member) -> str | None:
+    """The host that this run has moved its gateway to, or has found it to be on already."""
+    migration = move.known(member.host.state)
+    if migration is None or not migration.is_over or migration.source_name != member.name:
+        return None
+    return migration.target_name

@@ -1,0 +1,261 @@
+"""Back to the image that served before the last upgrade, on request.
+
+The same way as forward: a backup, a trial on a copy, a short switch that is taken back where it fails. The data stay as
+they are where the newer image has left the schema as it was. Where it has changed it, the data of the day of the
+upgrade come back, and what was written since is lost to the gateway: only where that is asked for.
+"""
+
+from __future__ import annotations
+
+import copy
+import shlex
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pyinfra.api import DeployError, FunctionCommand, operation
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from llm_gateway.hosts import remote, tables
+from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.undo import UndoError
+from llm_gateway.inputs import run_options
+from llm_gateway.inputs.secrets import Generated, SecretsError
+from llm_gateway.model import layout
+from llm_gateway.model.layout import PROJECT
+from llm_gateway.parts import migration_marker, serving
+from llm_gateway.parts.serving import Serving
+from llm_gateway.proof import agent_path
+from llm_gateway.tasks import backup, preflight, survey
+from llm_gateway.tasks.upgrades import image_switch, rollback_tokens, trial, upgrade
+from llm_gateway.tasks.upgrades.image_switch import Switch, SwitchError
+from llm_gateway.tasks.upgrades.trial import TrialError
+
+OPTIONS = {"yes": "the hosts, by a comma list, that may lose what was written since the upgrade"}
+
+
+class RollbackError(Exception):
+    """There is nothing to go back to; the text says why and what fixes it."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a gateway can go back to.
+
+    `place`: its directory on the host; `since`: when it was left, in words; `is_there`: whether the host still has the
+    image; `is_other`: whether the data have another schema now.
+    """
+
+    place: str
+    image: Serving
+    since: str
+    is_there: bool
+    is_other: bool
+
+
+def member_to_roll_back(state: State, host: Host) -> Member:
+    """The member for a host of this run. Raises DeployError with all problems of all hosts."""
+    run_options.read(state, OPTIONS)  # a mistyped one is told before anything else
+    return survey.member_for(state, host, PURPOSE)
+
+
+def _problems(member: Member) -> Iterator[str]:
+    """What prevents going back on one host."""
+    if busy := member.state.busy:
+        yield preflight.busy_problem(busy)
+        return
+    if found := [*preflight.verification_problems(member), *migration_marker.problems(member)]:
+        yield from found
+        return
+    if is_user(member):
+        yield from preflight.openclaw_problems(member)
+    if not member.is_gateway:
+        return
+    try:
+        kept = look(member)
+        if kept.is_other and member.name not in _may_lose(member.host.state):
+            yield _loss(member, kept)
+    except (RollbackError, remote.RemoteError, tables.TablesError) as problem:
+        yield str(problem)
+
+
+PURPOSE = survey.Purpose((preflight.group_problems,), (_problems,), lock=True)
+
+
+def is_user(member: Member) -> bool:
+    """Whether this is an OpenClaw host whose gateway is one of this run."""
+    return member.is_openclaw and member.gateway.name in member.fleet.members
+
+
+def roll_back(member: Member) -> None:
+    """Have a gateway serve with the image before, or leave it as it is; on other hosts, wait until that is done.
+
+    Raises DeployError.
+    """
+    kept = None
+    if member.is_gateway:
+        try:
+            kept = look(member)
+        except (RollbackError, remote.RemoteError) as problem:
+            raise DeployError(f"{member.name}: {problem}; nothing was changed") from None
+        member.is_republished = True
+    _roll_back(name="Go back to the image that served before the upgrade", member=member, kept=kept)
+
+
+def look(member: Member) -> Kept:
+    """What there is to go back to. Raises RollbackError where there is nothing, and RemoteError."""
+    values = image_switch.script("rollback_look.sh", PROJECT=PROJECT, DIRECTORY=member.directory)
+    found = remote.run(member.host, image_switch.schema_functions() + values)
+    if not found:
+        raise RollbackError(
+            f"there is nothing to go back to: {member.directory}/previous is made by an upgrade and used"
+            " up by a rollback. Another image is served after a change of gateway_image: deploy.py"
+        )
+    place, identifier, reference, _, since, is_there, is_other = (line.strip() for line in found[:7])
+    kept = Kept(
+        f"{member.directory}/{place}", Serving(identifier, reference), since, is_there == "there", is_other == "other"
+    )
+    newer = serving.serving(member)
+    if newer is None:
+        raise RollbackError("no image serves there that one could go back from: run deploy.py")
+    if newer.identifier == kept.image.identifier:
+        raise RollbackError(
+            f"there is nothing to go back to: {newer} serves already, and {kept.place} is what was kept of it at"
+            f" {kept.since}. Data are brought back by deploys/restore.py"
+        )
+    if not kept.is_there:
+        raise RollbackError(
+            f"the image {kept.image} is not on the host any more: pin it in the inventory"
+            f" (gateway_image) and run deploy.py, which gets it; the data of {since} are in {kept.place}/{layout.DATA}"
+        )
+    return kept
+
+
+def _may_lose(state: State) -> list[str]:
+    return [name.strip() for name in run_options.read(state, OPTIONS).get("yes", "").split(",")]
+
+
+def _loss(member: Member, kept: Kept) -> str:
+    now = tables.read(member.host, layout.database(member.directory))
+    then = tables.read(member.host, layout.database(kept.place))
+    left = rollback_tokens.unreached(member)
+    stranded = f". Not in this run: {', '.join(left)}, which may be left without a token that works" if left else ""
+    return (
+        f"the newer image has changed the database's schema, so the data of {kept.since} would come back, with the keys"
+        f" of that day, and what was written since would be lost to the gateway: {lost(now, then)}. A backup keeps"
+        f" it{stranded}. If that is meant, run again with --data yes={member.name}"
+    )
+
+
+def lost(now: Mapping[str, tables.Table], then: Mapping[str, tables.Table]) -> str:
+    """What is in one database and not in an older one, as far as numbers and checksums tell: in words.
+
+    A row that has replaced another is seen in the checksum alone.
+    """
+    more = {name: table.count - (then[name].count if name in then else 0) for name, table in now.items()}
+    counted = [f"{count} of {name}" for name, count in more.items() if count > 0]
+    changed = [name for name, table in now.items() if name in then and more[name] <= 0 and table != then[name]]
+    told = [
+        *([f"at least these rows: {', '.join(counted)}"] if counted else []),
+        *([f"rows or columns of {', '.join(changed)}, which are not the same"] if changed else []),
+    ]
+    return "; and ".join(told) or "nothing that is seen"
+
+
+@operation()
+def _roll_back(member: Member, kept: Kept | None) -> Generator[FunctionCommand, None, None]:
+    if kept is None:
+        return
+    if not member.host.state.is_executing:
+        data = f"with the data and the keys of {kept.since}" if kept.is_other else "with the data as they are"
+        remote.tell(member.host, f"to come: back to {kept.image}, {data}, after a backup and a trial")
+    yield remote.Callback(_run, (member, kept), {})
+
+
+def _run(state: State, host: Host, member: Member, kept: Kept) -> bool:
+    newer = serving.serving(member)
+    if newer is None:
+        remote.complain(host, "no image serves there that one could go back from: run deploy.py")
+        return False
+    before, newer_generated = as_before(member, kept), member.generated
+    # Where it is taken back, these are what the agents go on with.
+    member.token_keys.update(newer_keys := rollback_tokens.present(member))
+    try:
+        image_switch.settle(member)
+        kept = look(member)  # which has its place now, if a run was cut off
+        made = upgrade.make_backup(member, f"before the rollback to {kept.image.reference}")
+        if kept.is_other:
+            before.generated = _generated(member)
+        with trial.unpublished(member, newer, f"trial of {kept.image.reference} on {member.name}"):
+            trial.run(before, kept.image, f"{kept.place}/{layout.DATA}" if kept.is_other else made)
+    except (backup.BackupError, RollbackError, SecretsError, TrialError, UndoError, remote.RemoteError) as problem:
+        did = "serves on, as it did all the time" if upgrade.is_running(member) else "was left as it was"
+        remote.complain(host, f"{newer} {did}; there was no rollback: {problem}")
+        return False
+    agents = agent_path.served_by(member, member.address, member.settings.gateway_port)
+    switch = Switch("rollback", newer, kept.image, lambda: None, holds=lambda: _serve_agents(member, before, agents))
+    switch = replace(switch, place=lambda: _place(before, kept, switch.aside))
+    try:
+        seconds = image_switch.carry_out(before, switch)
+    except (SwitchError, UndoError, remote.RemoteError) as problem:
+        member.generated = newer_generated
+        member.token_keys.clear()
+        member.token_keys.update(newer_keys)
+        remote.complain(host, f"the rollback to {kept.image} was taken back: {problem}")
+        upgrade.tell_what_serves(member, switch)
+        return False
+    remote.tell(host, f"back from {newer} to {kept.image}: nobody was served for {seconds:.1f} s. {_pin(member, kept)}")
+    if kept.is_other:
+        aside = f"{member.directory}/{layout.BACKUPS}/{switch.aside}"
+        remote.tell(host, f"the newer data are kept in {aside}, and in {made}")
+        rollback_tokens.tell_older_keys(member, newer_keys)
+    return True
+
+
+def _serve_agents(member: Member, before: Member, agents: Sequence[Member]) -> None:
+    """See that those whom the newer image serves are served by the older one, with the keys of its data."""
+    member.generated = before.generated
+    if not rollback_tokens.learn(member):
+        raise SwitchError("its agents could not be given their tokens")
+    step(member.host, f"switch: asking from {len(agents)} OpenClaw hosts that are served now")
+    agent_path.prove_all(agents)
+
+
+def as_before(member: Member, kept: Kept) -> Member:
+    """The member as if the image before were the one that its settings want."""
+    before = copy.copy(member)
+    name, _, digest = kept.image.reference.partition("@")
+    archive = None if digest else member.settings.gateway_image_archive
+    before.settings = replace(
+        member.settings, gateway_image=name, gateway_image_digest=digest or None, gateway_image_archive=archive
+    )
+    return before
+
+
+def _generated(member: Member) -> Generated:
+    """The secrets that belong to the older data. Raises SecretsError, RemoteError."""
+    path = shlex.quote(f"{member.directory}/{layout.PREVIOUS}/files/{layout.SECRETS}")
+    return Generated.read("\n".join(remote.run(member.host, f"cat {path}")))
+
+
+def _place(before: Member, kept: Kept, aside: str) -> None:
+    if kept.is_other:
+        script = image_switch.script("rollback_place.sh", DIRECTORY=before.directory, ASIDE=aside)
+        remote.run(before.host, script)
+    upgrade.place_files(before)
+
+
+def _pin(member: Member, kept: Kept) -> str:
+    if member.settings.gateway_image_archive:
+        return (
+            f"Before the next deploy.py, set gateway_image to {kept.image.reference} and gateway_image_archive to an"
+            f" archive of it (image {serving.short(kept.image.identifier)}), or it upgrades again"
+        )
+    return f"Before the next deploy.py, pin it in the inventory: {pinned(kept.image)}; or it upgrades again"
+
+
+def pinned(image: Serving) -> str:
+    """The settings that make an image the wanted one."""
+    name, _, digest = image.reference.partition("@")
+    return f'gateway_image = "{name}"' + (f', gateway_image_digest = "{digest}"' if digest else "")

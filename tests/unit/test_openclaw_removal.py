@@ -1,0 +1,58 @@
+"""What an OpenClaw host gets back of its .env."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+import pytest
+
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.before import Before
+from llm_gateway.hosts.host_state import HostState
+from llm_gateway.model import dotenv
+from llm_gateway.parts.openclaw import openclaw, openclaw_ready, openclaw_restart
+from llm_gateway.tasks.removal import openclaw_removal, scope
+from tests.unit.fake_hosts import FRESH, OPENCLAW
+from tests.unit.members import member
+
+OURS = dotenv.merge("", dict.fromkeys(openclaw.NAMES, "ours"))
+HOME = "/home/claw/.openclaw"
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [(None, []), ("openclaw-gateway.service has ended with 78: port is no number", ["has ended with 78"])],
+)
+def test_openclaw_serves_again_or_that_is_told(
+    monkeypatch: pytest.MonkeyPatch, problem: str | None, told: list[str]
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(openclaw_restart, "restart", lambda *_: None)
+    monkeypatch.setattr(remote, "run", lambda *_: [])
+    monkeypatch.setattr(remote, "complain", lambda _, text: said.append(text))
+    monkeypatch.setattr(openclaw_ready, "await_ready", lambda _: problem)
+    made = member({**FRESH, **OPENCLAW}, roles="openclaw")
+    restarting = remote.Callback(openclaw_removal._restart_now, (made,), {})
+    assert restarting.execute(mock.Mock(), made.host, {}) is (problem is None)
+    assert len(said) == len(told) and all(words in text for words, text in zip(told, said, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("noted", "copy", "expected"),
+    [
+        pytest.param(None, None, None, id="neither a note nor a copy"),
+        pytest.param(None, "OTHER=1\n", "OTHER=1\n", id="a copy of a version that noted nothing"),
+        pytest.param(Before("644", "1000:1000", HOME), "OTHER=1\n", "OTHER=1\n", id="what was there"),
+        pytest.param(Before(None, None, HOME), None, None, id="nothing was there"),
+        pytest.param(Before(None, None, HOME), OURS, None, id="the copy is of ours, made by a rotation"),
+    ],
+)
+def test_the_environment_is_given_back(
+    monkeypatch: pytest.MonkeyPatch, noted: Before | None, copy: str | None, expected: str | None
+) -> None:
+    present = dotenv.merge(copy or "", dict.fromkeys(openclaw.NAMES, "ours"))
+    made = member({**FRESH, **OPENCLAW, "openclaw_env": present}, roles="openclaw")
+    notes = {openclaw.environment_path(made): noted} if noted else {}
+    found = scope.Found(HostState({} if copy is None else {"env_before": f"{copy}\n"}), notes)
+    monkeypatch.setattr(scope, "found_on", lambda _: found)
+    assert openclaw_removal.restored_environment(made) == expected
