@@ -12,6 +12,7 @@ from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_state
 from pyinfra_cli.exceptions import WrappedError
 
+from llm_gateway.command import screen
 from llm_gateway.hosts import connections, interruption, invocation
 from llm_gateway.hosts.interruption import INTERRUPTED
 from llm_gateway.inputs import inventory_file
@@ -143,7 +144,7 @@ def _require_work(context: click.Context, state: State, ending: SystemExit | Non
 
 def _tell_summary(state: State, ending: BaseException | None, is_interrupted: bool) -> None:
     """The last words of a run that has begun to change hosts, whatever it ended with."""
-    if state.current_stage < StateStage.Execute:
+    if state.current_stage < StateStage.Execute or screen.current():  # the screen has its own
         return
     # Imported late: config.py comes before the connections are made, and should not keep them waiting.
     from llm_gateway.tasks import summary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -18,6 +18,8 @@ from llm_gateway.model.checkout import IS_CHECKOUT, ROOT
 _known: list[click.Context] = []
 """The context of this run, which click itself knows in the thread that it has called only."""
 
+_typed: list[str] = []
+"""The words of our own command, where it was that and not pyinfra's."""
 _refused: list[bool] = []
 _PASSWORDS = ("--ssh-password", "--ssh-key-password")
 """The options of pyinfra that are followed by a password."""
@@ -27,6 +29,11 @@ _HIDDEN = "…"
 def remember(context: click.Context) -> None:
     """Keep what pyinfra was called with; for `config.py`."""
     _known[:] = [context]
+
+
+def typed(words: Sequence[str]) -> None:
+    """Keep the words of our own command; there is no password among its options."""
+    _typed[:] = words
 
 
 def is_plan_now() -> bool:
@@ -44,6 +51,8 @@ def command(*, root: Path | None = None) -> str:
 
     Parameters: `root`, the directory in which it is to be run, where that is not the present one.
     """
+    if _typed:
+        return shlex.join(_typed)
     typed = [re.sub(r"(?<=password=).*", _HIDDEN, part, flags=re.DOTALL) for part in sys.argv[1:]]
     before = ["", *typed]
     shown = [_HIDDEN if last in _PASSWORDS else part for last, part in zip(before, typed, strict=False)]

@@ -131,10 +131,15 @@ def is_tailscale_ssh(host: Host) -> bool:
     return transport is not None and "Tailscale" in str(transport.remote_version)
 
 
+def _told(text: str) -> None:
+    """Log it marked as ours: pyinfra's own lines are left out of our command's output."""
+    logger.info(text, extra={"is_told": True})
+
+
 def tell(host: Host, text: str) -> None:
     """Tell the person at the terminal something about a host."""
     for line in text.splitlines():
-        host.log(line, logger.info)
+        host.log(line, _told)
 
 
 class Callback(FunctionCommand):

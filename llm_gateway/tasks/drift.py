@@ -29,7 +29,7 @@ DRIFTED = 3
 
 
 def look(member: Member) -> None:
-    """Plan for one host, and say in a line each what is to come. Raises DeployError where that cannot be told."""
+    """Plan for one host. Raises DeployError where that cannot be told."""
     if not member.is_gateway:
         return
     if not first_start.is_done(member):
@@ -43,16 +43,12 @@ def look(member: Member) -> None:
         member.plan = changes
         for warning in consistency.warnings(member.settings.gateway_channels, member.settings.gateway_image):
             remote.tell(member.host, warning)
-        for change in changes:
-            remote.tell(member.host, str(change))
-        if not changes:
-            remote.tell(member.host, "as declared: nothing to change")
         return
     raise DeployError(f"{member.name}: {reason}")
 
 
 def exit_code(state: State, data: Mapping[str, Any]) -> int:
-    """Print the plans as JSON where that was asked for, null for a gateway that could not be looked at.
+    """Print the plans: a line for each change, or JSON, where a gateway that could not be looked at is null.
 
     Returns the exit code of a run that was to make plans: 1 where one could not be made, else 3 where a check was
     asked for and something differs, else 0.
@@ -63,6 +59,10 @@ def exit_code(state: State, data: Mapping[str, Any]) -> int:
     if data.get("plan_json"):
         shown = {name: None if plan is None else [each.as_json() for each in plan] for name, plan in plans.items()}
         click.echo(json.dumps(shown, ensure_ascii=False))
+    else:
+        for name, plan in plans.items():
+            for line in plan if plan else () if plan is None else ("as declared: nothing to change",):
+                click.echo(f"{name}: {line}")
     if not plans:
         logger.error("No gateway in this run: is --limit right?")
     if not plans or None in plans.values():

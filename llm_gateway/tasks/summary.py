@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pyinfra import logger
 from pyinfra.api.host import Host
@@ -18,21 +19,43 @@ from llm_gateway.tasks.migration import move
 from llm_gateway.tasks.removal import scope
 
 
-def tell(state: State, is_interrupted: bool) -> None:
-    """At the end of a run that was carried out, or begun to be: on each host, what was done and what was not."""
+@dataclass(frozen=True)
+class HostResult:
+    """What became of a host in a run.
+
+    Args:
+        ending: "failed", "interrupted" or "not reached" where it did not come to the end, else "".
+        failed_at: the step that failed, where one did.
+        changes: the steps that have changed something, in their order.
+        left: the steps that it did not come to.
+        role: what it is now, where it came to the end.
+    """
+
+    name: str
+    ending: str = ""
+    failed_at: str = ""
+    changes: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    role: str = ""
+    nothing: str = "nothing was changed"
+
+
+def results(state: State) -> list[HostResult]:
+    """What became of each host; empty where the run has not begun to change any."""
     surveyed = survey.current(state)
     if surveyed is None or state.current_stage < StateStage.Execute:
-        return
-    unreached = [host for host in _wanted(state) if str(host.name) not in surveyed.members]
-    endings = {member.name: _ending(state, member.host) for member in surveyed.members.values()}
-    for member in surveyed.members.values():
-        if ending := endings[member.name]:
-            _tell_unfinished(state, member.host, ending)
-        else:
-            _tell_done(state, member)
-    for host in unreached:
-        logger.error(f"{host.name}: NOT REACHED; nothing was done on it")
-    if unreached or any(endings.values()):
+        return []
+    reached = [_result(state, member) for member in surveyed.members.values()]
+    missed = [host for host in _wanted(state) if str(host.name) not in surveyed.members]
+    return [*reached, *(HostResult(str(host.name), "not reached") for host in missed)]
+
+
+def tell(state: State, is_interrupted: bool) -> None:
+    """At the end of a run that was carried out, or begun to be: on each host, what was done and what was not."""
+    found = results(state)
+    for result in found:
+        (_tell_unfinished if result.ending else _tell_done)(result)
+    if any(result.ending for result in found):
         why = "" if is_interrupted else "Fix what failed (the errors above say why), then "
         text = f"{why}run the same command again to resume: {invocation.command()}"
         logger.error(text[0].upper() + text[1:])
@@ -43,28 +66,33 @@ def _wanted(state: State) -> Iterator[Host]:
     return (host for host in state.inventory if state.is_host_in_limit(host))
 
 
-def _ending(state: State, host: Host) -> str | None:
-    """Why a host did not get to the end of the run; None where it did."""
+def _result(state: State, member: Member) -> HostResult:
+    host, name = member.host, member.name
+    changes, left = tuple(outcome.changes_on(state, host)), tuple(outcome.not_carried_out(state, host))
     if host in state.failed_hosts:
-        failure = outcome.failure_on(state, host)
-        return f"FAILED at: {failure}" if failure else "FAILED"
-    return "INTERRUPTED" if outcome.not_carried_out(state, host) else None
-
-
-def _tell_unfinished(state: State, host: Host, ending: str) -> None:
-    logger.error(f"{host.name}: {ending}")
-    logger.error(f"  done: {'; '.join(outcome.changes_on(state, host)) or 'nothing'}")
-    if left := outcome.not_carried_out(state, host):
-        logger.error(f"  not done: {'; '.join(left)}")
-
-
-def _tell_done(state: State, member: Member) -> None:
-    """Where each gateway is, where its secrets are, what was changed."""
-    changes = outcome.changes_on(state, member.host)
+        return HostResult(name, "failed", outcome.failure_on(state, host) or "", changes, left)
+    if left:
+        return HostResult(name, "interrupted", "", changes, left)
     nothing = "nothing else was changed" if _has_moved_away(member) else "nothing was changed"
-    told = f"{len(changes)} change{'s' if len(changes) > 1 else ''}" if changes else nothing
-    logger.info(f"{member.name}: {'; '.join(filter(None, (_role(member, bool(changes)), told)))}")
-    for change in changes:
+    return HostResult(name, changes=changes, role=_role(member, bool(changes)), nothing=nothing)
+
+
+def _tell_unfinished(result: HostResult) -> None:
+    if result.ending == "not reached":
+        logger.error(f"{result.name}: NOT REACHED; nothing was done on it")
+        return
+    logger.error(f"{result.name}: {result.ending.upper()}{f' at: {result.failed_at}' if result.failed_at else ''}")
+    logger.error(f"  done: {'; '.join(result.changes) or 'nothing'}")
+    if result.left:
+        logger.error(f"  not done: {'; '.join(result.left)}")
+
+
+def _tell_done(result: HostResult) -> None:
+    """Where each gateway is, where its secrets are, what was changed."""
+    count = len(result.changes)
+    told = f"{count} change{'s' if count > 1 else ''}" if count else result.nothing
+    logger.info(f"{result.name}: {'; '.join(filter(None, (result.role, told)))}")
+    for change in result.changes:
         logger.info(f"  {change}")
 
 

@@ -107,7 +107,7 @@ def plan(place: Path, *arguments: str, **changed: str) -> subprocess.CompletedPr
     lines = [prelude(place, channels=done.channels, tokens=done.tokens), *(f"{n} = {h!r}" for n, h in groups.items())]
     inventory.write_text("\n".join(lines) + "\n")
     return subprocess.run(
-        [sys.executable, str(ROOT / "deploys/plan.py"), "inventory.py", "--check", "--json", *arguments],
+        [sys.executable, str(ROOT / "deploys/plan.py"), "inventory.py", "--check", *arguments],
         cwd=place,
         capture_output=True,
         text=True,
@@ -118,15 +118,21 @@ def plan(place: Path, *arguments: str, **changed: str) -> subprocess.CompletedPr
 
 
 def test_a_plan_of_what_is_as_declared(tmp_path: Path) -> None:
-    result = plan(tmp_path)
+    result = plan(tmp_path, "--json")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout) == {GATEWAY: []}
-    assert "as declared: nothing to change" in result.stderr
     assert leaks(result.stdout + result.stderr) == []
 
 
+def test_a_plan_for_people_stands_alone_on_stdout(tmp_path: Path) -> None:
+    result = plan(tmp_path)
+    assert (result.returncode, result.stdout) == (0, f"{GATEWAY}: as declared: nothing to change\n"), result.stderr
+    changed = plan(tmp_path, "--data", 'gateway_options={"RetryTimes": 3}')
+    assert (changed.returncode, changed.stdout) == (3, f"{GATEWAY}: ~ option RetryTimes: 10 → 3\n"), changed.stderr
+
+
 def test_a_plan_of_what_differs(tmp_path: Path) -> None:
-    result = plan(tmp_path, "--data", 'gateway_options={"RetryTimes": 3}')
+    result = plan(tmp_path, "--json", "--data", 'gateway_options={"RetryTimes": 3}')
     assert result.returncode == 3, result.stderr
     (change,) = json.loads(result.stdout)[GATEWAY]
     assert (change["sign"], change["kind"], change["name"]) == ("~", "option", "RetryTimes")
@@ -136,7 +142,7 @@ def test_a_plan_of_what_differs(tmp_path: Path) -> None:
     ("arguments", "shown"), [(["--limit", AGENT], {}), (["--limit", GATEWAY], {GATEWAY: []})], ids=["agent", "gateway"]
 )
 def test_a_plan_of_some_hosts(tmp_path: Path, arguments: list[str], shown: dict[str, list[object]]) -> None:
-    result = plan(tmp_path, *arguments)
+    result = plan(tmp_path, "--json", *arguments)
     assert json.loads(result.stdout) == shown, result.stderr
     assert result.returncode == (0 if shown else 1)
     assert ("No gateway in this run" in result.stderr) == (not shown)
@@ -144,7 +150,7 @@ def test_a_plan_of_some_hosts(tmp_path: Path, arguments: list[str], shown: dict[
 
 
 def test_a_gateway_that_cannot_be_planned_is_null(tmp_path: Path) -> None:
-    result = plan(tmp_path, api_channels="HTTP/1.0 200 OK\r\n\r\nno JSON")
+    result = plan(tmp_path, "--json", api_channels="HTTP/1.0 200 OK\r\n\r\nno JSON")
     assert result.returncode == 1
     assert json.loads(result.stdout) == {GATEWAY: None}
     assert "Traceback" not in result.stderr

@@ -3,4 +3,5 @@
 from unittest import mock
 
 with mock.patch("gevent.monkey.patch_all"):
+    from pyinfra_cli import cli as cli
     from pyinfra_cli import inventory as inventory

@@ -1,0 +1,178 @@
+"""`llm-gateway`: the commands a person types, over the same scripts that `pyinfra INVENTORY deploy.py` runs.
+
+What costs time to import (pyinfra, 0.4 s) is imported once it is known that something is to be run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from llm_gateway.command import commands
+from llm_gateway.command.commands import COMMANDS, PYINFRA_OPTIONS, RAW, Command, Option
+from llm_gateway.model.checkout import IS_CHECKOUT, ROOT
+from llm_gateway.model.version import VERSION
+
+NAME = "llm-gateway"
+DEFAULT_INVENTORY = "inventory.py"
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
+_OF_PYINFRA = "pyinfra"
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(VERSION, prog_name=NAME)
+def main() -> None:
+    """Private, verified LLM gateways on Tailscale hosts, and OpenClaw that uses them.
+
+    \b
+    Example: llm-gateway deploy my-hosts.py
+
+    Every command takes the INVENTORY last, or ./inventory.py, and may be run again: it goes on where it was cut off.
+    """
+
+
+class TwoLists(click.Command):
+    """A command whose help lists pyinfra's options behind its own."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Called by click for --help."""
+        lists: dict[str, list[tuple[str, str]]] = {"Options": [], "Options of pyinfra": []}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
+                is_pyinfras = (parameter.name or "").startswith(_OF_PYINFRA)
+                lists["Options of pyinfra" if is_pyinfras else "Options"].append(record)
+        for title, records in lists.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def _name(option: Option | commands.PyinfraOption) -> str:
+    """The name of click's parameter: an option of pyinfra or of a script may be called as one of ours is."""
+    return f"own_{option.data}" if isinstance(option, Option) else _OF_PYINFRA + option.flags[0].replace("-", "_")
+
+
+def _own(option: Option) -> click.Option:
+    settings: dict[str, Any] = {"metavar": option.metavar or None, "required": option.required, "help": option.help}
+    if option.kind.startswith("flag"):
+        settings |= {"is_flag": True, "metavar": None}
+    elif option.choices:
+        settings |= {"type": click.Choice(option.choices), "metavar": None}
+    elif option.kind in ("path", "source"):
+        settings |= {"type": click.Path()}
+    return click.Option([option.flag, _name(option)], **settings)
+
+
+def _pyinfras(option: commands.PyinfraOption) -> click.Option:
+    settings: dict[str, Any] = {"multiple": True, "metavar": option.metavar, "help": option.help}
+    if option.is_path:
+        settings |= {"type": click.Path()}
+    elif not option.metavar:
+        settings = {"count": True, "help": option.help}
+    return click.Option([*option.flags, _name(option)], **settings)
+
+
+def _common(command: Command) -> list[click.Parameter]:
+    flags = [
+        ("-y", "--yes", "do it without asking") if command.asks else None,
+        ("--dry", "--dry", "say what would be done; do nothing") if command.asks else None,
+        ("--json", "--json", "JSON on stdout, and nothing else there"),
+        ("--quiet", "--quiet", "say nothing but errors and the answer"),
+    ]
+    return [
+        click.Argument(["inventory"], required=False, type=click.Path(), metavar="[INVENTORY]"),
+        *(click.Option(list(dict.fromkeys(flag[:2])), is_flag=True, help=flag[2]) for flag in flags if flag),
+    ]
+
+
+def _build(command: Command) -> click.Command:
+    def run(inventory: str | None, **given: Any) -> None:
+        _run(command, inventory, given)
+
+    return TwoLists(
+        command.name,
+        params=[
+            *_common(command),
+            *map(_own, command.options),
+            *map(_pyinfras, PYINFRA_OPTIONS),
+        ],
+        callback=run,
+        help=f"{command.help}\n\n\b\nExample: {NAME} {command.example}",
+        short_help=command.help,
+        context_settings=_CONTEXT,
+    )
+
+
+def _run(command: Command, inventory: str | None, given: dict[str, Any]) -> None:
+    context = click.get_current_context()
+    place = inventory or DEFAULT_INVENTORY
+    if inventory is None and not Path(place).is_file():
+        raise click.UsageError(f"there is no ./{place} here: name your inventory, or make one by `{NAME} init`")
+    data = {each.data: _value(each, given[_name(each)]) for each in command.options if given[_name(each)]}
+    passed = [part for option in PYINFRA_OPTIONS for part in _passed(option, given)]
+    arguments = commands.pyinfra_arguments(
+        command,
+        data,
+        passed,
+        is_yes=given.get("yes", False),
+        is_dry=given.get("dry", False),
+        is_json=given["json"],
+    )
+    is_raw = any(option.startswith(RAW) for option in passed)
+    typed = _typed(context)
+    place = str(Path(place).resolve()) if Path(place).exists() else place
+    if IS_CHECKOUT:
+        os.chdir(ROOT)  # pyinfra reads group_data of where it is run, and people edit it there
+    # Ctrl-C while pyinfra is loaded would end in a traceback; config.py takes it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    from llm_gateway.command import running  # which imports pyinfra
+
+    words = [*arguments, "--config", str(ROOT / "config.py"), place, str(ROOT / command.script)]
+    if is_raw:
+        running.run(words, typed)
+    else:
+        shown = running.Shown(command, typed, inventory or "", data, is_dry=given.get("dry", False))
+        running.run_on_screen(words, shown, is_quiet=given["quiet"])
+
+
+def _typed(context: click.Context) -> list[str]:
+    """What a person has typed, to be typed again; no password is ever in it."""
+    return [*shlex.split(context.find_root().info_name or NAME), *sys.argv[1:]]
+
+
+def _value(option: Option, given: Any) -> str:
+    """A value as pyinfra takes it by --data: it makes numbers of texts that look like one, unless they are JSON."""
+    if option.kind.startswith("flag"):
+        return option.kind.partition("=")[2] or "True"
+    if option.kind == "number":
+        return str(given)
+    is_place = (option.kind == "path" and given != "-") or (option.kind == "source" and "/" in given)
+    return json.dumps(_absolute(option, given) if is_place else given, ensure_ascii=False)
+
+
+def _absolute(option: Option | commands.PyinfraOption, given: str) -> str:
+    """Seen from where this was called, which is not where pyinfra runs."""
+    try:
+        return str(Path(given).expanduser().resolve())
+    except (RuntimeError, OSError) as problem:  # ~NAME of nobody, or links in a circle
+        name = option.flag if isinstance(option, Option) else option.flags[0]
+        raise click.UsageError(f"{name}: {given}: {problem}") from None
+
+
+def _passed(option: commands.PyinfraOption, given: dict[str, Any]) -> Sequence[str]:
+    value = given[_name(option)]
+    if not option.metavar:
+        return [option.flags[0]] * value
+    return [part for each in value for part in (option.flags[0], _absolute(option, each) if option.is_path else each)]
+
+
+for _command in COMMANDS:
+    main.add_command(_build(_command))

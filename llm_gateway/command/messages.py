@@ -1,0 +1,47 @@
+"""What pyinfra and our steps log, as our screen takes it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+
+import click
+
+from llm_gateway.model.checkout import PACKAGE
+
+_OF_A_HOST = re.compile(r"\[(?P<host>[^\]\s]+)\]\s+(?:nested\s+)?(?P<text>.*)", re.DOTALL)
+_PYINFRAS_ERROR = re.compile(r"--> (?:[A-Za-z]+ )+error(?: in \S+ line \d+)?: (?P<text>.*)", re.DOTALL)
+_SAID_BY_THE_STEP = re.compile(r"Error: executed \d+ commands|No hosts remaining!")
+"""Of pyinfra 3.10; the line of the step, or the summary, says it better."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """`kind`: "header" (pyinfra's "--> …"), "info", "progress" (of a step that goes on), "warning" or "error"."""
+
+    kind: str
+    text: str
+    host: str = ""
+
+
+def read(record: logging.LogRecord) -> Message | None:
+    """What a record of pyinfra's logger says to a person; None for what only pyinfra's own output has."""
+    text = click.unstyle(record.getMessage())
+    host = ""
+    if of_host := _OF_A_HOST.fullmatch(text):
+        host, text = of_host["host"], of_host["text"]
+    if record.levelno >= logging.WARNING:
+        is_error = record.levelno >= logging.ERROR
+        if of_pyinfra := _PYINFRAS_ERROR.fullmatch(text):
+            text, is_error = of_pyinfra["text"], True
+        if _SAID_BY_THE_STEP.fullmatch(text):
+            return None
+        return Message("error" if is_error else "warning", text.removeprefix("--> "), host)
+    if text.startswith("--> "):
+        return Message("header", text.removeprefix("--> "))
+    if not (getattr(record, "is_told", False) or record.pathname.startswith(f"{PACKAGE}/")):
+        return None
+    if text.endswith(" ..."):
+        return Message("progress", text.removesuffix(" ..."), host)
+    return Message("info", text, host)

@@ -1,0 +1,109 @@
+"""A command that pyinfra carries out, from its first line on our screen to the next command."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import click
+import pyinfra_cli  # noqa: F401 - patches Python for gevent, before anything else of pyinfra is imported
+from pyinfra.context import ctx_state
+
+from llm_gateway.command import pyinfra_adapter, screen
+from llm_gateway.command.commands import Command
+from llm_gateway.command.screen import WIDTH, Screen
+from llm_gateway.hosts import invocation
+from llm_gateway.hosts.interruption import INTERRUPTED
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was asked for.
+
+    Parameters: `typed`, the words of the command; `inventory`, as it was typed, or ""; `data`, values of its options.
+    """
+
+    command: Command
+    typed: Sequence[str]
+    inventory: str
+    data: Mapping[str, str]
+    is_dry: bool
+
+
+def run(words: Sequence[str], typed: Sequence[str]) -> NoReturn:
+    """Run pyinfra with these words, with its own output. Ends the process."""
+    invocation.typed(typed)
+    pyinfra_adapter.run(words)
+
+
+def run_on_screen(words: Sequence[str], shown: Shown, *, is_quiet: bool) -> NoReturn:
+    """Run pyinfra with these words, on our screen. Ends the process with its exit code."""
+    os.environ["PYINFRA_PROGRESS"] = "off"
+    our_screen = screen.default(is_quiet)
+    screen.use(our_screen)
+    pyinfra_adapter.show_on(our_screen, lambda to_come: _tell_plan(our_screen, to_come, shown.is_dry))
+    try:
+        run(words, shown.typed)
+    except SystemExit as end:
+        _tell_end(our_screen, shown, end.code if isinstance(end.code, int) else int(bool(end.code)))
+        raise
+
+
+def _tell_plan(our_screen: Screen, to_come: Mapping[str, Sequence[str]], is_dry: bool) -> None:
+    """The steps that would change something; on stdout where they are what was asked for."""
+    from llm_gateway.command import ending
+
+    lines = [
+        line
+        for host, names in to_come.items()
+        if names
+        for line in textwrap.wrap(
+            f"{our_screen.words('to come', host=host)}: {'; '.join(ending.shortened(our_screen, names))}",
+            WIDTH - 1,
+            subsequent_indent="  ",
+        )
+    ]
+    for line in lines or [our_screen.words("nothing to come")]:
+        click.echo(line, err=not is_dry)
+
+
+def _tell_end(our_screen: Screen, shown: Shown, code: int) -> None:
+    our_screen.finish()
+    our_screen.clear()
+    has_failed = code not in (0, 3)
+    if ctx_state.isset() and shown.command.asks and not our_screen.is_declined:
+        from llm_gateway.command import ending  # which imports what a run has imported, unless it ended before
+
+        if not ending.tell(our_screen, ctx_state.get()) and has_failed and code != INTERRUPTED:
+            our_screen.say(our_screen.words("nothing changed"), is_error=True)
+    our_screen.clear()
+    if command := _next(shown, has_failed):
+        fix = has_failed and code != INTERRUPTED and not our_screen.is_declined
+        our_screen.say(f"{our_screen.words('fix' if fix else 'next')} {command}", is_error=has_failed)
+
+
+def _next(shown: Shown, has_failed: bool) -> str:
+    """The command that a person wants to run then, or what there is to do; "" where nothing is."""
+    if has_failed:
+        return shlex.join(shown.typed)
+    if shown.is_dry:
+        return shlex.join([word for word in shown.typed if word != "--dry"])
+    if shown.command.name == "upgrade":
+        return f"`gateway_image = {shown.data['gateway_image']}` into {shown.inventory or 'inventory.py'}"
+    then = "deploy" if shown.command.name == "plan" and _has_differences() else shown.command.then
+    return shlex.join([*_program(shown), then, *([shown.inventory] if shown.inventory else [])]) if then else ""
+
+
+def _program(shown: Shown) -> Sequence[str]:
+    return shown.typed[: list(shown.typed).index(shown.command.name)]
+
+
+def _has_differences() -> bool:
+    from llm_gateway.tasks import survey
+
+    surveyed = survey.current(ctx_state.get())
+    return surveyed is not None and any(member.plan for member in surveyed.members.values())

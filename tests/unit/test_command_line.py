@@ -1,0 +1,172 @@
+"""The commands of `llm-gateway`: their help, and what of their options pyinfra gets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from llm_gateway.command import cli, commands
+from tests.unit.fake_hosts import ROOT
+
+COMMANDS = sorted(cli.main.commands)
+Run = Callable[..., list[str]]
+
+
+def invoke(*arguments: str) -> Result:
+    """`llm-gateway …` in this process, as far as pyinfra."""
+    return CliRunner().invoke(cli.main, arguments, prog_name="llm-gateway")
+
+
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """The words that pyinfra gets, without the inventory and the script."""
+    seen: list[dict[str, Any]] = []
+    running = SimpleNamespace(
+        Shown=lambda *_, **__: None,
+        run=lambda words, typed: seen.append({"words": words, "raw": True}),
+        run_on_screen=lambda words, shown, is_quiet: seen.append({"words": words, "raw": False}),
+    )
+    monkeypatch.setitem(sys.modules, "llm_gateway.command.running", running)
+    monkeypatch.setattr("llm_gateway.command.running", running, raising=False)
+    monkeypatch.setattr("llm_gateway.command.cli.signal.pthread_sigmask", lambda *_: None)
+    (tmp_path / "inventory.py").touch()
+    (tmp_path / "hosts.py").touch()
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, inventory: str = "inventory.py", raw: bool = False) -> list[str]:
+        os.chdir(tmp_path)  # the command goes where config.py is
+        result = invoke(*arguments)
+        assert result.exit_code == 0, result.output
+        call = seen[0]
+        assert call["raw"] is raw
+        assert call["words"][-4:-1] == ["--config", str(ROOT / "config.py"), str(tmp_path / inventory)]
+        assert (ROOT / call["words"][-1]).is_file()
+        return [*call["words"][:-4], Path(call["words"][-1]).name]
+
+    return run
+
+
+def test_all_commands_are_there() -> None:
+    expected = "deploy plan verify status history backup restore migrate upgrade rollback rotate remove export"
+    assert set(COMMANDS) >= {*expected.split(), "reset-admin"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_says_its_purpose_in_a_line_and_an_example(name: str) -> None:
+    result = invoke(name, "--help")
+    assert result.exit_code == 0
+    usage, _, purpose, _, example = result.output.splitlines()[:5]
+    assert usage == f"Usage: llm-gateway {name} [OPTIONS] [INVENTORY]"
+    assert purpose.endswith(".") and len(purpose) <= 80
+    assert example.startswith(f"  Example: llm-gateway {name}")
+    assert max(map(len, result.output.splitlines())) <= 80
+
+
+def test_the_list_of_commands_fits_80_columns() -> None:
+    listed = invoke("--help").output.splitlines()
+    assert max(map(len, listed)) <= 80
+    assert not [line for line in listed if line.endswith("...") and "Usage" not in line]
+
+
+@pytest.mark.parametrize("name", [command.name for command in commands.COMMANDS])
+def test_an_example_can_be_typed(name: str, words: Run) -> None:
+    example = commands.by_name(name).example.split()
+    assert words(*example)[-1] == Path(commands.by_name(name).script).name
+
+
+def test_options_become_data_that_pyinfra_reads_as_text(words: Run) -> None:
+    assert words("history", "--last", "20", "--json") == [
+        *("-y", "--data", "last=20", "--data", "json=True"),
+        "history.py",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (("deploy",), ["deploy.py"]),
+        (("deploy", "-y", "--limit", "gw1", "--limit", "a1"), ["-y", "--limit", "gw1", "--limit", "a1", "deploy.py"]),
+        (("deploy", "-y", "--dry"), ["--dry", "deploy.py"]),
+        (("deploy", "-y", "--json"), ["-y", "--json", "deploy.py"]),
+        (("plan", "--check", "--json"), ["-y", "--data", "plan_check=True", "--data", "plan_json=True", "plan.py"]),
+        (("verify", "--models", "none"), ["-y", "--data", 'verification_models="none"', "verify.py"]),
+        (("verify", "--turn"), ["-y", "--data", "openclaw_turn=always", "verify.py"]),
+        (("restore", "--backup", "1.10"), ["--data", 'backup="1.10"', "restore.py"]),
+        (
+            ("migrate", "--source", "gw1", "--time-limit", "60"),
+            ["--data", 'source="gw1"', "--data", "limit=60", "migrate.py"],
+        ),
+        (("remove", "-y", "--confirm", "gw1,a1"), ["-y", "--data", 'yes="gw1,a1"', "remove.py"]),
+        (("upgrade", "--image", "one-api:v1"), ["--data", 'gateway_image="one-api:v1"', "deploy.py"]),
+        (("export", "--output", "-"), ["-y", "--data", 'export_output="-"', "export.py"]),
+        (("reset-admin", "--same-sudo-password"), ["--same-sudo-password", "reset_admin.py"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_is_typed_and_what_pyinfra_gets(typed: tuple[str, ...], expected: list[str], words: Run) -> None:
+    assert words(*typed) == expected
+
+
+def test_paths_are_those_of_where_it_was_typed(words: Run, tmp_path: Path) -> None:
+    fetched = words("backup", "--fetch", "backups", "hosts.py", inventory="hosts.py")
+    assert fetched == ["-y", "--data", f'fetch="{tmp_path / "backups"}"', "backup.py"]
+
+
+def test_a_backup_with_a_slash_is_a_path_here(words: Run, tmp_path: Path) -> None:
+    assert words("restore", "--backup", "./b.tar.gz")[1] == f'backup="{tmp_path / "b.tar.gz"}"'
+
+
+@pytest.mark.parametrize("option", ["-v", "-vvv", "--diff", "--serial", "--no-wait", "--debug"])
+def test_pyinfras_own_output_is_shown_where_it_is_asked_for(option: str, words: Run) -> None:
+    given = ["-v"] * (len(option) - 1) if option.startswith("-v") else [option]
+    assert words("deploy", option, raw=True) == [*given, "deploy.py"]
+
+
+def test_without_an_inventory_it_says_what_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = invoke("deploy")
+    assert result.exit_code == 2
+    assert "there is no ./inventory.py here" in result.output
+    assert "llm-gateway init" in result.output
+
+
+@pytest.mark.parametrize(
+    "typed", [["deploy", "--nosuch"], ["migrate"], ["rotate"], ["upgrade"], ["verify", "--models", "some"], ["nosuch"]]
+)
+def test_what_is_typed_wrongly_ends_with_2(typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inventory.py").touch()
+    result = invoke(*typed)
+    assert result.exit_code == 2, result.output
+    assert "Usage: llm-gateway" in result.output
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_its_commands(shell: str) -> None:
+    script = subprocess.run(
+        [sys.executable, "-c", "from llm_gateway.command.cli import main; main(prog_name='llm-gateway')"],
+        env={**os.environ, "_LLM_GATEWAY_COMPLETE": f"{shell}_source"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if shell == "bash" and "Bash" in script.stderr:
+        pytest.fail(script.stderr)
+    assert "llm-gateway" in script.stdout
+    assert f"{shell}_complete" in script.stdout
+
+
+def test_help_loads_nothing_of_pyinfra() -> None:
+    """Completion runs the program at each press of the key."""
+    loaded = "import sys; from llm_gateway.command import cli; print([m for m in sys.modules if 'pyinfra' in m])"
+    result = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,209 @@
+"""What a person sees of a run: of a recorded one, on a terminal, in a CI log, in Chinese, within 80 columns."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import click
+import pytest
+
+from llm_gateway.command import messages
+from llm_gateway.command.messages import Message
+from llm_gateway.command.screen import WIDTH, ClearsFirst, Screen
+from llm_gateway.proof.answer_table import width
+
+HOSTS = ("gw1", "agent1")
+
+
+class Stream(io.TextIOWrapper):
+    """A terminal, or none."""
+
+    def __init__(self, encoding: str = "utf-8", is_terminal: bool = False) -> None:
+        super().__init__(io.BytesIO(), encoding=encoding, write_through=True)
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+    @property
+    def text(self) -> str:
+        """All that was written."""
+        buffer: Any = self.buffer
+        return str(buffer.getvalue().decode(self.encoding))
+
+
+class Recorded:
+    """A run as pyinfra tells it, and the time that it takes."""
+
+    def __init__(self, stream: Stream, environment: dict[str, str], is_quiet: bool = False) -> None:
+        self.now = 0.0
+        self.stream = stream
+        self.screen = Screen(stream, environment, is_quiet, clock=lambda: self.now)
+
+    def wait(self, seconds: float) -> None:
+        """Let that time go by, with a beat each 0.25 s."""
+        for _ in range(round(seconds / 0.25)):
+            self.now += 0.25
+            self.screen.beat()
+
+    def step(
+        self, name: str, seconds: float, changed: tuple[str, ...] = ("gw1",), failed: tuple[str, ...] = ()
+    ) -> None:
+        """A step of both hosts that takes so long."""
+        self.screen.begin(name)
+        for host in HOSTS:
+            self.screen.begin_on(host)
+        self.wait(seconds)
+        for host in HOSTS:
+            self.screen.end_on(host, has_failed=False)
+        self.screen.finish(changed, len(HOSTS))
+
+    def run(self) -> str:
+        """A first deployment that fails in the end. Returns what was written."""
+        tell = self.screen.take
+        tell(Message("header", "Connecting to hosts..."))
+        tell(Message("header", "Preparing operation files..."))
+        tell(Message("header", "Reading the hosts..."))
+        self.wait(1.25)
+        tell(Message("header", "Beginning operation run..."))
+        self.step("Install Docker from the distribution's packages", 24.0)
+        for name in ("Write the compose file", "Write the unit", "Write the script"):
+            self.step(name, 0.25)
+        self.step("Declare channels", 0.25, changed=())
+        self.step("A step with a name that is much longer than what has room in a line of 80 columns", 1.0, HOSTS)
+        self.screen.begin("Verify")
+        self.screen.begin_on("gw1")
+        tell(Message("progress", "asking qwen3.5-plus", "gw1"))
+        self.wait(12.0)
+        tell(Message("error", "the provider refuses its key", "gw1"))
+        self.screen.end_on("gw1", has_failed=True)
+        self.screen.finish()
+        return self.stream.text
+
+
+IN_A_LOG = """\
+✓ Read the hosts                                                          1.2 s
+… Install Docker from the distribution's packages                        10.0 s
+… Install Docker from the distribution's packages                        20.0 s
+✓ Install Docker from the distribution's packages (gw1)                  24.0 s
+✓ Write 3 files                                                           0.8 s
+✓ A step with a name that is much longer than what has room in a line of… 1.0 s
+… Verify (gw1: asking qwen3.5-plus)                                      10.0 s
+✗ gw1: the provider refuses its key
+✗ Verify (gw1)                                                           12.0 s
+"""
+
+
+def test_a_log_gets_plain_lines_and_one_each_ten_seconds() -> None:
+    assert Recorded(Stream(), {"LANG": "en_US.UTF-8"}).run() == IN_A_LOG
+
+
+def test_lines_of_steps_fit_80_columns() -> None:
+    for language in ("en_US.UTF-8", "zh_CN.UTF-8"):
+        lines = Recorded(Stream(), {"LANG": language}).run().splitlines()
+        assert max(map(width, lines)) < WIDTH, lines
+
+
+def test_its_own_words_are_chinese_where_the_locale_says_so() -> None:
+    lines = Recorded(Stream(), {"LC_ALL": "zh_CN.UTF-8", "LANG": "C"}).run().splitlines()
+    assert lines[0].startswith("✓ 读取主机状态 ") and lines[0].endswith(" 1.2 秒")
+    assert lines[4].startswith("✓ 写入 3 个文件 ")
+    assert lines[3].startswith("✓ Install Docker"), "steps keep the names that pyinfra and the journal have"
+
+
+def test_an_output_without_unicode_gets_ascii() -> None:
+    written = Recorded(Stream("ascii"), {"LC_ALL": "zh_CN.UTF-8"}).run()
+    assert written.startswith("+ Read the hosts ")
+    assert "! Verify (gw1)" in written and "... Verify (gw1: asking" in written
+
+
+def shown(written: str) -> tuple[list[str], str]:
+    """The lines that stay on a terminal, and its last one."""
+    *lines, last = (line.split("\r\x1b[K")[-1] for line in written.split("\n"))
+    return lines, last
+
+
+def test_a_terminal_gets_a_live_line_that_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    recorded = Recorded(Stream(is_terminal=True), {"LANG": "en_US.UTF-8"})
+    written = recorded.run()
+    lines, last = shown(written)
+    assert [click.unstyle(line) for line in lines] == [line for line in IN_A_LOG.splitlines() if line[0] != "…"]
+    assert last == ""
+    assert "\r\x1b[K… Install Docker from the distribution's packages                         2.0 s" in written
+    assert "\r\x1b[K… gw1: asking qwen3.5-plus " in written
+    assert click.style("✓", fg="green") in written and click.style("✗", fg="red") in written
+
+
+def test_no_color_is_heeded() -> None:
+    written = Recorded(Stream(is_terminal=True), {"LANG": "en_US.UTF-8", "NO_COLOR": "1"}).run()
+    assert "\x1b[K" in written and "\x1b[3" not in written
+
+
+def test_a_dumb_terminal_gets_what_a_log_gets() -> None:
+    written = Recorded(Stream(is_terminal=True), {"LANG": "en_US.UTF-8", "TERM": "dumb"}).run()
+    assert written == IN_A_LOG
+
+
+def test_quiet_says_what_failed_and_nothing_else() -> None:
+    written = Recorded(Stream(), {"LANG": "C.UTF-8"}, is_quiet=True).run()
+    assert written == "".join(line + "\n" for line in IN_A_LOG.splitlines() if line.startswith("✗"))
+
+
+def test_each_hosts_seconds_are_added_up() -> None:
+    recorded = Recorded(Stream(), {})
+    recorded.run()
+    assert {host: round(seconds) for host, seconds in recorded.screen.seconds.items()} == {"gw1": 38, "agent1": 26}
+
+
+def test_what_others_write_stands_on_a_line_of_its_own() -> None:
+    stream = Stream(is_terminal=True)
+    recorded = Recorded(stream, {"LANG": "en_US.UTF-8"})
+    recorded.screen.begin("Read the hosts")
+    recorded.wait(3)
+    ClearsFirst(stream, recorded.screen).write("an answer\n")
+    assert shown(stream.text)[0] == ["an answer"]
+
+
+@pytest.mark.parametrize(
+    ("level", "text", "expected"),
+    [
+        (logging.INFO, "--> Connecting to hosts...", Message("header", "Connecting to hosts...")),
+        (logging.INFO, "[\x1b[1mgw1\x1b[0m]    Connected", None),
+        (logging.INFO, "[gw1] \x1b[34mSkipped\x1b[0m", None),
+        (logging.ERROR, "[gw1] \x1b[31mError: executed 0 commands\x1b[0m", None),
+        (logging.WARNING, "--> pyinfra error: No hosts remaining!", None),
+        (logging.WARNING, "--> pyinfra error: a problem\n  - gw1: …", Message("error", "a problem\n  - gw1: …")),
+        (logging.WARNING, "--> pyinfra error in /x/deploy.py line 3: wrong", Message("error", "wrong")),
+        (logging.ERROR, "[gw1] \x1b[31mthe image is missing\x1b[0m", Message("error", "the image is missing", "gw1")),
+        (logging.WARNING, "No host matches found", Message("warning", "No host matches found")),
+    ],
+)
+def test_what_pyinfra_logs(level: int, text: str, expected: Message | None) -> None:
+    assert messages.read(logging.LogRecord("pyinfra", level, "/x/pyinfra/api.py", 1, text, (), None)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[gw1] verified on http://…", Message("info", "verified on http://…", "gw1")),
+        ("[gw1] migrate: copying ...", Message("progress", "migrate: copying", "gw1")),
+    ],
+)
+def test_what_our_steps_tell(text: str, expected: Message, tells: Callable[[str], logging.LogRecord]) -> None:
+    assert messages.read(tells(text)) == expected
+
+
+@pytest.fixture
+def tells() -> Callable[[str], logging.LogRecord]:
+    """A record as `remote.tell` makes it."""
+
+    def record(text: str) -> logging.LogRecord:
+        made = logging.LogRecord("pyinfra", logging.INFO, "/x/remote.py", 1, text, (), None)
+        made.__dict__["is_told"] = True
+        return made
+
+    return record
