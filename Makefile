@@ -22,7 +22,7 @@ LAB_HOSTS ?= gw1:fresh,agent1:openclaw
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-tokens sbom audit lint lint-python lint-imports lint-shell lint-words format types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-tokens sbom audit lint lint-python lint-imports lint-generated lint-shell lint-words format generated types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -129,8 +129,8 @@ audit: ## ask whether a locked package has a known vulnerability; says where tha
 	@$(RUNTIME) -m scripts.audit $(SUPPLY_CHAIN)/pip-audit requirements/runtime.txt \
 		$(filter-out requirements/runtime.txt,$(wildcard requirements/*.txt))
 
-lint: setup ## mistakes, layout, who imports whom, shell scripts, spelling: all that pre-commit looks at
-	@$(MAKE) lint-python lint-imports lint-shell lint-words
+lint: setup ## mistakes, layout, who imports whom, stale generated files, shell scripts, spelling: all that pre-commit looks at
+	@$(MAKE) lint-python lint-imports lint-generated lint-shell lint-words
 
 lint-python:
 	@.venv/bin/ruff check --quiet .
@@ -138,6 +138,9 @@ lint-python:
 
 lint-imports:
 	@told=$$(PYTHONPATH=client .venv/bin/lint-imports --no-logo) || { echo "$$told" >&2; exit 1; }
+
+lint-generated:
+	@$(PYTHON_BIN) -m scripts.unasync --check
 
 # Scripts without the ending .sh are told by their first line. .shellcheckrc, of each folder, has the rest.
 lint-shell:
@@ -149,6 +152,9 @@ lint-words:
 format: setup ## ruff: lay out the code and fix what can be fixed
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
+
+generated: setup ## make the client for threads of the one for event loops
+	@$(PYTHON_BIN) -m scripts.unasync
 
 types: setup ## mypy, strict
 	@.venv/bin/mypy

@@ -9,15 +9,12 @@ The gateway's address and key come from ``LLM_BASE_URL`` and ``LLM_API_KEY``. In
 (``pip install ./client``) the package is ``llm_client``.
 """
 
-from .async_llm import AsyncLLMClient
-from .calls import (
-    acall_specific_model,
-    aembed,
-    astream_specific_model,
-    call_specific_model,
-    embed,
-    stream_specific_model,
-)
+from ._async.calls import acall_specific_model, aembed, astream_specific_model
+from ._async.client import AsyncLLMClient
+from ._async.streams import AsyncStream
+from ._sync.calls import call_specific_model, embed, stream_specific_model
+from ._sync.client import LLMClient
+from ._sync.streams import Stream
 from .errors import (
     LLMConfigError,
     LLMConnectionError,
@@ -26,8 +23,6 @@ from .errors import (
     LLMStatusError,
     LLMTimeoutError,
 )
-from .llm import LLMClient
-from .streams import AsyncStream, Stream
 from .vectors import vector_problem
 from .version import VERSION
 

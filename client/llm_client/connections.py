@@ -15,6 +15,8 @@ from .settings import Gateway
 KEEP_ALIVE_SECONDS = 30.0
 MOST_WAITING = 256
 """Connections kept open for later; more than are ever in use at once by one process."""
+WRITE_PIECE = 65536
+"""Bytes of a request that are sent at once, before anybody looks whether an answer has come."""
 SYSTEM_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Arch
     "/etc/pki/tls/cert.pem",  # Fedora, RHEL
@@ -103,6 +105,18 @@ def origin(gateway: Gateway) -> httpcore.Origin:
     """Return the scheme, host and port of `gateway`, as httpcore wants them."""
     url = gateway.url
     return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=b"/").origin
+
+
+def core_request(request: httpx.Request) -> httpcore.Request:
+    """Return `request` as httpcore wants it."""
+    url = request.url
+    return httpcore.Request(
+        method=request.method,
+        url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions=request.extensions,
+    )
 
 
 def core_proxy(gateway: Gateway) -> httpcore.Proxy | None:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .._sync.client import LLMClient
 from ..errors import LLMConfigError
-from ..llm import LLMClient
 from . import source, terminal
 from .failures import one_line
 

@@ -7,8 +7,8 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
+from .._sync.client import LLMClient
 from ..errors import LLMError
-from ..llm import LLMClient
 from ..settings import normal_base
 from . import arguments, commands, failures, source, terminal
 

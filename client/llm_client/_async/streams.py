@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any
 
-from .events import Delta, StreamedAnswer
+from ..events import Delta, StreamedAnswer
 
 
-class _Known:
-    """The facts that both kinds of stream tell."""
+class AsyncStream:
+    """An asynchronous iterator of deltas, such as ``{"content": "Hel"}``; leaving it early closes the connection.
 
-    def __init__(self, answer: StreamedAnswer) -> None:
+    The request is sent when the first delta is asked for, and the time-out counts from there to the end.
+
+    Raises, from the iteration:
+        LLMError: as a whole call, also in the middle; what was yielded until then stays valid.
+    """
+
+    def __init__(self, answer: StreamedAnswer, deltas: AsyncGenerator[Delta, None]) -> None:
         self._answer = answer
+        self._deltas = deltas
 
     @property
     def finish_reason(self) -> str | None:
@@ -34,46 +41,6 @@ class _Known:
     def request_id(self) -> str | None:
         """One API's ``X-Oneapi-Request-Id``; None until the answer begins."""
         return self._answer.request_id
-
-
-class Stream(_Known):
-    """An iterator of deltas, such as ``{"content": "Hel"}``; leaving it early closes the connection.
-
-    The request is sent when the first delta is asked for, and the time-out counts from there to the end.
-
-    Raises, from the iteration:
-        LLMError: as a whole call, also in the middle; what was yielded until then stays valid.
-    """
-
-    def __init__(self, answer: StreamedAnswer, deltas: Generator[Delta, None, None]) -> None:
-        super().__init__(answer)
-        self._deltas = deltas
-
-    def __iter__(self) -> Stream:
-        return self
-
-    def __next__(self) -> Delta:
-        return next(self._deltas)
-
-    def close(self) -> None:
-        """Close the connection, whether or not the answer is whole."""
-        self._deltas.close()
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class AsyncStream(_Known):
-    """`Stream` for event loops: ``async for``, ``async with``, ``await stream.aclose()``."""
-
-    def __init__(self, answer: StreamedAnswer, deltas: AsyncGenerator[Delta, None]) -> None:
-        super().__init__(answer)
-        self._deltas = deltas
 
     def __aiter__(self) -> AsyncStream:
         return self

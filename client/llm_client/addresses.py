@@ -1,100 +1,20 @@
-"""Sockets that keep to a deadline, where the usual ones keep to a time-out for each read."""
+"""A host's addresses: how they are looked up, and which of them is tried for how long."""
 
 from __future__ import annotations
 
 import errno
-import selectors
 import socket
-import ssl
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from .deadline import Deadline, TimeLeft
 from .failures import system_error
 from .http_library import httpcore
 
-WRITE_PIECE = 65536
 _FIRST_PATIENCE = 1.0
 _LATER_PATIENCE = 4.0
 """Seconds for one of several addresses; TCP itself tries anew after 1 s and 3 s."""
 _NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
-
-
-class DeadlineBackend(httpcore.NetworkBackend):
-    """Opens TCP connections, name resolution included, before the deadline of the request."""
-
-    def __init__(self) -> None:
-        self._sockets = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        """Connect to the first of the host's addresses that answers."""
-        tries = Tries(resolved(host, port, timeout), timeout)
-        for address, seconds in tries:
-            try:
-                stream = self._sockets.connect_tcp(address, port, seconds, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
-                tries.failed(address, exc)
-            else:
-                return DeadlineStream(stream)
-        raise tries.error
-
-
-class DeadlineStream(httpcore.NetworkStream):
-    """A connection whose every read and write asks the deadline what is left."""
-
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what has come, waiting at most until the deadline."""
-        return self._stream.read(max_bytes, seconds_left(timeout, httpcore.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write all of `buffer`, in pieces, so that a slow reader cannot outlast the deadline.
-
-        httpcore takes a WriteError as a reason to read what the server has to say.
-        """
-        for start in range(0, len(buffer), WRITE_PIECE):
-            if start and self._is_answered(timeout):
-                raise httpcore.WriteError("the server answered before it had the whole request")
-            piece = buffer[start : start + WRITE_PIECE]
-            self._stream.write(piece, seconds_left(timeout, httpcore.WriteTimeout))
-
-    def _is_answered(self, timeout: float | None) -> bool:
-        """Wait until more can be sent, or an answer has come; over TLS, what comes may be none."""
-        connection = self._stream.get_extra_info("socket")
-        if isinstance(connection, ssl.SSLSocket):
-            return False
-        with selectors.DefaultSelector() as selector:
-            selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
-            ready = selector.select(seconds_left(timeout, httpcore.WriteTimeout))
-        return any(events & selectors.EVENT_READ for _, events in ready)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        """Do the TLS handshake; CPython itself bounds all of it by one time-out."""
-        left = seconds_left(timeout, httpcore.ConnectTimeout)
-        return DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left))
-
-    def get_extra_info(self, info: str) -> Any:
-        """Facts about the socket, as httpcore asks for them."""
-        return self._stream.get_extra_info(info)
 
 
 class Tries:
@@ -141,27 +61,6 @@ def _has_no_way(error: BaseException) -> bool:
 def deadline_of(timeout: float | None) -> Deadline:
     """The deadline that httpcore carries around as a time-out."""
     return timeout.deadline if isinstance(timeout, TimeLeft) else Deadline(timeout or 60.0)
-
-
-def seconds_left(timeout: float | None, late: type[Exception]) -> float | None:
-    """What a socket operation may take now; raises `late` when nothing is left."""
-    if not isinstance(timeout, TimeLeft):
-        return timeout
-    left = timeout.deadline.left()
-    if left <= 0:
-        raise late("the deadline has passed")
-    return left
-
-
-def resolved(host: str, port: int, timeout: float | None) -> list[str]:
-    """Return the addresses of `host`, before the deadline."""
-    if is_address(host):
-        return [host]
-    deadline = deadline_of(timeout)
-    done = threading.Event()
-    look_up = LookUp(host, port, done.set)
-    done.wait(max(deadline.left(), 0))
-    return look_up.addresses()
 
 
 class LookUp:

@@ -1,3 +1,4 @@
+# Generated from _async/calls.py by `make generated`: change that one.
 """The functions that a Skill calls; they share one client for each gateway, key and thread of control."""
 
 from __future__ import annotations
@@ -5,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .deadline import DEFAULT_TIMEOUT
-from .shared import shared_async_client, shared_client
-from .streams import AsyncStream, Stream
+from ..deadline import DEFAULT_TIMEOUT
+from .shared import shared_client
+from .streams import Stream
 
 Messages = Sequence[Mapping[str, object]]
 
@@ -44,22 +45,6 @@ def call_specific_model(
     return client.chat(model, messages, timeout=timeout, **options)
 
 
-async def acall_specific_model(
-    model: str,
-    messages: Messages,
-    *,
-    timeout: float = DEFAULT_TIMEOUT,
-    base_url: str | None = None,
-    api_key: str | None = None,
-    retries: int = 1,
-    retry_billed: bool = False,
-    **options: object,
-) -> dict[str, Any]:
-    """`call_specific_model` for event loops: the same arguments, answer and errors."""
-    client = shared_async_client(base_url, api_key, retries, retry_billed)
-    return await client.chat(model, messages, timeout=timeout, **options)
-
-
 def stream_specific_model(
     model: str,
     messages: Messages,
@@ -91,22 +76,6 @@ def stream_specific_model(
     return client.stream(model, messages, timeout=timeout, **options)
 
 
-def astream_specific_model(
-    model: str,
-    messages: Messages,
-    *,
-    timeout: float = DEFAULT_TIMEOUT,
-    base_url: str | None = None,
-    api_key: str | None = None,
-    retries: int = 1,
-    retry_billed: bool = False,
-    **options: object,
-) -> AsyncStream:
-    """`stream_specific_model` for event loops; call it within one, without ``await``, and ``async for`` over it."""
-    client = shared_async_client(base_url, api_key, retries, retry_billed)
-    return client.stream(model, messages, timeout=timeout, **options)
-
-
 def embed(
     model: str,
     inputs: Sequence[str],
@@ -133,19 +102,3 @@ def embed(
     """
     client = shared_client(base_url, api_key, retries, retry_billed)
     return client.embed(model, inputs, dimensions=dimensions, timeout=timeout)
-
-
-async def aembed(
-    model: str,
-    inputs: Sequence[str],
-    *,
-    dimensions: int | None = None,
-    timeout: float = DEFAULT_TIMEOUT,
-    base_url: str | None = None,
-    api_key: str | None = None,
-    retries: int = 1,
-    retry_billed: bool = False,
-) -> list[list[float]]:
-    """`embed` for event loops: the same arguments, vectors and errors."""
-    client = shared_async_client(base_url, api_key, retries, retry_billed)
-    return await client.embed(model, inputs, dimensions=dimensions, timeout=timeout)

@@ -1,31 +1,32 @@
-"""The client for threads: one gateway, one key, kept-alive connections."""
+"""The client for event loops: one gateway, one key, kept-alive connections."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
-from .caller import Caller
-from .deadline import DEFAULT_TIMEOUT, REMAINDER_SECONDS, Deadline
-from .errors import LLMError
-from .events import Delta, StreamedAnswer
+from ..caller import Caller
+from ..deadline import DEFAULT_TIMEOUT, REMAINDER_SECONDS, Deadline
+from ..errors import LLMError
+from ..events import Delta, StreamedAnswer
+from ..http_library import httpx
+from ..payloads import Call, chat_call, embedding_calls, models_call, stream_call
+from ..reading import is_stream
+from ..retries import Retries
+from ..settings import read_gateway
 from .exchange import begin, exchange, pieces, read_reply
-from .http_library import httpx
-from .payloads import Call, chat_call, embedding_calls, models_call, stream_call
-from .reading import is_stream
-from .retries import Retries
-from .settings import read_gateway
-from .streams import Stream
-from .transport import DeadlineTransport
+from .primitives import Attempt, sleep
+from .streams import AsyncStream
+from .transport import Transport
 
 _Result = TypeVar("_Result")
 
 
-class LLMClient:
-    """Calls one gateway; may be used by many threads at once.
+class AsyncLLMClient:
+    """Calls one gateway; connections are kept for the event loop that used it last.
 
     Args:
         base_url: the gateway, with or without ``/v1``; default: ``LLM_BASE_URL``.
@@ -47,17 +48,17 @@ class LLMClient:
         retries: int = 1,
         retry_billed: bool = False,
         proxy: str | None = None,
-        transport: httpx.BaseTransport | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         gateway = read_gateway(base_url, api_key, proxy)
         self._caller = Caller(gateway, Retries(retries, retry_billed))
         self._is_own = transport is None
-        self._transport = DeadlineTransport(gateway) if transport is None else transport
+        self._transport = Transport(gateway) if transport is None else transport
 
     def __repr__(self) -> str:
-        return f"LLMClient({self._caller.base!r})"
+        return f"AsyncLLMClient({self._caller.base!r})"
 
-    def chat(
+    async def chat(
         self,
         /,
         model: str,
@@ -78,7 +79,7 @@ class LLMClient:
             LLMConfigError: an argument that cannot be sent, among them ``stream=True``.
             LLMError: any other failure; see the subclasses in ``errors``.
         """
-        (answer,) = self._answers(model, [chat_call(model, messages, options)], timeout)
+        (answer,) = await self._answers(model, [chat_call(model, messages, options)], timeout)
         return answer
 
     def stream(
@@ -89,7 +90,7 @@ class LLMClient:
         *,
         timeout: float = DEFAULT_TIMEOUT,
         **options: object,
-    ) -> Stream:
+    ) -> AsyncStream:
         """Return the deltas of a chat completion as they come: ``{"content": "Hel"}``, ``{"content": "lo"}``.
 
         Args:
@@ -103,9 +104,9 @@ class LLMClient:
         call = stream_call(model, messages, options)
         self._caller.begin(timeout)
         answer = StreamedAnswer()
-        return Stream(answer, self._deltas(model, call, timeout, answer))
+        return AsyncStream(answer, self._deltas(model, call, timeout, answer))
 
-    def embed(
+    async def embed(
         self,
         model: str,
         inputs: Sequence[str],
@@ -125,71 +126,74 @@ class LLMClient:
             LLMConfigError: an argument that cannot be sent.
             LLMError: any other failure; code ``LLM_BAD_VECTOR`` for one of a wrong length or of zeros.
         """
-        batches = self._answers(model, embedding_calls(model, inputs, dimensions), timeout)
+        batches = await self._answers(model, embedding_calls(model, inputs, dimensions), timeout)
         return [vector for batch in batches for vector in batch]
 
-    def models(self, *, timeout: float = DEFAULT_TIMEOUT) -> list[str]:
+    async def models(self, *, timeout: float = DEFAULT_TIMEOUT) -> list[str]:
         """Return the names of the models that the key may use; bills nothing. Raises LLMError."""
-        (names,) = self._answers(None, [models_call()], timeout)
+        (names,) = await self._answers(None, [models_call()], timeout)
         return names
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connections; later calls are configuration errors."""
         self._caller.is_closed = True
         if self._is_own:
-            self._transport.close()
+            await self._transport.aclose()
 
-    def __enter__(self) -> LLMClient:
+    async def __aenter__(self) -> AsyncLLMClient:
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        await self.aclose()
 
-    def _answers(self, model: str | None, calls: list[Call[_Result]], timeout: float) -> list[_Result]:
+    async def _answers(self, model: str | None, calls: list[Call[_Result]], timeout: float) -> list[_Result]:
         """Make `calls` one after the other within one deadline."""
         deadline = self._caller.begin(timeout)
         with self._caller.reporting(model):
-            return [self._tried(partial(self._answer, call, deadline), deadline) for call in calls]
+            return [await self._tried(partial(self._answer, call, deadline), deadline) for call in calls]
 
-    def _answer(self, call: Call[_Result], deadline: Deadline) -> _Result:
-        return call.read(exchange(self._transport, self._caller.request(call), deadline))
+    async def _answer(self, call: Call[_Result], deadline: Deadline) -> _Result:
+        return call.read(await exchange(self._transport, self._caller.request(call), deadline))
 
-    def _deltas(
+    async def _deltas(
         self, model: str, call: Call[NoReturn], timeout: float, answer: StreamedAnswer
-    ) -> Generator[Delta, None, None]:
+    ) -> AsyncGenerator[Delta, None]:
         with self._caller.reporting(model):
             deadline = self._caller.begin(timeout)
-            response = self._tried(lambda: self._begun(call, deadline), deadline)
+            response = await self._tried(lambda: self._begun(call, deadline), deadline)
             answer.begins(response)
             try:
-                for piece in pieces(response, deadline):
-                    yield from answer.add(piece)
-                    if answer.is_over:
-                        deadline.shorten(REMAINDER_SECONDS)
+                async with aclosing(pieces(response, deadline)) as arriving:
+                    async for piece in arriving:
+                        for delta in answer.add(piece):
+                            yield delta
+                        if answer.is_over:
+                            deadline.shorten(REMAINDER_SECONDS)
             except LLMError:
                 if answer.finish_reason is None:  # otherwise nothing is missing but the end itself
                     raise
             finally:
-                response.close()
-            yield from answer.ends()
+                await response.aclose()
+            for delta in answer.ends():
+                yield delta
 
-    def _begun(self, call: Call[NoReturn], deadline: Deadline) -> httpx.Response:
-        response = begin(self._transport, self._caller.request(call), deadline)
+    async def _begun(self, call: Call[NoReturn], deadline: Deadline) -> httpx.Response:
+        response = await begin(self._transport, self._caller.request(call), deadline)
         if not is_stream(response):
-            call.read(read_reply(response, deadline))
+            call.read(await read_reply(response, deadline))
         return response
 
-    def _tried(self, attempt: Callable[[], _Result], deadline: Deadline) -> _Result:
+    async def _tried(self, attempt: Attempt[_Result], deadline: Deadline) -> _Result:
         """The result of `attempt`, made again where its failure is worth it."""
         tried = 0
         while True:
             try:
-                return attempt()
+                return await attempt()
             except LLMError as error:
                 tried += 1
                 pause = self._caller.retries.pause(error, tried, deadline)
                 if pause is None:
                     raise
-            time.sleep(pause)
+            await sleep(pause)

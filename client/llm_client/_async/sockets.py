@@ -1,9 +1,8 @@
-"""`network` for event loops: names are looked up without holding up the loop's end, sockets never stay open."""
+"""Sockets that never stay open, and names looked up without holding up the end of the loop."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -11,41 +10,12 @@ import anyio
 from anyio.from_thread import run_sync
 from anyio.lowlevel import checkpoint, current_token
 
-from .http_library import httpcore
-from .network import WRITE_PIECE, LookUp, Tries, is_address
+from ..addresses import LookUp, is_address
+from ..connections import WRITE_PIECE
+from ..http_library import httpcore
 
 
-class AsyncBackend(httpcore.AsyncNetworkBackend):
-    """Opens TCP connections; the cancel scope of the call is what ends them in time.
-
-    anyio's own way looks a name up in the loop's pool of threads, whose end a loop awaits: a resolver that hangs
-    would hold up the end of the program.
-    """
-
-    def __init__(self) -> None:
-        self._sockets = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first of the host's addresses that answers."""
-        tries = Tries([host] if is_address(host) else await _resolved(host, port), timeout)
-        for address, seconds in tries:
-            try:
-                stream = await self._sockets.connect_tcp(address, port, seconds, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
-                tries.failed(address, exc)
-            else:
-                return _Stream(stream)
-        raise tries.error
-
-
-class _Stream(httpcore.AsyncNetworkStream):
+class SocketStream(httpcore.AsyncNetworkStream):
     """A connection that listens while it sends, and that a handshake, cut short by a cancellation, does not leave open.
 
     anyio reads nothing while it sends. A server that refuses a large body (413) says so at once and goes: what it
@@ -95,7 +65,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         try:
-            return _Stream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+            return SocketStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._stream.aclose()
@@ -105,7 +75,14 @@ class _Stream(httpcore.AsyncNetworkStream):
         return self._stream.get_extra_info(info)
 
 
-async def _resolved(host: str, port: int) -> list[str]:
+async def resolved(host: str, port: int, timeout: float | None) -> list[str]:
+    """Return the addresses of `host`; the cancel scope of the call is what ends it in time.
+
+    anyio's own way looks a name up in the loop's pool of threads, whose end a loop awaits: a resolver that hangs
+    would hold up the end of the program.
+    """
+    if is_address(host):
+        return [host]
     done, loop = anyio.Event(), current_token()
 
     def tell() -> None:

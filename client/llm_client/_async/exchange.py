@@ -1,18 +1,17 @@
-"""`exchange` for event loops: the same steps, each under a cancel scope that ends with the deadline."""
+"""One request and its answer over HTTP, in time."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-import anyio
-
-from .answers import Reply
-from .deadline import Deadline, TimeLeft
-from .errors import LLMConnectionError, LLMError
-from .failures import TRANSPORT_ERRORS, explained, timed_out
-from .http_library import httpx
-from .reading import Body, Unpacker
+from ..answers import Reply
+from ..deadline import Deadline
+from ..errors import LLMConnectionError, LLMError
+from ..failures import TRANSPORT_ERRORS, explained, timed_out
+from ..http_library import httpx
+from ..reading import Body, Unpacker
+from .primitives import in_time, timeouts
 
 
 async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, deadline: Deadline) -> Reply:
@@ -28,15 +27,15 @@ async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, 
 
 async def begin(transport: httpx.AsyncBaseTransport, request: httpx.Request, deadline: Deadline) -> httpx.Response:
     """Send `request` and return when the head of the answer is here; the caller closes it. Raises as `exchange`."""
-    request.extensions["timeout"] = {"connect": TimeLeft(deadline)}
-    error: LLMError = timed_out(deadline)
+    request.extensions["timeout"] = timeouts(deadline)
+    error: LLMError
     try:
-        with anyio.move_on_after(deadline.left()):
-            response = await transport.handle_async_request(request)
-            response.request = request
-            return response
+        response = await in_time(transport.handle_async_request(request), deadline)
     except TRANSPORT_ERRORS as exc:
         error = explained(exc, request, deadline, answered=False)
+    else:
+        response.request = request
+        return response
     raise error
 
 
@@ -63,17 +62,14 @@ async def pieces(response: httpx.Response, deadline: Deadline) -> AsyncGenerator
     stream = response.stream
     assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 (for the type checker)
     arriving = aiter(stream)
-    while (packed := await _next(arriving, response, deadline)) is not None:
-        for piece in unpacker.pieces(packed):
-            yield piece
-
-
-async def _next(arriving: AsyncIterator[bytes], response: httpx.Response, deadline: Deadline) -> bytes | None:
-    """What arrives next, or None at the end. No cancel scope may be left open over a `yield`: so this is a step."""
-    error: LLMError = timed_out(deadline)
+    error: LLMError | None = None
     try:
-        with anyio.move_on_after(deadline.left()):
-            return await anext(arriving, None)
+        while (packed := await in_time(anext(arriving, None), deadline)) is not None:
+            for piece in unpacker.pieces(packed):
+                if deadline.passed():
+                    raise timed_out(deadline)
+                yield piece
     except TRANSPORT_ERRORS as exc:
         error = explained(exc, response.request, deadline, answered=True)
-    raise error
+    if error is not None:
+        raise error

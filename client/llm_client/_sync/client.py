@@ -1,33 +1,33 @@
-"""The client for event loops; the same as `LLMClient`, method for method."""
+# Generated from _async/client.py by `make generated`: change that one.
+"""The client for threads: one gateway, one key, kept-alive connections."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
-import anyio
-
-from .async_exchange import begin, exchange, pieces, read_reply
-from .caller import Caller
-from .deadline import DEFAULT_TIMEOUT, REMAINDER_SECONDS, Deadline
-from .errors import LLMError
-from .events import Delta, StreamedAnswer
-from .http_library import httpx
-from .payloads import Call, chat_call, embedding_calls, models_call, stream_call
-from .reading import is_stream
-from .retries import Retries
-from .settings import read_gateway
-from .streams import AsyncStream
-from .transport import AsyncTransport
+from ..caller import Caller
+from ..deadline import DEFAULT_TIMEOUT, REMAINDER_SECONDS, Deadline
+from ..errors import LLMError
+from ..events import Delta, StreamedAnswer
+from ..http_library import httpx
+from ..payloads import Call, chat_call, embedding_calls, models_call, stream_call
+from ..reading import is_stream
+from ..retries import Retries
+from ..settings import read_gateway
+from .exchange import begin, exchange, pieces, read_reply
+from .primitives import Attempt, sleep
+from .streams import Stream
+from .transport import Transport
 
 _Result = TypeVar("_Result")
 
 
-class AsyncLLMClient:
-    """Calls one gateway; connections are kept for the event loop that used it last.
+class LLMClient:
+    """Calls one gateway; may be used by many threads at once.
 
     Args:
         base_url: the gateway, with or without ``/v1``; default: ``LLM_BASE_URL``.
@@ -49,17 +49,17 @@ class AsyncLLMClient:
         retries: int = 1,
         retry_billed: bool = False,
         proxy: str | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         gateway = read_gateway(base_url, api_key, proxy)
         self._caller = Caller(gateway, Retries(retries, retry_billed))
         self._is_own = transport is None
-        self._transport = AsyncTransport(gateway) if transport is None else transport
+        self._transport = Transport(gateway) if transport is None else transport
 
     def __repr__(self) -> str:
-        return f"AsyncLLMClient({self._caller.base!r})"
+        return f"LLMClient({self._caller.base!r})"
 
-    async def chat(
+    def chat(
         self,
         /,
         model: str,
@@ -80,7 +80,7 @@ class AsyncLLMClient:
             LLMConfigError: an argument that cannot be sent, among them ``stream=True``.
             LLMError: any other failure; see the subclasses in ``errors``.
         """
-        (answer,) = await self._answers(model, [chat_call(model, messages, options)], timeout)
+        (answer,) = self._answers(model, [chat_call(model, messages, options)], timeout)
         return answer
 
     def stream(
@@ -91,7 +91,7 @@ class AsyncLLMClient:
         *,
         timeout: float = DEFAULT_TIMEOUT,
         **options: object,
-    ) -> AsyncStream:
+    ) -> Stream:
         """Return the deltas of a chat completion as they come: ``{"content": "Hel"}``, ``{"content": "lo"}``.
 
         Args:
@@ -105,9 +105,9 @@ class AsyncLLMClient:
         call = stream_call(model, messages, options)
         self._caller.begin(timeout)
         answer = StreamedAnswer()
-        return AsyncStream(answer, self._deltas(model, call, timeout, answer))
+        return Stream(answer, self._deltas(model, call, timeout, answer))
 
-    async def embed(
+    def embed(
         self,
         model: str,
         inputs: Sequence[str],
@@ -127,47 +127,47 @@ class AsyncLLMClient:
             LLMConfigError: an argument that cannot be sent.
             LLMError: any other failure; code ``LLM_BAD_VECTOR`` for one of a wrong length or of zeros.
         """
-        batches = await self._answers(model, embedding_calls(model, inputs, dimensions), timeout)
+        batches = self._answers(model, embedding_calls(model, inputs, dimensions), timeout)
         return [vector for batch in batches for vector in batch]
 
-    async def models(self, *, timeout: float = DEFAULT_TIMEOUT) -> list[str]:
+    def models(self, *, timeout: float = DEFAULT_TIMEOUT) -> list[str]:
         """Return the names of the models that the key may use; bills nothing. Raises LLMError."""
-        (names,) = await self._answers(None, [models_call()], timeout)
+        (names,) = self._answers(None, [models_call()], timeout)
         return names
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Close the connections; later calls are configuration errors."""
         self._caller.is_closed = True
         if self._is_own:
-            await self._transport.aclose()
+            self._transport.close()
 
-    async def __aenter__(self) -> AsyncLLMClient:
+    def __enter__(self) -> LLMClient:
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.aclose()
+        self.close()
 
-    async def _answers(self, model: str | None, calls: list[Call[_Result]], timeout: float) -> list[_Result]:
+    def _answers(self, model: str | None, calls: list[Call[_Result]], timeout: float) -> list[_Result]:
         """Make `calls` one after the other within one deadline."""
         deadline = self._caller.begin(timeout)
         with self._caller.reporting(model):
-            return [await self._tried(partial(self._answer, call, deadline), deadline) for call in calls]
+            return [self._tried(partial(self._answer, call, deadline), deadline) for call in calls]
 
-    async def _answer(self, call: Call[_Result], deadline: Deadline) -> _Result:
-        return call.read(await exchange(self._transport, self._caller.request(call), deadline))
+    def _answer(self, call: Call[_Result], deadline: Deadline) -> _Result:
+        return call.read(exchange(self._transport, self._caller.request(call), deadline))
 
-    async def _deltas(
+    def _deltas(
         self, model: str, call: Call[NoReturn], timeout: float, answer: StreamedAnswer
-    ) -> AsyncGenerator[Delta, None]:
+    ) -> Generator[Delta, None]:
         with self._caller.reporting(model):
             deadline = self._caller.begin(timeout)
-            response = await self._tried(lambda: self._begun(call, deadline), deadline)
+            response = self._tried(lambda: self._begun(call, deadline), deadline)
             answer.begins(response)
             try:
-                async with aclosing(pieces(response, deadline)) as arriving:
-                    async for piece in arriving:
+                with closing(pieces(response, deadline)) as arriving:
+                    for piece in arriving:
                         for delta in answer.add(piece):
                             yield delta
                         if answer.is_over:
@@ -176,25 +176,25 @@ class AsyncLLMClient:
                 if answer.finish_reason is None:  # otherwise nothing is missing but the end itself
                     raise
             finally:
-                await response.aclose()
+                response.close()
             for delta in answer.ends():
                 yield delta
 
-    async def _begun(self, call: Call[NoReturn], deadline: Deadline) -> httpx.Response:
-        response = await begin(self._transport, self._caller.request(call), deadline)
+    def _begun(self, call: Call[NoReturn], deadline: Deadline) -> httpx.Response:
+        response = begin(self._transport, self._caller.request(call), deadline)
         if not is_stream(response):
-            call.read(await read_reply(response, deadline))
+            call.read(read_reply(response, deadline))
         return response
 
-    async def _tried(self, attempt: Callable[[], Awaitable[_Result]], deadline: Deadline) -> _Result:
+    def _tried(self, attempt: Attempt[_Result], deadline: Deadline) -> _Result:
         """The result of `attempt`, made again where its failure is worth it."""
         tried = 0
         while True:
             try:
-                return await attempt()
+                return attempt()
             except LLMError as error:
                 tried += 1
                 pause = self._caller.retries.pause(error, tried, deadline)
                 if pause is None:
                     raise
-            await anyio.sleep(pause)
+            sleep(pause)

@@ -1,15 +1,18 @@
-"""One request and its answer over HTTP, in time: for threads here, for event loops in `async_exchange`."""
+# Generated from _async/exchange.py by `make generated`: change that one.
+"""One request and its answer over HTTP, in time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 
-from .answers import Reply
-from .deadline import Deadline, TimeLeft
-from .errors import LLMConnectionError, LLMError
-from .failures import TRANSPORT_ERRORS, explained, timed_out
-from .http_library import httpx
-from .reading import Body, Unpacker
+from ..answers import Reply
+from ..deadline import Deadline
+from ..errors import LLMConnectionError, LLMError
+from ..failures import TRANSPORT_ERRORS, explained, timed_out
+from ..http_library import httpx
+from ..reading import Body, Unpacker
+from .primitives import in_time, timeouts
 
 
 def exchange(transport: httpx.BaseTransport, request: httpx.Request, deadline: Deadline) -> Reply:
@@ -25,11 +28,10 @@ def exchange(transport: httpx.BaseTransport, request: httpx.Request, deadline: D
 
 def begin(transport: httpx.BaseTransport, request: httpx.Request, deadline: Deadline) -> httpx.Response:
     """Send `request` and return when the head of the answer is here; the caller closes it. Raises as `exchange`."""
-    left = TimeLeft(deadline)
-    request.extensions["timeout"] = {"connect": left, "read": left, "write": left, "pool": left}
+    request.extensions["timeout"] = timeouts(deadline)
     error: LLMError
     try:
-        response = transport.handle_request(request)
+        response = in_time(transport.handle_request(request), deadline)
     except TRANSPORT_ERRORS as exc:
         error = explained(exc, request, deadline, answered=False)
     else:
@@ -42,10 +44,11 @@ def read_reply(response: httpx.Response, deadline: Deadline) -> Reply:
     """Read the body to its end, or as far as is of use, and close. Raises as `exchange`."""
     body = Body(response)
     try:
-        for piece in pieces(response, deadline):
-            body.add(piece)
-            if body.is_enough():
-                break
+        with closing(pieces(response, deadline)) as arriving:
+            for piece in arriving:
+                body.add(piece)
+                if body.is_enough():
+                    break
     except LLMConnectionError:
         if response.is_success:  # an error is one, however much of its text came
             raise
@@ -54,14 +57,15 @@ def read_reply(response: httpx.Response, deadline: Deadline) -> Reply:
     return body.reply()
 
 
-def pieces(response: httpx.Response, deadline: Deadline) -> Iterator[bytes]:
+def pieces(response: httpx.Response, deadline: Deadline) -> Generator[bytes, None]:
     """Yield the body as it comes, unpacked. Raises as `exchange`."""
     unpacker = Unpacker(response)
     stream = response.stream
     assert isinstance(stream, httpx.SyncByteStream)  # noqa: S101 (for the type checker)
+    arriving = iter(stream)
     error: LLMError | None = None
     try:
-        for packed in stream:
+        while (packed := in_time(next(arriving, None), deadline)) is not None:
             for piece in unpacker.pieces(packed):
                 if deadline.passed():
                     raise timed_out(deadline)
