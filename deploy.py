@@ -15,7 +15,7 @@ from pyinfra import host, state
 from llm_gateway.tasks import deployment, survey
 
 # Checks every host's settings and state; nothing is touched when anything anywhere is wrong.
-member = survey.member_to_deploy(state, host)
+machine = survey.machine_to_deploy(state, host)
 
-deployment.deploy_gateway(member)
-deployment.point_openclaw(member)
+deployment.deploy_gateway(machine)
+deployment.point_openclaw(machine)

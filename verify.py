@@ -35,10 +35,13 @@ from llm_gateway.proof import openclaw_proof, openclaw_turn
 from llm_gateway.proof.model_questions import ALL
 from llm_gateway.tasks import survey, verification
 
-member = survey.member_to_verify(state, host)
-firewall.verify(member)  # first, since the gateway does not run without it
-verification.verify(member, models=ALL)
-openclaw_proof.verify(member)
-openclaw_turn.verify(member)
-backup_health.verify(member)
-canary_health.verify(member)
+machine = survey.machine_to_verify(state, host)
+if machine.node:
+    firewall.verify(machine.node)  # first, since the gateway does not run without it
+verification.verify(machine, models=ALL)
+if machine.agent:
+    openclaw_proof.verify(machine.agent)
+    openclaw_turn.verify(machine.agent)
+if machine.node:
+    backup_health.verify(machine.node)
+    canary_health.verify(machine.node)

@@ -22,4 +22,4 @@ from pyinfra import host, state
 
 from llm_gateway.tasks import backup
 
-backup.back_up(state, backup.member_to_back_up(state, host))
+backup.back_up(state, backup.machine_to_back_up(state, host))

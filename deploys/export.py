@@ -21,4 +21,4 @@ from pyinfra import host, state
 
 from llm_gateway.tasks import export
 
-export.write(export.member_to_export(state, host))
+export.write(export.machine_to_export(state, host))

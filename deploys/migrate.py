@@ -25,36 +25,37 @@ from llm_gateway.parts.docker import packages
 from llm_gateway.tasks import agent_switch, verification
 from llm_gateway.tasks.migration import migration
 
-member = migration.member_to_migrate(state, host)
+machine = migration.machine_to_migrate(state, host)
+is_involved, target = migration.is_involved(machine), migration.target_on(machine)
+agent = machine.agent if is_involved else None
 
-if migration.is_involved(member):
-    if migration.is_target(member):
-        packages.install(member)
-        firewall.install(member)
-        migration.place_files(member)
-        image.provide(member)
-        tiktoken.place(member)
-        scheduled_backups.install_packages(member)
-        scheduled_backups.install(member)
-    migration.prepare(member)
-    if migration.is_target(member) and migration.is_moved_already(member):
-        service.publish(member)
+if target:
+    packages.install(target)
+    firewall.install(target)
+    migration.place_files(target)
+    image.provide(target)
+    tiktoken.place(target)
+    scheduled_backups.install_packages(target)
+    scheduled_backups.install(target)
+if is_involved:
+    migration.prepare(machine)
+if target and migration.is_moved_already(machine):
+    service.publish(target)
 
-migration.carry_out(member)
+migration.carry_out(machine)
 
-if migration.is_involved(member):
-    if migration.is_target(member) or member.is_openclaw:
-        provisioning.reconcile(member)
-        verification.prove_gateway(member)
-    if member.is_openclaw:
-        agent_switch.point_at_gateway(member)
-        skills.place_client(member)
+if target or agent:
+    provisioning.reconcile(machine)
+    verification.prove_gateway(machine)
+if agent:
+    agent_switch.point_at_gateway(agent)
+    skills.place_client(agent)
 
-migration.finish(member)
+migration.finish(machine)
 
-if migration.is_target(member):
-    scheduled_canary.install(member)
-    firewall.narrow(member)
+if target:
+    scheduled_canary.install(target)
+    firewall.narrow(target)
 
-if migration.is_involved(member) and (migration.is_target(member) or member.is_openclaw):
-    verification.verify(member)
+if target or agent:
+    verification.verify(machine)

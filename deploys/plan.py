@@ -21,4 +21,4 @@ from pyinfra import host, state
 
 from llm_gateway.tasks import drift, survey
 
-drift.look(survey.member_to_plan(state, host))
+drift.look(survey.machine_to_plan(state, host))

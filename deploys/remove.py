@@ -17,4 +17,4 @@ from pyinfra import host, state
 
 from llm_gateway.tasks.removal import remove
 
-remove.take_off(remove.member_to_remove(state, host))
+remove.take_off(remove.machine_to_remove(state, host))

@@ -15,4 +15,4 @@ from pyinfra import host, state
 
 from llm_gateway.tasks import reset_admin
 
-reset_admin.fix(reset_admin.member_to_fix(state, host))
+reset_admin.fix(reset_admin.machine_to_fix(state, host))

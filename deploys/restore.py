@@ -26,30 +26,29 @@ from llm_gateway.tasks import agent_switch, verification
 from llm_gateway.tasks.restore import restore
 
 # Reads what is to be restored to its end; nothing is touched when anything of it is wrong.
-member = restore.member_to_restore(state, host)
+machine = restore.machine_to_restore(state, host)
+target, user = restore.target_on(machine), restore.user_on(machine)
 
-if restore.is_target(member):
-    packages.install(member)
-    firewall.install(member)
-    restore.prepare(member)
-    image.provide(member)
-    tiktoken.place(member)
-    scheduled_backups.install_packages(member)
-    scheduled_backups.install(member)
+if target:
+    packages.install(target)
+    firewall.install(target)
+    restore.prepare(target)
+    image.provide(target)
+    tiktoken.place(target)
+    scheduled_backups.install_packages(target)
+    scheduled_backups.install(target)
 
-restore.restore(member)
+restore.restore(machine)
 
-if restore.is_target(member):
-    scheduled_canary.install(member)
+if target:
+    scheduled_canary.install(target)
+    firewall.narrow(target)
 
-if restore.is_target(member):
-    firewall.narrow(member)
+verification.prove_gateway(machine)
 
-verification.prove_gateway(member)
+if user:
+    agent_switch.point_at_gateway(user)
+    skills.place_client(user)
 
-if restore.is_user(member):
-    agent_switch.point_at_gateway(member)
-    skills.place_client(member)
-
-if restore.is_target(member) or restore.is_user(member):
-    verification.verify(member)
+if target or user:
+    verification.verify(machine)

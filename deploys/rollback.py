@@ -19,19 +19,20 @@ from llm_gateway.parts import firewall
 from llm_gateway.tasks import agent_switch, verification
 from llm_gateway.tasks.upgrades import rollback
 
-member = rollback.member_to_roll_back(state, host)
+machine = rollback.machine_to_roll_back(state, host)
+user = rollback.user_on(machine)
 
-if member.is_gateway:
-    firewall.install(member)  # the unit that is written needs it, and a host of an earlier version has none
-rollback.roll_back(member)
+if machine.node:
+    firewall.install(machine.node)  # the unit that is written needs it, and a host of an earlier version has none
+rollback.roll_back(machine)
 
-if member.is_gateway:
-    firewall.narrow(member)
+if machine.node:
+    firewall.narrow(machine.node)
 
-verification.prove_gateway(member)
+verification.prove_gateway(machine)
 
-if rollback.is_user(member):
-    agent_switch.point_at_gateway(member)
+if user:
+    agent_switch.point_at_gateway(user)
 
-if member.is_gateway or rollback.is_user(member):
-    verification.verify(member)
+if machine.node or user:
+    verification.verify(machine)

@@ -18,15 +18,17 @@ from pyinfra import host, state
 from llm_gateway.tasks import agent_switch, verification
 from llm_gateway.tasks.rotation import rotation, rotation_end
 
-member, keys = rotation.member_to_rotate(state, host)
+machine, keys = rotation.machine_to_rotate(state, host)
 
-rotation.renew_access(member, keys)
+if machine.node:
+    rotation.renew_access(machine.node, keys)
 
 if rotation.TOKENS in keys:
-    rotation.renew_tokens(member)
-    verification.prove_gateway(member)
-    if member.is_openclaw:
-        agent_switch.point_at_gateway(member)
+    rotation.renew_tokens(machine)
+    verification.prove_gateway(machine)
+    if machine.agent:
+        agent_switch.point_at_gateway(machine.agent)
 
-verification.verify(member)
-rotation_end.remove_old_tokens(member)
+verification.verify(machine)
+if machine.node:
+    rotation_end.remove_old_tokens(machine.node.gateway)

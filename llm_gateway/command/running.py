@@ -106,4 +106,4 @@ def _has_differences() -> bool:
     from llm_gateway.tasks import survey
 
     surveyed = survey.current(ctx_state.get())
-    return surveyed is not None and any(member.plan for member in surveyed.members.values())
+    return surveyed is not None and any(gateway.plan for gateway in surveyed.gateways.values())

@@ -16,12 +16,12 @@ def deploy_gateway() -> None:
 
     The first call of a run reads all of its hosts, and ends it with all that is wrong before anything is touched.
     """
-    if member := survey.member_beside_others(state, host):
-        deployment.deploy_gateway(member)
+    if machine := survey.machine_beside_others(state, host):
+        deployment.deploy_gateway(machine)
 
 
 @deploy("OpenClaw", data_defaults=settings.defaults())
 def point_openclaw() -> None:
     """On hosts of the group `openclaw`: OpenClaw uses its gateway, proven from there; after `deploy_gateway`."""
-    if member := survey.member_beside_others(state, host):
-        deployment.point_openclaw(member)
+    if machine := survey.machine_beside_others(state, host):
+        deployment.point_openclaw(machine)

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 import httpx
 
 from llm_gateway.flavours.oneapi import AdminClient
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.route import route
+from llm_gateway.hosts.topology import Gateway
 
 READS = {
     "/api/channel/search?keyword=": "api_channels",
@@ -27,20 +27,20 @@ ANSWER_SECONDS = 30.0
 
 
 @contextmanager
-def admin_api(member: Member) -> Iterator[AdminClient]:
+def admin_api(gateway: Gateway) -> Iterator[AdminClient]:
     """A client for a gateway's admin API, with its access token.
 
     Raises RouteError when there is no way to a gateway that has to be asked.
     """
     with ExitStack() as stack:
         transport: httpx.BaseTransport
-        is_past = member.is_republished or time.monotonic() - member.read_at > FRESH_SECONDS
-        if is_past and member.host.state.is_executing:
-            transport = stack.enter_context(route(member.host, member.address, member.settings.gateway_port))
+        is_past = gateway.node.is_republished or time.monotonic() - gateway.node.machine.read_at > FRESH_SECONDS
+        if is_past and gateway.node.host.state.is_executing:
+            transport = stack.enter_context(route(gateway.node.host, gateway.address, gateway.settings.gateway_port))
         else:
-            transport = _Recorded(member, stack)
+            transport = _Recorded(gateway, stack)
         client = AdminClient(
-            member.base_url, access_token=member.generated.access_token, transport=transport, timeout=ANSWER_SECONDS
+            gateway.base_url, access_token=gateway.generated.access_token, transport=transport, timeout=ANSWER_SECONDS
         )
         with client:
             yield client
@@ -49,8 +49,8 @@ def admin_api(member: Member) -> Iterator[AdminClient]:
 class _Recorded(httpx.BaseTransport):
     """Answers reads as the host recorded them when its state was read; anything else goes to the gateway."""
 
-    def __init__(self, member: Member, stack: ExitStack) -> None:
-        self._member = member
+    def __init__(self, gateway: Gateway, stack: ExitStack) -> None:
+        self._gateway = gateway
         self._stack = stack
         self._live: httpx.BaseTransport | None = None
         self._opening = threading.Lock()
@@ -58,14 +58,13 @@ class _Recorded(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer from the record once; a read after a write must see what the write did."""
         target = request.url.raw_path.decode("ascii")
-        recorded = self._member.state.answers.get(READS.get(target, ""), "")
+        recorded = self._gateway.node.state.answers.get(READS.get(target, ""), "")
         if request.method == "GET" and self._live is None and recorded:
             return parse_answer(recorded)
         with self._opening:  # one way for all threads: paramiko mixes up the refusals of two
             if self._live is None:
-                member = self._member
-                port = member.settings.gateway_port
-                self._live = self._stack.enter_context(route(member.host, member.address, port))
+                node, port = self._gateway.node, self._gateway.settings.gateway_port
+                self._live = self._stack.enter_context(route(node.host, node.address, port))
         return self._live.handle_request(request)
 
 

@@ -9,19 +9,16 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
 
 
 @operation()
-def fail_if(
-    member: Member, what: str, problem_of: Callable[[Member], str | None]
-) -> Generator[FunctionCommand, None, None]:
+def fail_if(what: str, problem_of: Callable[[], str | None]) -> Generator[FunctionCommand, None, None]:
     """Fail the run if something is wrong; change nothing.
 
     Parameters: `what` is looked at, such as "backups"; `problem_of` says what is wrong with it, and what fixes that, or
     None.
     """
-    problem = problem_of(member)
+    problem = problem_of()
     if problem is not None:
         yield remote.Callback(_fail, (f"{what}: {problem}",), {})
 

@@ -17,7 +17,7 @@ from pyinfra.api.host import Host
 
 from llm_gateway.flavours.oneapi import OneAPIError, Unauthorised
 from llm_gateway.hosts import other_databases, remote, tables
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Gateway
 from llm_gateway.model import layout
 from llm_gateway.model.layout import PROJECT
 from llm_gateway.parts import installation, recovery
@@ -124,83 +124,84 @@ class DatabaseError(Exception):
     """The database cannot be read or written; the text says why and what fixes it."""
 
 
-def elsewhere(member: Member) -> str | None:
+def _file(gateway: Gateway) -> str:
+    return layout.database(gateway.node.directory)
+
+
+def elsewhere(gateway: Gateway) -> str | None:
     """Why data/one-api.db is not what this gateway uses, with the fix; None where it is. Raises RemoteError."""
     script = f'{other_databases.SCRIPT.read_text(encoding="utf-8")}database_settings "$directory/data" {PROJECT}'
-    named = other_databases.that_holds_all(remote.run(member.host, _script(member, script)))
-    if not named and member.state.database_size:
+    named = other_databases.that_holds_all(remote.run(gateway.node.host, _script(gateway, script)))
+    if not named and gateway.node.state.database_size:
         return None
     why = f"{named} is set" if named else "that file is not there"
     return (
-        f"the gateway does not use {layout.database(member.directory)} ({why}), which is all that this can fix. In the"
+        f"the gateway does not use {_file(gateway)} ({why}), which is all that this can fix. In the"
         " database that it uses: set access_token of the user with role 100 to the ONEAPI_ACCESS_TOKEN of"
-        f" {member.directory}/{layout.SECRETS}, then run this again"
+        f" {gateway.node.directory}/{layout.SECRETS}, then run this again"
     )
 
 
-def can_be_written(member: Member) -> bool:
+def can_be_written(gateway: Gateway) -> bool:
     """Whether the host has a program that writes SQLite. Raises RemoteError."""
-    return bool(remote.run(member.host, f"if {_HAS_TOOL}; then echo yes; fi"))
+    return bool(remote.run(gateway.node.host, f"if {_HAS_TOOL}; then echo yes; fi"))
 
 
-def has_token(member: Member, token: str) -> bool:
+def has_token(gateway: Gateway, token: str) -> bool:
     """Whether the root user has this access token. Raises DatabaseError, also when it cannot be written now."""
-    rows = _ask(member, f"BEGIN IMMEDIATE;\nSELECT access_token = {_text(token)} {_ROOT_USER};\nCOMMIT;\n")
+    rows = _ask(gateway, f"BEGIN IMMEDIATE;\nSELECT access_token = {_text(token)} {_ROOT_USER};\nCOMMIT;\n")
     return rows == ["1"]
 
 
-def root_access(member: Member, file: str, token: str, passwords: Sequence[str]) -> str:
+def root_access(gateway: Gateway, file: str, token: str, passwords: Sequence[str]) -> str:
     """By which of these One API would let root in, served from a database file that nobody serves yet.
 
     Parameters: `file`, its path on the host; the passwords of text that fits on a line.
     Returns "token", "password", "neither", or "unknown" where the host cannot tell of passwords. Raises DatabaseError.
     """
     stdin = "".join(f"{line}\n" for line in (token.encode().hex(), *passwords))
-    return _run(member, f"file={shlex.quote(file)}\n{_SQL}{_ROOT_ACCESS}", stdin)[-1]
+    return _run(gateway, f"file={shlex.quote(file)}\n{_SQL}{_ROOT_ACCESS}", stdin)[-1]
 
 
-def back_up(member: Member) -> str:
+def back_up(gateway: Gateway) -> str:
     """Keep a checked copy of the database, for root alone. Returns its path. Raises DatabaseError."""
-    _require_whole(member, f"{layout.DATA}/{layout.DATABASE}", "it")
-    _run(member, f"{installation.own_backups_command(member.directory)} && {{ {_SQL}{_BACKUP} }}")
+    _require_whole(gateway, f"{layout.DATA}/{layout.DATABASE}", "it")
+    _run(gateway, f"{installation.own_backups_command(gateway.node.directory)} && {{ {_SQL}{_BACKUP} }}")
     partial = f"{layout.BACKUPS}/before-reset-admin.partial"
     try:
-        _require_whole(member, partial, "the copy of it")
+        _require_whole(gateway, partial, "the copy of it")
     except DatabaseError:
-        _run(member, f'rm -f "$directory/{partial}"')
+        _run(gateway, f'rm -f "$directory/{partial}"')
         raise
-    return _run(member, _KEEP)[-1]
+    return _run(gateway, _KEEP)[-1]
 
 
-def _require_whole(member: Member, file: str, what: str) -> None:
+def _require_whole(gateway: Gateway, file: str, what: str) -> None:
     """Raises DatabaseError where not every row of a database can be read; what is odd besides does no harm here."""
     try:
-        damage = tables.examine(member.host, f"{member.directory}/{file}").damage
+        damage = tables.examine(gateway.node.host, f"{gateway.node.directory}/{file}").damage
     except tables.TablesError as problem:
         if recovery.LOCKED in str(problem):
-            raise DatabaseError(recovery.locked_by_whom(member.directory, _holders(member))) from None
-        raise DatabaseError(f"{layout.database(member.directory)} cannot be used: {problem}") from None
+            raise DatabaseError(recovery.locked_by_whom(gateway.node.directory, _holders(gateway))) from None
+        raise DatabaseError(f"{_file(gateway)} cannot be used: {problem}") from None
     if damage:
         raise DatabaseError(
-            f"{layout.database(member.directory)} cannot be used: {what} is damaged ({damage}): deploys/restore.py"
-            " restores a backup"
+            f"{_file(gateway)} cannot be used: {what} is damaged ({damage}): deploys/restore.py restores a backup"
         )
 
 
-def set_token(member: Member, token: str) -> None:
+def set_token(gateway: Gateway, token: str) -> None:
     """Give the root user this access token, in one transaction. Raises DatabaseError."""
     rows = _ask(
-        member,
+        gateway,
         f"BEGIN IMMEDIATE;\nUPDATE users SET access_token = {_text(token)} WHERE id = (SELECT id {_ROOT_USER});\n"
         "SELECT changes();\nCOMMIT;\n",
     )
     if rows != ["1"]:
-        raise DatabaseError(
-            f"{layout.database(member.directory)} has no root user (role {ROOT_ROLE}): restore a backup of the database"
-        )
+        raise DatabaseError(f"{_file(gateway)} has no root user (role {ROOT_ROLE}): restore a backup of the database")
 
 
-def told(member: Member, problem: Exception) -> str:
+def told(gateway: Gateway, problem: Exception) -> str:
     """What happened where the admin API says no, with its fix, whichever of token and database it is; else its words.
 
     One API calls whatever it cannot read a wrong token (model/user.go, ValidateAccessToken). So the database is looked
@@ -208,15 +209,15 @@ def told(member: Member, problem: Exception) -> str:
     """
     if not isinstance(problem, OneAPIError):
         return str(problem)
-    found = _why_refused(member) if isinstance(problem, Unauthorised) else None
-    return found or recovery.told(problem, member.directory)
+    found = _why_refused(gateway) if isinstance(problem, Unauthorised) else None
+    return found or recovery.told(problem, gateway.node.directory)
 
 
-def _why_refused(member: Member) -> str | None:
+def _why_refused(gateway: Gateway) -> str | None:
     """What is wrong with the database, or was a moment ago; None where the token is wrong, or nothing can be told."""
-    token = _text(member.generated.access_token)
+    token = _text(gateway.generated.access_token)
     try:
-        rows = _look(member, f"SELECT access_token = {token} {_ROOT_USER};\n")
+        rows = _look(gateway, f"SELECT access_token = {token} {_ROOT_USER};\n")
     except DatabaseError as problem:
         return f"the gateway cannot use its database: {problem}"
     except remote.RemoteError:
@@ -224,15 +225,15 @@ def _why_refused(member: Member) -> str | None:
     if rows != ["1"]:
         return None
     return (
-        f"the gateway refused an access token that its database holds: {layout.database(member.directory)} was locked"
+        f"the gateway refused an access token that its database holds: {_file(gateway)} was locked"
         " by another program at that moment, or its disk was full (`df -h` on the host). Run the command again"
     )
 
 
-def trouble(member: Member) -> str | None:
+def trouble(gateway: Gateway) -> str | None:
     """What keeps the gateway from using its database now, and the fix; None where nothing is seen, or cannot be."""
     try:
-        _look(member, "BEGIN IMMEDIATE;\nROLLBACK;\nSELECT count(*) FROM tokens;\n")
+        _look(gateway, "BEGIN IMMEDIATE;\nROLLBACK;\nSELECT count(*) FROM tokens;\n")
     except DatabaseError as problem:
         return str(problem)
     except remote.RemoteError:
@@ -240,7 +241,7 @@ def trouble(member: Member) -> str | None:
     return None
 
 
-def unstored_options(member: Member, wanted: Mapping[str, str]) -> list[str] | None:
+def unstored_options(gateway: Gateway, wanted: Mapping[str, str]) -> list[str] | None:
     """The names of the options whose text the database does not hold; None where the host has no program to look with.
 
     One API answers success where nothing was stored, and lists what it has in memory (model/option.go, UpdateOption).
@@ -252,7 +253,7 @@ def unstored_options(member: Member, wanted: Mapping[str, str]) -> list[str] | N
         f"SELECT '{mark}' WHERE NOT EXISTS ({stored.format(_text(name), _text(wanted[name]))});\n"
         for mark, name in names.items()
     )
-    rows = _look(member, "".join(checks))
+    rows = _look(gateway, "".join(checks))
     return None if rows == [_UNTOLD] else [name for mark, name in names.items() if mark in rows]
 
 
@@ -276,21 +277,21 @@ def _of_hex(digits: str) -> str:
     return bytes.fromhex(digits).decode(errors="replace")
 
 
-def _look(member: Member, sql: str) -> list[str]:
+def _look(gateway: Gateway, sql: str) -> list[str]:
     """Ask the database for what is to be told of it; [_UNTOLD] where the host has no program for it.
 
     Raises DatabaseError in words with the fix, RemoteError where the host cannot be asked.
     """
-    file = layout.database(member.directory)
-    script = f"directory={shlex.quote(member.directory)}\npatience={LOOK_SECONDS}\n{_SQL}{_LOOK}"
+    file = _file(gateway)
+    script = f"directory={shlex.quote(gateway.node.directory)}\npatience={LOOK_SECONDS}\n{_SQL}{_LOOK}"
     try:
-        rows = remote.run(member.host, script, sql)
+        rows = remote.run(gateway.node.host, script, sql)
     except remote.ConnectionLostError:
         raise
     except remote.RemoteError as problem:
         words = str(problem)
         if recovery.LOCKED in words:
-            raise DatabaseError(recovery.locked_by_whom(member.directory, _holders(member))) from None
+            raise DatabaseError(recovery.locked_by_whom(gateway.node.directory, _holders(gateway))) from None
         if any(sign in words for sign in _DAMAGED):
             raise DatabaseError(f"{file} is damaged: deploys/restore.py puts a backup in its place") from None
         raise DatabaseError(f"{file} cannot be read ({words}): look at its disk (`df -h`, `dmesg`)") from None
@@ -304,25 +305,27 @@ def _text(value: str) -> str:
     return f"CAST(x'{value.encode().hex()}' AS TEXT)"
 
 
-def _script(member: Member, script: str) -> str:
-    return f"directory={shlex.quote(member.directory)}\npatience={PATIENCE_SECONDS}\n{script}"
+def _script(gateway: Gateway, script: str) -> str:
+    return f"directory={shlex.quote(gateway.node.directory)}\npatience={PATIENCE_SECONDS}\n{script}"
 
 
-def _ask(member: Member, sql: str) -> list[str]:
-    return _run(member, f'{_SQL}sql "$directory/{layout.DATA}/{layout.DATABASE}"', sql)
+def _ask(gateway: Gateway, sql: str) -> list[str]:
+    return _run(gateway, f'{_SQL}sql "$directory/{layout.DATA}/{layout.DATABASE}"', sql)
 
 
-def _run(member: Member, script: str, stdin: str | None = None) -> list[str]:
+def _run(gateway: Gateway, script: str, stdin: str | None = None) -> list[str]:
     try:
-        return remote.run(member.host, _script(member, script), stdin)
+        return remote.run(gateway.node.host, _script(gateway, script), stdin)
     except remote.RemoteError as problem:
         if recovery.LOCKED in str(problem):
-            raise DatabaseError(recovery.locked_by_whom(member.directory, _holders(member))) from None
-        raise DatabaseError(f"{layout.database(member.directory)} cannot be used: {problem}") from None
+            raise DatabaseError(recovery.locked_by_whom(gateway.node.directory, _holders(gateway))) from None
+        raise DatabaseError(f"{_file(gateway)} cannot be used: {problem}") from None
 
 
-def _holders(member: Member) -> str:
+def _holders(gateway: Gateway) -> str:
     """Who has the database open, the gateway excepted."""
-    gateway = str((member.state.container or {}).get("State", {}).get("Pid", ""))
-    lines = [line.split(maxsplit=1) for line in remote.run(member.host, _script(member, _HOLDERS)) if line.strip()]
-    return ", ".join(f"{name} (process {pid})" for pid, name in lines if pid != gateway)
+    own = str((gateway.node.state.container or {}).get("State", {}).get("Pid", ""))
+    lines = [
+        line.split(maxsplit=1) for line in remote.run(gateway.node.host, _script(gateway, _HOLDERS)) if line.strip()
+    ]
+    return ", ".join(f"{name} (process {pid})" for pid, name in lines if pid != own)

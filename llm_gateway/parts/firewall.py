@@ -9,11 +9,12 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.host_check import fail_if
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT
 from llm_gateway.model.layout import (
@@ -42,15 +43,15 @@ REMOVE = (
 """A shell command, for when the unit does not run any more: the table outlives the process that held it."""
 
 
-def out_of_reach(member: Member, base_url: str) -> Upstream | None:
+def out_of_reach(node: Node, base_url: str) -> Upstream | None:
     """The address in a channel's base URL, where the firewall keeps the container from it; None where it does not."""
-    needed = upstream_of(base_url, member.settings.gateway_extra_hosts)
-    return None if needed is None or Reach.wanted(member).allows(needed) else needed
+    needed = upstream_of(base_url, node.settings.gateway_extra_hosts)
+    return None if needed is None or Reach.wanted(node).allows(needed) else needed
 
 
-def wanted_files(member: Member) -> list[Wanted]:
+def wanted_files(node: Node) -> list[Wanted]:
     """The rules, what holds them, and its unit."""
-    return _files(Reach.wanted(member))
+    return _files(Reach.wanted(node))
 
 
 def _files(reach: Reach) -> list[Wanted]:
@@ -61,24 +62,24 @@ def _files(reach: Reach) -> list[Wanted]:
     ]
 
 
-def install(member: Member) -> None:
+def install(node: Node) -> None:
     """Put the firewall in place, and have it hold the rules; before anything of the gateway is published.
 
     Until `narrow`, what the deployment before let through is let through as well: should this run fail, then what
     serves now is still reached, and reaches its providers.
     """
-    if "nft" not in member.state.tools:
+    if "nft" not in node.state.tools:
         remote.shell(name="Install nftables, which the firewall needs", command=install_package("nftables"))
-    reach = _with_what_is_deployed(member)
-    differing = [file for file in _files(reach) if not is_as_wanted(member, file)]
+    reach = _with_what_is_deployed(node)
+    differing = [file for file in _files(reach) if not is_as_wanted(node, file)]
     for file in differing:
         file.write()
-    if _problem(member, reach) is None and not differing:
+    if _problem(node, reach) is None and not differing:
         return
-    if _is_running(member) and not any(file.path.startswith(f"{layout.UNITS}/") for file in differing):
+    if _is_running(node) and not any(file.path.startswith(f"{layout.UNITS}/") for file in differing):
         remote.shell(name="Let the firewall take its rules in", command=_RELOAD)
     else:
-        member.is_republished = True  # the gateway's unit goes down and up with it
+        node.is_republished = True  # the gateway's unit goes down and up with it
         remote.shell(
             name="Start the firewall",
             command=_or_say(
@@ -88,16 +89,16 @@ def install(member: Member) -> None:
         )
 
 
-def _with_what_is_deployed(member: Member) -> Reach:
-    deployed = Reach.of_file(member.state.text("firewall_rules"))
-    return Reach.wanted(member) | deployed if deployed else Reach.wanted(member)
+def _with_what_is_deployed(node: Node) -> Reach:
+    deployed = Reach.of_file(node.state.text("firewall_rules"))
+    return Reach.wanted(node) | deployed if deployed else Reach.wanted(node)
 
 
-def narrow(member: Member) -> None:
+def narrow(node: Node) -> None:
     """Take away what only the deployment before needed, now that what this one declares serves."""
-    if not member.is_gateway or _with_what_is_deployed(member) == Reach.wanted(member):
+    if _with_what_is_deployed(node) == Reach.wanted(node):
         return
-    rules = wanted_files(member)[0]
+    rules = wanted_files(node)[0]
     replace(rules, what="the firewall's final rules").write()
     remote.shell(name="Let the firewall take its final rules in", command=_RELOAD)
 
@@ -111,8 +112,8 @@ def _or_say(command: str) -> str:
 _RELOAD = _or_say(f"systemctl reload {FIREWALL_UNIT}")
 
 
-def _is_running(member: Member) -> bool:
-    unit = member.state.firewall_unit
+def _is_running(node: Node) -> bool:
+    unit = node.state.firewall_unit
     return (unit.get("ActiveState"), unit.get("UnitFileState"), unit.get("NeedDaemonReload")) == (
         "active",
         "enabled",
@@ -120,49 +121,50 @@ def _is_running(member: Member) -> bool:
     )
 
 
-def problems(member: Member) -> Iterator[str]:
+def problems(node: Node) -> Iterator[str]:
     """What prevents a firewall that lets in whom it should, each with the fix."""
-    if not member.is_gateway or member.state.busy:
+    if node.state.busy:
         return
-    if member.state.lines("tailscale_ip") and not member.state.lines("tailscale0"):
+    if node.state.lines("tailscale_ip") and not node.state.lines("tailscale0"):
         yield (
-            f"its Tailscale address {member.state.lines('tailscale_ip')[0]} is on no interface tailscale0, by which"
+            f"its Tailscale address {node.state.lines('tailscale_ip')[0]} is on no interface tailscale0, by which"
             " alone the firewall lets anybody in: `tailscale up` on the host, without userspace networking or another"
             " --tun"
         )
-    allowed = [IPv4Network(text) for text in member.settings.gateway_allowed_peers]
-    for agent in member.fleet.agents_of(member) if allowed else ():
-        addresses = agent.state.tailscale_addresses if hasattr(agent, "state") and agent is not member else []
+    allowed = [IPv4Network(text) for text in node.settings.gateway_allowed_peers]
+    for agent in node.gateway.agents if allowed else ():
+        addresses = (
+            agent.state.tailscale_addresses if agent.machine.is_read and agent.machine is not node.machine else []
+        )
         if addresses and not any(IPv4Address(address) in network for network in allowed for address in addresses):
             yield f"gateway_allowed_peers: {agent.name} uses this gateway, so add its address, {addresses[0]}"
 
 
-def verify(member: Member) -> None:
+def verify(node: Node) -> None:
     """Let the run fail where a gateway's firewall does not stand as it is declared."""
-    if member.is_gateway:
-        fail_if(name="Check the firewall", member=member, what="firewall", problem_of=_fixable)
+    fail_if(name="Check the firewall", what="firewall", problem_of=partial(_fixable, node))
 
 
-def _fixable(member: Member) -> str | None:
-    found = problem(member)
+def _fixable(node: Node) -> str | None:
+    found = problem(node)
     return found and f"{found}: run deploy.py"
 
 
-def problem(member: Member) -> str | None:
+def problem(node: Node) -> str | None:
     """What is wrong with the firewall of a host that was read; None where the kernel has the rules that are wanted."""
-    return _problem(member, Reach.wanted(member))
+    return _problem(node, Reach.wanted(node))
 
 
-def _problem(member: Member, reach: Reach) -> str | None:
-    table = member.state.answers.get("firewall_table", "")
+def _problem(node: Node, reach: Reach) -> str | None:
+    table = node.state.answers.get("firewall_table", "")
     if not table:
         return f"its table ({FIREWALL_TABLE}) is not there, so that the port is open to all who route to the host"
-    if not _is_running(member):
+    if not _is_running(node):
         return f"{FIREWALL_UNIT} does not run or is not enabled, so that its rules do not last"
     if reach.doors and version(table) != version(reach.rules().decode()):
         return "the loaded rules do not match the settings; run deploy.py"
-    if reach.doors and any(not is_as_wanted(member, file) for file in _files(reach)):
+    if reach.doors and any(not is_as_wanted(node, file) for file in _files(reach)):
         return "its files do not match what a deployment writes; run deploy.py"
-    if digest(table.encode()) not in member.state.text("firewall_loaded"):
+    if digest(table.encode()) not in node.state.text("firewall_loaded"):
         return "the rules in the kernel do not match those that were loaded; run deploy.py"
     return None

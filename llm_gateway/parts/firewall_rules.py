@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from ipaddress import IPv4Address, IPv4Network
 from urllib.parse import urlsplit
 
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.environment import PROXIES
 from llm_gateway.model.layout import FIREWALL_RULES
 from llm_gateway.parts.installation import render
@@ -86,19 +86,19 @@ class Reach:
     upstreams: tuple[str, ...]
 
     @classmethod
-    def wanted(cls, member: Member) -> Reach:
+    def wanted(cls, node: Node) -> Reach:
         """What a gateway's settings ask for; the addresses in its channels are allowed by themselves.
 
         No door where the host has no Tailscale address now.
         """
-        settings = member.settings
-        has_address = settings.gateway_tailscale_address or member.state.tailscale_addresses
+        settings = node.settings
+        has_address = settings.gateway_tailscale_address or node.state.tailscale_addresses
         named = {Upstream.parse(text) for text in settings.gateway_private_upstreams}
         urls = [channel.base_url for channel in settings.gateway_channels]
         urls += [url for name in PROXIES if (url := settings.gateway_environment.get(name))]
         declared = {each for url in urls if (each := upstream_of(url, settings.gateway_extra_hosts))}
         peers = _collapsed(IPv4Network(text) for text in settings.gateway_allowed_peers)
-        doors = (Door(member.address, settings.gateway_port, tuple(peers)),) if has_address else ()
+        doors = (Door(node.address, settings.gateway_port, tuple(peers)),) if has_address else ()
         return cls(doors, _sorted(map(str, named | declared)))
 
     @classmethod

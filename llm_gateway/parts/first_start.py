@@ -20,9 +20,9 @@ from pyinfra.api.state import State
 
 from llm_gateway.flavours.oneapi import AdminClient, OneAPIError, Unauthorised
 from llm_gateway.hosts import before, remote, tables, undo
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.route import RouteError, route
+from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.secrets import ROOT_PASSWORD, Generated
 from llm_gateway.model import layout
 from llm_gateway.model.layout import FIRST_START, FIRST_START_DONE, PORT, UNIT
@@ -40,7 +40,7 @@ class FirstStartError(Exception):
     """The gateway cannot be made safe to publish; the text says why and what fixes it."""
 
 
-Proof = Callable[["Member"], None]
+Proof = Callable[[Node], None]
 """Looks at a gateway that was just published in the place of an old one. Raises FirstStartError."""
 
 
@@ -55,53 +55,53 @@ FAILURES = (
 """What `make_safe` raises."""
 
 
-def is_done(member: Member) -> bool:
+def is_done(node: Node) -> bool:
     """Whether this host's database was made safe by an earlier run."""
-    return member.state.file(f"{member.directory}/{FIRST_START_DONE}") is not None
+    return node.state.file(f"{node.directory}/{FIRST_START_DONE}") is not None
 
 
-def finds_database(member: Member) -> bool:
+def finds_database(node: Node) -> bool:
     """Whether there is a database already: an older gateway's, or one that an interrupted run left."""
-    return member.state.database_size is not None and not is_done(member)
+    return node.state.database_size is not None and not is_done(node)
 
 
-def can_be_recognised(member: Member) -> bool:
+def can_be_recognised(node: Node) -> bool:
     """Whether the host has a program that reads a database before anything is changed."""
-    return bool({"sqlite3", "python3"} & {*member.state.tools})
+    return bool({"sqlite3", "python3"} & {*node.state.tools})
 
 
-def secure(member: Member, *proofs: Proof) -> None:
+def secure(node: Node, *proofs: Proof) -> None:
     """Make the database safe to publish, once; one that is taken over is published, too.
 
     Parameters: `proofs`, what has to hold of the new gateway before an old one is given up.
     """
-    if not is_done(member):
-        member.is_republished = True
-        _secure(name="Replace the default password out of everybody's reach", member=member, proofs=proofs)
+    if not is_done(node):
+        node.is_republished = True
+        _secure(name="Replace the default password out of everybody's reach", node=node, proofs=proofs)
 
 
 @operation()
-def _secure(member: Member, proofs: Sequence[Proof] = ()) -> Generator[FunctionCommand, None, None]:
-    yield remote.Callback(_run, (member, proofs), {})
+def _secure(node: Node, proofs: Sequence[Proof] = ()) -> Generator[FunctionCommand, None, None]:
+    yield remote.Callback(_run, (node, proofs), {})
 
 
-def _run(state: State, host: Host, member: Member, proofs: Sequence[Proof]) -> bool:
-    old = old_gateway.of(member.state)
+def _run(state: State, host: Host, node: Node, proofs: Sequence[Proof]) -> bool:
+    old = old_gateway.of(node.state)
     was_stopped = False
     try:
-        if finds_database(member):
-            _recognise(host, member)
-            _check_password_while_old_gateway_serves(host, member, old)
-            _require_channels_within_reach(host, member)
+        if finds_database(node):
+            _recognise(host, node)
+            _check_password_while_old_gateway_serves(host, node, old)
+            _require_channels_within_reach(host, node)
             was_stopped = True
-            _take_over(host, member, old, proofs)
+            _take_over(host, node, old, proofs)
         else:
             remote.run(host, f"{_REMOVE_UNFINISHED}{fallback.put_aside_script(UNIT)}")
-            make_safe(host, member)
+            make_safe(host, node)
     except (*FAILURES, undo.UndoError) as problem:
         remote.complain(host, f"the gateway was not published: {problem}")
         if was_stopped:
-            fallback.tell_what_serves(host, member, old)
+            fallback.tell_what_serves(host, node, old)
         return False
     return True
 
@@ -109,63 +109,61 @@ def _run(state: State, host: Host, member: Member, proofs: Sequence[Proof]) -> b
 _REMOVE_UNFINISHED = f"docker rm --force {FIRST_START} >/dev/null 2>&1; "
 
 
-def _take_over(host: Host, member: Member, old: OldGateway | None, proofs: Sequence[Proof]) -> None:
+def _take_over(host: Host, node: Node, old: OldGateway | None, proofs: Sequence[Proof]) -> None:
     """From the old gateway to the new one that answers; or all is as it was. Raises as `_run` catches it."""
-    copies = f"{member.directory}/{layout.BACKUPS}/taken-over-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    undone = fallback.restore_script(member, old, copies)
-    limit = 3 * member.settings.gateway_start_timeout + _SLACK_SECONDS
-    with undo.undoable(host, f"the take-over of the gateway of {member.name}", undone, limit):
+    copies = f"{node.directory}/{layout.BACKUPS}/taken-over-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    undone = fallback.restore_script(node, old, copies)
+    limit = 3 * node.settings.gateway_start_timeout + _SLACK_SECONDS
+    with undo.undoable(host, f"the take-over of the gateway of {node.name}", undone, limit):
         step(host, "take-over: stopping the old gateway, and keeping a copy of its data")
         keep = fallback.keep_data_script(copies)
-        own_backups = installation.own_backups_command(member.directory)
+        own_backups = installation.own_backups_command(node.directory)
         remote.run(
             host,
-            f"{_REMOVE_UNFINISHED}cd {shlex.quote(member.directory)} && {fallback.put_aside_script(UNIT, old)} &&"
+            f"{_REMOVE_UNFINISHED}cd {shlex.quote(node.directory)} && {fallback.put_aside_script(UNIT, old)} &&"
             f" {own_backups} && {keep}",
         )
         step(host, "take-over: starting the new gateway out of everybody's reach")
-        for file in installation.differing_files(member):
+        for file in installation.differing_files(node):
             file.write_now(host)
-        make_safe(host, member)
+        make_safe(host, node)
         step(host, "take-over: publishing the new gateway")
-        if problem := service.publish_now(host, member):
+        if problem := service.publish_now(host, node):
             raise FirstStartError(problem)
         for holds in proofs:
-            holds(member)
-    member.is_taken_over = True
+            holds(node)
+    node.is_taken_over = True
     fallback.discard(host)
 
 
-def make_safe(host: Host, member: Member) -> None:
+def make_safe(host: Host, node: Node) -> None:
     """Start the database of `data` where nobody can reach it, make it safe to publish, and leave the mark of that.
 
     Nothing else has the database open, and the gateway's files are in place. A database of an older version is brought
     to the schema of this one. Raises as FAILURES says.
     """
-    file = layout.database(member.directory)
+    file = layout.database(node.directory)
     rows: dict[str, int] | None = None
     if old_schema.missing(host, file):
         rows = tables.counts(host, file)
         step(host, "the database is of One API v0.6.8 or older: bringing it to the new schema out of everybody's reach")
     files = f"--env-file {layout.SECRETS} -f {layout.FIRST_START_FILE}"
-    compose = f"cd {shlex.quote(member.directory)} && docker compose {files}"
+    compose = f"cd {shlex.quote(node.directory)} && docker compose {files}"
     with _then(host, f"{compose} down --timeout 10"):
-        noted = (
-            before.note(f"{member.directory}/{name}") for name in (layout.DATA, f"{layout.DATA}/{layout.DATABASE}")
-        )
-        remote.run(host, " && ".join((*noted, installation.own_data_command(member, "data"), "chmod 700 data/.")))
-        remote.run(host, f"{installation.limit_processors(member)} && {compose} up --detach --quiet-pull")
-        old_schema.start_twice(host, FIRST_START, member.settings.gateway_start_timeout)
+        noted = (before.note(f"{node.directory}/{name}") for name in (layout.DATA, f"{layout.DATA}/{layout.DATABASE}"))
+        remote.run(host, " && ".join((*noted, installation.own_data_command(node, "data"), "chmod 700 data/.")))
+        remote.run(host, f"{installation.limit_processors(node)} && {compose} up --detach --quiet-pull")
+        old_schema.start_twice(host, FIRST_START, node.settings.gateway_start_timeout)
         address = _address(host)
-        if problem := service.await_answer(host, address, PORT, member.settings.gateway_start_timeout):
+        if problem := service.await_answer(host, address, PORT, node.settings.gateway_start_timeout):
             log = "\n".join(remote.run(host, f"docker logs --tail 12 {FIRST_START} 2>&1"))
             raise FirstStartError(f"One API does not start: {problem}. Its log:\n{log}")
         with route(host, address, PORT) as transport:
-            _make_safe(host, member, f"http://{address}:{PORT}", transport)
+            _make_safe(host, node, f"http://{address}:{PORT}", transport)
     if rows is not None:
         old_schema.require_migrated(host, file, rows)
     mark = b"root has no known password, and nobody can register\n"
-    remote.write_now(host, f"{member.directory}/{FIRST_START_DONE}", mark, "644")
+    remote.write_now(host, f"{node.directory}/{FIRST_START_DONE}", mark, "644")
 
 
 @contextmanager
@@ -180,40 +178,40 @@ def _then(host: Host, command: str) -> Iterator[None]:
     remote.run(host, command)
 
 
-def _recognise(host: Host, member: Member) -> None:
+def _recognise(host: Host, node: Node) -> None:
     """Before an old gateway is stopped, be sure whose its database is, where nothing could read it before the run."""
-    if not finds_database(member) or can_be_recognised(member):
+    if not finds_database(node) or can_be_recognised(node):
         return
-    found = recognition.look(host, layout.database(member.directory))
+    found = recognition.look(host, layout.database(node.directory))
     for note in found.notes:
         remote.tell(host, note)
     if found.problem:
         raise FirstStartError(found.problem)
 
 
-def _require_channels_within_reach(host: Host, member: Member) -> None:
+def _require_channels_within_reach(host: Host, node: Node) -> None:
     """Before an old gateway is stopped, be sure that the new one gets where its channels go."""
     try:
-        problems = old_channels.problems(member, layout.database(member.directory), host)
+        problems = old_channels.problems(node, layout.database(node.directory), host)
     except database.DatabaseError as problem:
         raise FirstStartError(f"where its channels go is not known: {problem}") from None
     if problems:
         raise FirstStartError("\n".join(("the new gateway could not reach all that the old one does", *problems)))
 
 
-def _check_password_while_old_gateway_serves(host: Host, member: Member, old: OldGateway | None) -> None:
+def _check_password_while_old_gateway_serves(host: Host, node: Node, old: OldGateway | None) -> None:
     """Before an old gateway is stopped, be sure that the new one can be set up from its database."""
     if old is None or not old.is_running:
         return
     if old.published is None:
         raise FirstStartError(
-            f"the container {old.name} runs on {member.directory}/data, and has neither a published port nor an address"
+            f"the container {old.name} runs on {node.directory}/data, and has neither a published port nor an address"
             " at which its gateway could be asked: stop it, and run again"
         )
     address, port = old.published
     try:
         with route(host, address, port) as transport:
-            _be_admin(member, f"http://{address}:{port}", transport)
+            _be_admin(node, f"http://{address}:{port}", transport)
     except (RouteError, OneAPIError) as problem:
         raise FirstStartError(
             f"the gateway that is there (container {old.name}) does not answer on {address}:{port}, where it is reached"
@@ -233,40 +231,40 @@ def _address(host: Host) -> str:
     return lines[0].strip()
 
 
-def _be_admin(member: Member, base_url: str, transport: httpx.BaseTransport) -> tuple[AdminClient, str | None]:
+def _be_admin(node: Node, base_url: str, transport: httpx.BaseTransport) -> tuple[AdminClient, str | None]:
     """A client that is root: by our access token, else by a password, which is then returned too."""
-    admin = AdminClient(base_url, access_token=member.generated.access_token, transport=transport)
+    admin = AdminClient(base_url, access_token=node.gateway.generated.access_token, transport=transport)
     try:
         admin.own_user()
         return admin, None
     except Unauthorised:
         admin = AdminClient(base_url, transport=transport)
-    for password in root_passwords(member, member.generated):
+    for password in root_passwords(node, node.gateway.generated):
         if admin.log_in("root", password):
             return admin, password
-    if problem := database.trouble(member):  # One API calls a database that it cannot read a wrong password
+    if problem := database.trouble(node.gateway):  # One API calls a database that it cannot read a wrong password
         raise FirstStartError(problem)
-    file = layout.database(member.directory)
-    if problem := recognition.without_root(tables.schema(member.host, file), file):
+    file = layout.database(node.directory)
+    if problem := recognition.without_root(tables.schema(node.host, file), file):
         raise FirstStartError(problem)
     raise FirstStartError(
-        f"the database in {member.directory}/data knows another root password; export {ROOT_PASSWORD}=… in the"
+        f"the database in {node.directory}/data knows another root password; export {ROOT_PASSWORD}=… in the"
         " shell that runs pyinfra, and run again"
     )
 
 
-def root_passwords(member: Member, generated: Generated) -> list[str]:
+def root_passwords(node: Node, generated: Generated) -> list[str]:
     """What root's password may be, in the order in which it is tried: our own, one that was handed in, the default."""
-    known = (generated.root_password, member.provided.get(ROOT_PASSWORD), DEFAULT_PASSWORD)
+    known = (generated.root_password, node.provided.get(ROOT_PASSWORD), DEFAULT_PASSWORD)
     return [password for password in known if password]
 
 
-def _close_registration(member: Member, admin: AdminClient) -> None:
+def _close_registration(node: Node, admin: AdminClient) -> None:
     """Nobody can register, and nobody can after the restart that publishes the gateway: see the database."""
     closed = {"RegisterEnabled": "false"}
     admin.set_option(*next(iter(closed.items())))
     try:
-        unstored = database.unstored_options(member, closed)
+        unstored = database.unstored_options(node.gateway, closed)
     except database.DatabaseError as problem:
         raise FirstStartError(f"whether registration stays closed is not known: {problem}") from None
     if unstored is None:
@@ -277,24 +275,27 @@ def _close_registration(member: Member, admin: AdminClient) -> None:
     if unstored:
         raise FirstStartError(
             "One API says that registration is closed, and its database does not hold that: its disk is full (`df -h"
-            f" {member.directory}/data` on the host), or another program has it locked; make room, and run again"
+            f" {node.directory}/data` on the host), or another program has it locked; make room, and run again"
         )
 
 
-def _make_safe(host: Host, member: Member, base_url: str, transport: httpx.BaseTransport) -> None:
+def _make_safe(host: Host, node: Node, base_url: str, transport: httpx.BaseTransport) -> None:
     """Our access token works, the default password does not, and nobody can register."""
 
     def accepts_default_password() -> bool:
         return AdminClient(base_url, transport=transport).log_in("root", DEFAULT_PASSWORD)
 
-    admin, password = _be_admin(member, base_url, transport)
+    gateway = node.gateway
+    admin, password = _be_admin(node, base_url, transport)
     if password is not None:
         # A password that a person chose stays theirs; the access token is made anew, for nobody else knew it.
-        kept = member.generated.root_password if password == DEFAULT_PASSWORD else password
-        member.generated = replace(member.generated, root_password=kept, access_token=admin.new_access_token())
-        remote.write_now(host, f"{member.directory}/{layout.SECRETS}", member.generated.render().encode(), "600")
+        kept = node.gateway.generated.root_password if password == DEFAULT_PASSWORD else password
+        node.gateway.generated = replace(
+            node.gateway.generated, root_password=kept, access_token=admin.new_access_token()
+        )
+        remote.write_now(host, f"{node.directory}/{layout.SECRETS}", node.gateway.generated.render().encode(), "600")
     if accepts_default_password():
-        admin.set_own_password(member.generated.root_password)
-    _close_registration(member, admin)
+        admin.set_own_password(gateway.generated.root_password)
+    _close_registration(node, admin)
     if accepts_default_password():
         raise FirstStartError("root/123456 is still accepted after the password was replaced")

@@ -18,7 +18,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from llm_gateway.hosts import remote, streams
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
+from llm_gateway.inputs.settings import Settings
 from llm_gateway.model import layout
 
 KEPT_IN = "images"
@@ -89,19 +90,18 @@ def _json_member(archive: tarfile.TarFile, name: str) -> Any:
     return json.load(member)
 
 
-def reference(member: Member) -> str:
+def reference(settings: Settings) -> str:
     """The image as the compose file names it: with its digest where one is pinned and it is pulled.
 
     `docker load` drops digests (moby#43570), so an image from an archive goes by tag, checked by its ID.
     """
-    digest = member.settings.gateway_image_digest
-    image = member.settings.gateway_image
-    return image if digest is None or member.settings.gateway_image_archive else f"{image}@{digest}"
+    digest = settings.gateway_image_digest
+    image = settings.gateway_image
+    return image if digest is None or settings.gateway_image_archive else f"{image}@{digest}"
 
 
-def pull_sources(member: Member) -> dict[str, str]:
+def pull_sources(settings: Settings) -> dict[str, str]:
     """Where the image would be pulled from, as `host_state.sh` takes it; nowhere where an archive is sent."""
-    settings = member.settings
     if settings.gateway_image_archive:
         return {}
     first, slash, _ = settings.gateway_image.partition("/")
@@ -113,96 +113,96 @@ def pull_sources(member: Member) -> dict[str, str]:
     }
 
 
-def pull_problem(member: Member) -> str | None:
+def pull_problem(node: Node) -> str | None:
     """Why the image cannot be pulled, with the fix; None where it can be, or need not."""
-    said = member.state.lines("registry")
+    said = node.state.lines("registry")
     if not said or said == ["yes"]:
         return None
     return (
-        f"gateway_image: {reference(member)} is not on this host, and no registry can be reached from it"
+        f"gateway_image: {reference(node.settings)} is not on this host, and no registry can be reached from it"
         f" ({'; '.join(said)}): {_FIX}"
     )
 
 
-def pull_policy(member: Member) -> str:
+def pull_policy(node: Node) -> str:
     """compose's pull policy: the deployment provides the image, so compose never pulls by itself."""
-    return "never" if member.settings.gateway_image_archive else "missing"
+    return "never" if node.settings.gateway_image_archive else "missing"
 
 
-def is_present(member: Member) -> bool:
+def is_present(node: Node) -> bool:
     """Whether the host has the very image."""
-    if member.state.image is None:
+    if node.state.image is None:
         return False
-    identifier, _, digests = member.state.image
-    if path := member.settings.gateway_image_archive:
+    identifier, _, digests = node.state.image
+    if path := node.settings.gateway_image_archive:
         return identifier in read_archive(path).identifiers
-    digest = member.settings.gateway_image_digest
+    digest = node.settings.gateway_image_digest
     return digest is None or any(known.endswith(f"@{digest}") for known in digests)
 
 
-def provide(member: Member) -> None:
+def provide(node: Node) -> None:
     """Send and load the archive, or pull the image; nothing where the host has it."""
-    fetch(member)
-    if member.settings.gateway_image_archive and not is_present(member):
-        remote.shell(name="Load the image from the archive", command=load_script(member))
+    fetch(node)
+    if node.settings.gateway_image_archive and not is_present(node):
+        remote.shell(name="Load the image from the archive", command=load_script(node))
 
 
-def fetch(member: Member) -> None:
+def fetch(node: Node) -> None:
     """Pull the image, or send its archive and leave it unloaded: loading it may take another image's name."""
-    if is_present(member):
+    if is_present(node):
         return
-    if path := member.settings.gateway_image_archive:
-        _send(name="Send the image archive", member=member, archive=read_archive(path).path)
+    if path := node.settings.gateway_image_archive:
+        _send(name="Send the image archive", node=node, archive=read_archive(path).path)
     else:
         told = shlex.quote(f"the image was not pulled; if its registry cannot be reached, {_FIX}")
         remote.shell(
             name="Pull the image",
-            command=f"docker pull --quiet {shlex.quote(reference(member))} || {{ echo {told} >&2; exit 1; }}",
+            command=f"docker pull --quiet {shlex.quote(reference(node.settings))} || {{ echo {told} >&2; exit 1; }}",
         )
 
 
 @operation()
-def _send(member: Member, archive: Path) -> Generator[FunctionCommand, None, None]:
+def _send(node: Node, archive: Path) -> Generator[FunctionCommand, None, None]:
     """Entered only where the host has not the image; it may have the archive, of a run that was cut off."""
-    if not _is_sent(member, archive):
-        yield remote.Callback(_send_now, (member, archive), {})
+    if not _is_sent(node, archive):
+        yield remote.Callback(_send_now, (node, archive), {})
 
 
-def _is_sent(member: Member, archive: Path) -> bool:
-    sent = shlex.quote(_sent(member))
+def _is_sent(node: Node, archive: Path) -> bool:
+    sent = shlex.quote(_sent(node))
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     try:
-        return remote.run(member.host, f"[ ! -f {sent} ] || sha256sum < {sent}") == [f"{digest}  -"]
+        return remote.run(node.host, f"[ ! -f {sent} ] || sha256sum < {sent}") == [f"{digest}  -"]
     except remote.RemoteError:
         return False  # nor can it be sent then, which says why
 
 
-def _send_now(state: State, host: Host, member: Member, archive: Path) -> bool:
+def _send_now(state: State, host: Host, node: Node, archive: Path) -> bool:
     try:
-        streams.upload(host, archive, _sent(member))
+        streams.upload(host, archive, _sent(node))
     except remote.RemoteError as problem:
         remote.complain(host, f"{archive} was not sent: {problem}")
         return False
     return True
 
 
-def load_script(member: Member) -> str:
+def load_script(node: Node) -> str:
     """The shell command that loads the archive that was sent, and keeps it by the image's ID for files/start-gateway.
 
     As a link: what is sent next takes the place of the one name, and not of the other.
     """
-    image = member.settings.gateway_image
-    kept = shlex.quote(f"{member.directory}/{KEPT_IN}")
-    wanted = " ".join(sorted(read_archive(str(member.settings.gateway_image_archive)).identifiers))
+    image = node.settings.gateway_image
+    kept = shlex.quote(f"{node.directory}/{KEPT_IN}")
+    wanted = " ".join(sorted(read_archive(str(node.settings.gateway_image_archive)).identifiers))
     return (
-        f"docker load --quiet --input {shlex.quote(_sent(member))} &&"
+        f"docker load --quiet --input {shlex.quote(_sent(node))} &&"
         f" id=$(docker image inspect {shlex.quote(image)} --format '{{{{.Id}}}}') &&"
         f' case " {wanted} " in *" $id "*) ;; *) echo "after loading, {image} is $id on the host,'
         f' not the image of the archive" >&2; exit 1 ;; esac &&'
-        f' mkdir -p -m 700 {kept} && ln -f {shlex.quote(_sent(member))} {kept}/"$(printf %.12s "${{id#sha256:}}")".tar'
+        f' mkdir -p -m 700 {kept} && ln -f {shlex.quote(_sent(node))} {kept}/"$(printf %.12s "${{id#sha256:}}")".tar'
     )
 
 
-def _sent(member: Member) -> str:
-    return f"{member.directory}/{layout.SENT_IMAGE}"
+def _sent(node: Node) -> str:
+    return f"{node.directory}/{layout.SENT_IMAGE}"

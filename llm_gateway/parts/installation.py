@@ -15,7 +15,7 @@ from pyinfra.api.host import Host
 
 from llm_gateway.hosts import before, remote
 from llm_gateway.hosts.host_state import FileState
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT
 from llm_gateway.model.layout import FIRST_START_DONE, PROJECT, UNIT, UNIT_PATH, Role
@@ -83,24 +83,24 @@ def render(template: str, **values: Any) -> bytes:
     return _environment().get_template(template).render(**values).encode()
 
 
-def _values(member: Member) -> dict[str, Any]:
+def _values(node: Node) -> dict[str, Any]:
     """What the templates are filled with."""
     return {
         "project": PROJECT,
-        "directory": member.directory,
-        "image": image.reference(member),
-        "pull_policy": image.pull_policy(member),
-        "port": member.settings.gateway_port,
-        "timezone": member.settings.gateway_timezone,
+        "directory": node.directory,
+        "image": image.reference(node.settings),
+        "pull_policy": image.pull_policy(node),
+        "port": node.settings.gateway_port,
+        "timezone": node.settings.gateway_timezone,
         "environment": {
-            name: _composed(value) for name, value in member.settings.gateway_environment.items() if value is not None
+            name: _composed(value) for name, value in node.settings.gateway_environment.items() if value is not None
         },
-        "extra_hosts": {name: each for name, each in member.settings.gateway_extra_hosts.items() if each is not None},
-        "address": member.address,
-        "session_secret": member.generated.session_secret,
-        "user_id": member.settings.gateway_user_id,
-        "memory_mb": member.settings.gateway_memory_mb,
-        "cpus": member.settings.gateway_cpus,
+        "extra_hosts": {name: each for name, each in node.settings.gateway_extra_hosts.items() if each is not None},
+        "address": node.address,
+        "session_secret": node.gateway.generated.session_secret,
+        "user_id": node.settings.gateway_user_id,
+        "memory_mb": node.settings.gateway_memory_mb,
+        "cpus": node.settings.gateway_cpus,
         "bridge": layout.BRIDGE,
     }
 
@@ -110,9 +110,9 @@ def _composed(value: str) -> str:
     return json.dumps(value).replace("$", "$$")
 
 
-def unpublished_compose_file(member: Member, project: str, image: str) -> bytes:
+def unpublished_compose_file(node: Node, project: str, image: str) -> bytes:
     """The compose file of the same service without a port, of another project, for an image that is on the host."""
-    values = {**_values(member), "project": project, "image": image, "pull_policy": "never", "port": None}
+    values = {**_values(node), "project": project, "image": image, "pull_policy": "never", "port": None}
     values["bridge"] = layout.TRIAL_BRIDGE
     return render("gateway_directory/docker-compose.yml.j2", **values)
 
@@ -122,14 +122,14 @@ def service_paths(directory: str) -> list[str]:
     return layout.paths(Role.RESTARTS, directory)
 
 
-def wanted_files(member: Member) -> list[Wanted]:
+def wanted_files(node: Node) -> list[Wanted]:
     """The gateway's files as they must be, secrets included."""
-    directory, values = member.directory, _values(member)
+    directory, values = node.directory, _values(node)
     here = "gateway_directory"
     return [
         Wanted(
             f"{directory}/{layout.SECRETS}",
-            member.generated.render().encode(),
+            node.gateway.generated.render().encode(),
             "600",
             "the generated secrets",
         ),
@@ -151,9 +151,9 @@ def wanted_files(member: Member) -> list[Wanted]:
             "644",
             "the compose file of the first start",
         ),
-        own_data(member),
-        sent(member, layout.TAILSCALE_PROBLEM, "what tells what is wrong with Tailscale", "644"),
-        sent(member, layout.START_GATEWAY, "the script that starts the gateway"),
+        own_data(node),
+        sent(node, layout.TAILSCALE_PROBLEM, "what tells what is wrong with Tailscale", "644"),
+        sent(node, layout.START_GATEWAY, "the script that starts the gateway"),
         Wanted(
             UNIT_PATH,
             render(f"etc/systemd/system/{UNIT}.j2", **values),
@@ -163,14 +163,14 @@ def wanted_files(member: Member) -> list[Wanted]:
     ]
 
 
-def sent(member: Member, name: str, what: str, mode: str = "755") -> Wanted:
+def sent(node: Node, name: str, what: str, mode: str = "755") -> Wanted:
     """A file of `files/` as it must be in the gateway's directory."""
-    return Wanted(f"{member.directory}/{name}", (ROOT / "files" / name).read_bytes(), mode, what)
+    return Wanted(f"{node.directory}/{name}", (ROOT / "files" / name).read_bytes(), mode, what)
 
 
-def own_data(member: Member) -> Wanted:
+def own_data(node: Node) -> Wanted:
     """The script that gives data to the user of One API, which every start of a container on data needs."""
-    return sent(member, layout.OWN_DATA, "the script that gives the data to One API's user")
+    return sent(node, layout.OWN_DATA, "the script that gives the data to One API's user")
 
 
 OWN_BACKUPS = ROOT / "files" / layout.OWN_BACKUPS
@@ -181,20 +181,20 @@ def own_backups_command(directory: str) -> str:
     return f"sh -c {shlex.quote(OWN_BACKUPS.read_text(encoding='utf-8'))} {layout.OWN_BACKUPS} {shlex.quote(directory)}"
 
 
-def own_data_command(member: Member, data: str) -> str:
+def own_data_command(node: Node, data: str) -> str:
     """The command that gives data to the user of One API.
 
     Parameters: `data`, a directory relative to the gateway's.
     """
-    return f"cd {shlex.quote(member.directory)} && ./{layout.OWN_DATA} {member.settings.gateway_user_id} {data}"
+    return f"cd {shlex.quote(node.directory)} && ./{layout.OWN_DATA} {node.settings.gateway_user_id} {data}"
 
 
-def limit_processors(member: Member) -> str:
+def limit_processors(node: Node) -> str:
     """The shell command that sets what compose files take for `cpus`; start-gateway does it for the one that serves.
 
     Docker refuses more than the host has.
     """
-    most = member.settings.gateway_cpus
+    most = node.settings.gateway_cpus
     count = f"awk -v has=$(nproc) 'BEGIN {{ print {most} < has ? {most} : has }}'"
     return f"GATEWAY_CPUS=$({count}) && export GATEWAY_CPUS"  # an export of the answer would hide a failure
 
@@ -205,14 +205,14 @@ def tracked_files(directory: str) -> list[str]:
     return [directory, *layout.paths(Role.TRACKED, directory), *downloaded]
 
 
-def differing_files(member: Member) -> list[Wanted]:
+def differing_files(node: Node) -> list[Wanted]:
     """Those that the host has not, or has otherwise."""
-    return [file for file in wanted_files(member) if not is_as_wanted(member, file)]
+    return [file for file in wanted_files(node) if not is_as_wanted(node, file)]
 
 
-def is_as_wanted(member: Member, file: Wanted) -> bool:
+def is_as_wanted(node: Node, file: Wanted) -> bool:
     """Whether a file is on the host with this content, mode and owner."""
-    found = member.state.file(file.path)
+    found = node.state.file(file.path)
     return (
         found is not None
         and found.sha256 == hashlib.sha256(file.content).hexdigest()
@@ -221,24 +221,24 @@ def is_as_wanted(member: Member, file: Wanted) -> bool:
     )
 
 
-def install_files(member: Member) -> None:
+def install_files(node: Node) -> None:
     """Put the directories and the files in place that differ."""
-    _make_room(member)
-    _write(differing_files(member))
+    _make_room(node)
+    _write(differing_files(node))
 
 
-def install_beside(member: Member) -> None:
+def install_beside(node: Node) -> None:
     """The same without the files by which the gateway runs."""
-    _make_room(member)
-    _write(file for file in differing_files(member) if file.path not in service_paths(member.directory))
+    _make_room(node)
+    _write(file for file in differing_files(node) if file.path not in service_paths(node.directory))
 
 
-def _make_room(member: Member) -> None:
-    directory = member.directory
+def _make_room(node: Node) -> None:
+    directory = node.directory
     keys = layout.APPLIED_KEYS
     # An old gateway's data stay as they are until it is stopped: its user may have no other way in than it has now.
-    close = "" if _has_old_data(member) else " && chmod 700 data"
-    if not all(_is_safe(member, path, others) for path, others in _guarded(member)):
+    close = "" if _has_old_data(node) else " && chmod 700 data"
+    if not all(_is_safe(node, path, others) for path, others in _guarded(node)):
         remote.shell(
             name="Make the directories, writable by root alone",
             command=(
@@ -249,7 +249,7 @@ def _make_room(member: Member) -> None:
             ),
         )
     theirs = layout.paths(Role.THEIRS, directory)
-    if any(map(member.state.file, theirs)) and member.state.file(f"{directory}/{FIRST_START_DONE}") is None:
+    if any(map(node.state.file, theirs)) and node.state.file(f"{directory}/{FIRST_START_DONE}") is None:
         remote.shell(
             name="Keep the files of the gateway that was there before",
             command=(
@@ -262,9 +262,9 @@ def _make_room(member: Member) -> None:
         )
 
 
-def _has_old_data(member: Member) -> bool:
-    is_set_up = member.state.file(f"{member.directory}/{FIRST_START_DONE}") is not None
-    return member.state.database_size is not None and not is_set_up
+def _has_old_data(node: Node) -> bool:
+    is_set_up = node.state.file(f"{node.directory}/{FIRST_START_DONE}") is not None
+    return node.state.database_size is not None and not is_set_up
 
 
 def _write(files: Iterable[Wanted]) -> None:
@@ -272,19 +272,19 @@ def _write(files: Iterable[Wanted]) -> None:
         file.write()
 
 
-def _guarded(member: Member) -> list[tuple[str, int]]:
+def _guarded(node: Node) -> list[tuple[str, int]]:
     """Paths, and the bits that nobody but root may have there: what systemd runs as root lies among them."""
-    directory = member.directory
+    directory = node.directory
     return [
         (directory, 0o022),
         (f"{directory}/tiktoken", 0o022),
-        *([] if _has_old_data(member) else [(f"{directory}/data", 0o077)]),
+        *([] if _has_old_data(node) else [(f"{directory}/data", 0o077)]),
         (f"{directory}/{layout.APPLIED_KEYS}", 0o077),
     ]
 
 
-def _is_safe(member: Member, path: str, others: int) -> bool:
-    found: FileState | None = member.state.file(path)
+def _is_safe(node: Node, path: str, others: int) -> bool:
+    found: FileState | None = node.state.file(path)
     if found is None:
         return path.endswith(f"/{layout.APPLIED_KEYS}")  # made when the first channel is
     # Whom the data belong to is seen to at every start.

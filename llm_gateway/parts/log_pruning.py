@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.parts import timers
 from llm_gateway.parts.installation import Wanted, render, sent
@@ -38,16 +38,16 @@ class Pruned:
             return None
 
 
-def script_files(member: Member) -> list[Wanted]:
+def script_files(node: Node) -> list[Wanted]:
     """The script that prunes, and its settings; none where all is kept."""
-    settings = member.settings
+    settings = node.settings
     if settings.gateway_log_days is None:
         return []
     values = {"days": settings.gateway_log_days, "user_id": settings.gateway_user_id}
     return [
-        sent(member, layout.PRUNE_LOGS, "the script of the pruning"),
+        sent(node, layout.PRUNE_LOGS, "the script of the pruning"),
         Wanted(
-            f"{member.directory}/{layout.PRUNE_LOGS_CONF}",
+            f"{node.directory}/{layout.PRUNE_LOGS_CONF}",
             render(f"gateway_directory/{layout.PRUNE_LOGS_CONF}.j2", **values),
             "600",
             "the settings of the pruning",
@@ -55,27 +55,27 @@ def script_files(member: Member) -> list[Wanted]:
     ]
 
 
-def unit_files(member: Member) -> list[Wanted]:
+def unit_files(node: Node) -> list[Wanted]:
     """The timer and what it starts; none where all is kept."""
-    return [] if member.settings.gateway_log_days is None else PRUNING.files(directory=member.directory)
+    return [] if node.settings.gateway_log_days is None else PRUNING.files(directory=node.directory)
 
 
-def install(member: Member) -> None:
+def install(node: Node) -> None:
     """Put in place what prunes, and let the timer run as the settings say, or not at all."""
-    timers.write(member, script_files(member))
-    timers.install(member, PRUNING, unit_files(member))
+    timers.write(node, script_files(node))
+    timers.install(node, PRUNING, unit_files(node))
 
 
-def last(member: Member) -> Pruned | None:
+def last(node: Node) -> Pruned | None:
     """What the host's pruning has done last; None where it has not run yet."""
-    return Pruned.parse(member.state.text("prune_last"))
+    return Pruned.parse(node.state.text("prune_last"))
 
 
-def problem_of(member: Member) -> str | None:
+def problem_of(node: Node) -> str | None:
     """What is wrong with the pruning, with the fix; None where all is well or nothing is to be pruned."""
-    if member.settings.gateway_log_days is None:
+    if node.settings.gateway_log_days is None:
         return None
-    return problem(timers.properties(member), last(member))
+    return problem(timers.properties(node), last(node))
 
 
 def problem(units: Mapping[str, Mapping[str, str]], pruned: Pruned | None) -> str | None:

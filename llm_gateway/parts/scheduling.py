@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Machine
 from llm_gateway.parts import commands
 from llm_gateway.parts.backups import scheduled_backups
 from llm_gateway.parts.canary import scheduled_canary
 from llm_gateway.parts.docker import daemon_settings
 
 
-def problems(member: Member) -> Iterator[str]:
+def problems(machine: Machine) -> Iterator[str]:
     """What prevents every run that installs them. Raises ConnectionLostError."""
-    yield from scheduled_backups.problems(member)
-    yield from scheduled_canary.problems(member)
-    yield from commands.problems(member)
-    yield from daemon_settings.problems(member)
+    if node := machine.node:
+        yield from scheduled_backups.problems(node)
+        yield from scheduled_canary.problems(node)
+        yield from commands.problems(node)
+        yield from daemon_settings.problems(node)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model.layout import FIRST_START_DONE, PREVIOUS_IMAGE
 from llm_gateway.parts import image
 
@@ -34,28 +34,28 @@ def kept_tag(identifier: str) -> str:
     return f"{PREVIOUS_IMAGE}:{short(identifier)}"
 
 
-def serving(member: Member) -> Serving | None:
+def serving(node: Node) -> Serving | None:
     """The image that a gateway which is set up serves with; None where there is none yet.
 
     A gateway that somebody has set up by hand is not ours before its first start, and goes the way of that.
     """
-    if member.state.file(f"{member.directory}/{FIRST_START_DONE}") is None:
+    if node.state.file(f"{node.directory}/{FIRST_START_DONE}") is None:
         return None
-    if container := member.state.container:
+    if container := node.state.container:
         return Serving(container["Image"], container["Config"]["Image"])
-    identifier, _, reference = member.state.text("composed_image").partition(" ")
+    identifier, _, reference = node.state.text("composed_image").partition(" ")
     return Serving(identifier, reference) if reference else None
 
 
-def is_upgrade(member: Member) -> bool:
+def is_upgrade(node: Node) -> bool:
     """Whether a gateway serves with another image than the wanted one.
 
     Where that can only be known once the image was pulled, it is taken to be another one.
     """
-    found = serving(member)
+    found = serving(node)
     if found is None:
         return False
-    if path := member.settings.gateway_image_archive:
+    if path := node.settings.gateway_image_archive:
         return found.identifier not in image.read_archive(path).identifiers
-    present = member.state.image
-    return present is None or not image.is_present(member) or present[0] != found.identifier
+    present = node.state.image
+    return present is None or not image.is_present(node) or present[0] != found.identifier

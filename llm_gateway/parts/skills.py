@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator
 from pyinfra.api import StringCommand, operation
 
 from llm_gateway.hosts import before, remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Agent
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT
 from llm_gateway.model.layout import SHARED_CLIENT
@@ -28,56 +28,56 @@ PACKAGE = '{"type": "commonjs"}'
 _ON_THE_WAY = re.compile(r"\s*([dl][-rwxsStT]{9})\S*\s+(\S+)\s+(\S+)\s+(.+)")
 
 
-def workspace(member: Member) -> str:
+def workspace(agent: Agent) -> str:
     """The path of the workspace on the host; only where the setting names one."""
-    named = member.settings.openclaw_workspace or ""
-    home = openclaw.account(member).home
+    named = agent.settings.openclaw_workspace or ""
+    home = openclaw.account(agent).home
     return home + named.removeprefix("~") if named.startswith("~/") else named
 
 
-def client_path(member: Member) -> str:
+def client_path(agent: Agent) -> str:
     """The path of the shared client on the host; only where the setting names a workspace."""
-    return f"{workspace(member)}/{SHARED_CLIENT}"
+    return f"{workspace(agent)}/{SHARED_CLIENT}"
 
 
-def problems(member: Member) -> Iterator[str]:
+def problems(agent: Agent) -> Iterator[str]:
     """What prevents placing the client, each with its fix."""
-    if member.settings.openclaw_workspace is None:
+    if agent.settings.openclaw_workspace is None:
         return
-    user = openclaw.account(member).user
-    found = member.state.openclaw_workspace
+    user = openclaw.account(agent).user
+    found = agent.state.openclaw_workspace
     if not found:
         yield (
-            f"openclaw_workspace: there is no directory {workspace(member)} on the host that {user} can enter: correct"
+            f"openclaw_workspace: there is no directory {workspace(agent)} on the host that {user} can enter: correct"
             " the setting, make the directory, or set it to None to deploy no client for Skills"
         )
         return
-    if others := _changeable_by_others(member):
+    if others := _changeable_by_others(agent):
         yield (
             f"openclaw_workspace: OpenClaw runs as root, and others can change {', '.join(others)} on the way to"
-            f" {client_path(member)} (`namei -l` shows it), so that root would write through any link of theirs: name"
+            f" {client_path(agent)} (`namei -l` shows it), so that root would write through any link of theirs: name"
             " OpenClaw's user by openclaw_user, or make it root's alone (chown root:root, chmod go-w)"
         )
     elif not found.get("writable"):
-        place = f"{workspace(member)}/{found['nearest']}".removesuffix("/.")
+        place = f"{workspace(agent)}/{found['nearest']}".removesuffix("/.")
         fix = f"make it a directory of {user}'s (chown {user}: {shlex.quote(place)})"
         if leads_to := found.get("leads_to"):
             fix = f"it is a link to {leads_to}, so put a directory of {user}'s in the place of the link"
         yield (
             f"openclaw_workspace: {user} cannot write into {place}, and the client of the Skills belongs at"
-            f" {client_path(member)}: {fix}"
+            f" {client_path(agent)}: {fix}"
         )
     elif found.get("unreadable"):
         yield (
-            f"openclaw_workspace: {client_path(member)} is not a file that {user} can read, so it cannot be kept:"
+            f"openclaw_workspace: {client_path(agent)} is not a file that {user} can read, so it cannot be kept:"
             " move it away"
         )
 
 
-def _changeable_by_others(member: Member) -> list[str]:
+def _changeable_by_others(agent: Agent) -> list[str]:
     """Where OpenClaw runs as root: what somebody else can replace on the way to the client, links included."""
     found = []
-    for line in member.state.lines("openclaw_workspace_way"):
+    for line in agent.state.lines("openclaw_workspace_way"):
         if (match := _ON_THE_WAY.match(line)) is None:
             continue  # the heading, or what is not there yet
         mode, owner, group, name = match.groups()
@@ -88,49 +88,49 @@ def _changeable_by_others(member: Member) -> list[str]:
     return found
 
 
-def place_client(member: Member) -> None:
+def place_client(agent: Agent) -> None:
     """Put the client in place where the setting asks for it and the host has not the same."""
-    if member.settings.openclaw_workspace is None or is_in_place(member):
+    if agent.settings.openclaw_workspace is None or is_in_place(agent):
         return
-    if _is_of_a_person(member):
+    if _is_of_a_person(agent):
         remote.tell(
-            member.host,
-            f"{client_path(member)} is not the deployed client: it is replaced, and kept beside it as"
-            f" {_kept_name(digest_there(member))}",
+            agent.host,
+            f"{client_path(agent)} is not the deployed client: it is replaced, and kept beside it as"
+            f" {_kept_name(digest_there(agent))}",
         )
-    if member.state.openclaw_workspace.get("modules") == "others":
+    if agent.state.openclaw_workspace.get("modules") == "others":
         remote.tell(
-            member.host,
-            f'{client_path(member)}: files there are ES modules, by a package.json with "type": "module", and so'
+            agent.host,
+            f'{client_path(agent)}: files there are ES modules, by a package.json with "type": "module", and so'
             " `require` refuses the client; if no others need it, remove that, or put them elsewhere",
         )
-    _write_client(name="Put the client of the Skills into the workspace", member=member)
+    _write_client(name="Put the client of the Skills into the workspace", agent=agent)
 
 
-def is_in_place(member: Member) -> bool:
+def is_in_place(agent: Agent) -> bool:
     """Whether the client in the workspace is the one of this checkout, with its mode and owner, and can be loaded."""
-    found = member.state.openclaw_workspace
-    user = openclaw.account(member).user
-    return digest_there(member) == digest() and found.get("stat") == f"{MODE} {user}" and not _wants_package(member)
+    found = agent.state.openclaw_workspace
+    user = openclaw.account(agent).user
+    return digest_there(agent) == digest() and found.get("stat") == f"{MODE} {user}" and not _wants_package(agent)
 
 
-def _wants_package(member: Member) -> bool:
+def _wants_package(agent: Agent) -> bool:
     """Whether the client would be taken for an ES module, by a package.json that is not beside it alone."""
-    return member.state.openclaw_workspace.get("modules") == "above"
+    return agent.state.openclaw_workspace.get("modules") == "above"
 
 
-def package_path(member: Member) -> str:
+def package_path(agent: Agent) -> str:
     """The path of the package.json beside the client."""
-    return f"{client_path(member).rpartition('/')[0]}/package.json"
+    return f"{client_path(agent).rpartition('/')[0]}/package.json"
 
 
-def _is_of_a_person(member: Member) -> bool:
-    return digest_there(member) not in ("", digest(), member.state.openclaw_client_record)
+def _is_of_a_person(agent: Agent) -> bool:
+    return digest_there(agent) not in ("", digest(), agent.state.openclaw_client_record)
 
 
-def digest_there(member: Member) -> str:
+def digest_there(agent: Agent) -> str:
     """The SHA-256 of what is there now; "" where there is nothing."""
-    return member.state.openclaw_workspace.get("sha256", "").partition(" ")[0]
+    return agent.state.openclaw_workspace.get("sha256", "").partition(" ")[0]
 
 
 def digest() -> str:
@@ -144,26 +144,26 @@ def _kept_name(digest: str) -> str:
 
 
 @operation()
-def _write_client(member: Member) -> Generator[StringCommand, None, None]:
-    own = openclaw.account(member)
+def _write_client(agent: Agent) -> Generator[StringCommand, None, None]:
+    own = openclaw.account(agent)
     user, group = own.user, own.gid
     # Made only below a workspace that is there: it may have gone since it was looked at.
-    steps = [f"[ -d {shlex.quote(workspace(member))} ]"]
-    if _is_of_a_person(member):
-        steps.append(_keep_script(member))
-    steps.append(remote.write_script(client_path(member), MODE, f"{user}:{group}"))
-    if _wants_package(member):
-        path, half = (shlex.quote(f"{package_path(member)}{end}") for end in ("", ".half"))
+    steps = [f"[ -d {shlex.quote(workspace(agent))} ]"]
+    if _is_of_a_person(agent):
+        steps.append(_keep_script(agent))
+    steps.append(remote.write_script(client_path(agent), MODE, f"{user}:{group}"))
+    if _wants_package(agent):
+        path, half = (shlex.quote(f"{package_path(agent)}{end}") for end in ("", ".half"))
         steps.append(f"printf '%s\\n' {shlex.quote(PACKAGE)} > {half} && chmod {MODE} {half} && mv -fT {half} {path}")
     # The record first: what an interruption leaves then is at worst kept once more, and never lost.
-    record = f"{before.note(client_path(member))} && {remote.write_script(layout.CLIENT_RECORD, '644')}"
+    record = f"{before.note(client_path(agent))} && {remote.write_script(layout.CLIENT_RECORD, '644')}"
     yield StringCommand(record, _stdin=remote.encoded(f"{digest()}\n".encode()))
     yield StringCommand(openclaw.as_user(user, " && ".join(steps)), _stdin=remote.encoded(SOURCE.read_bytes()))
 
 
-def _keep_script(member: Member) -> str:
+def _keep_script(agent: Agent) -> str:
     """Copy what is there under another name, whole or not at all."""
-    there = client_path(member)
-    kept = f"{there.rpartition('/')[0]}/{_kept_name(digest_there(member))}"
+    there = client_path(agent)
+    kept = f"{there.rpartition('/')[0]}/{_kept_name(digest_there(agent))}"
     there, kept, half = (shlex.quote(path) for path in (there, kept, f"{kept}.half"))
     return f"{{ [ -e {kept} ] || {{ cp {there} {half} && sync {half} && mv -fT {half} {kept}; }}; }}"

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT
 
@@ -52,9 +52,9 @@ def is_whole(name: str, content: bytes) -> bool:
     return hashlib.sha256(content).hexdigest() == FILES[name][1]
 
 
-def missing_on(member: Member) -> list[str]:
+def missing_on(node: Node) -> list[str]:
     """The names of the files that the host has not, or has damaged."""
-    found = {name: member.state.file(f"{member.directory}/tiktoken/{name}") for name in FILES}
+    found = {name: node.state.file(f"{node.directory}/tiktoken/{name}") for name in FILES}
     return [name for name, file in found.items() if file is None or file.sha256 != FILES[name][1]]
 
 
@@ -77,16 +77,16 @@ def read_local(directory: str | None) -> dict[str, bytes]:
     return contents
 
 
-def place(member: Member) -> None:
+def place(node: Node) -> None:
     """Put the missing files on the host."""
-    missing = missing_on(member)
+    missing = missing_on(node)
     if not missing:
         return
-    contents = read_local(member.settings.gateway_tiktoken_directory)
+    contents = read_local(node.settings.gateway_tiktoken_directory)
     for name in missing:
         remote.write_file(
             name=f"Write the tiktoken file {Path(FILES[name][0]).name}",
-            path=f"{member.directory}/tiktoken/{name}",
+            path=f"{node.directory}/tiktoken/{name}",
             content=contents[name],
             mode="644",
         )

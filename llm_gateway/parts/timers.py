@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.parts import installation
 from llm_gateway.parts.installation import Wanted
@@ -49,16 +49,16 @@ def _file(path: str, what: str, values: Mapping[str, object]) -> Wanted:
     return Wanted(path, installation.render(f"{path.removeprefix('/')}.j2", **values), "644", what)
 
 
-def properties(member: Member) -> dict[str, dict[str, str]]:
+def properties(node: Node) -> dict[str, dict[str, str]]:
     """What systemd says of our timers and of what they start, by unit and property."""
-    blocks = member.state.text("timer_units").split("\n\n")
+    blocks = node.state.text("timer_units").split("\n\n")
     found = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in blocks]
     return {block["Id"]: block for block in found if "Id" in block}
 
 
-def runs(member: Member, timer: Timer) -> bool:
+def runs(node: Node, timer: Timer) -> bool:
     """Whether a timer waits for its next moment, and will again after a reboot."""
-    known = properties(member)
+    known = properties(node)
     of_timer = known.get(timer.timer, {})
     return (
         of_timer.get("ActiveState") == "active"
@@ -67,10 +67,10 @@ def runs(member: Member, timer: Timer) -> bool:
     )
 
 
-def install(member: Member, timer: Timer, files: Sequence[Wanted]) -> None:
+def install(node: Node, timer: Timer, files: Sequence[Wanted]) -> None:
     """Put the files of a timer in place and let it run; with no files, take it off."""
     if not files:
-        if any(member.state.file(path) for path in timer.paths):
+        if any(node.state.file(path) for path in timer.paths):
             remote.shell(
                 name=f"Take off the timer of {timer.what}",
                 command=(
@@ -78,7 +78,7 @@ def install(member: Member, timer: Timer, files: Sequence[Wanted]) -> None:
                     " systemctl daemon-reload"
                 ),
             )
-    elif write(member, files) or not runs(member, timer):
+    elif write(node, files) or not runs(node, timer):
         remote.shell(
             name=f"Start the timer of {timer.what}",
             command=(
@@ -88,14 +88,14 @@ def install(member: Member, timer: Timer, files: Sequence[Wanted]) -> None:
         )
 
 
-def differing(member: Member, files: Sequence[Wanted]) -> list[Wanted]:
+def differing(node: Node, files: Sequence[Wanted]) -> list[Wanted]:
     """Those that the host has not, or has otherwise."""
-    return [file for file in files if not installation.is_as_wanted(member, file)]
+    return [file for file in files if not installation.is_as_wanted(node, file)]
 
 
-def write(member: Member, files: Sequence[Wanted]) -> bool:
+def write(node: Node, files: Sequence[Wanted]) -> bool:
     """Write those that differ. Returns whether there are any."""
-    found = differing(member, files)
+    found = differing(node, files)
     for file in found:
         file.write()
     return bool(found)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from llm_gateway.contents.desired import token_name
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Agent, Gateway
 from llm_gateway.model import dotenv
 from llm_gateway.model.asking import VerificationError
 from llm_gateway.parts.openclaw import openclaw
@@ -49,35 +49,35 @@ def _place(url: str) -> tuple[str, int]:
         return ("", 80)
 
 
-def wanted(member: Member) -> AgentEnvironment | None:
+def wanted(agent: Agent) -> AgentEnvironment | None:
     """What a run writes; None where the token of the host is not known."""
-    key = member.gateway.token_keys.get(token_name(member.name))
+    key = agent.gateway.token_keys.get(token_name(agent.name))
     if key is None:
         return None
     return AgentEnvironment(
-        f"{member.gateway.base_url}/v1", key, member.settings.llm_model, member.settings.embedding_model
+        f"{agent.gateway.base_url}/v1", key, agent.settings.llm_model, agent.settings.embedding_model
     )
 
 
-def read_text(member: Member) -> str:
+def read_text(agent: Agent) -> str:
     """The .env as it is on the disk now, read as the user whose it is; "" where there is none. Raises RemoteError."""
-    path = shlex.quote(openclaw.environment_path(member))
+    path = shlex.quote(openclaw.environment_path(agent))
     script = f"[ ! -e {path} ] || base64 -w0 < {path}"
-    lines = remote.run(member.host, openclaw.as_user(openclaw.account(member).user, script))
+    lines = remote.run(agent.host, openclaw.as_user(openclaw.account(agent).user, script))
     return base64.b64decode("".join(lines)).decode("utf-8", "surrogateescape")
 
 
-def on_disk(member: Member) -> AgentEnvironment:
+def on_disk(agent: Agent) -> AgentEnvironment:
     """What stands in the .env now. Raises VerificationError where it cannot be read, or is not for this gateway."""
-    if member.state.openclaw_account is None:
+    if agent.state.openclaw_account is None:
         raise VerificationError("the user that OpenClaw runs as is not on this host: correct openclaw_user")
-    path = openclaw.environment_path(member)
+    path = openclaw.environment_path(agent)
     try:
-        text = read_text(member)
+        text = read_text(agent)
     except (remote.RemoteError, ValueError) as problem:
         raise VerificationError(f"{path} cannot be read by its user: {problem}") from None
     found = parse(text, path)
-    if wrong := mismatch(member, found) or _unresolved(member, found):
+    if wrong := mismatch(agent, found) or _unresolved(agent, found):
         raise VerificationError(wrong)
     return found
 
@@ -104,27 +104,27 @@ def parse(text: str, path: str, needed: Collection[str] = openclaw.NAMES) -> Age
     return AgentEnvironment(base_url, key.removeprefix("sk-"), llm_model, embedding_model)
 
 
-def mismatch(member: Member, found: AgentEnvironment) -> str | None:
+def mismatch(agent: Agent, found: AgentEnvironment) -> str | None:
     """Why a .env is not for the host's gateway, without a value that may be secret; None where it is.
 
     A host name in the URL is judged by what the host resolves it to.
     """
-    path, gateway = openclaw.environment_path(member), member.gateway
+    path, gateway = openclaw.environment_path(agent), agent.gateway
     if not _is_gateways(found.base_url, gateway):
         return (
             f"LLM_BASE_URL in {path} is {_shown(found.base_url)}, and its gateway {gateway.name} is"
             f" {gateway.base_url}/v1: {_FIX} so"
         )
-    key = gateway.token_keys.get(token_name(member.name))
+    key = gateway.token_keys.get(token_name(agent.name))
     if key is not None and key != found.key:
         return (
-            f"LLM_API_KEY in {path} is not the token {token_name(member.name)} that {gateway.name} has for this host:"
+            f"LLM_API_KEY in {path} is not the token {token_name(agent.name)} that {gateway.name} has for this host:"
             f" {_FIX}"
         )
     return None
 
 
-def _is_gateways(base_url: str, gateway: Member) -> bool:
+def _is_gateways(base_url: str, gateway: Gateway) -> bool:
     """Whether a URL is that of a gateway, or differs in that it has a host's name for the address."""
     try:
         parts, wanted = urlsplit(base_url), urlsplit(f"{gateway.base_url}/v1")
@@ -137,26 +137,26 @@ def _is_gateways(base_url: str, gateway: Member) -> bool:
     return parts.hostname == wanted.hostname or not re.fullmatch(r"[0-9.]+", plain)
 
 
-def addresses_of(member: Member, found: AgentEnvironment) -> list[str]:
+def addresses_of(agent: Agent, found: AgentEnvironment) -> list[str]:
     """The IPv4 addresses of what a .env names, as its host resolves that, or none. Raises RemoteError."""
     if re.fullmatch(r"[0-9.]+", found.host):
         return [found.host]
-    lines = remote.run(member.host, f"getent ahostsv4 {shlex.quote(found.host)} || true")
+    lines = remote.run(agent.host, f"getent ahostsv4 {shlex.quote(found.host)} || true")
     return list(dict.fromkeys(line.split()[0] for line in lines if line.strip()))
 
 
-def _unresolved(member: Member, found: AgentEnvironment) -> str | None:
+def _unresolved(agent: Agent, found: AgentEnvironment) -> str | None:
     """Why the host's name for its gateway is not that gateway's; None where it is, or where it is an address."""
-    gateway = member.gateway
+    gateway = agent.gateway
     try:
-        addresses = addresses_of(member, found)
+        addresses = addresses_of(agent, found)
     except remote.RemoteError as problem:
-        return f"{member.name} cannot be asked for the address of {found.host}: {problem}"
+        return f"{agent.name} cannot be asked for the address of {found.host}: {problem}"
     if gateway.address in addresses:
         return None
     leads = f"is {', '.join(addresses)} on this host" if addresses else "is not resolved on this host"
     return (
-        f"{found.host}, which LLM_BASE_URL in {openclaw.environment_path(member)} names, {leads}, and its gateway"
+        f"{found.host}, which LLM_BASE_URL in {openclaw.environment_path(agent)} names, {leads}, and its gateway"
         f" {gateway.name} is {gateway.address}: {_FIX} as an address, or look at the host's DNS"
         " (`tailscale status`, /etc/resolv.conf)"
     )

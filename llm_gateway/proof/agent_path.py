@@ -15,8 +15,8 @@ import httpx
 from llm_client import LLMClient, LLMError
 from llm_client.answers import Reply, json_answer
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.route import RouteError, route_from
+from llm_gateway.hosts.topology import Agent, Gateway
 from llm_gateway.model import layout
 from llm_gateway.model.asking import Answer, Question, VerificationError, ask_all
 from llm_gateway.model.checkout import TAILSCALE_PROBLEM
@@ -45,40 +45,40 @@ class Look:
     problem: str = ""
 
 
-def prove(member: Member, environment: AgentEnvironment) -> list[Answer]:
+def prove(agent: Agent, environment: AgentEnvironment) -> list[Answer]:
     """Ask from the host for a completion and an embedding, with this environment.
 
     Raises VerificationError with all that is wrong.
     """
-    with reaching(member, environment) as way:
-        answers = ask_all(questions(member, environment, way), member.settings.verification_timeout)
+    with reaching(agent, environment) as way:
+        answers = ask_all(questions(agent, environment, way), agent.settings.verification_timeout)
     if problems := distinct_problems(answers):
         raise VerificationError("; ".join(problems))
     return answers
 
 
-def complete_once(member: Member, environment: AgentEnvironment) -> None:
+def complete_once(agent: Agent, environment: AgentEnvironment) -> None:
     """Ask from the host for a completion alone. Raises VerificationError."""
-    with reaching(member, environment) as way:
-        (answer,) = ask_all(questions(member, environment, way)[:1], member.settings.verification_timeout)
+    with reaching(agent, environment) as way:
+        (answer,) = ask_all(questions(agent, environment, way)[:1], agent.settings.verification_timeout)
     if answer.problem:
         raise VerificationError(answer.problem)
 
 
 @contextmanager
-def reaching(member: Member, environment: AgentEnvironment) -> Iterator[httpx.BaseTransport]:
+def reaching(agent: Agent, environment: AgentEnvironment) -> Iterator[httpx.BaseTransport]:
     """The host's own way to what its environment names. Raises VerificationError where that leads nowhere."""
     with ExitStack() as stack:
         try:
-            transport = stack.enter_context(route_from(member.host, environment.host, environment.port))
+            transport = stack.enter_context(route_from(agent.host, environment.host, environment.port))
         except RouteError as problem:
-            raise VerificationError(_explained(member, environment, str(problem))) from None
+            raise VerificationError(_explained(agent, environment, str(problem))) from None
         yield transport
 
 
-def questions(member: Member, environment: AgentEnvironment, way: httpx.BaseTransport) -> list[Question]:
+def questions(agent: Agent, environment: AgentEnvironment, way: httpx.BaseTransport) -> list[Question]:
     """What OpenClaw on the host asks its gateway for."""
-    settings = member.settings
+    settings = agent.settings
     client = LLMClient(environment.base_url, f"sk-{environment.key}", transport=way)
     is_declared = environment.embedding_model == settings.embedding_model
     length = settings.embedding_dimensions if is_declared else None
@@ -89,23 +89,23 @@ def questions(member: Member, environment: AgentEnvironment, way: httpx.BaseTran
     return [
         Question(
             model,
-            " or ".join(channels_for(model, member.gateway)) or "none declared",
+            " or ".join(channels_for(model, agent.gateway)) or "none declared",
             ask,
-            partial(explain, Link(member, member.gateway, model)),
+            partial(explain, Link(agent.name, agent.gateway, model)),
         )
         for model, ask in asked
     ]
 
 
-def served_by(gateway: Member, address: str, port: int) -> list[Member]:
+def served_by(gateway: Gateway, address: str, port: int) -> list[Agent]:
     """The OpenClaw hosts of a gateway that are answered now by what is published there, with their .env as it was read.
 
     One whose token cannot be judged now, as the gateway cannot read its database, counts as well. Those that this run
     does not reach are left out. Nothing is billed.
     """
-    agents = [agent for agent in gateway.fleet.agents_of(gateway) if agent.name in gateway.fleet.members]
+    agents = [agent for agent in gateway.agents if agent.is_reached]
 
-    def is_served(agent: Member) -> bool:
+    def is_served(agent: Agent) -> bool:
         if agent.state.openclaw_account is None:
             return False
         text, path = agent.state.openclaw_env or "", openclaw.environment_path(agent)
@@ -121,10 +121,10 @@ def served_by(gateway: Member, address: str, port: int) -> list[Member]:
     return [agent for agent, serves in zip(agents, concurrently(is_served, agents), strict=True) if serves]
 
 
-def prove_all(agents: Sequence[Member]) -> None:
+def prove_all(agents: Sequence[Agent]) -> None:
     """Ask from each of these hosts with what the run is to write there. Raises VerificationError with every problem."""
 
-    def problem_of(agent: Member) -> str | None:
+    def problem_of(agent: Agent) -> str | None:
         environment = agent_environment.wanted(agent)
         if environment is None:
             return f"{agent.name} has no token there"
@@ -139,43 +139,43 @@ def prove_all(agents: Sequence[Member]) -> None:
         raise VerificationError("; ".join(problems))
 
 
-def look(member: Member) -> Look:
+def look(agent: Agent) -> Look:
     """Whether the host reaches its gateway with its .env as it was read, for nothing that is billed."""
-    if member.state.openclaw_account is None:
+    if agent.state.openclaw_account is None:
         return Look(None, "no user", "the user that OpenClaw runs as is not there")
-    text, path = member.state.openclaw_env or "", openclaw.environment_path(member)
+    text, path = agent.state.openclaw_env or "", openclaw.environment_path(agent)
     try:
         found = agent_environment.parse(text, path)
     except VerificationError as problem:
         return Look(None, "its .env", str(problem))
-    if _is_known(member.gateway) and (wrong := agent_environment.mismatch(member, found)):
+    if _is_known(agent.gateway) and (wrong := agent_environment.mismatch(agent, found)):
         return Look(None, "its .env", wrong)
     if not found.host:
         return Look(None, "its .env", f"LLM_BASE_URL in {path} names no host: run deploy.py")
     try:
-        seen = _ask(member, found, LOOK_SECONDS)
+        seen = _ask(agent, found, LOOK_SECONDS)
     except remote.RemoteError as problem:
         return Look(None, "not asked", str(problem))
     code = seen.get("http")
     if code == "200":
         return Look(int(seen["took"]) / 1e6)
     short = f"HTTP {code}" if code else seen.get("said") or "no answer"
-    return Look(None, "database" if _without_database(seen) else short, _why(member, found, seen))
+    return Look(None, "database" if _without_database(seen) else short, _why(agent, found, seen))
 
 
-def _is_known(gateway: Member) -> bool:
+def _is_known(gateway: Gateway) -> bool:
     """Whether the run knows the address of a gateway, which it may not have reached."""
-    return hasattr(gateway, "state") and bool(
-        gateway.settings.gateway_tailscale_address or gateway.state.tailscale_addresses
+    return gateway.node.machine.is_read and bool(
+        gateway.settings.gateway_tailscale_address or gateway.node.state.tailscale_addresses
     )
 
 
-def _ask(member: Member, environment: AgentEnvironment, seconds: float) -> dict[str, str]:
+def _ask(agent: Agent, environment: AgentEnvironment, seconds: float) -> dict[str, str]:
     """What `agent_path.sh` answers. Raises RemoteError."""
     values = {"NAME": environment.host, "PORT": str(environment.port), "SECONDS_TO_WAIT": f"{seconds:g}"}
     assignments = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
     script = "\n".join([*assignments, *(path.read_text(encoding="utf-8") for path in (TAILSCALE_PROBLEM, _SCRIPT))])
-    lines = remote.run(member.host, script, f"{environment.key}\n")
+    lines = remote.run(agent.host, script, f"{environment.key}\n")
     answers: dict[str, str] = {}
     for name, separator, value in (line.partition("=") for line in lines):
         if separator:
@@ -194,31 +194,31 @@ def _without_database(seen: dict[str, str]) -> LLMError | None:
     return None
 
 
-def _explained(member: Member, environment: AgentEnvironment, problem: str) -> str:
+def _explained(agent: Agent, environment: AgentEnvironment, problem: str) -> str:
     """Why the host gets no connection, as far as it can be asked."""
     try:
-        return _why(member, environment, _ask(member, environment, _AGAIN_SECONDS), problem)
+        return _why(agent, environment, _ask(agent, environment, _AGAIN_SECONDS), problem)
     except remote.RemoteError as unasked:
-        return f"{member.name} gets no connection to {environment.host}:{environment.port}: {problem}; {unasked}"
+        return f"{agent.name} gets no connection to {environment.host}:{environment.port}: {problem}; {unasked}"
 
 
-def _why(member: Member, environment: AgentEnvironment, seen: dict[str, str], problem: str = "") -> str:
-    gateway, code = member.gateway, seen.get("http")
+def _why(agent: Agent, environment: AgentEnvironment, seen: dict[str, str], problem: str = "") -> str:
+    gateway, code = agent.gateway, seen.get("http")
     where = f"{environment.host}:{environment.port}"
     if refused := _without_database(seen):
-        return explain(Link(member, gateway, environment.llm_model), refused, LOOK_SECONDS)
+        return explain(Link(agent.name, gateway, environment.llm_model), refused, LOOK_SECONDS)
     if code == "401":
-        return f"{gateway.name} refuses the token of {member.name} (401): run verify.py, which says what to do"
+        return f"{gateway.name} refuses the token of {agent.name} (401): run verify.py, which says what to do"
     if code is not None:
         return f"{gateway.name} answers {code} on {where}: run verify.py, which says what is wrong"
     reason = seen.get("said") or problem or f"no answer within {LOOK_SECONDS} s"
-    told = f"{member.name} gets no connection to its gateway {gateway.name} on {where} ({reason})"
-    if member is gateway:
+    told = f"{agent.name} gets no connection to its gateway {gateway.name} on {where} ({reason})"
+    if agent.machine is gateway.node.machine:
         return f"{told}: `systemctl status {layout.PROJECT}` says why"
     if seen.get("tailscale"):
-        return f"{told}: on {member.name}, {seen['tailscale']}"
+        return f"{told}: on {agent.name}, {seen['tailscale']}"
     if not seen.get("tailnet"):
-        return f"{told}: Tailscale on {member.name} has no address: `tailscale up` there"
+        return f"{told}: Tailscale on {agent.name} has no address: `tailscale up` there"
     return (
         f"{told}, though its own Tailscale runs ({seen['tailnet']}): `tailscale ping {environment.host}` there; on"
         f" {gateway.name} `systemctl status {layout.PROJECT}` and `tailscale set --shields-up=false`; in the"

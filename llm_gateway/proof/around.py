@@ -9,8 +9,8 @@ from llm_gateway.contents.admin import ANSWER_SECONDS
 from llm_gateway.flavours.oneapi import AdminClient, Channel, OneAPIError
 from llm_gateway.flavours.oneapi.wire import ENABLED
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.route import RouteError, route
+from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.environment import PROXIES
 from llm_gateway.inputs.model_kinds import EMBEDDING, NONE, kind_of
 from llm_gateway.model.asking import Question, ask_all
@@ -22,13 +22,13 @@ from llm_gateway.proof import proof
 from llm_gateway.proof.broken_links import OWN_TYPES
 
 
-def prove(member: Member) -> None:
+def prove(node: Node) -> None:
     """Before an old gateway is given up, be sure that the new one is answered by the channels that lead around it.
 
     Tells what was answered. Raises FirstStartError.
     """
     try:
-        answered, lost = ask(member)
+        answered, lost = ask(node)
     except (RouteError, OneAPIError) as problem:
         raise FirstStartError(f"its channels cannot be asked: {problem}") from None
     if lost:
@@ -36,58 +36,56 @@ def prove(member: Member) -> None:
             f"{'; '.join(lost)}. Fix that, or disable the channel in the old gateway's admin page, and run again"
         )
     for line in answered:
-        remote.tell(member.host, line)
+        remote.tell(node.host, line)
 
 
-def ask(member: Member) -> tuple[list[str], list[str]]:
+def ask(node: Node) -> tuple[list[str], list[str]]:
     """Ask, by the new gateway, each channel that leads to where the old one was.
 
     Returns what was answered, and what is wrong. Raises RouteError and OneAPIError.
     """
-    base_url = member.base_url
-    with route(member.host, member.address, member.settings.gateway_port) as way:
-        admin = AdminClient(base_url, access_token=member.generated.access_token, transport=way, timeout=ANSWER_SECONDS)
+    base_url, token = node.base_url, node.gateway.generated.access_token
+    with route(node.host, node.address, node.settings.gateway_port) as way:
+        admin = AdminClient(base_url, access_token=token, transport=way, timeout=ANSWER_SECONDS)
         channels = [channel for channel in admin.channels() if channel.status == ENABLED]
-        found = [channel for channel in channels if _is_around(member, channel)]
+        found = [channel for channel in channels if _is_around(node, channel)]
         key = proof.usable_key(admin.tokens()) if found else None
         if not key:
             return [f"channel {channel.name} was not asked: no token may ask it" for channel in found], []
         questions = [
             each
             for channel in found
-            if (
-                each := _question(member, channel, LLMClient(f"{base_url}/v1", f"sk-{key}-{channel.id}", transport=way))
-            )
+            if (each := _question(node, channel, LLMClient(f"{base_url}/v1", f"sk-{key}-{channel.id}", transport=way)))
         ]
-        answers = ask_all(questions, member.settings.verification_timeout)
+        answers = ask_all(questions, node.settings.verification_timeout)
     fine = [f"channel {each.channel}: {each.model} {each.result}" for each in answers if not each.problem]
     return fine, [
         f"channel {each.channel} is not answered any more: {each.problem}" for each in answers if each.problem
     ]
 
 
-def _is_around(member: Member, channel: Channel) -> bool:
+def _is_around(node: Node, channel: Channel) -> bool:
     """Whether it leads to a private address, or all do by a proxy. What is declared is verified anyway."""
-    if channel.name in {each.name for each in member.settings.gateway_channels}:
+    if channel.name in {each.name for each in node.settings.gateway_channels}:
         return False
-    given = {*member.state.data_environment}
-    given |= {name for name, value in member.settings.gateway_environment.items() if value is not None}
+    given = {*node.state.data_environment}
+    given |= {name for name, value in node.settings.gateway_environment.items() if value is not None}
     if given & {*PROXIES}:
         return True
     way = Way.of(channel.name, channel.base_url)
     if way is None:
         return False
-    known = hosts(member)
+    known = hosts(node)
     address = address_of(known.get(way.host) or way.host)
     return address is not None and any(address in network for network in REFUSED)
 
 
-def _question(member: Member, channel: Channel, client: LLMClient) -> Question | None:
+def _question(node: Node, channel: Channel, client: LLMClient) -> Question | None:
     """The first of its models that can be asked; None where there is none."""
-    model = next((each for each in channel.models if kind_of(each, member.settings) != NONE), None)
+    model = next((each for each in channel.models if kind_of(each, node.settings) != NONE), None)
     if model is None:
         return None
-    if kind_of(model, member.settings) == EMBEDDING:
+    if kind_of(model, node.settings) == EMBEDDING:
         ask = partial(embed, client, model, None)
     else:
         ask = partial(complete, client, model)

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from llm_client import LLMConnectionError, LLMError, LLMProtocolError, LLMTimeoutError
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Gateway
 from llm_gateway.model import layout
 from llm_gateway.parts import database
 
@@ -19,10 +19,10 @@ _FRESH_SECONDS = 20
 
 @dataclass(frozen=True)
 class Path:
-    """The way that a question took: whose token asked, which gateway, and for which model."""
+    """The way that a question took: the host whose token asked, which gateway, and for which model."""
 
-    asker: Member
-    gateway: Member
+    asker: str
+    gateway: Gateway
     model: str
 
 
@@ -96,17 +96,17 @@ def _own(path: Path, problem: LLMError) -> str | None:
     gateway, model, code = path.gateway, path.model, problem.error_code or ""
     if problem.status == 401:
         return (
-            f"One API refuses the token of {path.asker.name}: {problem.summary}. If it is disabled or expired,"
+            f"One API refuses the token of {path.asker}: {problem.summary}. If it is disabled or expired,"
             " enable it in the admin page, or delete it there and deploy again: that makes a new one"
         )
     if code in _OF_QUOTA:
         return (
-            f"the quota of the token of {path.asker.name}, or of the user whose token it is, is used up"
+            f"the quota of the token of {path.asker}, or of the user whose token it is, is used up"
             f" ({problem.summary}): raise it in the admin page, {gateway.base_url}"
         )
     if problem.status == 403:
         return (
-            f"the gateway does not let the token of {path.asker.name} ask {model} from there ({problem.summary}):"
+            f"the gateway does not let the token of {path.asker} ask {model} from there ({problem.summary}):"
             " correct the token's models and subnets in the admin page, or in gateway_tokens"
         )
     if _BUSY.fullmatch(code):
@@ -145,10 +145,10 @@ _looking = threading.Lock()
 _looked: dict[str, tuple[float, str | None]] = {}
 
 
-def _database(gateway: Member, problem: LLMError) -> str:
+def _database(gateway: Gateway, problem: LLMError) -> str:
     """What is wrong with the gateway's database, looked at on its host: once for questions that are asked together."""
     told = f"{gateway.name} could not read its database ({problem.summary}); no token is wrong"
-    if not hasattr(gateway, "state"):  # this run does not reach it
+    if not gateway.node.machine.is_read:  # this run does not reach it
         return f"{told}: run this again with {gateway.name} in it, which looks at the database"
     with _looking:
         moment, found = _looked.get(gateway.name, (-math.inf, None))
@@ -171,6 +171,6 @@ def _private(problem: LLMError) -> str:
     return f"{log}, and gateway_private_upstreams if it is a private address"
 
 
-def _secrets_for(gateway: Member, model: str) -> str:
+def _secrets_for(gateway: Gateway, model: str) -> str:
     names = [channel.key for channel in gateway.settings.gateway_channels if model in channel.models]
     return " or ".join(dict.fromkeys(names)) or "the channel's secret"

@@ -11,7 +11,7 @@ import httpx
 
 from llm_client import LLMClient, LLMConnectionError, LLMError, LLMProtocolError, LLMStatusError, LLMTimeoutError
 from llm_gateway.flavours.oneapi import AdminClient, OneAPIError, only
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Gateway
 from llm_gateway.inputs.declarations import Channel
 from llm_gateway.inputs.model_kinds import EMBEDDING, NONE, kind_of
 from llm_gateway.model.asking import Answer, Question, VerificationError
@@ -48,7 +48,7 @@ class Served:
         return Answer(self.model, self.channel.name, None, f"not asked: {why}")
 
 
-def served_models(gateway: Member, scope: str) -> list[Served]:
+def served_models(gateway: Gateway, scope: str) -> list[Served]:
     """The models to look at, in the order of their declaration.
 
     Parameters: `scope`, ALL, CHANGED (those of `gateway.changed_channels`) or NOTHING.
@@ -63,7 +63,7 @@ def served_models(gateway: Member, scope: str) -> list[Served]:
     ]
 
 
-def channels_for(model: str, gateway: Member) -> list[str]:
+def channels_for(model: str, gateway: Gateway) -> list[str]:
     """The declared channels that One API chooses among for a model: those of the highest priority."""
     serving = [channel for channel in gateway.settings.gateway_channels if model in channel.serves]
     highest = max((channel.priority for channel in serving), default=0)
@@ -71,7 +71,7 @@ def channels_for(model: str, gateway: Member) -> list[str]:
 
 
 def questions(
-    gateway: Member, served: Sequence[Served], key: str, transport: httpx.BaseTransport
+    gateway: Gateway, served: Sequence[Served], key: str, transport: httpx.BaseTransport
 ) -> Iterator[Question]:
     """The questions for these models.
 
@@ -85,7 +85,7 @@ def questions(
     ids = {} if all(each.is_routed for each in served) else _channel_ids(gateway, transport)
     plain = _client(gateway, key, transport)
     for each in served:
-        path = Path(gateway, gateway, each.model)
+        path = Path(gateway.name, gateway, each.model)
         if each.is_routed:
             ask = partial(_ask, gateway, each, plain)
             yield Question(each.model, each.channel.name, ask, partial(_explain, path))
@@ -97,11 +97,11 @@ def questions(
             yield Question(each.model, each.channel.name, missing, partial(_explain, path))
 
 
-def _client(gateway: Member, key: str, transport: httpx.BaseTransport) -> LLMClient:
+def _client(gateway: Gateway, key: str, transport: httpx.BaseTransport) -> LLMClient:
     return LLMClient(f"{gateway.base_url}/v1", f"sk-{key}", transport=transport)
 
 
-def _channel_ids(gateway: Member, transport: httpx.BaseTransport) -> dict[str, int]:
+def _channel_ids(gateway: Gateway, transport: httpx.BaseTransport) -> dict[str, int]:
     """The ids as they are now: what was read of the host may be older than the channels that this run has made."""
     # Not closed: that would close the transport.
     admin = AdminClient(gateway.base_url, access_token=gateway.generated.access_token, transport=transport)
@@ -117,7 +117,7 @@ def _missing(channel: str, seconds: float) -> str:
     raise VerificationError(f"the gateway has no channel {channel}: deploy (pyinfra inventory.py deploy.py)")
 
 
-def _ask(gateway: Member, served: Served, client: LLMClient, seconds: float) -> str:
+def _ask(gateway: Gateway, served: Served, client: LLMClient, seconds: float) -> str:
     if served.kind != EMBEDDING:
         return complete(client, served.model, seconds)
     settings = gateway.settings

@@ -20,9 +20,9 @@ from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import token_name
 from llm_gateway.flavours.oneapi import LogRow, OneAPIError
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.route import RouteError
+from llm_gateway.hosts.topology import Agent
 from llm_gateway.model import layout
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_ready
 
@@ -42,30 +42,30 @@ class TurnError(Exception):
     """No turn was answered through the gateway; the text says why."""
 
 
-def is_for_first(member: Member) -> bool:
+def is_for_first(agent: Agent) -> bool:
     """Whether this run is the first that writes OpenClaw's configuration here, and a turn is to prove that."""
-    settings = member.settings
-    return settings.openclaw_turn != NEVER and openclaw_config.is_due(member) and not openclaw_config.record(member)
+    settings = agent.settings
+    return settings.openclaw_turn != NEVER and openclaw_config.is_due(agent) and not openclaw_config.record(agent)
 
 
-def verify(member: Member) -> None:
+def verify(agent: Agent) -> None:
     """Where `openclaw_turn` is "always", take a turn on this host; the run fails where it is not answered."""
-    if member.is_openclaw and member.settings.openclaw_turn == ALWAYS:
-        _verify(name="Ask OpenClaw's agent for a turn", member=member)
+    if agent.settings.openclaw_turn == ALWAYS:
+        _verify(name="Ask OpenClaw's agent for a turn", agent=agent)
 
 
 @operation()
-def _verify(member: Member) -> Generator[FunctionCommand, None, None]:
+def _verify(agent: Agent) -> Generator[FunctionCommand, None, None]:
     """A check, not a change, as in `llm_gateway.proof.openclaw_proof`."""
-    if not member.host.state.is_executing:
+    if not agent.host.state.is_executing:
         return
     try:
-        if not openclaw_config.has_command(member):
+        if not openclaw_config.has_command(agent):
             raise TurnError(
-                f"no turn can be asked for, because ExecStart= of {member.settings.openclaw_unit} names no OpenClaw"
+                f"no turn can be asked for, because ExecStart= of {agent.settings.openclaw_unit} names no OpenClaw"
                 " (`… gateway …`)"
             )
-        take(member)
+        take(agent)
     except (TurnError, remote.RemoteError) as problem:
         yield remote.Callback(_fail, (str(problem),), {})
 
@@ -75,86 +75,86 @@ def _fail(state: State, host: Host, problem: str) -> bool:
     return False
 
 
-def take(member: Member) -> None:
+def take(agent: Agent) -> None:
     """Have the agent answer, and say what that cost. Raises TurnError and RemoteError."""
-    remote.tell(member.host, f"asking OpenClaw's agent for a turn, which costs {_COST} (openclaw_turn) ...")
-    before = _last_logged(member)
-    session = _call(member, ["gateway", "call", "sessions.create", "--params", '{"incognito":true}', "--json"])
+    remote.tell(agent.host, f"asking OpenClaw's agent for a turn, which costs {_COST} (openclaw_turn) ...")
+    before = _last_logged(agent)
+    session = _call(agent, ["gateway", "call", "sessions.create", "--params", '{"incognito":true}', "--json"])
     key = str(session.get("key"))
     try:
-        told = _turn(member, key, session.get("resolved") or {})
+        told = _turn(agent, key, session.get("resolved") or {})
     finally:
         with suppress(TurnError):  # then OpenClaw forgets it with its next start; why no turn came says more
-            _call(member, ["gateway", "call", "sessions.delete", "--params", json.dumps({"key": key}), "--json"])
-    rows = _logged(member, before)
+            _call(agent, ["gateway", "call", "sessions.delete", "--params", json.dumps({"key": key}), "--json"])
+    rows = _logged(agent, before)
     if not rows:
         raise TurnError(
-            f"{told}, but not through the gateway: the log of {member.gateway.name} has no request of the token"
-            f" {token_name(member.name)}; `openclaw config get agents.defaults.model` on the host says what it asks"
+            f"{told}, but not through the gateway: the log of {agent.gateway.name} has no request of the token"
+            f" {token_name(agent.name)}; `openclaw config get agents.defaults.model` on the host says what it asks"
         )
-    remote.tell(member.host, f"{told}, through {member.gateway.name}: {_cost_of(rows)}")
-    if openclaw_config.is_managed(member) and member.settings.openclaw_memory_search:
-        _remember(member, key)
+    remote.tell(agent.host, f"{told}, through {agent.gateway.name}: {_cost_of(rows)}")
+    if openclaw_config.is_managed(agent) and agent.settings.openclaw_memory_search:
+        _remember(agent, key)
 
 
-def _turn(member: Member, key: str, resolved: dict[str, Any]) -> str:
+def _turn(agent: Agent, key: str, resolved: dict[str, Any]) -> str:
     """What was answered, in words."""
-    provider, model = member.settings.openclaw_provider, member.settings.llm_model
+    provider, model = agent.settings.openclaw_provider, agent.settings.llm_model
     arguments = ["agent", "--session-key", key, "--message", _MESSAGE, "--timeout", str(_TURN_SECONDS), "--json"]
     if provider and resolved.get("modelProvider") != provider:
         # A person has given this agent a model of its own, which `announce` tells of.
         arguments += ["--model", f"{provider}/{model}"]
     began = time.monotonic()
-    result = _call(member, arguments).get("result") or {}
+    result = _call(agent, arguments).get("result") or {}
     seconds = time.monotonic() - began
     meta = result.get("meta") or {}
     words = " ".join(str(payload.get("text") or "") for payload in result.get("payloads") or [])
     if meta.get("error"):
-        raise TurnError(explain(member, f"{words} ({meta['error'].get('message')})"))
+        raise TurnError(explain(agent, f"{words} ({meta['error'].get('message')})"))
     if not words.strip():
         raise TurnError(f"OpenClaw's agent ended its turn ({meta.get('stopReason')}) without a word")
     by = meta.get("agentMeta") or {}
-    agent = key.split(":")[1] if key.startswith("agent:") else key
-    return f"the agent {agent} answered a turn in {seconds:.1f} s by {by.get('provider')}/{by.get('model')}"
+    name = key.split(":")[1] if key.startswith("agent:") else key
+    return f"the agent {name} answered a turn in {seconds:.1f} s by {by.get('provider')}/{by.get('model')}"
 
 
-def _remember(member: Member, key: str) -> None:
+def _remember(agent: Agent, key: str) -> None:
     """Have OpenClaw's memory embed one word. Raises TurnError and RemoteError."""
-    agent = ["--agent", key.split(":")[1]] if key.startswith("agent:") else []
-    before = _last_logged(member)
-    found = _call(member, ["memory", "status", "--deep", *agent, "--json"])
+    chosen = ["--agent", key.split(":")[1]] if key.startswith("agent:") else []
+    before = _last_logged(agent)
+    found = _call(agent, ["memory", "status", "--deep", *chosen, "--json"])
     probes = [each.get("embeddingProbe") or {} for each in found.get("agents", [])]
     if not probes:
-        remote.tell(member.host, "its memory is not OpenClaw's own, so that no embedding was asked for")
+        remote.tell(agent.host, "its memory is not OpenClaw's own, so that no embedding was asked for")
         return
     for probe in probes:
         if not probe.get("ok"):
             raise TurnError(f"OpenClaw's memory gets no embedding: {probe.get('error')}")
-    rows = _logged(member, before)
+    rows = _logged(agent, before)
     if not rows:
         raise TurnError(
-            f"OpenClaw's memory got an embedding, but not through {member.gateway.name}: `openclaw config get"
+            f"OpenClaw's memory got an embedding, but not through {agent.gateway.name}: `openclaw config get"
             " memory.search` on the host says from where"
         )
-    remote.tell(member.host, f"its memory got an embedding: {_cost_of(rows)}")
+    remote.tell(agent.host, f"its memory got an embedding: {_cost_of(rows)}")
 
 
-def _call(member: Member, arguments: list[str]) -> dict[str, Any]:
+def _call(agent: Agent, arguments: list[str]) -> dict[str, Any]:
     """What OpenClaw's own command answers as JSON; a list is under "agents". Raises TurnError and RemoteError."""
     # Its unit may have it listen where its configuration does not say.
-    command = openclaw_config.command(member, arguments, [f"OPENCLAW_GATEWAY_PORT={openclaw_ready.port(member)}"])
+    command = openclaw_config.command(agent, arguments, [f"OPENCLAW_GATEWAY_PORT={openclaw_ready.port(agent)}"])
     # It fails where it has something to say, and says it on standard output.
-    lines = remote.run(member.host, f"{command} || true")
+    lines = remote.run(agent.host, f"{command} || true")
     said = "\n".join(lines)
     try:
         answer = json.loads(said[min((at for at in map(said.find, "[{") if at >= 0), default=0) :])
     except ValueError:
-        raise TurnError(explain(member, said[-500:] or "it says nothing")) from None
+        raise TurnError(explain(agent, said[-500:] or "it says nothing")) from None
     if isinstance(answer, list):
         return {"agents": answer}
     if answer.get("ok") is False:
         error = answer.get("error") or {}
-        raise TurnError(explain(member, str(error.get("message") if isinstance(error, dict) else error)))
+        raise TurnError(explain(agent, str(error.get("message") if isinstance(error, dict) else error)))
     return dict(answer)
 
 
@@ -215,18 +215,18 @@ _FAILURES: Sequence[tuple[str, str]] = (
 """What OpenClaw 2026.9.6 says (as seen), and what that means here; the first that fits."""
 
 
-def explain(member: Member, said: str) -> str:
+def explain(agent: Agent, said: str) -> str:
     """Why no turn was answered, and what to do, for what OpenClaw said."""
     said = " ".join(said.split())
     for pattern, meaning in _FAILURES:
         if re.search(pattern, said):
             known = meaning.format(
-                unit=member.settings.openclaw_unit,
-                token=token_name(member.name),
-                model=member.settings.llm_model,
-                gateway=member.gateway.name,
+                unit=agent.settings.openclaw_unit,
+                token=token_name(agent.name),
+                model=agent.settings.llm_model,
+                gateway=agent.gateway.name,
                 container=layout.PROJECT,
-                url=member.gateway.base_url,
+                url=agent.gateway.base_url,
                 seconds=_TURN_SECONDS,
                 cost=_COST,
             )
@@ -234,31 +234,31 @@ def explain(member: Member, said: str) -> str:
     return f"OpenClaw answers no turn. It says: {said}"
 
 
-def _last_logged(member: Member) -> int:
+def _last_logged(agent: Agent) -> int:
     try:
-        with admin_api(member.gateway) as admin:
+        with admin_api(agent.gateway) as admin:
             if admin.options().get("LogConsumeEnabled") == "false":
                 raise TurnError(
-                    f"the log of {member.gateway.name} is off, so that no turn could be seen in it: set"
+                    f"the log of {agent.gateway.name} is off, so that no turn could be seen in it: set"
                     ' gateway_options["LogConsumeEnabled"] = True'
                 )
-            return admin.last_logged(token_name(member.name))
+            return admin.last_logged(token_name(agent.name))
     except (OneAPIError, RouteError) as problem:
-        raise TurnError(f"the log of {member.gateway.name} cannot be read: {problem}") from None
+        raise TurnError(f"the log of {agent.gateway.name} cannot be read: {problem}") from None
 
 
-def _logged(member: Member, after: int) -> list[LogRow]:
+def _logged(agent: Agent, after: int) -> list[LogRow]:
     """The requests of the host's token since, once there are any: the log is written behind the answer's back."""
     deadline = time.monotonic() + _LOG_SECONDS
     try:
-        with admin_api(member.gateway) as admin:
+        with admin_api(agent.gateway) as admin:
             while True:
-                rows = admin.log(token_name(member.name), after)
+                rows = admin.log(token_name(agent.name), after)
                 if rows or time.monotonic() > deadline:
                     return rows
                 time.sleep(_LOOK_AGAIN_SECONDS)
     except (OneAPIError, RouteError) as problem:
-        raise TurnError(f"the log of {member.gateway.name} cannot be read: {problem}") from None
+        raise TurnError(f"the log of {agent.gateway.name} cannot be read: {problem}") from None
 
 
 def _cost_of(rows: Sequence[LogRow]) -> str:
@@ -271,52 +271,52 @@ def _cost_of(rows: Sequence[LogRow]) -> str:
     )
 
 
-def no_embedding(member: Member) -> str | None:
+def no_embedding(agent: Agent) -> str | None:
     """Why the running OpenClaw cannot be had to ask its gateway for an embedding; None where it can."""
-    unit = member.settings.openclaw_unit
-    if not openclaw_config.has_command(member):
+    unit = agent.settings.openclaw_unit
+    if not openclaw_config.has_command(agent):
         return f"ExecStart= of {unit} names no OpenClaw"
-    if openclaw.is_stopped(member):
+    if openclaw.is_stopped(agent):
         return f"{unit} is stopped"
-    if not (openclaw_config.is_managed(member) and member.settings.openclaw_memory_search):
+    if not (openclaw_config.is_managed(agent) and agent.settings.openclaw_memory_search):
         return "its memory does not search by the gateway, and a turn would cost " + _COST
     return None
 
 
-def embed(member: Member) -> str:
+def embed(agent: Agent) -> str:
     """Have the running OpenClaw, and no other process, embed one word; what was seen of that, in words.
 
     Raises TurnError where it was not answered, or not seen, and RemoteError.
     """
-    is_logged = _is_logged(member)
-    before = _last_logged(member) if is_logged else 0
+    is_logged = _is_logged(agent)
+    before = _last_logged(agent) if is_logged else 0
     asked = ["gateway", "call", "doctor.memory.status", "--params", '{"probe":true}', "--json"]
     while True:
-        said = _call(member, asked)
+        said = _call(agent, asked)
         probe = said.get("embedding") or {}
         if not probe.get("cached"):
             break
         # It asks once in 30 s, and repeats what it was answered (2026.9.6).
-        step(member.host, f"openclaw: waiting {_PROBE_CACHE_SECONDS} s, until it asks its gateway anew")
-        remote.run(member.host, f"sleep {_PROBE_CACHE_SECONDS}")
+        step(agent.host, f"openclaw: waiting {_PROBE_CACHE_SECONDS} s, until it asks its gateway anew")
+        remote.run(agent.host, f"sleep {_PROBE_CACHE_SECONDS}")
     if "searchRuntimeRegistered" in said:
         return "it was not seen to use the new key, because its memory is not OpenClaw's own"
     if not probe.get("ok"):
-        raise TurnError(explain(member, f"its memory gets no embedding: {probe.get('error')}"))
+        raise TurnError(explain(agent, f"its memory gets no embedding: {probe.get('error')}"))
     if not is_logged:
         return "by its own word it was answered with the new key (the log of One API is off: LogConsumeEnabled)"
-    rows = _logged(member, before)
+    rows = _logged(agent, before)
     if not rows:
         raise TurnError(
-            f"the running OpenClaw got an embedding, but the log of {member.gateway.name} has no request of the token"
-            f" {token_name(member.name)}: `openclaw config get memory.search` on the host says from where"
+            f"the running OpenClaw got an embedding, but the log of {agent.gateway.name} has no request of the token"
+            f" {token_name(agent.name)}: `openclaw config get memory.search` on the host says from where"
         )
     return f"its own request with the new key is in One API's log: {_cost_of(rows)}"
 
 
-def _is_logged(member: Member) -> bool:
+def _is_logged(agent: Agent) -> bool:
     try:
-        with admin_api(member.gateway) as admin:
+        with admin_api(agent.gateway) as admin:
             return admin.options().get("LogConsumeEnabled") != "false"
     except (OneAPIError, RouteError) as problem:
-        raise TurnError(f"the options of {member.gateway.name} cannot be read: {problem}") from None
+        raise TurnError(f"the options of {agent.gateway.name} cannot be read: {problem}") from None

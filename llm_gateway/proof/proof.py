@@ -14,8 +14,8 @@ from llm_client import LLMClient, LLMError
 from llm_gateway.contents.admin import ANSWER_SECONDS
 from llm_gateway.contents.desired import VERIFICATION_TOKEN
 from llm_gateway.flavours.oneapi import AdminClient, Channel, OneAPIError, Token
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.route import RouteError, route
+from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.model_kinds import CHAT, EMBEDDING, kind_of
 from llm_gateway.model.asking import ROUNDS, Question, ask_all
 from llm_gateway.model.real_requests import complete, embed
@@ -27,12 +27,12 @@ class ProofError(Exception):
     """The gateway does not do its work; the text says what it does instead."""
 
 
-def longest(member: Member) -> float:
+def longest(node: Node) -> float:
     """How many seconds a proof takes at most."""
-    return ROUNDS * member.settings.verification_timeout + 2 * ANSWER_SECONDS
+    return ROUNDS * node.settings.verification_timeout + 2 * ANSWER_SECONDS
 
 
-def prove(member: Member, address: str, port: int, tokens: Sequence[Token] | None = None) -> str:
+def prove(node: Node, address: str, port: int, tokens: Sequence[Token] | None = None) -> str:
     """Ask a gateway, as the host sees it there, for what its users ask it. Raises ProofError.
 
     Parameters: `tokens`, of which one is to be asked with where one of them can be; None: of all that it has.
@@ -40,14 +40,14 @@ def prove(member: Member, address: str, port: int, tokens: Sequence[Token] | Non
     """
     base_url = f"http://{address}:{port}"
     try:
-        with route(member.host, address, port) as way:
+        with route(node.host, address, port) as way:
             admin = AdminClient(
-                base_url, access_token=member.generated.access_token, transport=way, timeout=ANSWER_SECONDS
+                base_url, access_token=node.gateway.generated.access_token, transport=way, timeout=ANSWER_SECONDS
             )
             key = usable_key(tokens or ()) or usable_key(admin.tokens())
             client = LLMClient(f"{base_url}/v1", f"sk-{key}", transport=way)
-            found = list(_questions(member, client, admin.channels())) if key else []
-            answers = ask_all(found, member.settings.verification_timeout)
+            found = list(_questions(node, client, admin.channels())) if key else []
+            answers = ask_all(found, node.settings.verification_timeout)
     except RouteError as problem:
         raise ProofError(str(problem)) from None
     except OneAPIError as problem:
@@ -71,20 +71,20 @@ def _is_bounded(token: Token) -> bool:
     return bool(is_past or is_used_up or token.models or token.subnets)
 
 
-def _questions(member: Member, client: LLMClient, channels: list[Channel]) -> Iterator[Question]:
+def _questions(node: Node, client: LLMClient, channels: list[Channel]) -> Iterator[Question]:
     served = [model for channel in channels if channel.status == _ENABLED for model in channel.models]
-    if model := _chosen(member, member.settings.llm_model, CHAT, served):
+    if model := _chosen(node, node.settings.llm_model, CHAT, served):
         yield Question(model, "", partial(complete, client, model), partial(_told, model))
-    if model := _chosen(member, member.settings.embedding_model, EMBEDDING, served):
-        length = member.settings.embedding_dimensions if model == member.settings.embedding_model else None
+    if model := _chosen(node, node.settings.embedding_model, EMBEDDING, served):
+        length = node.settings.embedding_dimensions if model == node.settings.embedding_model else None
         yield Question(model, "", partial(embed, client, model, length), partial(_told, model))
 
 
-def _chosen(member: Member, wanted: str, kind: str, served: list[str]) -> str | None:
+def _chosen(node: Node, wanted: str, kind: str, served: list[str]) -> str | None:
     """The model that agents use; where the database does not serve it yet, another of its kind."""
     if wanted in served:
         return wanted
-    return next((model for model in served if kind_of(model, member.settings) == kind), None)
+    return next((model for model in served if kind_of(model, node.settings) == kind), None)
 
 
 def _told(model: str, problem: LLMError, seconds: float) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import VERIFICATION_TOKEN, own_tokens
 from llm_gateway.flavours.oneapi import OneAPIError, only
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Gateway
 from llm_gateway.model.asking import VerificationError
 from llm_gateway.parts import database
 
 
-def key_of_gateway(gateway: Member) -> str:
+def key_of_gateway(gateway: Gateway) -> str:
     """The gateway's token for its own verification.
 
     Raises VerificationError, and RouteError where the gateway has to be asked and is not reached.
@@ -23,7 +23,7 @@ def key_of_gateway(gateway: Member) -> str:
     )
 
 
-def learn(gateway: Member) -> None:
+def learn(gateway: Gateway) -> None:
     """Learn the keys of the tokens that hosts have, unless the run knows them. Raises as `key_of_gateway`."""
     if VERIFICATION_TOKEN in gateway.token_keys:
         return

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from llm_gateway.contents import reach
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Machine, Node
 from llm_gateway.model.layout import PROJECT, UNIT
 from llm_gateway.parts import firewall, first_start, found_data, migration_marker
 from llm_gateway.parts.openclaw import openclaw_ready
@@ -22,7 +22,7 @@ _REMOVE = "remove.py"
 _WORDS = f"`systemctl status {UNIT}` and `docker logs --tail 20 {PROJECT}`"
 
 
-def of(member: Member, found: HostStatus, gateway_is_changing: bool = False) -> Iterator[str]:
+def of(machine: Machine, found: HostStatus, gateway_is_changing: bool = False) -> Iterator[str]:
     """What of a host that was looked at needs a person, in words, with what fixes it.
 
     Parameters: `gateway_is_changing`, whether a run is at work on the gateway that this host's OpenClaw uses.
@@ -35,20 +35,20 @@ def of(member: Member, found: HostStatus, gateway_is_changing: bool = False) -> 
         yield f"unfinished: {found.unfinished}"
     if found.last_run and found.last_run.is_bad:
         yield f"the last run, {found.last_run.script} by {found.last_run.who}: {found.last_run.how}"
-    if found.gateway and (origin := found.gateway.migrating_from):
+    if machine.node and found.gateway and (origin := found.gateway.migrating_from):
         yield (
             f"the gateway of {origin} has not arrived here: run deploys/migrate.py --data source={origin} again to"
-            f" resume; to cancel, remove {migration_marker.origin_path(member)} on this host"
+            f" resume; to cancel, remove {migration_marker.origin_path(machine.node)} on this host"
         )
     if _is_half_removed(found):
         yield "it is half removed: run deploys/remove.py again, which completes that; or deploy.py, to have it back"
         return
-    if found.gateway and not found.gateway.migrated_to:
-        yield from _gateway_attention(member, found.gateway)
+    if machine.node and found.gateway and not found.gateway.migrated_to:
+        yield from _gateway_attention(machine.node, found.gateway)
     if found.openclaw and found.openclaw.state not in ("active", "none"):
         yield f"{found.openclaw.unit} is {found.openclaw.state}"
-    if found.openclaw and found.openclaw.readiness not in (None, "ready"):
-        log = openclaw_ready.journal(member)
+    if machine.agent and found.openclaw and found.openclaw.readiness not in (None, "ready"):
+        log = openclaw_ready.journal(machine.agent)
         yield f"{found.openclaw.unit} runs, and is not ready ({found.openclaw.readiness}): {log}"
     if found.openclaw and found.openclaw.rejected:
         yield found.openclaw.rejected
@@ -61,7 +61,7 @@ def of(member: Member, found: HostStatus, gateway_is_changing: bool = False) -> 
         found.drift.differs == UNKNOWN
         and found.drift.what
         and not gateway_is_changing
-        and not _has_no_gateway_to_ask(member, found)
+        and not _has_no_gateway_to_ask(machine, found)
     ):
         yield f"whether it is as declared is not known: {found.drift.what[0]}"
 
@@ -71,12 +71,12 @@ def is_changing(found: HostStatus) -> bool:
     return found.last_run is not None and found.last_run.is_changing
 
 
-def _has_no_gateway_to_ask(member: Member, found: HostStatus) -> bool:
+def _has_no_gateway_to_ask(machine: Machine, found: HostStatus) -> bool:
     """Whether a gateway's contents cannot be known for a reason that is told of it already."""
     gateway = found.gateway
-    if gateway is None:
+    if gateway is None or machine.node is None:
         return False
-    return bool(gateway.migrated_to) or gateway.version is None or not first_start.is_done(member)
+    return bool(gateway.migrated_to) or gateway.version is None or not first_start.is_done(machine.node)
 
 
 def _is_half_removed(found: HostStatus) -> bool:
@@ -85,21 +85,21 @@ def _is_half_removed(found: HostStatus) -> bool:
     return was_removed and not (found.gateway and found.gateway.is_running)
 
 
-def _gateway_attention(member: Member, found: GatewayStatus) -> Iterator[str]:
-    if problem := found_data.lost_directory(member):
+def _gateway_attention(node: Node, found: GatewayStatus) -> Iterator[str]:
+    if problem := found_data.lost_directory(node):
         yield problem
-    elif not first_start.is_done(member):
+    elif not first_start.is_done(node):
         yield "no deployment has been completed: pyinfra INVENTORY deploy.py"
     elif not found.is_running and found.waits_for:
         yield f"the gateway does not run, it waits: {found.waits_for}"
     elif not found.is_running:
         yield f"the gateway does not run: on the host, {_WORDS} say why"
-    elif old := _old_address(member, found):
-        new = member.state.tailscale_addresses[0]
+    elif old := _old_address(node, found):
+        new = node.state.tailscale_addresses[0]
         yield f"it is published on {old}, and this host is {new} in the tailnet now: pyinfra INVENTORY deploy.py"
-    elif (member.state.container or {}).get("State", {}).get("Paused"):
+    elif (node.state.container or {}).get("State", {}).get("Paused"):
         yield f"its container is paused, so that nobody is answered: on the host, `docker unpause {PROJECT}`"
-    elif member.state.tailscale_problem:
+    elif node.state.tailscale_problem:
         pass  # it is told of already, as what prevents looking at the gateway
     elif found.version is None:
         yield f"the gateway runs and does not answer: on the host, {_WORDS} say why"
@@ -108,13 +108,13 @@ def _gateway_attention(member: Member, found: GatewayStatus) -> Iterator[str]:
             "Docker's health check fails in its container, though it answers now: on the host,"
             f" `docker inspect --format '{{{{json .State.Health}}}}' {PROJECT}` says what it saw"
         )
-    if first_start.is_done(member) and (problem := firewall.problem(member)):
+    if first_start.is_done(node) and (problem := firewall.problem(node)):
         yield f"firewall: {problem}: run deploy.py"
-    yield from reach.recorded_problems(member)
+    yield from reach.recorded_problems(node.gateway)
     for place in found.elsewhere:
         if not place.is_there:
             yield (
-                f"{member.directory}/{place.name} leads to {place.path}, which is not there: is its file system"
+                f"{node.directory}/{place.name} leads to {place.path}, which is not there: is its file system"
                 " mounted? (findmnt)"
             )
     if found.backup.problem:
@@ -128,9 +128,9 @@ def _gateway_attention(member: Member, found: GatewayStatus) -> Iterator[str]:
         yield from _disk_attention(found.disk)
 
 
-def _old_address(member: Member, found: GatewayStatus) -> str | None:
+def _old_address(node: Node, found: GatewayStatus) -> str | None:
     """The address that the gateway is published on, where the host has logged in to Tailscale anew and got another."""
-    address, addresses = (found.address or "").rpartition(":")[0], member.state.tailscale_addresses
+    address, addresses = (found.address or "").rpartition(":")[0], node.state.tailscale_addresses
     return address if address and addresses and address not in addresses else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llm_gateway.hosts.host_state import HostState
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.parts import first_start
 from llm_gateway.parts.canary import canary_health
 from llm_gateway.parts.canary.canary_health import FAILED
@@ -34,14 +34,14 @@ NONE = Canary(None, None, None, "", 0, 0, "")
 """Of a host that has none."""
 
 
-def of(member: Member, seen: HostState, now: float) -> Canary:
+def of(node: Node, seen: HostState, now: float) -> Canary:
     """The canary of a gateway's host.
 
     Parameters: `seen`, the answers of `status.sh`; `now`, by the host's clock, in seconds since 1970.
     """
-    if member.settings.gateway_canary_interval is None or not first_start.is_done(member):
+    if node.settings.gateway_canary_interval is None or not first_start.is_done(node):
         return NONE
-    last = canary_health.found(member)
+    last = canary_health.found(node)
     answers = [came for line in seen.lines("canary_results") if (came := _came(line)) is not None]
     return Canary(
         last.result if last else None,
@@ -50,7 +50,7 @@ def of(member: Member, seen: HostState, now: float) -> Canary:
         last.wrong.get("answer", "") if last else "",
         sum(answers),
         len(answers),
-        canary_health.problem_of(member) or "",
+        canary_health.problem_of(node) or "",
     )
 
 

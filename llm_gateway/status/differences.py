@@ -9,8 +9,8 @@ from llm_gateway.contents import desired
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.provisioning import explained
 from llm_gateway.flavours.oneapi import OneAPIError
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.route import RouteError
+from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.inputs.secrets import SecretsError
 from llm_gateway.model.dotenv import DotenvError
 from llm_gateway.parts import firewall, first_start, installation, service, skills
@@ -31,13 +31,13 @@ UNLOOKED = Drift(UNKNOWN)
 """Of a host that could not be looked at."""
 
 
-def drift(member: Member) -> Drift:
+def drift(machine: Machine) -> Drift:
     """What a deployment would change on a host that was read; unknown, with the reason, where that cannot be told."""
-    if member.is_gateway and not first_start.is_done(member):
+    if machine.node and not first_start.is_done(machine.node):
         return Drift(UNKNOWN, ("no deployment has been completed there",))
     try:
-        found = [*(_gateway_drift(member) if member.is_gateway else ())]
-        found += _openclaw_drift(member) if member.is_openclaw else ()
+        found = [*(_gateway_drift(machine.node) if machine.node else ())]
+        found += _openclaw_drift(machine.agent) if machine.agent else ()
     except _UntoldError as problem:
         return Drift(UNKNOWN, (str(problem),))
     return Drift(YES, tuple(found)) if found else Drift(NO)
@@ -47,52 +47,52 @@ class _UntoldError(Exception):
     """Whether there is drift cannot be told; the text says why."""
 
 
-def _gateway_drift(member: Member) -> Iterator[str]:
-    if not (member.state.tailscale_addresses or member.settings.gateway_tailscale_address):
+def _gateway_drift(node: Node) -> Iterator[str]:
+    if not (node.state.tailscale_addresses or node.settings.gateway_tailscale_address):
         raise _UntoldError(
-            member.state.tailscale_problem or "the host has no Tailscale address: `tailscale up` on the host"
+            node.state.tailscale_problem or "the host has no Tailscale address: `tailscale up` on the host"
         )
-    differing = [file.what for file in installation.differing_files(member)]
+    differing = [file.what for file in installation.differing_files(node)]
     if differing:
         yield f"another content, mode or owner: {', '.join(differing)}"
-    elif not service.is_published(member):
+    elif not service.is_published(node):
         yield "the gateway does not run as its files say"
-    if problem := firewall.problem(member):
+    if problem := firewall.problem(node):
         yield f"the firewall: {problem}"
     try:
-        with admin_api(member) as admin:
-            plan = desired.planned(member, desired.look(admin))
+        with admin_api(node.gateway) as admin:
+            plan = desired.planned(node.gateway, desired.look(admin))
     except (OneAPIError, RouteError, SecretsError) as problem:
         if differing:
             return
-        raise _UntoldError(explained(member, problem)) from None
-    member.token_keys.update(plan.token_keys)
+        raise _UntoldError(explained(node.gateway, problem)) from None
+    node.gateway.token_keys.update(plan.token_keys)
     yield from (str(change) for change in plan.changes)
 
 
-def _openclaw_drift(member: Member) -> Iterator[str]:
-    key = member.gateway.token_keys.get(desired.token_name(member.name))
-    gateway = member.gateway.name
-    if gateway not in member.fleet.members or not hasattr(member.gateway, "state"):
+def _openclaw_drift(agent: Agent) -> Iterator[str]:
+    key = agent.gateway.token_keys.get(desired.token_name(agent.name))
+    gateway = agent.gateway.name
+    if not agent.gateway.is_reached or not agent.gateway.node.machine.is_read:
         raise _UntoldError(f"its gateway {gateway} was not reached in this run; fix that, or run without --limit")
     if key is None:
         raise _UntoldError(f"its token on {gateway} is not known: see {gateway}, or run deploy.py, which makes one")
-    if member.state.openclaw_account is None:
+    if agent.state.openclaw_account is None:
         raise _UntoldError("the user that OpenClaw runs as is not there: create it, or correct openclaw_user")
     try:
-        wanted = openclaw.merged_environment(member, member.gateway.base_url, key)
+        wanted = openclaw.merged_environment(agent, agent.gateway.base_url, key)
     except DotenvError as problem:
-        raise _UntoldError(f"{openclaw.environment_path(member)}: {problem}") from None
-    if text := openclaw_config.problem(member):
+        raise _UntoldError(f"{openclaw.environment_path(agent)}: {problem}") from None
+    if text := openclaw_config.problem(agent):
         raise _UntoldError(text)
-    if wanted != member.state.openclaw_env:
-        yield f"{openclaw.environment_path(member)} does not point at the gateway"
-    if openclaw.has_unit(member) and openclaw.drop_in_differs(member):
-        yield f"{openclaw.drop_in_path(member)} does not match the settings"
-    is_active = member.state.openclaw_unit.get("ActiveState") == "active"
-    if openclaw.has_unit(member) and is_active and openclaw.runs_with_older_files(member):
-        yield f"{member.settings.openclaw_unit} runs with what it read before its .env or drop-in was changed"
-    if openclaw_config.is_due(member):
-        yield f"{openclaw_config.path(member)} does not make OpenClaw use the gateway"
-    if member.settings.openclaw_workspace and not skills.is_in_place(member):
-        yield f"{skills.client_path(member)} does not match the deployed client"
+    if wanted != agent.state.openclaw_env:
+        yield f"{openclaw.environment_path(agent)} does not point at the gateway"
+    if openclaw.has_unit(agent) and openclaw.drop_in_differs(agent):
+        yield f"{openclaw.drop_in_path(agent)} does not match the settings"
+    is_active = agent.state.openclaw_unit.get("ActiveState") == "active"
+    if openclaw.has_unit(agent) and is_active and openclaw.runs_with_older_files(agent):
+        yield f"{agent.settings.openclaw_unit} runs with what it read before its .env or drop-in was changed"
+    if openclaw_config.is_due(agent):
+        yield f"{openclaw_config.path(agent)} does not make OpenClaw use the gateway"
+    if agent.settings.openclaw_workspace and not skills.is_in_place(agent):
+        yield f"{skills.client_path(agent)} does not match the deployed client"

@@ -13,8 +13,8 @@ from llm_gateway.contents.admin import admin_api, parse_answer
 from llm_gateway.flavours.oneapi import OneAPIError, Status
 from llm_gateway.flavours.oneapi.wire import ENABLED
 from llm_gateway.hosts.host_state import HostState
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.route import RouteError
+from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.parts import first_start, log_pruning
 from llm_gateway.parts.backups import backup_health
 from llm_gateway.parts.backups.archive import Outcome
@@ -53,63 +53,63 @@ def unreadable(name: str, roles: tuple[str, ...], problem: str) -> HostStatus:
     return HostStatus(name, roles, UNREADABLE, problem, attention=(problem,))
 
 
-def of(member: Member, seen: HostState, problems: Iterable[str], gateway_is_changing: bool = False) -> HostStatus:
+def of(machine: Machine, seen: HostState, problems: Iterable[str], gateway_is_changing: bool = False) -> HostStatus:
     """What a host that was read is like.
 
     Parameters: `seen`, the answers of `status.sh`; `problems`, what prevents looking at it;
     `gateway_is_changing`, whether a run is at work on the gateway that its OpenClaw uses.
     """
-    drift = differences.drift(member)  # first: by it the tokens of a gateway are known
+    drift = differences.drift(machine)  # first: by it the tokens of a gateway are known
     found = HostStatus(
-        member.name,
-        roles_of(member),
+        machine.name,
+        roles_of(machine),
         UP,
-        gateway=_gateway(member, seen) if member.is_gateway else None,
-        openclaw=_openclaw(member) if member.is_openclaw else None,
+        gateway=_gateway(machine.node, seen) if machine.node else None,
+        openclaw=_openclaw(machine.agent) if machine.agent else None,
         drift=drift,
-        unfinished=member.state.left_unfinished or "",
+        unfinished=machine.state.left_unfinished or "",
         last_run=_last_run(seen),
     )
-    return replace(found, attention=(*problems, *attention.of(member, found, gateway_is_changing)))
+    return replace(found, attention=(*problems, *attention.of(machine, found, gateway_is_changing)))
 
 
-def roles_of(member: Member) -> tuple[str, ...]:
+def roles_of(machine: Machine) -> tuple[str, ...]:
     """The groups of ours that the host is in."""
-    groups = (("gateways", member.is_gateway), ("openclaw", member.is_openclaw))
+    groups = (("gateways", machine.node), ("openclaw", machine.agent))
     return tuple(group for group, is_in in groups if is_in)
 
 
-def _gateway(member: Member, seen: HostState) -> GatewayStatus:
-    container = member.state.container or {}
+def _gateway(node: Node, seen: HostState) -> GatewayStatus:
+    container = node.state.container or {}
     is_running = bool(container.get("State", {}).get("Running"))
-    address, port = member.state.published
+    address, port = node.state.published
     return GatewayStatus(
         is_running,
         f"{address}:{port}" if address else None,
         _version(seen),
         container.get("Config", {}).get("Image"),
         _uptime(container, seen) if is_running else None,
-        _models(member),
-        _backup(member, seen),
+        _models(node),
+        _backup(node, seen),
         _disk(seen),
         seen.text("migrated_to") or None,
         seen.text("migrating_from") or None,
         _waits_for(seen),
-        canary_status.of(member, seen, _now(seen)),
-        _logs(member, seen),
+        canary_status.of(node, seen, _now(seen)),
+        _logs(node, seen),
         (container.get("State", {}).get("Health") or {}).get("Status") if is_running else None,
         _elsewhere(seen),
     )
 
 
-def _logs(member: Member, seen: HostState) -> Logs:
+def _logs(node: Node, seen: HostState) -> Logs:
     database, kib = seen.text("database_bytes"), seen.text("log_files").partition("\t")[0]
-    pruned = log_pruning.last(member)
+    pruned = log_pruning.last(node)
     return Logs(
         int(database) if database else None,
         int(kib) * 1024 if kib else None,
         pruned.rows if pruned else None,
-        (log_pruning.problem_of(member) if first_start.is_done(member) else None) or "",
+        (log_pruning.problem_of(node) if first_start.is_done(node) else None) or "",
     )
 
 
@@ -148,12 +148,12 @@ def _now(seen: HostState) -> float:
     return float(seen.text("now"))
 
 
-def _models(member: Member) -> tuple[str, ...]:
+def _models(node: Node) -> tuple[str, ...]:
     """The models of the channels that are switched on, as the gateway itself lists them."""
-    if not first_start.is_done(member) or not member.state.text("api_channels"):
+    if not first_start.is_done(node) or not node.state.text("api_channels"):
         return ()
     try:
-        with admin_api(member) as admin:
+        with admin_api(node.gateway) as admin:
             channels = admin.channels()
     except (OneAPIError, RouteError):
         return ()
@@ -166,39 +166,39 @@ def _disk(seen: HostState) -> Disk | None:
     return min(disks, key=lambda disk: disk.free / (disk.size or 1), default=None)
 
 
-def _backup(member: Member, seen: HostState) -> Backup:
+def _backup(node: Node, seen: HostState) -> Backup:
     files = [line.split() for line in seen.lines("backups")]
     name, size, made = files[-1] if files else (None, None, None)
     age = _now(seen) - float(made) if made else None
-    last = Outcome.parse(member.state.text("backup_last"))
+    last = Outcome.parse(node.state.text("backup_last"))
     size_of = int(size) if size else None
-    return Backup(name, age, size_of, len(files), _backup_problem(member), last.odd if last else "")
+    return Backup(name, age, size_of, len(files), _backup_problem(node), last.odd if last else "")
 
 
-def _backup_problem(member: Member) -> str:
-    return (backup_health.problem_of(member) if first_start.is_done(member) else None) or ""
+def _backup_problem(node: Node) -> str:
+    return (backup_health.problem_of(node) if first_start.is_done(node) else None) or ""
 
 
-def _openclaw(member: Member) -> OpenClawStatus:
-    unit = member.settings.openclaw_unit
-    state = member.state.openclaw_unit.get("ActiveState", "none") if openclaw.has_unit(member) else "none"
+def _openclaw(agent: Agent) -> OpenClawStatus:
+    unit = agent.settings.openclaw_unit
+    state = agent.state.openclaw_unit.get("ActiveState", "none") if openclaw.has_unit(agent) else "none"
     return OpenClawStatus(
         unit,
         state,
-        member.gateway.name,
-        agent_path.look(member),
-        _readiness(member, state),
-        openclaw_ready.rejected(member) if state == "active" else None,
+        agent.gateway.name,
+        agent_path.look(agent),
+        _readiness(agent, state),
+        openclaw_ready.rejected(agent) if state == "active" else None,
     )
 
 
-def _readiness(member: Member, state: str) -> str | None:
-    if state != "active" or not openclaw_config.has_command(member):
+def _readiness(agent: Agent, state: str) -> str | None:
+    if state != "active" or not openclaw_config.has_command(agent):
         return None
     try:
-        return openclaw_ready.look(member, _ANSWERS_WITHIN_SECONDS)
+        return openclaw_ready.look(agent, _ANSWERS_WITHIN_SECONDS)
     except ConfigurationError as broken:
-        return f"where it listens is not known, because {openclaw_config.path(member)} cannot be read: {broken}"
+        return f"where it listens is not known, because {openclaw_config.path(agent)} cannot be read: {broken}"
 
 
 def _last_run(seen: HostState) -> LastRun | None:

@@ -18,8 +18,8 @@ from pyinfra.api.state import State
 
 from llm_gateway.contents.desired import token_name
 from llm_gateway.hosts import before, remote, undo
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.topology import Agent
 from llm_gateway.model import layout
 from llm_gateway.model.asking import ROUNDS, Answer, VerificationError
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_ready, openclaw_restart
@@ -37,211 +37,211 @@ class AgentSwitchError(Exception):
     """OpenClaw does not run as it is to; the text says why."""
 
 
-def point_at_gateway(member: Member) -> None:
+def point_at_gateway(agent: Agent) -> None:
     """Have OpenClaw use its gateway, with the token of this host, or leave it as it is."""
-    openclaw_config.announce(member)
-    if openclaw.is_left_running(member) and openclaw.runs_with_older_files(member):
-        remote.tell(member.host, f"{member.settings.openclaw_unit} {_goes_on(member)}")
-    _point(name="Point OpenClaw at the gateway", member=member)
-    if not openclaw.has_unit(member):
+    openclaw_config.announce(agent)
+    if openclaw.is_left_running(agent) and openclaw.runs_with_older_files(agent):
+        remote.tell(agent.host, f"{agent.settings.openclaw_unit} {_goes_on(agent)}")
+    _point(name="Point OpenClaw at the gateway", agent=agent)
+    if not openclaw.has_unit(agent):
         remote.tell(
-            member.host,
-            f"there is no {member.settings.openclaw_unit} ({member.settings.openclaw_unit_scope} unit) on this host:"
-            f" {openclaw.environment_path(member)} is kept up to date (openclaw_user says whose it is), and there is"
+            agent.host,
+            f"there is no {agent.settings.openclaw_unit} ({agent.settings.openclaw_unit_scope} unit) on this host:"
+            f" {openclaw.environment_path(agent)} is kept up to date (openclaw_user says whose it is), and there is"
             " nothing to restart",
         )
 
 
-def _goes_on(member: Member) -> str:
+def _goes_on(agent: Agent) -> str:
     """That it is not restarted, in words behind the unit's name."""
-    typed = openclaw.by_hand(member, "restart")
+    typed = openclaw.by_hand(agent, "restart")
     return f'keeps what it read at its start until a person restarts it: {typed} (openclaw_restart is "never")'
 
 
-def is_due(member: Member) -> bool:
+def is_due(agent: Agent) -> bool:
     """Whether the run has something to change on an OpenClaw host, as far as that can be known now."""
-    key = member.gateway.token_keys.get(token_name(member.name))
-    return key is not None and _is_due(member, key)
+    key = agent.gateway.token_keys.get(token_name(agent.name))
+    return key is not None and _is_due(agent, key)
 
 
-def is_to_be_proven(member: Member) -> bool:
+def is_to_be_proven(agent: Agent) -> bool:
     """Whether that has to be proven first; a migration, restore or rollback has done so already."""
-    return is_due(member) and member.proven_key != member.gateway.token_keys.get(token_name(member.name))
+    return is_due(agent) and agent.proven_key != agent.gateway.token_keys.get(token_name(agent.name))
 
 
-def _is_due(member: Member, key: str) -> bool:
-    content = openclaw.merged_environment(member, member.gateway.base_url, key)
-    if content != member.state.openclaw_env or not openclaw.environment_is_theirs(member):
+def _is_due(agent: Agent, key: str) -> bool:
+    content = openclaw.merged_environment(agent, agent.gateway.base_url, key)
+    if content != agent.state.openclaw_env or not openclaw.environment_is_theirs(agent):
         return True
-    if _writes_configuration(member):
+    if _writes_configuration(agent):
         return True
-    is_behind = openclaw.runs_with_older_files(member) and not openclaw.is_left_running(member)
-    return openclaw.has_unit(member) and (openclaw.drop_in_differs(member) or is_behind)
+    is_behind = openclaw.runs_with_older_files(agent) and not openclaw.is_left_running(agent)
+    return openclaw.has_unit(agent) and (openclaw.drop_in_differs(agent) or is_behind)
 
 
-def _writes_configuration(member: Member) -> bool:
+def _writes_configuration(agent: Agent) -> bool:
     """Whether its configuration is to change, and may: one that runs takes that up at once, and restarts for it."""
-    return openclaw_config.is_due(member) and not openclaw.is_left_running(member)
+    return openclaw_config.is_due(agent) and not openclaw.is_left_running(agent)
 
 
 @operation()
-def _point(member: Member) -> Generator[FunctionCommand, None, None]:
-    key = member.gateway.token_keys.get(token_name(member.name))
-    if key is None and member.host.state.is_executing:
-        yield remote.Callback(_no_token, (member,), {})
+def _point(agent: Agent) -> Generator[FunctionCommand, None, None]:
+    key = agent.gateway.token_keys.get(token_name(agent.name))
+    if key is None and agent.host.state.is_executing:
+        yield remote.Callback(_no_token, (agent,), {})
         return
     if key is None:  # while planning: the gateway may not have made it yet, and then the present one will do
-        present = re.search(r"^LLM_API_KEY='?sk-([^'\s]+)", member.state.openclaw_env or "", re.MULTILINE)
-        is_known = present is not None and member.gateway.name in member.fleet.members
+        present = re.search(r"^LLM_API_KEY='?sk-([^'\s]+)", agent.state.openclaw_env or "", re.MULTILINE)
+        is_known = present is not None and agent.gateway.is_reached
         key = present[1] if present is not None and is_known else ""
-    if not key or _is_due(member, key):
-        yield remote.Callback(_switch, (member,), {})
-    elif member.state.text("openclaw_kept"):
-        yield remote.Callback(_discard, (member,), {})
-    elif openclaw.has_unit(member) and (names := openclaw.left_over(member)):
-        yield remote.Callback(_blame_unit, (member, names), {})  # a restart would change nothing
+    if not key or _is_due(agent, key):
+        yield remote.Callback(_switch, (agent,), {})
+    elif agent.state.text("openclaw_kept"):
+        yield remote.Callback(_discard, (agent,), {})
+    elif openclaw.has_unit(agent) and (names := openclaw.left_over(agent)):
+        yield remote.Callback(_blame_unit, (agent, names), {})  # a restart would change nothing
 
 
-def _no_token(state: State, host: Host, member: Member) -> bool:
+def _no_token(state: State, host: Host, agent: Agent) -> bool:
     remote.complain(
         host,
-        f"has no token: its gateway {member.gateway.name} was not reached or failed in this run; fix that host, then"
+        f"has no token: its gateway {agent.gateway.name} was not reached or failed in this run; fix that host, then"
         " run again without --limit",
     )
     return False
 
 
-def _blame_unit(state: State, host: Host, member: Member, names: list[str]) -> bool:
-    remote.complain(host, openclaw.blamed(member, names))
+def _blame_unit(state: State, host: Host, agent: Agent, names: list[str]) -> bool:
+    remote.complain(host, openclaw.blamed(agent, names))
     return False
 
 
 _FAILURES = (AgentSwitchError, openclaw_turn.TurnError, VerificationError, undo.UndoError, remote.RemoteError, OSError)
 
 
-def _switch(state: State, host: Host, member: Member) -> bool:
-    gateway, wanted = member.gateway, agent_environment.wanted(member)
+def _switch(state: State, host: Host, agent: Agent) -> bool:
+    gateway, wanted = agent.gateway, agent_environment.wanted(agent)
     if wanted is None:
-        return _no_token(state, host, member)
+        return _no_token(state, host, agent)
     try:
-        if gateway.host in state.failed_hosts:
+        if gateway.node.host in state.failed_hosts:
             raise VerificationError(
                 f"its gateway {gateway.name} has failed in this run; the first error there says why"
             )
-        if member.proven_key != wanted.key:
+        if agent.proven_key != wanted.key:
             step(host, f"openclaw: asking {wanted.base_url} from this host, with the token that it is to use")
-            agent_path.prove(member, wanted)
-        if problem := openclaw_config.invalid(member):
+            agent_path.prove(agent, wanted)
+        if problem := openclaw_config.invalid(agent):
             raise AgentSwitchError(problem)
-        swap = openclaw_config.prepare(member) if _writes_configuration(member) else "true"
-        if problem := openclaw_restart.await_idle(member):
+        swap = openclaw_config.prepare(agent) if _writes_configuration(agent) else "true"
+        if problem := openclaw_restart.await_idle(agent):
             raise AgentSwitchError(problem)
-        text = agent_environment.read_text(member)
-        found = _keep(member)
+        text = agent_environment.read_text(agent)
+        found = _keep(agent)
     except _FAILURES as problem:
         remote.complain(host, f"OpenClaw was not pointed at {gateway.name}: {problem}")
         remote.tell(host, "nothing was changed here: OpenClaw keeps its configuration")
-        _discard_if_possible(member)
+        _discard_if_possible(agent)
         return False
-    what = f"the change of OpenClaw's gateway on {member.name}"
+    what = f"the change of OpenClaw's gateway on {agent.name}"
     try:
-        with undo.undoable(host, what, _script(member, "give_back", found), _longest(member)):
-            member.agent_answers = _carry_out(member, wanted.key, text, swap)
+        with undo.undoable(host, what, _script(agent, "give_back", found), _longest(agent)):
+            agent.answers = _carry_out(agent, wanted.key, text, swap)
     except _FAILURES as problem:
         remote.complain(host, f"OpenClaw was not pointed at {gateway.name}: {problem}")
-        member.agent_answers = []
-        _look(member, text, found)
+        agent.answers = []
+        _look(agent, text, found)
         return False
-    member.environment_changed = True
-    return _discard(state, host, member)
+    agent.environment_changed = True
+    return _discard(state, host, agent)
 
 
-def _discard(state: State, host: Host, member: Member) -> bool:
+def _discard(state: State, host: Host, agent: Agent) -> bool:
     """Remove what was kept. Raises RemoteError: then the next run does it."""
-    remote.run(host, _script(member, "discard"))
+    remote.run(host, _script(agent, "discard"))
     return True
 
 
-def _discard_if_possible(member: Member) -> None:
+def _discard_if_possible(agent: Agent) -> None:
     """The same where the run has failed already: a key stands in it, so it is said where it stays."""
     try:
-        _discard(member.host.state, member.host, member)
+        _discard(agent.host.state, agent.host, agent)
     except remote.RemoteError as problem:
         remote.complain(
-            member.host,
-            f"{openclaw.environment_path(member)}.llmgw-kept may be left; the next run removes it: {problem}",
+            agent.host,
+            f"{openclaw.environment_path(agent)}.llmgw-kept may be left; the next run removes it: {problem}",
         )
 
 
-def _keep(member: Member) -> Mapping[str, str]:
+def _keep(agent: Agent) -> Mapping[str, str]:
     """Keep what is to be replaced, and say what there was. Raises RemoteError."""
-    lines = remote.run(member.host, _script(member, "keep"))
+    lines = remote.run(agent.host, _script(agent, "keep"))
     found = dict(line.split("=", 1) for line in lines if "=" in line)
     wanted = [
         *_KEPT,
-        *(_KEPT_OF_CONFIGURATION if _writes_configuration(member) else ()),
-        *(_KEPT_OF_UNIT if openclaw.has_unit(member) else ()),
+        *(_KEPT_OF_CONFIGURATION if _writes_configuration(agent) else ()),
+        *(_KEPT_OF_UNIT if openclaw.has_unit(agent) else ()),
     ]
     if missing := [name for name in wanted if not found.get(name)]:
         raise AgentSwitchError(f"what there is cannot be kept: the host does not say {', '.join(missing)}")
     return found
 
 
-def _carry_out(member: Member, key: str, text: str, swap: str = "true") -> list[Answer]:
+def _carry_out(agent: Agent, key: str, text: str, swap: str = "true") -> list[Answer]:
     """From the former .env to an answer by the gateway. Raises as `_switch` catches it.
 
     Parameters: `swap`, the command that puts its configuration in place.
     """
-    host = member.host
+    host = agent.host
     step(host, "openclaw: writing its .env and its drop-in")
-    content = openclaw.merged_environment(member, member.gateway.base_url, key, text)
-    if content != text or not openclaw.environment_is_theirs(member):
-        remote.run(host, *openclaw.environment_command(member, content))
-    if openclaw.has_unit(member) and openclaw.drop_in_differs(member):
-        remote.run(host, *openclaw.drop_in_command(member))
-    if _writes_configuration(member):
-        openclaw_config.keep(member)
-    if openclaw.has_unit(member):
-        _restart(member, swap)
-    is_asked = openclaw_config.is_managed(member) and not openclaw.is_left_running(member)
-    if is_asked and (problem := openclaw_config.unused(member)):
+    content = openclaw.merged_environment(agent, agent.gateway.base_url, key, text)
+    if content != text or not openclaw.environment_is_theirs(agent):
+        remote.run(host, *openclaw.environment_command(agent, content))
+    if openclaw.has_unit(agent) and openclaw.drop_in_differs(agent):
+        remote.run(host, *openclaw.drop_in_command(agent))
+    if _writes_configuration(agent):
+        openclaw_config.keep(agent)
+    if openclaw.has_unit(agent):
+        _restart(agent, swap)
+    is_asked = openclaw_config.is_managed(agent) and not openclaw.is_left_running(agent)
+    if is_asked and (problem := openclaw_config.unused(agent)):
         raise AgentSwitchError(problem)
     step(host, "openclaw: asking again, with its .env as it stands there now")
-    answers = agent_path.prove(member, agent_environment.on_disk(member))
-    is_restarted = openclaw.has_unit(member) and not (openclaw.is_stopped(member) or openclaw.is_left_running(member))
-    if is_restarted and openclaw_turn.is_for_first(member):
-        openclaw_turn.take(member)
+    answers = agent_path.prove(agent, agent_environment.on_disk(agent))
+    is_restarted = openclaw.has_unit(agent) and not (openclaw.is_stopped(agent) or openclaw.is_left_running(agent))
+    if is_restarted and openclaw_turn.is_for_first(agent):
+        openclaw_turn.take(agent)
     return answers
 
 
-def _restart(member: Member, swap: str) -> None:
-    unit = member.settings.openclaw_unit
-    if openclaw.is_stopped(member) or openclaw.is_left_running(member):
-        told = "is stopped and was left so" if openclaw.is_stopped(member) else _goes_on(member)
-        remote.tell(member.host, f"{unit} {told}")
-        remote.run(member.host, f"{openclaw.systemctl(member, 'daemon-reload')} && {swap}")
+def _restart(agent: Agent, swap: str) -> None:
+    unit = agent.settings.openclaw_unit
+    if openclaw.is_stopped(agent) or openclaw.is_left_running(agent):
+        told = "is stopped and was left so" if openclaw.is_stopped(agent) else _goes_on(agent)
+        remote.tell(agent.host, f"{unit} {told}")
+        remote.run(agent.host, f"{openclaw.systemctl(agent, 'daemon-reload')} && {swap}")
         return
-    openclaw_restart.restart(member, openclaw.reload_command(member), swap)
-    if problem := openclaw.await_environment(member) or openclaw_ready.await_ready(member):
+    openclaw_restart.restart(agent, openclaw.reload_command(agent), swap)
+    if problem := openclaw.await_environment(agent) or openclaw_ready.await_ready(agent):
         raise AgentSwitchError(problem)
 
 
-def _look(member: Member, text: str, found: Mapping[str, str]) -> None:
+def _look(agent: Agent, text: str, found: Mapping[str, str]) -> None:
     """Say whether OpenClaw has what it had before, and runs with it."""
-    host, unit = member.host, member.settings.openclaw_unit
+    host, unit = agent.host, agent.settings.openclaw_unit
     try:
         if pending := undo.is_pending(host):
             remote.complain(host, pending)
             return
-        if changed := _not_as_before(member, text):
+        if changed := _not_as_before(agent, text):
             remote.complain(host, f"{changed} is not as it was before: look at it")
             return
-        _discard_if_possible(member)  # where the way back was never left on the host
-        has_run = openclaw.has_unit(member) and found.get("state") not in ("inactive", "failed")
-        if has_run and not openclaw.await_process(member):
+        _discard_if_possible(agent)  # where the way back was never left on the host
+        has_run = openclaw.has_unit(agent) and found.get("state") not in ("inactive", "failed")
+        if has_run and not openclaw.await_process(agent):
             remote.complain(host, f"{unit} does not run with its former .env; `journalctl -u {unit}` says why")
             return
-        if has_run and (problem := openclaw_ready.await_ready(member)):
+        if has_run and (problem := openclaw_ready.await_ready(agent)):
             remote.complain(host, f"with its former .env, {problem}")
             return
     except (remote.RemoteError, ValueError) as problem:
@@ -250,43 +250,43 @@ def _look(member: Member, text: str, found: Mapping[str, str]) -> None:
     remote.tell(host, f"OpenClaw has its former .env again{f', and {unit} runs' if has_run else ''}")
 
 
-def _not_as_before(member: Member, text: str) -> str | None:
+def _not_as_before(agent: Agent, text: str) -> str | None:
     """The path of what is not as it was. Raises RemoteError and ValueError."""
-    if agent_environment.read_text(member) != text:
-        return openclaw.environment_path(member)
-    if not openclaw.has_unit(member):
+    if agent_environment.read_text(agent) != text:
+        return openclaw.environment_path(agent)
+    if not openclaw.has_unit(agent):
         return None
-    path, former = openclaw.drop_in_path(member), member.state.answers.get("openclaw_dropin", "")
-    lines = remote.run(member.host, f"[ ! -e {shlex.quote(path)} ] || cat {shlex.quote(path)}")
+    path, former = openclaw.drop_in_path(agent), agent.state.answers.get("openclaw_dropin", "")
+    lines = remote.run(agent.host, f"[ ! -e {shlex.quote(path)} ] || cat {shlex.quote(path)}")
     return None if lines == former.splitlines() else path
 
 
-def _longest(member: Member) -> float:
+def _longest(agent: Agent) -> float:
     """How many seconds it may take until the host gives everything back by itself."""
-    asking = ROUNDS * member.settings.verification_timeout
-    configuring = openclaw_config.COMMANDS_SECONDS if openclaw_config.is_managed(member) else 0
-    starting = openclaw.PROOF_SECONDS + member.settings.openclaw_start_timeout
-    turn = openclaw_turn.LONGEST_SECONDS if openclaw_turn.is_for_first(member) else 0
-    return openclaw_restart.stop_seconds(member) + configuring + starting + asking + turn + _SLACK_SECONDS
+    asking = ROUNDS * agent.settings.verification_timeout
+    configuring = openclaw_config.COMMANDS_SECONDS if openclaw_config.is_managed(agent) else 0
+    starting = openclaw.PROOF_SECONDS + agent.settings.openclaw_start_timeout
+    turn = openclaw_turn.LONGEST_SECONDS if openclaw_turn.is_for_first(agent) else 0
+    return openclaw_restart.stop_seconds(agent) + configuring + starting + asking + turn + _SLACK_SECONDS
 
 
-def _script(member: Member, function: str, found: Mapping[str, str] | None = None) -> str:
-    account = openclaw.account(member)
-    environment, drop_in = openclaw.environment_path(member), openclaw.drop_in_path(member)
+def _script(agent: Agent, function: str, found: Mapping[str, str] | None = None) -> str:
+    account = openclaw.account(agent)
+    environment, drop_in = openclaw.environment_path(agent), openclaw.drop_in_path(agent)
     # What a run that was cut off has kept goes as well, though there is nothing to change any more.
-    is_changed = openclaw_config.is_managed(member) if function == "discard" else _writes_configuration(member)
+    is_changed = openclaw_config.is_managed(agent) if function == "discard" else _writes_configuration(agent)
     values = {
         "user": account.user,
         "uid": account.uid,
         "gid": account.gid,
-        "scope": member.settings.openclaw_unit_scope,
-        "unit": member.settings.openclaw_unit if openclaw.has_unit(member) else "",
+        "scope": agent.settings.openclaw_unit_scope,
+        "unit": agent.settings.openclaw_unit if openclaw.has_unit(agent) else "",
         "environment": environment,
         "copy": f"{environment}{layout.BEFORE_SUFFIX}",
         "environment_note": before.place_of(environment),
         "dropin": drop_in,
         "dropin_note": before.place_of(drop_in),
-        "configuration": openclaw_config.path(member) if is_changed else "",
+        "configuration": openclaw_config.path(agent) if is_changed else "",
         "record": layout.OPENCLAW_RECORD,
         **(found or {}),
     }

@@ -12,7 +12,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from llm_gateway.hosts import progress, remote, streams
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Machine, Node
 from llm_gateway.inputs import run_options
 from llm_gateway.model import layout
 from llm_gateway.parts import first_start
@@ -31,21 +31,21 @@ class BackupError(Exception):
     """There is no backup, or none here; the text says why."""
 
 
-def member_to_back_up(state: State, host: Host) -> Member:
-    """The member for a host of this run. Raises DeployError with all problems of all hosts."""
-    return survey.member_for(state, host, PURPOSE)
+def machine_to_back_up(state: State, host: Host) -> Machine:
+    """The machine for a host of this run. Raises DeployError with all problems of all hosts."""
+    return survey.machine_for(state, host, PURPOSE)
 
 
-def back_up(state: State, member: Member) -> None:
+def back_up(state: State, machine: Machine) -> None:
     """Make a backup of a gateway, and bring it here where the run was asked to. Raises DeployError."""
     directory = run_options.read(state, OPTIONS).get("fetch")
-    if not member.is_gateway:
+    if (node := machine.node) is None:
         return
     if directory is None:
-        _make(name="Make a backup on the host", member=member)
+        _make(name="Make a backup on the host", node=node)
     else:
         place = directory_here(directory)
-        _make_and_fetch(name="Make a backup on the host and bring it here", member=member, place=place)
+        _make_and_fetch(name="Make a backup on the host and bring it here", node=node, place=place)
 
 
 def directory_here(text: str) -> Path:
@@ -64,7 +64,7 @@ def directory_here(text: str) -> Path:
     return place
 
 
-def make(member: Member, reason: str) -> Outcome:
+def make(node: Node, reason: str) -> Outcome:
     """Make a backup now, on any gateway's host that has a database of ours, also one that was never deployed so far.
 
     What makes it is put in place first: the script, its settings, and SQLite where there is none.
@@ -72,9 +72,9 @@ def make(member: Member, reason: str) -> Outcome:
     Returns how it ended, which was well. Raises BackupError.
     """
     try:
-        _provide(member)
-        program = shlex.quote(f"{member.directory}/{layout.MAKE_BACKUP}")
-        lines = remote.run(member.host, f"{program} {shlex.quote(reason)}")
+        _provide(node)
+        program = shlex.quote(f"{node.directory}/{layout.MAKE_BACKUP}")
+        lines = remote.run(node.host, f"{program} {shlex.quote(reason)}")
     except remote.RemoteError as problem:
         raise BackupError(str(problem)) from None
     outcome = Outcome.parse(lines[-1] if lines else "")
@@ -83,24 +83,24 @@ def make(member: Member, reason: str) -> Outcome:
     return outcome
 
 
-def fetch(member: Member, name: str, place: Path) -> Path:
+def fetch(node: Node, name: str, place: Path) -> Path:
     """Bring a backup from its host to this machine: whole, for its owner alone, encrypted where the settings say so.
 
     Parameters: `name`, in backups/ on the host; `place`, a directory here, in which each host has its own.
     Returns the file. Raises BackupError.
     """
-    backups = f"{member.directory}/{layout.BACKUPS}"
-    local = place / member.name.replace("/", "_")
-    recipient = member.settings.gateway_backup_recipient
+    backups = f"{node.directory}/{layout.BACKUPS}"
+    local = place / node.name.replace("/", "_")
+    recipient = node.settings.gateway_backup_recipient
     try:
         if recipient is None:
             target = local / name
-            streams.download(member.host, f"{backups}/{name}", target)
+            streams.download(node.host, f"{backups}/{name}", target)
         else:
             target = local / f"{name}.age"
-            remote.run(member.host, _encrypt(backups, name, recipient))
-            streams.download(member.host, f"{backups}/{OUTGOING}/{name}.age", target)
-            remote.run(member.host, f"rm -rf {shlex.quote(f'{backups}/{OUTGOING}')}")
+            remote.run(node.host, _encrypt(backups, name, recipient))
+            streams.download(node.host, f"{backups}/{OUTGOING}/{name}.age", target)
+            remote.run(node.host, f"rm -rf {shlex.quote(f'{backups}/{OUTGOING}')}")
     except remote.RemoteError as problem:
         raise BackupError(f"it was not brought here: {problem}") from None
     return target
@@ -111,11 +111,11 @@ def described(outcome: Outcome) -> str:
     return f"{outcome.file} ({outcome.size / 2**20:.1f} MiB, {outcome.seconds:.1f} s)"
 
 
-def _provide(member: Member) -> None:
-    for file in scheduled_backups.script_files(member):
-        file.write_now(member.host)
-    for package in scheduled_backups.missing_packages(member):
-        remote.run(member.host, scheduled_backups.install_package(package))
+def _provide(node: Node) -> None:
+    for file in scheduled_backups.script_files(node):
+        file.write_now(node.host)
+    for package in scheduled_backups.missing_packages(node):
+        remote.run(node.host, scheduled_backups.install_package(package))
 
 
 def _encrypt(backups: str, name: str, recipient: str) -> str:
@@ -126,20 +126,20 @@ def _encrypt(backups: str, name: str, recipient: str) -> str:
 
 
 @operation()
-def _make(member: Member) -> Generator[FunctionCommand, None, None]:
-    yield remote.Callback(_run, (member, None), {})
+def _make(node: Node) -> Generator[FunctionCommand, None, None]:
+    yield remote.Callback(_run, (node, None), {})
 
 
 @operation()
-def _make_and_fetch(member: Member, place: Path) -> Generator[FunctionCommand, None, None]:
-    yield remote.Callback(_run, (member, place), {})
+def _make_and_fetch(node: Node, place: Path) -> Generator[FunctionCommand, None, None]:
+    yield remote.Callback(_run, (node, place), {})
 
 
-def _run(state: State, host: Host, member: Member, place: Path | None) -> bool:
+def _run(state: State, host: Host, node: Node, place: Path | None) -> bool:
     try:
         progress.step(host, "backup: copying the database while the gateway serves")
-        outcome = make(member, "asked for by a person")
-        remote.tell(host, f"the backup is {member.directory}/{layout.BACKUPS}/{described(outcome)}")
+        outcome = make(node, "asked for by a person")
+        remote.tell(host, f"the backup is {node.directory}/{layout.BACKUPS}/{described(outcome)}")
         if outcome.locked_seconds >= LONG_SECONDS:
             waited = f"the gateway could not write for up to {outcome.locked_seconds:.1f} s"
             remote.tell(host, f"{waited}: One API waits 10 s, then a request may fail or leave no row in its log")
@@ -149,21 +149,22 @@ def _run(state: State, host: Host, member: Member, place: Path | None) -> bool:
             )
         if place is not None:
             progress.step(host, "backup: bringing it here")
-            remote.tell(host, f"and here it is {fetch(member, outcome.file, place)}")
+            remote.tell(host, f"and here it is {fetch(node, outcome.file, place)}")
     except (BackupError, remote.RemoteError) as problem:
         remote.complain(host, str(problem))
         return False
     return True
 
 
-def _problems(member: Member) -> Iterator[str]:
+def _problems(machine: Machine) -> Iterator[str]:
     """What prevents a backup on one host."""
-    if busy := member.state.busy:
+    if busy := machine.state.busy:
         yield preflight.busy_problem(busy)
         return
-    yield from preflight.machine_problems(member)
-    if member.is_gateway and not first_start.is_done(member):
-        yield f"no deployment has been completed in {member.directory}, so there is nothing to keep: run deploy.py"
+    yield from preflight.machine_problems(machine)
+    if machine.node and not first_start.is_done(machine.node):
+        where = machine.node.directory
+        yield f"no deployment has been completed in {where}, so there is nothing to keep: run deploy.py"
 
 
 PURPOSE = survey.Purpose((preflight.group_problems,), (_problems,), lock=True)

@@ -6,7 +6,7 @@ Both are called for every host of the run: a host that has no gateway, or no Ope
 from __future__ import annotations
 
 from llm_gateway.contents import provisioning
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Machine
 from llm_gateway.parts import firewall, first_start, image, installation, log_pruning, service, skills, tiktoken
 from llm_gateway.parts.backups import scheduled_backups
 from llm_gateway.parts.canary import scheduled_canary
@@ -17,36 +17,38 @@ from llm_gateway.tasks.rotation import rotation, rotation_end
 from llm_gateway.tasks.upgrades import upgrade
 
 
-def deploy_gateway(member: Member) -> None:
+def deploy_gateway(machine: Machine) -> None:
     """Bring the gateway up, with what it is to hold, and have it answer with a token of its own."""
-    if member.is_gateway:
-        packages.install(member)
-        firewall.install(member)
-        scheduled_backups.install_packages(member)  # the first start looks into the database
-        if upgrade.is_due(member):
-            upgrade.carry_out(member)
+    if node := machine.node:
+        packages.install(node)
+        firewall.install(node)
+        scheduled_backups.install_packages(node)  # the first start looks into the database
+        if upgrade.is_due(node):
+            upgrade.carry_out(node)
         else:
-            if first_start.finds_database(member):
-                installation.install_beside(member)
+            if first_start.finds_database(node):
+                installation.install_beside(node)
             else:
-                installation.install_files(member)
-            image.provide(member)
-            tiktoken.place(member)
-            first_start.secure(member, around.prove)
-            service.publish(member)
-        scheduled_backups.install(member)
-        scheduled_canary.install(member)
-        log_pruning.install(member)
-        rotation.resume(member)
-    provisioning.reconcile(member)
-    firewall.narrow(member)
-    verification.prove_gateway(member)
+                installation.install_files(node)
+            image.provide(node)
+            tiktoken.place(node)
+            first_start.secure(node, around.prove)
+            service.publish(node)
+        scheduled_backups.install(node)
+        scheduled_canary.install(node)
+        log_pruning.install(node)
+        rotation.resume(node)
+    provisioning.reconcile(machine)
+    if node:
+        firewall.narrow(node)
+    verification.prove_gateway(machine)
 
 
-def point_openclaw(member: Member) -> None:
+def point_openclaw(machine: Machine) -> None:
     """Point OpenClaw at its gateway, and have both verified by a real completion and a real embedding."""
-    if member.is_openclaw:
-        agent_switch.point_at_gateway(member)
-        skills.place_client(member)
-    verification.verify(member)
-    rotation_end.remove_old_tokens(member)
+    if agent := machine.agent:
+        agent_switch.point_at_gateway(agent)
+        skills.place_client(agent)
+    verification.verify(machine)
+    if machine.node:
+        rotation_end.remove_old_tokens(machine.node.gateway)

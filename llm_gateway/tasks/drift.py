@@ -17,8 +17,8 @@ from llm_gateway.contents.provisioning import explained
 from llm_gateway.flavours.oneapi import OneAPIError
 from llm_gateway.flavours.oneapi.change_plan import Change
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.route import RouteError
+from llm_gateway.hosts.topology import Machine
 from llm_gateway.inputs import consistency
 from llm_gateway.inputs.secrets import SecretsError
 from llm_gateway.parts import first_start
@@ -28,23 +28,24 @@ DRIFTED = 3
 """The exit code of a check that found a difference."""
 
 
-def look(member: Member) -> None:
+def look(machine: Machine) -> None:
     """Plan for one host. Raises DeployError where that cannot be told."""
-    if not member.is_gateway:
+    if (node := machine.node) is None:
         return
-    if not first_start.is_done(member):
-        raise DeployError(f"{member.name} is not set up yet: deploy first (pyinfra INVENTORY deploy.py)")
+    gateway = node.gateway
+    if not first_start.is_done(node):
+        raise DeployError(f"{node.name} is not set up yet: deploy first (pyinfra INVENTORY deploy.py)")
     try:
-        with admin_api(member) as admin:
-            changes = desired.planned(member, desired.look(admin)).changes
+        with admin_api(gateway) as admin:
+            changes = desired.planned(gateway, desired.look(admin)).changes
     except (OneAPIError, RouteError, SecretsError) as problem:
-        reason = explained(member, problem)
+        reason = explained(gateway, problem)
     else:
-        member.plan = changes
-        for warning in consistency.warnings(member.settings.gateway_channels, member.settings.gateway_image):
-            remote.tell(member.host, warning)
+        gateway.plan = changes
+        for warning in consistency.warnings(gateway.settings.gateway_channels, gateway.settings.gateway_image):
+            remote.tell(node.host, warning)
         return
-    raise DeployError(f"{member.name}: {reason}")
+    raise DeployError(f"{node.name}: {reason}")
 
 
 def exit_code(state: State, data: Mapping[str, Any]) -> int:
@@ -71,5 +72,5 @@ def exit_code(state: State, data: Mapping[str, Any]) -> int:
 
 
 def _plan_of(surveyed: survey.Survey | None, name: str) -> tuple[Change, ...] | None:
-    member = surveyed.members.get(name) if surveyed else None
-    return member.plan if member else None
+    machine = surveyed.machines.get(name) if surveyed else None
+    return machine.node.gateway.plan if machine and machine.node else None

@@ -24,8 +24,8 @@ from llm_gateway.contents.provisioning import explained
 from llm_gateway.flavours.oneapi import AdminClient, OneAPIError, RateLimited
 from llm_gateway.flavours.oneapi.change_plan import Actual
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.route import RouteError, route
+from llm_gateway.hosts.topology import Machine, Node
 from llm_gateway.inputs import run_options
 from llm_gateway.inputs.secrets import ROOT_PASSWORD, SecretsError
 from llm_gateway.model.layout import PORT, PROJECT
@@ -43,67 +43,74 @@ class ExportError(Exception):
     """A gateway cannot be read, or the file not be written; the text says why and what fixes it."""
 
 
-def member_to_export(state: State, host: Host) -> Member:
-    """The member for a host of this run. Raises DeployError with all problems of all hosts."""
-    return survey.member_for(state, host, PURPOSE)
+def machine_to_export(state: State, host: Host) -> Machine:
+    """The machine for a host of this run. Raises DeployError with all problems of all hosts."""
+    return survey.machine_for(state, host, PURPOSE)
 
 
-def write(member: Member) -> None:
+def write(machine: Machine) -> None:
     """Write the declaration of a gateway. Raises DeployError where it cannot be read or written."""
-    if not member.is_gateway:
+    if (node := machine.node) is None:
         return
-    place = run_options.read(member.host.state, OPTIONS).get("export_output") or DIRECTORY
+    place = run_options.read(node.host.state, OPTIONS).get("export_output") or DIRECTORY
     try:
         if place == STDOUT:
-            _require_one(member)
-        found = export(_look(member), _circumstances(member))
-        content = export_text.text(member.name, found)
+            _require_one(node)
+        found = export(_look(node), _circumstances(node))
+        content = export_text.text(node.name, found)
         if place == STDOUT:
             click.echo(content, nl=False)
         else:
-            _keep(_file(member, Path(place)), content)
+            _keep(_file(node, Path(place)), content)
     except (ExportError, SecretsError) as problem:
-        raise DeployError(f"{member.name}: {problem}") from None
-    where = "" if place == STDOUT else f"{_file(member, Path(place))}: "
-    _tell(member, found, where)
+        raise DeployError(f"{node.name}: {problem}") from None
+    where = "" if place == STDOUT else f"{_file(node, Path(place))}: "
+    _tell(node, found, where)
 
 
-def _problems(member: Member) -> Iterator[str]:
+def _problems(machine: Machine) -> Iterator[str]:
     """A deployed gateway's secrets are root's alone; for another one any user will do who reaches it."""
-    if member.is_gateway and first_start.is_done(member):
-        yield from preflight.verification_problems(member)
+    if machine.node and first_start.is_done(machine.node):
+        yield from preflight.verification_problems(machine)
 
 
 PURPOSE = survey.Purpose((preflight.group_problems,), (_problems,), lock=False)
 
 
-def _require_one(member: Member) -> None:
+def _gateways(node: Node) -> list[str]:
+    """The gateway hosts of the run, by name."""
+    return [name for name, machine in node.machine.run.machines.items() if machine.node]
+
+
+def _require_one(node: Node) -> None:
     """Several files in one would declare the last gateway alone."""
-    gateways = [other.name for other in member.fleet.members.values() if other.is_gateway]
+    gateways = _gateways(node)
     if len(gateways) > 1:
-        raise ExportError(f"only one gateway can be written to stdout; `--limit {member.name}` chooses this one")
+        raise ExportError(f"only one gateway can be written to stdout; `--limit {node.name}` chooses this one")
 
 
-def _look(member: Member) -> Actual:
+def _look(node: Node) -> Actual:
     """Read what the gateway holds. Raises ExportError or SecretsError."""
     try:
-        if first_start.is_done(member):
-            with admin_api(member) as admin:
+        if first_start.is_done(node):
+            with admin_api(node.gateway) as admin:
                 return desired.look(admin)
-        return _look_as_root(member)
+        return _look_as_root(node)
     except RateLimited:
         raise ExportError("One API takes 20 log-ins in 20 minutes, and no more now: run this again later") from None
     except (OneAPIError, RouteError) as problem:
-        told = explained(member, problem) if first_start.is_done(member) else f"the gateway cannot be read: {problem}"
+        told = (
+            explained(node.gateway, problem) if first_start.is_done(node) else f"the gateway cannot be read: {problem}"
+        )
     raise ExportError(told)
 
 
-def _look_as_root(member: Member) -> Actual:
+def _look_as_root(node: Node) -> Actual:
     """By one log-in, with the password that was handed in, or else One API's own."""
-    handed_in = member.provided.get(ROOT_PASSWORD)
-    address, port = _way(member)
+    handed_in = node.provided.get(ROOT_PASSWORD)
+    address, port = _way(node)
     with (
-        route(member.host, address, port) as transport,
+        route(node.host, address, port) as transport,
         AdminClient(f"http://{address}:{port}", transport=transport) as admin,
     ):
         if not admin.log_in("root", handed_in or first_start.DEFAULT_PASSWORD):
@@ -115,17 +122,17 @@ def _look_as_root(member: Member) -> Actual:
         return Actual(admin.channels(), admin.tokens(), admin.options())
 
 
-def _way(member: Member) -> tuple[str, int]:
+def _way(node: Node) -> tuple[str, int]:
     """Where the gateway listens, as its host sees it: in its container, else where the settings say."""
-    container = member.state.container or {}
+    container = node.state.container or {}
     networks = container.get("NetworkSettings", {}).get("Networks") or {}
     inside = [network["IPAddress"] for network in networks.values() if network.get("IPAddress")]
     if container.get("State", {}).get("Running") and inside:
         return inside[0], PORT
-    port = member.settings.gateway_port
-    local = [line.split()[3].rpartition(":")[0].partition("%")[0] for line in member.state.lines("listeners")]
-    wanted = member.settings.gateway_tailscale_address
-    for address in ([wanted] if wanted else []) + member.state.tailscale_addresses:
+    port = node.settings.gateway_port
+    local = [line.split()[3].rpartition(":")[0].partition("%")[0] for line in node.state.lines("listeners")]
+    wanted = node.settings.gateway_tailscale_address
+    for address in ([wanted] if wanted else []) + node.state.tailscale_addresses:
         if address in local:
             return address, port
     if any(each in (*_ANY, *_LOOPBACK) for each in local):
@@ -136,28 +143,27 @@ def _way(member: Member) -> tuple[str, int]:
     )
 
 
-def _circumstances(member: Member) -> Circumstances:
-    users = [member, *member.fleet.agents_of(member)]
+def _circumstances(node: Node) -> Circumstances:
+    users = [node.machine, *(agent.machine for agent in node.gateway.agents)]
     used = {
-        f"{setting}{'' if user is member else f' of {user.name}'}": getattr(user.settings, setting)
+        f"{setting}{'' if user is node.machine else f' of {user.name}'}": getattr(user.settings, setting)
         for setting in ("llm_model", "embedding_model")
         for user in users
     }
     return Circumstances(
-        own_tokens=tuple(desired.own_token(member, name) for name in desired.own_tokens(member)),
-        declared=member.settings.gateway_channels,
-        image=member.settings.gateway_image,
-        is_set_up=first_start.is_done(member),
+        own_tokens=tuple(desired.own_token(node.gateway, name) for name in desired.own_tokens(node.gateway)),
+        declared=node.settings.gateway_channels,
+        image=node.settings.gateway_image,
+        is_set_up=first_start.is_done(node),
         used_models=used,
     )
 
 
-def _file(member: Member, directory: Path) -> Path:
+def _file(node: Node, directory: Path) -> Path:
     """Where this host's declaration goes; hosts whose names differ only in odd characters get one each."""
-    name = export_text.file_name(member.name)
-    gateways = [other.name for other in member.fleet.members.values() if other.is_gateway]
-    same = [other for other in gateways if export_text.file_name(other) == name]
-    number = same.index(member.name)
+    name = export_text.file_name(node.name)
+    same = [other for other in _gateways(node) if export_text.file_name(other) == name]
+    number = same.index(node.name)
     return directory / (name if not number else f"{name.removesuffix('.py')}-{number + 1}.py")
 
 
@@ -182,14 +188,14 @@ def _keep(file: Path, content: str) -> None:
         raise ExportError(f"{file} cannot be written: {problem}") from None
 
 
-def _tell(member: Member, found: Export, where: str) -> None:
+def _tell(node: Node, found: Export, where: str) -> None:
     declared = [sum(not item.obstacles for item in items) for items in (found.channels, found.tokens)]
     channels, tokens = (
         f"{count} of {len(items)} {kind}"
         for count, items, kind in zip(declared, (found.channels, found.tokens), ("channels", "tokens"), strict=True)
     )
     for line in export_text.told(found):
-        remote.tell(member.host, line)
+        remote.tell(node.host, line)
     names = found.secrets
-    remote.tell(member.host, f"{where}{channels}, {tokens}, {len(found.options.values)} options")
-    remote.tell(member.host, f"secrets to hand in: {', '.join(names) or 'none'}")
+    remote.tell(node.host, f"{where}{channels}, {tokens}, {len(found.options.values)} options")
+    remote.tell(node.host, f"secrets to hand in: {', '.join(names) or 'none'}")

@@ -11,7 +11,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Machine
 from llm_gateway.inputs import run_options
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import CARRIER
@@ -47,7 +47,7 @@ _told_already: WeakSet[State] = WeakSet()
 
 def tell(state: State, host: Host) -> None:
     """Show the last runs of all hosts that were reached, when the first of them comes by. Raises DeployError."""
-    survey.member_for(state, host, PURPOSE)
+    survey.machine_for(state, host, PURPOSE)
     if state not in _told_already:
         _told_already.add(state)
         _tell(state)
@@ -57,8 +57,8 @@ def _tell(state: State) -> None:
     options = run_options.read(state, OPTIONS, values=("last", "json"))
     last = _last(options.get("last", "10"))
     surveyed = survey.current(state)
-    members = list(surveyed.members.values()) if surveyed else []
-    found = {member.name: parsed for member, parsed in zip(members, concurrently(_parsed, members), strict=True)}
+    machines = list(surveyed.machines.values()) if surveyed else []
+    found = {machine.name: parsed for machine, parsed in zip(machines, concurrently(_parsed, machines), strict=True)}
     if options.get("json", "false") == "false":
         for name, (runs, undone, unreadable) in found.items():
             click.echo("\n".join([name, *history.told(runs, undone, unreadable, last)]))
@@ -76,8 +76,8 @@ def _last(text: str) -> int:
     return int(text)
 
 
-def _parsed(member: Member) -> tuple[list[PastRun], list[Undone], int]:
+def _parsed(machine: Machine) -> tuple[list[PastRun], list[Undone], int]:
     try:
-        return history.parse(read(member.host))
+        return history.parse(read(machine.host))
     except remote.RemoteError as problem:
-        raise DeployError(f"{member.name}: its journal cannot be read: {problem}") from None
+        raise DeployError(f"{machine.name}: its journal cannot be read: {problem}") from None

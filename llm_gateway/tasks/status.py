@@ -58,7 +58,7 @@ from pyinfra.api.state import State
 
 from llm_gateway.hosts import host_state, remote
 from llm_gateway.hosts.host_state import HostState
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Machine
 from llm_gateway.inputs import run_options
 from llm_gateway.model.checkout import CARRIER
 from llm_gateway.model.concurrency import concurrently
@@ -90,31 +90,31 @@ class Survey(survey.Survey):
         super().__init__(state, PURPOSE)
 
     def _read_all(self) -> None:
-        gateways = [member for member in self.members.values() if member.is_gateway]
-        others = [member for member in self.members.values() if not member.is_gateway]
+        gateways = [machine for machine in self.machines.values() if machine.node]
+        others = [machine for machine in self.machines.values() if not machine.node]
         # Gateways first: whether a host's token is the right one is seen from its gateway's.
         for group in (gateways, others):
             self.found |= {each.name: each for each in concurrently(self._status_of, group)}
 
-    def _status_of(self, member: Member) -> HostStatus:
-        found, has_just_ended = self._look(member)
-        return self._look(member)[0] if found.attention and has_just_ended else found
+    def _status_of(self, machine: Machine) -> HostStatus:
+        found, has_just_ended = self._look(machine)
+        return self._look(machine)[0] if found.attention and has_just_ended else found
 
-    def _look(self, member: Member) -> tuple[HostStatus, bool]:
+    def _look(self, machine: Machine) -> tuple[HostStatus, bool]:
         """What a host is like, and whether a run ended meanwhile, so that this is to be asked anew."""
-        roles = host_status.roles_of(member)
-        if problem := self._read_one(member):
-            return host_status.unreadable(member.name, roles, problem), False
-        problems = preflight.verification_problems(member)
-        if not member.state.is_root:
-            return host_status.unreadable(member.name, roles, problems[0]), False
-        gateway = self.found.get(member.gateway.name) if member.is_openclaw else None
+        roles = host_status.roles_of(machine)
+        if problem := self._read_one(machine):
+            return host_status.unreadable(machine.name, roles, problem), False
+        problems = preflight.verification_problems(machine)
+        if not machine.state.is_root:
+            return host_status.unreadable(machine.name, roles, problems[0]), False
+        gateway = self.found.get(machine.agent.gateway.name) if machine.agent else None
         try:
-            seen = _seen(member)
-            found = host_status.of(member, seen, problems, gateway is not None and attention.is_changing(gateway))
+            seen = _seen(machine)
+            found = host_status.of(machine, seen, problems, gateway is not None and attention.is_changing(gateway))
             return found, host_status.has_just_ended(seen)
         except (remote.RemoteError, host_state.UnreadableError, OSError) as unread:
-            return host_status.unreadable(member.name, roles, f"its state cannot be read: {unread}"), False
+            return host_status.unreadable(machine.name, roles, f"its state cannot be read: {unread}"), False
 
 
 PURPOSE = survey.Purpose((preflight.group_problems,), (), lock=False)
@@ -178,17 +178,17 @@ def _roles(host: Host) -> tuple[str, ...]:
     return tuple(group for group in ("gateways", "openclaw") if group in host.groups)
 
 
-def _seen(member: Member) -> HostState:
+def _seen(machine: Machine) -> HostState:
     """What `status.sh` answers. Raises RemoteError or UnreadableError."""
-    address, port = member.state.published
+    address, port = machine.state.published
     roles = {"gateways": "gateway", "openclaw": "openclaw"}
     values = {
-        "ROLES": " ".join(roles[role] for role in host_status.roles_of(member)),
+        "ROLES": " ".join(roles[role] for role in host_status.roles_of(machine)),
         "PROJECT": PROJECT,
-        "DIRECTORY": member.directory,
+        "DIRECTORY": machine.settings.gateway_directory,
         "ADDRESS": address,
         "PORT": port,
     }
     assignments = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
     script = "\n".join([*assignments, *(path.read_text(encoding="utf-8") for path in _SCRIPTS)])
-    return HostState.parse(remote.run(member.host, script))
+    return HostState.parse(remote.run(machine.host, script))

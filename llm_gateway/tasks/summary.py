@@ -10,7 +10,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State, StateStage
 
 from llm_gateway.hosts import invocation
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.model import dotenv, layout
 from llm_gateway.parts import first_start, skills
 from llm_gateway.parts.openclaw import openclaw, openclaw_config
@@ -45,8 +45,8 @@ def results(state: State) -> list[HostResult]:
     surveyed = survey.current(state)
     if surveyed is None or state.current_stage < StateStage.Execute:
         return []
-    reached = [_result(state, member) for member in surveyed.members.values()]
-    missed = [host for host in _wanted(state) if str(host.name) not in surveyed.members]
+    reached = [_result(state, machine) for machine in surveyed.machines.values()]
+    missed = [host for host in _wanted(state) if str(host.name) not in surveyed.machines]
     return [*reached, *(HostResult(str(host.name), "not reached") for host in missed)]
 
 
@@ -66,15 +66,15 @@ def _wanted(state: State) -> Iterator[Host]:
     return (host for host in state.inventory if state.is_host_in_limit(host))
 
 
-def _result(state: State, member: Member) -> HostResult:
-    host, name = member.host, member.name
+def _result(state: State, machine: Machine) -> HostResult:
+    host, name = machine.host, machine.name
     changes, left = tuple(outcome.changes_on(state, host)), tuple(outcome.not_carried_out(state, host))
     if host in state.failed_hosts:
         return HostResult(name, "failed", outcome.failure_on(state, host) or "", changes, left)
     if left:
         return HostResult(name, "interrupted", "", changes, left)
-    nothing = "nothing else was changed" if _has_moved_away(member) else "nothing was changed"
-    return HostResult(name, changes=changes, role=_role(member, bool(changes)), nothing=nothing)
+    nothing = "nothing else was changed" if _has_moved_away(machine) else "nothing was changed"
+    return HostResult(name, changes=changes, role=_role(machine, bool(changes)), nothing=nothing)
 
 
 def _tell_unfinished(result: HostResult) -> None:
@@ -96,54 +96,54 @@ def _tell_done(result: HostResult) -> None:
         logger.info(f"  {change}")
 
 
-def _role(member: Member, is_changed: bool) -> str:
-    if scope.is_under_way(member):
+def _role(machine: Machine, is_changed: bool) -> str:
+    if scope.is_under_way(machine.host):
         return "no deployment on it"
     roles = []
-    if target := _has_moved_away(member):
+    if target := _has_moved_away(machine):
         roles.append(f"its gateway was moved to {target}, and is stopped here")
-    if member.is_gateway and not is_changed and not _serves(member):
+    if (node := machine.node) and not is_changed and not _serves(node):
         roles.append("no gateway of ours runs on it")  # what answers there may be anything
-    elif member.is_gateway:
+    elif node:
         roles.append(
-            f"admin page {member.base_url} (user root; password in {member.directory}/{layout.SECRETS} on the host)"
+            f"admin page {node.base_url} (user root; password in {node.directory}/{layout.SECRETS} on the host)"
         )
-    if member.is_openclaw:
-        roles.append(f"{_openclaw(member)} {_used_by_openclaw(member)}")
-    if member.is_openclaw and member.settings.openclaw_workspace:
-        roles.append(f"Skills require {skills.client_path(member)}")
+    if agent := machine.agent:
+        roles.append(f"{_openclaw(agent)} {_used_by_openclaw(agent)}")
+    if agent and agent.settings.openclaw_workspace:
+        roles.append(f"Skills require {skills.client_path(agent)}")
     return ", ".join(roles)
 
 
-def _serves(member: Member) -> bool:
+def _serves(node: Node) -> bool:
     """Whether its gateway was set up and ran when the run began."""
-    return first_start.is_done(member) and bool((member.state.container or {}).get("State", {}).get("Running"))
+    return first_start.is_done(node) and bool((node.state.container or {}).get("State", {}).get("Running"))
 
 
-def _openclaw(member: Member) -> str:
+def _openclaw(agent: Agent) -> str:
     """Whether OpenClaw's own configuration follows its .env, which alone makes it use what that names."""
-    changed, due = member.environment_changed, openclaw_config.is_due(member)
-    if openclaw.is_left_running(member):
-        uses = not (changed or due or openclaw.runs_with_older_files(member))
+    changed, due = agent.environment_changed, openclaw_config.is_due(agent)
+    if openclaw.is_left_running(agent):
+        uses = not (changed or due or openclaw.runs_with_older_files(agent))
     else:
         uses = changed or not due
-    return "OpenClaw uses" if uses and openclaw_config.is_managed(member) else "OpenClaw's .env names"
+    return "OpenClaw uses" if uses and openclaw_config.is_managed(agent) else "OpenClaw's .env names"
 
 
-def _used_by_openclaw(member: Member) -> str:
+def _used_by_openclaw(agent: Agent) -> str:
     """What its .env names: not every run points it at the gateway that it should use."""
-    if member.environment_changed:
-        return f"{member.gateway.base_url}/v1"
+    if agent.environment_changed:
+        return f"{agent.gateway.base_url}/v1"
     try:
-        values = dotenv.read(member.state.openclaw_env or "")
+        values = dotenv.read(agent.state.openclaw_env or "")
     except dotenv.DotenvError as problem:
         return f"what its .env says, which cannot be read: {problem}"
     return values.get("LLM_BASE_URL") or "no gateway of ours yet"
 
 
-def _has_moved_away(member: Member) -> str | None:
+def _has_moved_away(machine: Machine) -> str | None:
     """The host that this run has moved its gateway to, or has found it to be on already."""
-    migration = move.known(member.host.state)
-    if migration is None or not migration.is_over or migration.source_name != member.name:
+    migration = move.known(machine.host.state)
+    if migration is None or not migration.is_over or migration.source_name != machine.name:
         return None
     return migration.target_name

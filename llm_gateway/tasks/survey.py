@@ -19,8 +19,8 @@ from pyinfra.api.state import State
 
 from llm_gateway.hosts import before, carrier, host_state, invocation, journal, remote, undo
 from llm_gateway.hosts.host_state import HostState
-from llm_gateway.hosts.member import Fleet, Member
 from llm_gateway.hosts.record import Record
+from llm_gateway.hosts.topology import Machine, Run
 from llm_gateway.inputs import settings
 from llm_gateway.inputs.secrets import ROOT_PASSWORD, Generated, Provided, SecretsError
 from llm_gateway.model import checkout, layout
@@ -30,7 +30,7 @@ from llm_gateway.parts.docker import daemon_json
 from llm_gateway.parts.image import pull_sources, reference
 from llm_gateway.tasks import preflight
 
-Check = Callable[[Member], Iterable[str]]
+Check = Callable[[Machine], Iterable[str]]
 """Finds what is wrong with one host: texts, each with its fix."""
 
 
@@ -66,33 +66,34 @@ VERIFICATION = Purpose((preflight.group_problems,), (preflight.verification_prob
 """Looks and changes nothing: that takes no provider keys."""
 
 
-def read_state(member: Member, lock: bool) -> HostState:
+def read_state(machine: Machine, lock: bool) -> HostState:
     """Read the host anew. Raises RemoteError or UnreadableError.
 
     Parameters: `lock`, whether other deployments are kept out of the host for as long as this run is connected.
     """
-    roles = [role for role, has in (("gateway", member.is_gateway), ("openclaw", member.is_openclaw)) if has]
+    roles = [role for role, has in (("gateway", machine.node), ("openclaw", machine.agent)) if has]
+    directory = machine.settings.gateway_directory
     values = {
         "LOCK": "yes" if lock else "no",
-        **(journal.lock_values(member.host.state) if lock else {}),
-        "DIRECTORY": member.directory,
-        "PORT": str(member.settings.gateway_port),
-        "IMAGE": reference(member),
-        **(pull_sources(member) if lock else {}),
+        **(journal.lock_values(machine.host.state) if lock else {}),
+        "DIRECTORY": directory,
+        "PORT": str(machine.settings.gateway_port),
+        "IMAGE": reference(machine.settings),
+        **(pull_sources(machine.settings) if lock else {}),
         "DAEMON_BEFORE": before.content_of(daemon_json.PATH),
         "DAEMON_OURS": before.ours_of(daemon_json.PATH),
-        "USER_ID": str(member.settings.gateway_user_id),
-        "OPENCLAW_UNIT": member.settings.openclaw_unit,
-        "OPENCLAW_SCOPE": member.settings.openclaw_unit_scope,
-        "OPENCLAW_USER": member.settings.openclaw_user or "",
-        "OPENCLAW_WORKSPACE": member.settings.openclaw_workspace or "",
+        "USER_ID": str(machine.settings.gateway_user_id),
+        "OPENCLAW_UNIT": machine.settings.openclaw_unit,
+        "OPENCLAW_SCOPE": machine.settings.openclaw_unit_scope,
+        "OPENCLAW_USER": machine.settings.openclaw_user or "",
+        "OPENCLAW_WORKSPACE": machine.settings.openclaw_workspace or "",
     }
-    tracked = installation.tracked_files(member.directory) if member.is_gateway else ["/etc/os-release"]
+    tracked = installation.tracked_files(directory) if machine.node else ["/etc/os-release"]
     script = host_state.script(roles, values, tracked)
-    return HostState.parse(remote.run(member.host, script))
+    return HostState.parse(remote.run(machine.host, script))
 
 
-class Survey(Fleet):
+class Survey(Run):
     """The hosts of one run, each of them read."""
 
     def __init__(self, state: State, purpose: Purpose) -> None:
@@ -102,32 +103,37 @@ class Survey(Fleet):
         invocation.require_config()
         if purpose.lock and (text := checkout.problem()):
             _refuse([text], "this checkout")
-        self.members = self._settle(state)
+        self.machines = self._settle(state)
         self._read_all()
 
-    def _settle(self, state: State) -> dict[str, Member]:
+    def _settle(self, state: State) -> dict[str, Machine]:
         """Settings of every host, connected or not: all that is wrong in one message."""
         active = {host.name for host in state.inventory.get_active_hosts()}
         problems: list[str] = []
-        members = {}
+        machines: list[Machine] = []
         for host in self._hosts(state):
             found, wrong = settings.check(host.data.dict())
             problems += [f"{host.name}: {text}" for text in wrong]
-            is_gateway, is_openclaw = "gateways" in host.groups, "openclaw" in host.groups
-            member = Member(host, found, Provided(found.secrets_file), self, is_gateway, is_openclaw)
+            machine = Machine(host, found, Provided(found.secrets_file), self)
+            if "gateways" in host.groups:
+                self.add_node(machine)
             if host.name in active:
-                problems += _found(member, self._purpose.settings_checks)
-            members[member.name] = member
-        self.gateways = [member for member in members.values() if member.is_gateway]
-        self.agents = [member for member in members.values() if member.is_openclaw]
-        lost = {member.name: reason for member in self.agents if (reason := self._gateway_problem(member))}
+                problems += _found(machine, self._purpose.settings_checks)
+            machines.append(machine)
+        lost = {}
+        for machine in machines:
+            if "openclaw" not in machine.host.groups:
+                continue
+            if reason := self._gateway_problem(machine):
+                lost[machine.name] = reason
+            else:
+                self.add_agent(machine)
         problems += [f"{name}: openclaw_gateway: {reason}" for name, reason in lost.items()]
-        self.agents = [member for member in self.agents if member.name not in lost]
-        for member in members.values():
-            if member.name in active and member.name not in lost:
-                problems += _found(member, self._purpose.fleet_checks)
+        for machine in machines:
+            if machine.name in active and machine.name not in lost:
+                problems += _found(machine, self._purpose.fleet_checks)
         _refuse(problems, "the settings")
-        return {name: member for name, member in members.items() if name in active}
+        return {machine.name: machine for machine in machines if machine.name in active}
 
     def _hosts(self, state: State) -> list[Host]:
         hosts = list(state.inventory)
@@ -137,67 +143,68 @@ class Survey(Fleet):
         _refuse([] if ours else ["no host is in the group `gateways` or the group `openclaw`"], "the inventory")
         return ours
 
-    def _gateway_problem(self, member: Member) -> str | None:
-        wanted = member.settings.openclaw_gateway
-        names = [gateway.name for gateway in self.gateways]
+    def _gateway_problem(self, machine: Machine) -> str | None:
+        wanted = machine.settings.openclaw_gateway
+        names = [*self.gateways]
         if wanted is not None:
             return None if wanted in names else f"{wanted} is not a host of the group `gateways`"
         if not names:
             return "the group `gateways` has no host; add one to the inventory"
-        if len(names) > 1 and not member.is_gateway:
+        if len(names) > 1 and not machine.node:
             return f"name one of the gateways: {', '.join(names)}"
         return None
 
     def _read_all(self) -> None:
         """Read every host at the same time; then all that is wrong anywhere, in one message."""
         problems, read = [], []
-        for member, unread in zip(
-            self.members.values(), concurrently(self._read_one, self.members.values()), strict=True
-        ):
-            problems += _found(member, self._purpose.host_checks) if unread is None else [f"{member.name}: {unread}"]
-            read += [member] if unread is None else []
+        machines = self.machines.values()
+        for machine, unread in zip(machines, concurrently(self._read_one, machines), strict=True):
+            problems += _found(machine, self._purpose.host_checks) if unread is None else [f"{machine.name}: {unread}"]
+            read += [machine] if unread is None else []
         if problems:
             self.note_refusal(read)
         _refuse(problems, "the hosts")
 
-    def note_refusal(self, members: Iterable[Member]) -> None:
+    def note_refusal(self, machines: Iterable[Machine]) -> None:
         """Have the journals of those hosts that are this run's say that it was refused."""
-        held = [each for each in members if each.state.is_root and not each.state.busy]
+        held = [each for each in machines if each.state.is_root and not each.state.busy]
         if self._purpose.lock:
-            concurrently(lambda member: journal.refuse(member.host), held)
+            concurrently(lambda machine: journal.refuse(machine.host), held)
 
-    def _read_one(self, member: Member) -> str | None:
-        remote.mind_connection(member.host)
+    def _read_one(self, machine: Machine) -> str | None:
+        remote.mind_connection(machine.host)
         try:
             if self._purpose.lock:
-                carrier.hold(member.host)
-            member.state = read_state(member, self._purpose.lock)
-            if self._purpose.lock and (left := member.state.left_unfinished) and not member.state.busy:
-                if problem := undo.await_host(member.host, left):
+                carrier.hold(machine.host)
+            machine.state = read_state(machine, self._purpose.lock)
+            if self._purpose.lock and (left := machine.state.left_unfinished) and not machine.state.busy:
+                if problem := undo.await_host(machine.host, left):
                     return problem
-                member.state = read_state(member, lock=True)
-            member.read_at = time.monotonic()
-            text = member.state.secrets
-            member.generated = Generated.read(text) if text else Generated.new()
-            member.record = Record.parse(member.state.text("applied_keys"))
+                machine.state = read_state(machine, lock=True)
+            machine.read_at = time.monotonic()
+            if machine.node:
+                gateway, text = machine.node.gateway, machine.state.secrets
+                gateway.generated = Generated.read(text) if text else Generated.new()
+                gateway.record = Record.parse(machine.state.text("applied_keys"))
         except SecretsError as problem:
+            place = f"{machine.settings.gateway_directory}/{layout.SECRETS}"
             return (
-                f"{member.directory}/{layout.SECRETS} is damaged: {problem}; restore it from a backup, or move it"
-                f" away and export {ROOT_PASSWORD}=… (the gateway's root password)"
+                f"{place} is damaged: {problem}; restore it from a backup, or move it away and export"
+                f" {ROOT_PASSWORD}=… (the gateway's root password)"
             )
         except (remote.RemoteError, host_state.UnreadableError, OSError) as problem:
             return f"its state cannot be read: {problem}"
         return None
 
 
-def _found(member: Member, checks: Sequence[Check]) -> list[str]:
+def _found(machine: Machine, checks: Sequence[Check]) -> list[str]:
     problems: list[str] = []
     try:
         for check in checks:
-            problems += check(member)
+            problems += check(machine)
     except remote.RemoteError as problem:
         problems.append(f"it cannot be examined: {problem}")
-    return [f"{member.name}: {problem}" for problem in problems]
+    return [f"{machine.name}: {problem}" for problem in problems]
 
 
 def _refuse(problems: list[str], where: str) -> None:
@@ -208,62 +215,62 @@ def _refuse(problems: list[str], where: str) -> None:
         )
 
 
-_fleets: WeakKeyDictionary[State, Survey | DeployError] = WeakKeyDictionary()
+_surveys: WeakKeyDictionary[State, Survey | DeployError] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def member_to_deploy(state: State, host: Host) -> Member:
-    """The member for a host of this run, once nothing prevents a deployment anywhere.
+def machine_to_deploy(state: State, host: Host) -> Machine:
+    """The machine for a host of this run, once nothing prevents a deployment anywhere.
 
     Raises DeployError with every problem of every host.
     """
-    return member_for(state, host, DEPLOYMENT)
+    return machine_for(state, host, DEPLOYMENT)
 
 
-def member_to_plan(state: State, host: Host) -> Member:
-    """The member for a host of this run, to be compared with what is declared.
-
-    Raises DeployError with every problem of every host.
-    """
-    return member_for(state, host, PLAN)
-
-
-def member_to_verify(state: State, host: Host) -> Member:
-    """The member for a host of this run, to be looked at and left as it is.
+def machine_to_plan(state: State, host: Host) -> Machine:
+    """The machine for a host of this run, to be compared with what is declared.
 
     Raises DeployError with every problem of every host.
     """
-    return member_for(state, host, VERIFICATION)
+    return machine_for(state, host, PLAN)
 
 
-def member_beside_others(state: State, host: Host) -> Member | None:
-    """As `member_to_deploy`; None for a host of neither group, which somebody else's deploy.py has, too."""
-    return _surveyed(state, DEPLOYMENT_BESIDE_OTHERS).members.get(str(host.name))
+def machine_to_verify(state: State, host: Host) -> Machine:
+    """The machine for a host of this run, to be looked at and left as it is.
+
+    Raises DeployError with every problem of every host.
+    """
+    return machine_for(state, host, VERIFICATION)
 
 
-def member_for(state: State, host: Host, purpose: Purpose) -> Member:
-    """The member for a host of this run. Raises DeployError."""
-    return _surveyed(state, purpose).members[str(host.name)]
+def machine_beside_others(state: State, host: Host) -> Machine | None:
+    """As `machine_to_deploy`; None for a host of neither group, which somebody else's deploy.py has, too."""
+    return _surveyed(state, DEPLOYMENT_BESIDE_OTHERS).machines.get(str(host.name))
+
+
+def machine_for(state: State, host: Host, purpose: Purpose) -> Machine:
+    """The machine for a host of this run. Raises DeployError."""
+    return _surveyed(state, purpose).machines[str(host.name)]
 
 
 def _surveyed(state: State, purpose: Purpose) -> Survey:
     """The fleet of this run, read by the first call. Raises DeployError, the same in each call."""
     with _lock:
-        if state not in _fleets:
+        if state not in _surveys:
             logger.info("--> Reading the hosts...")
             try:
-                _fleets[state] = Survey(state, purpose)
+                _surveys[state] = Survey(state, purpose)
                 if purpose.lock:
                     state.add_callback_handler(journal.Beginning())
             except DeployError as refusal:
-                _fleets[state] = refusal
-    fleet = _fleets[state]
-    if isinstance(fleet, DeployError):
-        raise fleet
-    return fleet
+                _surveys[state] = refusal
+    found = _surveys[state]
+    if isinstance(found, DeployError):
+        raise found
+    return found
 
 
 def current(state: State) -> Survey | None:
     """The fleet of this run, or None where there is none."""
-    fleet = _fleets.get(state)
-    return fleet if isinstance(fleet, Survey) else None
+    found = _surveys.get(state)
+    return found if isinstance(found, Survey) else None

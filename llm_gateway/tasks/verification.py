@@ -21,8 +21,8 @@ from llm_client import LLMClient, LLMError
 from llm_gateway.contents import provisioning
 from llm_gateway.contents.desired import VERIFICATION_TOKEN
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.route import RouteError, route_from, route_from_here
+from llm_gateway.hosts.topology import Agent, Gateway, Machine
 from llm_gateway.model import layout
 from llm_gateway.model.asking import AT_ONCE, ROUNDS, Answer, Question, VerificationError, ask_all
 from llm_gateway.model.real_requests import complete, embed
@@ -38,81 +38,82 @@ from llm_gateway.tasks import agent_switch
 logging.getLogger("llm_client").addHandler(logging.NullHandler())
 
 
-def verify(member: Member, models: str = CHANGED) -> None:
+def verify(machine: Machine, models: str = CHANGED) -> None:
     """Ask for a completion and an embedding from this host; the run fails where there is no answer.
 
     On a gateway host, also ask each of the declared models for one word or one embedding, on each of its channels,
     eight at once, and show what they answer as a table. All that fail are told.
 
     Parameters: `models`, which of them where the setting `verification_models` leaves it open: "all"; "changed",
-    those of the channels that this run has made or changed (`member.changed_channels`: none in a run that only
+    those of the channels that this run has made or changed (`machine.changed_channels`: none in a run that only
     verifies); "none". A run that has changed nothing thereby asks no more than the two questions.
     """
     _verify(
         name="Verify with a real completion and a real embedding",
-        member=member,
-        models=member.settings.verification_models or models,
+        machine=machine,
+        models=machine.settings.verification_models or models,
     )
 
 
-def prove_gateway(member: Member) -> None:
+def prove_gateway(machine: Machine) -> None:
     """Where an OpenClaw host is to be pointed at this gateway, ask that first, with its own token.
 
     All hosts share this step, so that no OpenClaw host goes on before all gateways have answered; one that has not
     answered fails, and its OpenClaw hosts are left as they are.
     """
-    _prove_gateway(name="Prove the gateway before OpenClaw is pointed at it", member=member)
+    _prove_gateway(name="Prove the gateway before OpenClaw is pointed at it", machine=machine)
 
 
 @operation()
-def _prove_gateway(member: Member) -> Generator[FunctionCommand, None, None]:
+def _prove_gateway(machine: Machine) -> Generator[FunctionCommand, None, None]:
     """A check, not a change, as `_verify`."""
-    if not (member.host.state.is_executing and member.is_gateway):
+    if not (machine.host.state.is_executing and machine.node):
         return
-    agents = [agent for agent in member.fleet.agents_of(member) if agent.name in member.fleet.members]
-    if not any(agent_switch.is_to_be_proven(agent) for agent in agents):
+    gateway = machine.node.gateway
+    if not any(agent_switch.is_to_be_proven(agent) for agent in gateway.agents if agent.is_reached):
         return  # they are asked for all at once, at the end
     try:
         with ExitStack() as stack:
-            way = _way_to(member, stack)
-            answers = ask_all(proofs(member, _key(member), way), member.settings.verification_timeout)
+            way = _way_to(gateway, stack)
+            answers = ask_all(proofs(gateway, _key(gateway), way), gateway.settings.verification_timeout)
     except VerificationError as problem:
         yield _failure([str(problem)])
         return
     if problems := distinct_problems(answers):
         yield _failure(problems)
         return
-    member.gateway_answers = answers
+    gateway.answers = answers
 
 
 @operation()
-def _verify(member: Member, models: str) -> Generator[FunctionCommand, None, None]:
+def _verify(machine: Machine, models: str) -> Generator[FunctionCommand, None, None]:
     """A check, not a change: it yields a command, one that fails, only where something is wrong."""
-    if not member.host.state.is_executing:
+    if not machine.host.state.is_executing:
         return
-    served = served_models(member, models) if member.is_gateway else []
+    gateway = machine.node.gateway if machine.node else None
+    served = served_models(gateway, models) if gateway else []
     try:
-        asked = _ask(member, served)
+        asked = _ask(machine, served)
     except VerificationError as problem:
         yield _failure([str(problem)])
         return
-    if served:
-        remote.tell(member.host, table(_rows(member, asked, served)))
-    if problems := [*distinct_problems([*asked.of_gateway, *asked.of_models]), *_problems_of_agent(member, asked)]:
+    if gateway and served:
+        remote.tell(machine.host, table(_rows(gateway, asked, served)))
+    if problems := [*distinct_problems([*asked.of_gateway, *asked.of_models]), *_problems_of_agent(machine, asked)]:
         yield _failure(problems)
         return
-    if models != NOTHING and member.changed_channels:
+    if gateway and models != NOTHING and gateway.changed_channels:
         try:
-            provisioning.remember_proof(member)
+            provisioning.remember_proof(gateway)
         except remote.RemoteError as problem:
             yield _failure([str(problem)])
             return
-    url = member.gateway.base_url
-    if asked.of_gateway:
-        remote.tell(member.host, f"verified on {member.base_url}: {_told(asked.of_gateway)}")
-        _look_from_here(member)
-    if asked.of_agent:
-        remote.tell(member.host, f"verified on {url} from this host, with its .env: {_told(asked.of_agent)}")
+    if gateway and asked.of_gateway:
+        remote.tell(machine.host, f"verified on {gateway.base_url}: {_told(asked.of_gateway)}")
+        _look_from_here(gateway)
+    if machine.agent and asked.of_agent:
+        url = machine.agent.gateway.base_url
+        remote.tell(machine.host, f"verified on {url} from this host, with its .env: {_told(asked.of_agent)}")
 
 
 @dataclass(frozen=True)
@@ -130,16 +131,16 @@ def _told(answers: Sequence[Answer]) -> str:
     return "; ".join(f"{answer.model} {answer.result} in {answer.seconds:.2f} s" for answer in answers)
 
 
-def _problems_of_agent(member: Member, asked: _Asked) -> list[str]:
+def _problems_of_agent(machine: Machine, asked: _Asked) -> list[str]:
     """Named as OpenClaw's where the host is a gateway, too."""
     found = [*([asked.unasked] if asked.unasked else []), *distinct_problems(asked.of_agent)]
-    return [f"OpenClaw on this host: {problem}" for problem in found] if member.is_gateway else found
+    return [f"OpenClaw on this host: {problem}" for problem in found] if machine.node else found
 
 
-def _rows(member: Member, asked: _Asked, served: Sequence[Served]) -> list[Answer]:
+def _rows(gateway: Gateway, asked: _Asked, served: Sequence[Served]) -> list[Answer]:
     """The gateway's proofs, and each model in the order of the declarations."""
     left = iter(asked.of_models)
-    told = [next(left) if each.is_asked else each.unasked() for each in served if not _is_proven_already(member, each)]
+    told = [next(left) if each.is_asked else each.unasked() for each in served if not _is_proven_already(gateway, each)]
     return [*asked.of_gateway, *told]
 
 
@@ -155,68 +156,69 @@ def _failure(problems: Sequence[str]) -> FunctionCommand:
     return remote.Callback(fail, (), {})
 
 
-def _ask(member: Member, served: Sequence[Served]) -> _Asked:
+def _ask(machine: Machine, served: Sequence[Served]) -> _Asked:
     """Ask what this host's users ask, and the gateway's other models, all at once."""
-    if member.gateway.name not in member.fleet.members:
+    gateway, agent = machine.node.gateway if machine.node else None, machine.agent
+    if agent and not agent.gateway.is_reached:
         raise VerificationError(
-            f"its gateway {member.gateway.name} is not reached in this run; fix it, or run without --limit"
+            f"its gateway {agent.gateway.name} is not reached in this run; fix it, or run without --limit"
         )
     with ExitStack() as stack:
         of_gateway, of_agent, of_models, unasked = [], [], [], ""
-        if member.is_gateway:
-            way = _way_to(member, stack)
-            key = _key(member)
-            of_gateway = [] if member.gateway_answers else proofs(member, key, way)
-            of_models = _others(member, served, key, way)
-        if member.is_openclaw and not member.agent_answers:
+        if gateway:
+            way = _way_to(gateway, stack)
+            key = _key(gateway)
+            of_gateway = [] if gateway.answers else proofs(gateway, key, way)
+            of_models = _others(gateway, served, key, way)
+        if agent and not agent.answers:
             try:
-                of_agent = _of_agent(member, stack)
+                of_agent = _of_agent(agent, stack)
             except VerificationError as problem:
-                if not member.is_gateway:
+                if not gateway:
                     raise
                 unasked = str(problem)
-        answers = ask_all([*of_gateway, *of_agent, *of_models], member.settings.verification_timeout)
+        answers = ask_all([*of_gateway, *of_agent, *of_models], machine.settings.verification_timeout)
     first, second = len(of_gateway), len(of_gateway) + len(of_agent)
     return _Asked(
-        member.gateway_answers or answers[:first],
-        member.agent_answers or answers[first:second],
+        (gateway.answers if gateway else []) or answers[:first],
+        (agent.answers if agent else []) or answers[first:second],
         answers[second:],
         unasked,
     )
 
 
-def _of_agent(member: Member, stack: ExitStack) -> list[Question]:
+def _of_agent(agent: Agent, stack: ExitStack) -> list[Question]:
     """What OpenClaw on the host asks, with its .env as it stands there now and by the host's own way."""
     with suppress(RouteError, VerificationError):  # so that another key is seen unsent; else One API judges it
-        learn(member.gateway)
-    environment = agent_environment.on_disk(member)
-    way = stack.enter_context(agent_path.reaching(member, environment))
-    return agent_path.questions(member, environment, way)
+        learn(agent.gateway)
+    environment = agent_environment.on_disk(agent)
+    way = stack.enter_context(agent_path.reaching(agent, environment))
+    return agent_path.questions(agent, environment, way)
 
 
-def _way_to(gateway: Member, stack: ExitStack) -> httpx.BaseTransport:
+def _way_to(gateway: Gateway, stack: ExitStack) -> httpx.BaseTransport:
     """The way that the gateway's own host has to it."""
     try:
-        return stack.enter_context(route_from(gateway.host, gateway.address, gateway.settings.gateway_port))
+        return stack.enter_context(route_from(gateway.node.host, gateway.address, gateway.settings.gateway_port))
     except RouteError as problem:
         raise _unreached(gateway, problem) from None
 
 
-def _unreached(gateway: Member, problem: RouteError) -> VerificationError:
+def _unreached(gateway: Gateway, problem: RouteError) -> VerificationError:
     return VerificationError(
         f"no TCP connection to {gateway.base_url}: {problem}. On {gateway.name}: `systemctl status"
         f" {layout.PROJECT}` and `tailscale status`"
     )
 
 
-def _key(gateway: Member) -> str:
+def _key(gateway: Gateway) -> str:
     try:
         return key_of_gateway(gateway)
     except RouteError as problem:
         raise _unreached(gateway, problem) from None
 
 
-def proofs(gateway: Member, key: str, way: httpx.BaseTransport) -> list[Question]:
+def proofs(gateway: Gateway, key: str, way: httpx.BaseTransport) -> list[Question]:
     """What proves a gateway on its own host, with its own token."""
     settings = gateway.settings
     client = LLMClient(f"{gateway.base_url}/v1", f"sk-{key}", transport=way)
@@ -230,28 +232,28 @@ def proofs(gateway: Member, key: str, way: httpx.BaseTransport) -> list[Question
     ]
 
 
-def _proof(gateway: Member, model: str, ask: Callable[[float], str]) -> Question:
+def _proof(gateway: Gateway, model: str, ask: Callable[[float], str]) -> Question:
     channel = " or ".join(channels_for(model, gateway)) or "none declared"
-    return Question(model, channel, ask, partial(explain, Path(gateway, gateway, model)))
+    return Question(model, channel, ask, partial(explain, Path(gateway.name, gateway, model)))
 
 
-def _others(gateway: Member, served: Sequence[Served], key: str, way: httpx.BaseTransport) -> list[Question]:
+def _others(gateway: Gateway, served: Sequence[Served], key: str, way: httpx.BaseTransport) -> list[Question]:
     """What the gateway on this host is asked besides."""
     asked = [each for each in served if each.is_asked and not _is_proven_already(gateway, each)]
     if not asked:
         return []
     found = list(questions(gateway, asked, key, way))
     most = ROUNDS * gateway.settings.verification_timeout
-    remote.tell(gateway.host, f"asking {len(found)} more questions, {AT_ONCE} at once, {most} s at most ...")
+    remote.tell(gateway.node.host, f"asking {len(found)} more questions, {AT_ONCE} at once, {most} s at most ...")
     return found
 
 
-def _is_proven_already(gateway: Member, served: Served) -> bool:
+def _is_proven_already(gateway: Gateway, served: Served) -> bool:
     """Whether one of the two proofs asks this very model on the only channel that can answer."""
     return served.is_routed and served.model in (gateway.settings.llm_model, gateway.settings.embedding_model)
 
 
-def _look_from_here(gateway: Member) -> None:
+def _look_from_here(gateway: Gateway) -> None:
     """Say whether this machine, where it is on the tailnet, reaches the gateway: beside the hosts' own paths.
 
     It fails nothing: gateway_allowed_peers may leave this machine out on purpose.
@@ -268,4 +270,4 @@ def _look_from_here(gateway: Member) -> None:
         told = f"does not reach {gateway.name} by the tailnet: {problem} (its hosts were asked themselves, see above)"
     except LLMError as problem:
         told = f"is not answered by {gateway.name} by the tailnet: {problem.summary}"
-    remote.tell(gateway.host, f"this machine {told}")
+    remote.tell(gateway.node.host, f"this machine {told}")

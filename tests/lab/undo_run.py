@@ -18,8 +18,7 @@ from pyinfra.operations import python
 from llm_gateway.hosts import progress, remote, undo
 from llm_gateway.tasks import survey
 
-member = survey.member_to_deploy(state, host)
-directory = member.directory
+directory = survey.machine_to_deploy(state, host).settings.gateway_directory
 UNIT = "openclaw-llm-gateway.service"
 UNDO = f"""{os.environ.get("UNDO_FIRST", "")}
 systemctl stop {UNIT}

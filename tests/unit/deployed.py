@@ -9,8 +9,8 @@ from typing import Any
 
 from llm_gateway.contents import desired
 from llm_gateway.flavours.oneapi import ChannelSpec
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.record import Record, fingerprint
+from llm_gateway.hosts.topology import Agent, Node, Run
 from llm_gateway.model import layout
 from llm_gateway.model.layout import PROJECT
 from llm_gateway.parts import firewall, image, installation, log_pruning
@@ -20,7 +20,7 @@ from llm_gateway.parts.firewall_rules import Reach
 from llm_gateway.parts.openclaw import openclaw
 from tests.unit.fake_hosts import ADDRESS, FRESH, OPENCLAW, digest, docker_info, tiktoken_answers
 from tests.unit.fake_one_api import DEPLOYED_OPTIONS
-from tests.unit.members import DIRECTORY, GENERATED, Fleet, member
+from tests.unit.topology import DIRECTORY, GENERATED, make_agent, make_node
 
 IMAGE_ID = "sha256:" + "1" * 64
 WRITTEN = "1700000000.000000"
@@ -75,21 +75,21 @@ class Deployed:
 
 def deployed(gateway_name: str, agent_name: str) -> Deployed:
     """The hosts of these names, deployed."""
-    fleet = Fleet()
-    gateway = member(name=gateway_name, fleet=fleet)
-    agent = member({**FRESH, **OPENCLAW}, name=agent_name, roles="openclaw", fleet=fleet)
+    run = Run()
+    gateway = make_node(name=gateway_name, run=run)
+    agent = make_agent({**FRESH, **OPENCLAW}, name=agent_name, run=run)
     specs = [
         ChannelSpec(each.name, each.type, each.base_url, gateway.provided.require(each.key), each.models)
         for each in gateway.settings.gateway_channels
     ]
     channels = [{"id": number, **spec.fields(with_key=True)} for number, spec in enumerate(specs, 1)]
-    names = desired.own_tokens(gateway)
+    names = desired.own_tokens(gateway.gateway)
     tokens = [
         {
             "id": number,
             "status": 1,
             "key": f"relay-key-{number}".ljust(48, "0"),
-            **desired.own_token(gateway, name).fields(),
+            **desired.own_token(gateway.gateway, name).fields(),
         }
         for number, name in enumerate(names, 1)
     ]
@@ -114,7 +114,7 @@ def _http(rows: list[dict[str, Any]]) -> str:
     return f"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{body}"
 
 
-def gateway_answers(gateway: Member, applied: str) -> dict[str, str]:
+def gateway_answers(gateway: Node, applied: str) -> dict[str, str]:
     """What a gateway host answers when all that is wanted is there and runs."""
     backups = [*scheduled_backups.script_files(gateway), *scheduled_backups.unit_files(gateway)]
     canary = [*scheduled_canary.script_files(gateway), *scheduled_canary.unit_files(gateway)]
@@ -126,7 +126,7 @@ def gateway_answers(gateway: Member, applied: str) -> dict[str, str]:
     container = {
         "State": {"Running": True},
         "Image": IMAGE_ID,
-        "Config": {"Image": image.reference(gateway)},
+        "Config": {"Image": image.reference(gateway.settings)},
         "HostConfig": {"PortBindings": bindings},
         "NetworkSettings": {"Ports": bindings},
         "Mounts": [{"Source": f"{DIRECTORY}/data", "Destination": "/data"}],
@@ -157,7 +157,7 @@ def gateway_answers(gateway: Member, applied: str) -> dict[str, str]:
     }
 
 
-def firewall_table(gateway: Member) -> str:
+def firewall_table(gateway: Node) -> str:
     """The table as the kernel has it, as far as that is looked at."""
     (comment,) = (
         line for line in Reach.wanted(gateway).rules().decode().splitlines() if line.startswith("    comment")
@@ -165,7 +165,7 @@ def firewall_table(gateway: Member) -> str:
     return f'table {layout.FIREWALL_TABLE} {{\n\tflags owner,persist\n{comment[:-1]} 1700000000"\n}}\n'
 
 
-def agent_answers(agent: Member, gateway: Member, key: str) -> dict[str, str]:
+def agent_answers(agent: Agent, gateway: Node, key: str) -> dict[str, str]:
     """What an OpenClaw host answers when it has its token and its process runs with it."""
     stat = f"claw:claw {WRITTEN}\n"
     assert PROJECT == "openclaw-llm-gateway"

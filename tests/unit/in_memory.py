@@ -14,14 +14,14 @@ from pyinfra.context import ctx_state
 
 from llm_gateway.contents import admin
 from llm_gateway.contents.desired import token_name
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Agent
 from llm_gateway.inputs.secrets import Generated
 from llm_gateway.parts import first_start, service
 from llm_gateway.parts.openclaw import openclaw
 from llm_gateway.proof import agent_environment, agent_path
 from llm_gateway.tasks import agent_switch, verification
 from tests.unit.fake_one_api import DEFAULT_PASSWORD, DEPLOYED_OPTIONS, FakeOneAPI, Row
-from tests.unit.members import GENERATED
+from tests.unit.topology import GENERATED
 
 
 def install(commands: str, *, channels: Sequence[Row] = (), tokens: Sequence[Row] = ()) -> None:
@@ -42,16 +42,16 @@ def install(commands: str, *, channels: Sequence[Row] = (), tokens: Sequence[Row
     verification.route_from = agent_path.route_from = relay.route  # type: ignore[assignment]
     verification.route_from_here = lambda *where: nullcontext(None)
     agent_environment.read_text = _written
-    agent_switch._keep = lambda member: dict.fromkeys(agent_switch._KEPT + agent_switch._KEPT_OF_UNIT, "no")
-    openclaw.await_process = lambda member: ["PATH"]
+    agent_switch._keep = lambda agent: dict.fromkeys(agent_switch._KEPT + agent_switch._KEPT_OF_UNIT, "no")
+    openclaw.await_process = lambda agent: ["PATH"]
     Generated.new = classmethod(lambda cls: GENERATED)  # type: ignore[assignment, method-assign]
     atexit.register(_write, Path(commands), gateways)
 
 
-def _written(member: Member) -> str:
+def _written(agent: Agent) -> str:
     """The .env as it is once the run has written it: a fake host keeps nothing."""
-    key = member.gateway.token_keys[token_name(member.name)]
-    return openclaw.merged_environment(member, member.gateway.base_url, key)
+    key = agent.gateway.token_keys[token_name(agent.name)]
+    return openclaw.merged_environment(agent, agent.gateway.base_url, key)
 
 
 def _one_api(channels: Sequence[Row], tokens: Sequence[Row]) -> FakeOneAPI:

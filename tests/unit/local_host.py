@@ -17,13 +17,13 @@ import httpx
 import pytest
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Gateway
 from llm_gateway.inputs.secrets import Generated
 from llm_gateway.parts import database
 from llm_gateway.tasks import reset_admin
 from llm_gateway.tasks.rotation import access_renewal
 from tests.unit.fake_hosts import FRESH
-from tests.unit.members import member
+from tests.unit.topology import make_node
 
 TOOLS = [tool for tool in ("sqlite3", "python3") if shutil.which(tool)]
 """What this machine can write SQLite with; python3 is always among them."""
@@ -125,7 +125,7 @@ class LocalHost:
         finally:
             connection.close()
 
-    def member(self, **answers: str) -> Member:
+    def gateway(self, **answers: str) -> Gateway:
         """The gateway, as `secrets.env` on this host says; `answers` are what the host says besides."""
         container = {"State": {"Running": True, "Pid": 1}, "Config": {"Env": []}}
         secrets = self.place / "secrets.env"
@@ -134,9 +134,9 @@ class LocalHost:
             values["secrets"] = secrets.read_text()
         else:
             values["session_secret"] = "in-force"
-        made = member(values, gateway_directory=str(self.place))
-        made.generated = Generated.read(values["secrets"]) if "secrets" in values else Generated.new()
-        return made
+        made = make_node(values, gateway_directory=str(self.place))
+        made.gateway.generated = Generated.read(values["secrets"]) if "secrets" in values else Generated.new()
+        return made.gateway
 
     def lead_to(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let the gateway of this host be the one that listens at `url`."""

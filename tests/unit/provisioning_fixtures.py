@@ -8,7 +8,7 @@ from provisioning_kit import Written
 from llm_gateway.contents import admin
 from llm_gateway.hosts import remote
 from tests.unit.fake_one_api import DEPLOYED_OPTIONS, FakeOneAPI
-from tests.unit.members import GENERATED
+from tests.unit.topology import GENERATED
 
 
 @pytest.fixture

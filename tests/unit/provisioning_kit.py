@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from llm_gateway.contents import provisioning
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.record import Record
+from llm_gateway.hosts.topology import Gateway, Machine, Run
 from tests.unit.fake_hosts import FRESH, OPENCLAW
-from tests.unit.members import DIRECTORY, Fleet, member
+from tests.unit.topology import DIRECTORY, make_agent, make_node
 
 PATH = f"{DIRECTORY}/applied-keys.json"
 DONE = {**FRESH, "tracked_stat": f"{DIRECTORY}/first-start-done 600 root:root 1.0\n"}
@@ -21,20 +21,20 @@ class Written(dict[str, str]):
     told: list[str]
 
 
-def fleet(*agents: str, applied: str = "{}", **chosen: Any) -> Member:
+def make_gateway(*agents: str, applied: str = "{}", **chosen: Any) -> Gateway:
     """A gateway that these OpenClaw hosts use, after what an earlier run left on it."""
-    together = Fleet()
-    made = member(DONE, fleet=together, **chosen)
+    run = Run()
+    made = make_node(DONE, run=run, **chosen).gateway
     made.record = Record.parse(applied)
     for name in agents:
-        member({**FRESH, **OPENCLAW}, name=name, roles="openclaw", fleet=together)
+        make_agent({**FRESH, **OPENCLAW}, name=name, run=run)
     return made
 
 
-def commands(made: Member) -> Iterator[Any]:
+def commands(made: Machine) -> Iterator[Any]:
     return provisioning._reconcile._inner(made)  # type: ignore[attr-defined]
 
 
-def reconcile(made: Member) -> list[bool]:
+def reconcile(made: Gateway) -> list[bool]:
     """Carry the steps out, each as soon as it is known, as pyinfra does; whether each succeeded."""
-    return [command.function(None, made.host) for command in commands(made)]
+    return [command.function(None, made.node.host) for command in commands(made.node.machine)]

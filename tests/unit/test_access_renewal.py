@@ -18,7 +18,7 @@ from llm_gateway.parts import database, service
 from llm_gateway.tasks.rotation import access_renewal
 from llm_gateway.tasks.rotation.access_renewal import KINDS, RotationError, carry_out, staged, with_new
 from tests.unit.local_host import LocalHost
-from tests.unit.members import GENERATED
+from tests.unit.topology import GENERATED
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +44,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalHost:
         place.write_text(f"#!/bin/sh\n{text}\n")
         place.chmod(0o755)
     monkeypatch.setattr(service, "await_answer", lambda *arguments: None)
-    monkeypatch.setattr(access_renewal, "runs_with_older_files", lambda member: False)
+    monkeypatch.setattr(access_renewal, "runs_with_older_files", lambda node: False)
     return made
 
 
@@ -61,8 +61,8 @@ def gateway(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gatewa
 def rotate(host: LocalHost, kinds: tuple[str, ...], step: Callable[[str], None] = lambda text: None) -> None:
     """As a run does: it reads the host, and finishes what another has left."""
     left = host.place / NEXT_SECRETS
-    made = host.member(**({"next_secrets": left.read_text()} if left.exists() else {}))
-    carry_out(made, with_new(staged(made) or made.generated, kinds), step)
+    made = host.gateway(**({"next_secrets": left.read_text()} if left.exists() else {}))
+    carry_out(made.node, with_new(staged(made.node) or made.generated, kinds), step)
 
 
 def works(host: LocalHost, gateway: Gateway) -> Generated:
@@ -163,7 +163,7 @@ def test_a_gateway_that_does_not_run_is_told(host: LocalHost, gateway: Gateway) 
 
 def test_secrets_that_were_left_and_cannot_be_read_are_told(host: LocalHost, gateway: Gateway) -> None:
     with pytest.raises(SecretsError, match=r"secrets.env.next, which a rotation has left, is damaged: .* remove it"):
-        staged(host.member(next_secrets="SESSION_SECRET=half\n"))
+        staged(host.gateway(next_secrets="SESSION_SECRET=half\n").node)
 
 
 def test_two_rotations_of_the_session_secret_keep_the_fingerprints() -> None:

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Agent, Run
 from llm_gateway.model.asking import Answer, VerificationError
 from llm_gateway.proof import agent_environment, agent_path
 from llm_gateway.proof.agent_environment import AgentEnvironment
 from llm_gateway.status import attention, host_status, shapes
 from tests.unit import ways
 from tests.unit.fake_hosts import FRESH, OPENCLAW
-from tests.unit.members import Fleet, member
+from tests.unit.topology import make_agent, make_node
 
 KEY = "agent-key".ljust(48, "0")
 ELSEWHERE = "0x7f000002"
@@ -89,14 +89,14 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return seen
 
 
-def agent(port: int, name: str = "127.0.0.1", text: str | None = None) -> Member:
+def agent(port: int, name: str = "127.0.0.1", text: str | None = None) -> Agent:
     """An OpenClaw host whose gateway this run does not reach, so that its .env alone says where that is."""
-    fleet = Fleet()
-    there = member({}, fleet=fleet, gateway_port=port)
-    there.token_keys["agent1"] = KEY
+    run = Run()
+    there = make_node({}, run=run, gateway_port=port)
+    there.gateway.token_keys["agent1"] = KEY
     written = ways.environment(KEY, f"http://{name}:{port}/v1") if text is None else text
     values = {**FRESH, **OPENCLAW, "openclaw_env": written}
-    return member(values, name="agent1", roles="openclaw", fleet=fleet)
+    return make_agent(values, name="agent1", run=run)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_look_from_the_host(commands: list[str], server: Iterator[int], short:
 def test_the_database_of_a_gateway_that_is_not_in_the_run_is_not_looked_at(commands: list[str]) -> None:
     with gateway(401, "令牌验证失败") as port:
         made = agent(port)
-        del made.gateway.state
+        del made.gateway.node.machine.state
         found = agent_path.look(made)
     assert found.problem.endswith("no token is wrong: run this again with gw1 in it, which looks at the database")
     assert len(commands) == 1
@@ -164,30 +164,30 @@ def test_a_host_that_does_not_reach_its_gateway_needs_a_person(commands: list[st
     with closed() as port:
         made = agent(port)
         status = shapes.HostStatus("agent1", ("openclaw",), "up", openclaw=host_status._openclaw(made))
-    (told,) = attention.of(made, status)
+    (told,) = attention.of(made.machine, status)
     assert told.startswith("OpenClaw does not reach its gateway: agent1 gets no connection to its gateway gw1")
 
 
 def test_a_gateway_whose_tailscale_never_came_is_named_by_what_its_agent_asks(commands: list[str]) -> None:
     made = agent(3000, "100.64.0.7")
-    assert made.gateway.state.tailscale_addresses == []
+    assert made.gateway.node.state.tailscale_addresses == []
     found = agent_environment.parse(made.state.answers["openclaw_env"], "")
     told = agent_path._why(made, found, {"tailnet": "100.64.0.2", "backend": "Running"})
     assert "though its own Tailscale runs (100.64.0.2): `tailscale ping 100.64.0.7` there" in told
 
 
-def _environments(fleet: Fleet, port: int, **texts: str) -> None:
+def _environments(run: Run, port: int, **texts: str) -> None:
     for name, text in texts.items():
         values = {**FRESH, **OPENCLAW, "openclaw_env": text.replace(":3000", f":{port}")}
-        member(values, name=name, roles="openclaw", fleet=fleet)
+        make_agent(values, name=name, run=run)
 
 
 def test_only_those_whom_a_gateway_serves_now_are_its_to_lose(commands: list[str]) -> None:
-    fleet = Fleet()
-    there = member({}, fleet=fleet)
+    run = Run()
+    there = make_node({}, run=run)
     with gateway(200) as port:
         _environments(
-            fleet,
+            run,
             port,
             well=ways.environment(KEY, "http://127.0.0.1:3000/v1"),
             by_hand=f"LLM_API_KEY=sk-{KEY}\nLLM_BASE_URL=http://127.0.0.1:3000/v1\n",
@@ -199,31 +199,31 @@ def test_only_those_whom_a_gateway_serves_now_are_its_to_lose(commands: list[str
             provider=ways.environment(KEY, "https://provider.example/v1"),
             fresh="OTHER=1\n",
         )
-        found = agent_path.served_by(there, "127.0.0.1", port)
+        found = agent_path.served_by(there.gateway, "127.0.0.1", port)
     assert [agent.name for agent in found] == ["well", "by_hand", "named"]
 
 
 @pytest.mark.parametrize(("message", "is_served"), [("令牌验证失败", True), ("无效的令牌", False)])
 def test_who_is_served_while_the_database_cannot_be_read(commands: list[str], message: str, is_served: bool) -> None:
-    fleet = Fleet()
-    there = member({}, fleet=fleet)
+    run = Run()
+    there = make_node({}, run=run)
     with gateway(401, message) as port:
-        _environments(fleet, port, agent1=ways.environment(KEY, "http://127.0.0.1:3000/v1"))
-        assert bool(agent_path.served_by(there, "127.0.0.1", port)) is is_served
+        _environments(run, port, agent1=ways.environment(KEY, "http://127.0.0.1:3000/v1"))
+        assert bool(agent_path.served_by(there.gateway, "127.0.0.1", port)) is is_served
 
 
 def test_all_who_would_not_be_served_any_more_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def prove(agent: Member, environment: AgentEnvironment) -> list[Answer]:
+    def prove(agent: Agent, environment: AgentEnvironment) -> list[Answer]:
         if agent.name == "agent2":
             raise VerificationError("agent2 gets no connection")
         return []
 
     monkeypatch.setattr(agent_path, "prove", prove)
-    fleet = Fleet()
-    there = member(fleet=fleet)
-    _environments(fleet, 3000, agent1="", agent2="", agent3="")
-    agents = [fleet.members[f"agent{number}"] for number in (1, 2, 3)]
-    there.token_keys |= {"agent1": KEY, "agent2": KEY}
+    run = Run()
+    there = make_node(run=run)
+    _environments(run, 3000, agent1="", agent2="", agent3="")
+    agents = [run.agents[f"agent{number}"] for number in (1, 2, 3)]
+    there.gateway.token_keys |= {"agent1": KEY, "agent2": KEY}
     agent_path.prove_all(agents[:1])
     assert [agent.proven_key for agent in agents] == [KEY, None, None]
     with pytest.raises(VerificationError) as refused:

@@ -15,7 +15,7 @@ import pytest
 
 from llm_gateway.hosts import remote, undo
 from llm_gateway.hosts.host_state import HostState
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Agent, Run
 from llm_gateway.model import layout
 from llm_gateway.model.asking import Answer, VerificationError
 from llm_gateway.parts.openclaw import openclaw, openclaw_restart
@@ -23,7 +23,7 @@ from llm_gateway.proof import agent_environment, agent_path
 from llm_gateway.tasks import agent_switch
 from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import FRESH, OPENCLAW, answer
-from tests.unit.members import Fleet, member
+from tests.unit.topology import make_agent, make_node
 
 KEY = "agent-key".ljust(48, "0")
 FORMER = "# mine\nLLM_BASE_URL=https://provider.example/v1\nOTHER=kept\n"
@@ -46,7 +46,7 @@ PATH=/usr/bin:/bin exec ${{0##*/}} "$@"
 """
 
 
-class Agent:
+class AgentHost:
     """An OpenClaw host on this machine, with its unit; `outcomes` are those of the proofs to come."""
 
     def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch, state: str = "active") -> None:
@@ -66,22 +66,22 @@ class Agent:
             monkeypatch.setattr(remote, name, lambda host, text: self.told.append(text))
         for module in (agent_switch, openclaw_restart):
             monkeypatch.setattr(module, "step", lambda host, text: self.told.append(text))
-        monkeypatch.setattr(openclaw, "drop_in_path", lambda member: str(self.drop_in))
-        monkeypatch.setattr(openclaw, "await_process", lambda member: ["PATH"])
+        monkeypatch.setattr(openclaw, "drop_in_path", lambda agent: str(self.drop_in))
+        monkeypatch.setattr(openclaw, "await_process", lambda agent: ["PATH"])
         monkeypatch.setattr(layout, "BEFORE", str(place / "notes/before"))
         monkeypatch.setattr(undo, "undoable", self._undoable)
         monkeypatch.setattr(undo, "is_pending", lambda host: "")
-        monkeypatch.setattr(agent_path, "prove", lambda member, environment: self.outcomes.pop(0)())
-        fleet = Fleet()
-        gateway = member(fleet=fleet)
-        gateway.token_keys = {"agent1": KEY}
-        self.member = member(FRESH, name="agent1", roles="openclaw", fleet=fleet)
+        monkeypatch.setattr(agent_path, "prove", lambda agent, environment: self.outcomes.pop(0)())
+        run = Run()
+        gateway = make_node(run=run)
+        gateway.gateway.token_keys = {"agent1": KEY}
+        self.agent = make_agent(FRESH, name="agent1", run=run)
 
     def _program(self, name: str, text: str) -> None:
         (self.place / "bin" / name).write_text(text)
         (self.place / "bin" / name).chmod(0o755)
 
-    def read(self) -> Member:
+    def read(self) -> Agent:
         """The host as it is now, read."""
         account = f"root:x:{os.getuid()}:{os.getgid()}::{self.place}/home:/bin/sh\n"
         values = {**FRESH, **OPENCLAW, "openclaw_passwd": account}
@@ -92,8 +92,8 @@ class Agent:
             values["openclaw_dropin"] = self.drop_in.read_text()
         if self.environment.exists():
             values["openclaw_env"] = self.environment.read_text()
-        self.member.state = HostState.parse(answer(values))
-        return self.member
+        self.agent.machine.state = HostState.parse(answer(values))
+        return self.agent
 
     def run(self, host: object, command: str, stdin: str | None = None) -> list[str]:
         """In the place of `remote.run`."""
@@ -147,14 +147,14 @@ def _outcome(of: list[Answer] | Exception) -> Callable[[], list[Answer]]:
 
 
 @pytest.fixture
-def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agent:
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AgentHost:
     """One that works directly with its provider."""
-    made = Agent(tmp_path, monkeypatch)
+    made = AgentHost(tmp_path, monkeypatch)
     _deploy_former(made)
     return made
 
 
-def _deploy_former(agent: Agent) -> None:
+def _deploy_former(agent: AgentHost) -> None:
     agent.environment.parent.mkdir()
     agent.environment.write_text(FORMER)
     agent.environment.chmod(0o640)
@@ -162,30 +162,30 @@ def _deploy_former(agent: Agent) -> None:
     agent.drop_in.write_text(FORMER_DROP_IN)
 
 
-def test_one_that_is_proven_goes_over(agent: Agent) -> None:
+def test_one_that_is_proven_goes_over(agent: AgentHost) -> None:
     assert agent.switch(ANSWERS, ANSWERS)
     now = agent_environment.parse(agent.environment.read_text(), "")
-    assert now == agent_environment.wanted(agent.member)
+    assert now == agent_environment.wanted(agent.agent)
     assert "OTHER=kept" in agent.environment.read_text()
     assert "UnsetEnvironment=" in agent.drop_in.read_text()
     assert agent.restarts == 1
-    assert agent.member.environment_changed
-    assert agent.member.agent_answers == ANSWERS
+    assert agent.agent.environment_changed
+    assert agent.agent.answers == ANSWERS
     assert sorted(path.name for path in agent.environment.parent.iterdir()) == [".env", ".env.before-llm-gateway"]
     assert [path.name for path in agent.drop_in.parent.iterdir()] == ["zz-llm-gateway.conf"]
     assert KEY not in "".join(agent.told)
 
 
-def test_one_that_is_proven_already_is_asked_afterwards_alone(agent: Agent) -> None:
+def test_one_that_is_proven_already_is_asked_afterwards_alone(agent: AgentHost) -> None:
     """In a migration it would be without a gateway meanwhile."""
-    agent.member.proven_key = KEY
+    agent.agent.proven_key = KEY
     assert agent.switch(ANSWERS)
-    agent.member.proven_key = "another"
+    agent.agent.proven_key = "another"
     agent.environment.write_text(FORMER)
     assert not agent.switch(BROKEN)
 
 
-def test_one_that_is_not_proven_is_not_touched(agent: Agent) -> None:
+def test_one_that_is_not_proven_is_not_touched(agent: AgentHost) -> None:
     files = agent.files
     assert not agent.switch(BROKEN)
     assert agent.files == files
@@ -196,9 +196,9 @@ def test_one_that_is_not_proven_is_not_touched(agent: Agent) -> None:
     ]
 
 
-def test_one_whose_gateway_has_failed_is_not_asked_and_not_touched(agent: Agent) -> None:
+def test_one_whose_gateway_has_failed_is_not_asked_and_not_touched(agent: AgentHost) -> None:
     files, made = agent.files, agent.read()
-    state: Any = SimpleNamespace(failed_hosts=[made.gateway.host])
+    state: Any = SimpleNamespace(failed_hosts=[made.gateway.node.host])
     assert not agent_switch._switch(state, made.host, made)
     assert agent.files == files
     assert "its gateway gw1 has failed in this run" in agent.told[0]
@@ -207,7 +207,7 @@ def test_one_whose_gateway_has_failed_is_not_asked_and_not_touched(agent: Agent)
 @pytest.mark.parametrize(
     "problem", [BROKEN, remote.RemoteError("Job failed"), OSError("gone")], ids=lambda p: type(p).__name__
 )
-def test_one_that_fails_afterwards_gets_all_back(agent: Agent, problem: Exception) -> None:
+def test_one_that_fails_afterwards_gets_all_back(agent: AgentHost, problem: Exception) -> None:
     files = agent.files
     assert not agent.switch(ANSWERS, problem)
     assert agent.files == files, "byte for byte, with mode and time"
@@ -216,18 +216,18 @@ def test_one_that_fails_afterwards_gets_all_back(agent: Agent, problem: Exceptio
         f"OpenClaw was not pointed at gw1: {problem}",
         "OpenClaw has its former .env again, and openclaw-gateway.service runs",
     ]
-    assert not agent.member.environment_changed
-    assert agent.member.agent_answers == []
+    assert not agent.agent.environment_changed
+    assert agent.agent.answers == []
 
 
 def test_one_that_had_nothing_has_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Agent(tmp_path, monkeypatch)
+    made = AgentHost(tmp_path, monkeypatch)
     files = made.files
     assert not made.switch(ANSWERS, BROKEN)
     assert made.files == files == {}
 
 
-def test_a_second_failure_does_not_lose_what_was_kept_first(agent: Agent) -> None:
+def test_a_second_failure_does_not_lose_what_was_kept_first(agent: AgentHost) -> None:
     """The copy from before the first deployment is made by one that stays."""
     files = agent.files
     assert not agent.switch(ANSWERS, BROKEN)
@@ -243,9 +243,9 @@ def test_a_second_failure_does_not_lose_what_was_kept_first(agent: Agent) -> Non
     assert copy.read_text() == FORMER
 
 
-def test_one_whose_unit_does_not_run_with_it_gets_all_back(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_whose_unit_does_not_run_with_it_gets_all_back(agent: AgentHost, monkeypatch: pytest.MonkeyPatch) -> None:
     files = agent.files
-    monkeypatch.setattr(openclaw, "await_process", lambda member: [])
+    monkeypatch.setattr(openclaw, "await_process", lambda agent: [])
     assert not agent.switch(ANSWERS)
     assert agent.files == files
     assert "openclaw-gateway.service does not run after its restart" in agent.told[-2]
@@ -256,15 +256,15 @@ def test_one_whose_unit_does_not_run_with_it_gets_all_back(agent: Agent, monkeyp
 def test_a_unit_that_is_stopped_is_not_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: list[Answer] | Exception
 ) -> None:
-    made = Agent(tmp_path, monkeypatch, "inactive")
+    made = AgentHost(tmp_path, monkeypatch, "inactive")
     _deploy_former(made)
     assert made.switch(ANSWERS, outcome) == (outcome is ANSWERS)
     assert made.restarts == 0
     assert "openclaw-gateway.service is stopped and was left so" in made.told
 
 
-def test_a_unit_that_only_a_person_restarts_gets_its_files_and_is_told(agent: Agent) -> None:
-    agent.member.settings = replace(agent.member.settings, openclaw_restart="never")
+def test_a_unit_that_only_a_person_restarts_gets_its_files_and_is_told(agent: AgentHost) -> None:
+    agent.agent.machine.settings = replace(agent.agent.settings, openclaw_restart="never")
     assert agent.switch(ANSWERS, ANSWERS)
     assert "LLM_API_KEY=" in agent.environment.read_text()
     assert agent.restarts == 0
@@ -273,7 +273,7 @@ def test_a_unit_that_only_a_person_restarts_gets_its_files_and_is_told(agent: Ag
 
 @pytest.mark.parametrize("edited", ["drop-in", ".env", "nothing"])
 def test_what_was_not_replaced_is_no_obstacle_to_giving_back_the_rest(
-    agent: Agent, edited: str, monkeypatch: pytest.MonkeyPatch
+    agent: AgentHost, edited: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """GNU mv refuses two names of one file, and a host tries an undo that fails again and again."""
     assert agent.switch(ANSWERS, ANSWERS)
@@ -281,22 +281,22 @@ def test_what_was_not_replaced_is_no_obstacle_to_giving_back_the_rest(
         agent.drop_in.write_text(FORMER_DROP_IN)
     elif edited == ".env":
         agent.environment.write_text(FORMER)
-    monkeypatch.setattr(openclaw, "runs_with_older_files", lambda member: True)
+    monkeypatch.setattr(openclaw, "runs_with_older_files", lambda agent: True)
     files = agent.files
     assert not agent.switch(ANSWERS, BROKEN)
     assert agent.files == files
     assert agent.told[-1] == "OpenClaw has its former .env again, and openclaw-gateway.service runs"
 
 
-def test_a_disk_that_takes_no_new_env_leaves_the_old_one(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_takes_no_new_env_leaves_the_old_one(agent: AgentHost, monkeypatch: pytest.MonkeyPatch) -> None:
     files = agent.files
-    monkeypatch.setattr(openclaw, "environment_command", lambda member, content: ("echo full >&2; exit 1", ""))
+    monkeypatch.setattr(openclaw, "environment_command", lambda agent, content: ("echo full >&2; exit 1", ""))
     assert not agent.switch(ANSWERS)
     assert agent.files == files
 
 
 def test_a_way_back_that_cannot_be_left_on_the_host_leaves_no_key_behind(
-    agent: Agent, monkeypatch: pytest.MonkeyPatch
+    agent: AgentHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object) -> Any:
         raise undo.UndoError("the guard does not run")
@@ -307,8 +307,8 @@ def test_a_way_back_that_cannot_be_left_on_the_host_leaves_no_key_behind(
     assert agent.files == files
 
 
-def test_a_drop_in_that_did_not_come_back_is_told(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lose(member: Member, environment: object) -> list[Answer]:
+def test_a_drop_in_that_did_not_come_back_is_told(agent: AgentHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(asked: Agent, environment: object) -> list[Answer]:
         if agent.drop_in.read_text() != FORMER_DROP_IN:
             (agent.drop_in.parent / "zz-llm-gateway.conf.llmgw-kept").unlink()
             raise BROKEN
@@ -321,7 +321,7 @@ def test_a_drop_in_that_did_not_come_back_is_told(agent: Agent, monkeypatch: pyt
     assert agent.told[-1] == f"{agent.drop_in} is not as it was before: look at it"
 
 
-def test_the_way_back_ends_in_the_same_wherever_it_is_cut_off(agent: Agent) -> None:
+def test_the_way_back_ends_in_the_same_wherever_it_is_cut_off(agent: AgentHost) -> None:
     for name in ("mv", "rm", "rmdir", "dirname"):
         agent._program(name, _SHIM.format(place=agent.place))
     files = agent.files
@@ -346,7 +346,7 @@ def test_the_way_back_ends_in_the_same_wherever_it_is_cut_off(agent: Agent) -> N
     assert agent.files == files
 
 
-def test_what_cannot_be_kept_is_not_replaced(agent: Agent) -> None:
+def test_what_cannot_be_kept_is_not_replaced(agent: AgentHost) -> None:
     files = agent.files
     agent._program("ln", "#!/bin/sh\nexit 1\n")
     agent._program("cp", "#!/bin/sh\nexit 1\n")
@@ -355,7 +355,7 @@ def test_what_cannot_be_kept_is_not_replaced(agent: Agent) -> None:
     assert agent.told[-1] == "nothing was changed here: OpenClaw keeps its configuration"
 
 
-def test_where_the_kernel_refuses_a_second_name_a_copy_comes_back(agent: Agent) -> None:
+def test_where_the_kernel_refuses_a_second_name_a_copy_comes_back(agent: AgentHost) -> None:
     files = agent.files
     agent._program("ln", "#!/bin/sh\nexit 1\n")
     assert not agent.switch(ANSWERS, BROKEN)
@@ -376,9 +376,9 @@ DONE = deployed("gw1", "agent1")
     ids=["as it is to be", "another .env", "another drop-in", "not restarted yet"],
 )
 def test_a_gateway_is_proven_first_only_where_an_agent_changes(changed: dict[str, str], due: bool) -> None:
-    fleet = Fleet()
-    gateway = member(fleet=fleet)
-    made = member({**DONE.agent, **changed}, name="agent1", roles="openclaw", fleet=fleet)
+    run = Run()
+    gateway = make_node(run=run)
+    made = make_agent({**DONE.agent, **changed}, name="agent1", run=run)
     assert not agent_switch.is_due(made), "while its token is not known"
-    gateway.token_keys = {str(row["name"]): str(row["key"]) for row in DONE.tokens}
+    gateway.gateway.token_keys = {str(row["name"]): str(row["key"]) for row in DONE.tokens}
     assert agent_switch.is_due(made) == due

@@ -19,7 +19,7 @@ from llm_gateway.model.real_requests import NEEDS, complete, has_answered, quest
 from llm_gateway.parts.canary.scheduled_canary import script_files
 from tests.unit.canary_kit import Canary
 from tests.unit.local_host import TOOLS
-from tests.unit.members import member
+from tests.unit.topology import make_node
 
 pytest_plugins = ["standin_fixtures"]
 KEY = "sk-lab-key-of-tests"
@@ -172,7 +172,7 @@ def canary(tmp_path: Path) -> Iterator[Canary]:
 
 def deployed_conf() -> dict[str, str]:
     """The lines of canary.conf, by their names."""
-    (conf,) = [file for file in script_files(member()) if file.path.endswith("/canary.conf")]
+    (conf,) = [file for file in script_files(make_node()) if file.path.endswith("/canary.conf")]
     return dict(re.findall(r"^(\w+)=(.*)$", conf.content.decode(), re.MULTILINE))
 
 

@@ -18,8 +18,8 @@ from llm_gateway.parts import found_data, service
 from llm_gateway.status import host_status, shapes
 from tests.unit.deployed import WRITTEN, gateway_answers
 from tests.unit.fake_hosts import answer
-from tests.unit.members import DIRECTORY, member
 from tests.unit.test_history import BEGUN, lines
+from tests.unit.topology import DIRECTORY, make_node
 
 HEAD = "Filesystem 1024-blocks Used Available Capacity Mounted on\n"
 SEEN = {"now": "1800000000\n", "disks": f"{HEAD}/dev/vda1 40000000 10000000 30000000 25% /\n"}
@@ -33,9 +33,9 @@ STOPPED = {"container": "[]"}
 
 def told(seen: dict[str, str], changed: dict[str, str] | None = None, without: tuple[str, ...] = ()) -> list[str]:
     """What the status says of a gateway that was deployed, and has been changed since."""
-    answers = {**gateway_answers(member(), Record().content().decode()), **(changed or {})}
-    host = member({name: text for name, text in answers.items() if name not in without})
-    return list(host_status.of(host, HostState.parse(answer({**SEEN, **seen})), ()).attention)
+    answers = {**gateway_answers(make_node(), Record().content().decode()), **(changed or {})}
+    host = make_node({name: text for name, text in answers.items() if name not in without})
+    return list(host_status.of(host.machine, HostState.parse(answer({**SEEN, **seen})), ()).attention)
 
 
 def found(texts: list[str], words: str) -> bool:
@@ -53,7 +53,7 @@ def test_the_fullest_of_its_disks_is_looked_at() -> None:
 
 
 def test_an_odd_database_is_told_with_what_fixes_it() -> None:
-    last = json.loads(gateway_answers(member(), "")["backup_last"])
+    last = json.loads(gateway_answers(make_node(), "")["backup_last"])
     odd = "the index i does not hold what its table does (to fix it: sqlite3 /x REINDEX)"
     assert found(told({}, {"backup_last": json.dumps({**last, "odd": odd})}), f"as its last backup is: {odd}")
     assert not found(told({}), "inconsistent")
@@ -73,12 +73,12 @@ def test_what_a_gateway_waits_for_is_told() -> None:
 
 
 def test_a_container_that_is_paused_is_told_and_a_deployment_restarts_it() -> None:
-    (container,) = json.loads(gateway_answers(member(), "")["container"])
+    (container,) = json.loads(gateway_answers(make_node(), "")["container"])
     container["State"]["Paused"] = True
     paused = {"container": json.dumps([container])}
     assert found(told({}, paused), "its container is paused, so that nobody is answered: on the host, `docker unpause")
-    assert service.container_is_as_wanted(member(gateway_answers(member(), "")))
-    assert not service.container_is_as_wanted(member({**gateway_answers(member(), ""), **paused}))
+    assert service.container_is_as_wanted(make_node(gateway_answers(make_node(), "")))
+    assert not service.container_is_as_wanted(make_node({**gateway_answers(make_node(), ""), **paused}))
 
 
 REFUSED = 'HTTP/1.0 200 OK\r\n\r\n{"success": false, "message": "无权进行此操作，access token 无效"}'
@@ -109,7 +109,7 @@ def test_drift_of_a_locked_database_blames_no_token(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(("health", "is_told"), [("unhealthy", True), ("healthy", False), ("starting", False)])
 def test_a_container_that_docker_calls_unhealthy_is_told(health: str, is_told: bool) -> None:
-    (container,) = json.loads(gateway_answers(member(), "")["container"])
+    (container,) = json.loads(gateway_answers(make_node(), "")["container"])
     container["State"]["Health"] = {"Status": health}
     texts = told(ANSWERS, {"container": json.dumps([container])})
     assert found(texts, "Docker's health check fails") is is_told
@@ -130,7 +130,7 @@ def test_a_container_that_docker_calls_unhealthy_is_told(health: str, is_told: b
     ],
 )
 def test_a_pruning_that_fails_is_told(was: str, now: str, words: str) -> None:
-    units = gateway_answers(member(), "")["timer_units"]
+    units = gateway_answers(make_node(), "")["timer_units"]
     assert was in units
     last = {"at": "2026-11-22T10:00:00Z", "ok": False, "removed": 0, "rows": None, "error": "database is locked"}
     texts = told({}, {"timer_units": units.replace(was, now), "prune_last": json.dumps(last)})
@@ -140,9 +140,9 @@ def test_a_pruning_that_fails_is_told(was: str, now: str, words: str) -> None:
 
 def test_the_size_of_the_logs_is_read() -> None:
     last = {"at": "2026-11-22T10:00:00Z", "ok": True, "removed": 5, "rows": 1_000_000, "error": ""}
-    host = member({**gateway_answers(member(), ""), "prune_last": json.dumps(last)})
+    host = make_node({**gateway_answers(make_node(), ""), "prune_last": json.dumps(last)})
     sizes = {"database_bytes": "214958080\n", "log_files": "3072\t/opt/x/data/logs\n"}
-    gateway = host_status.of(host, HostState.parse(answer({**SEEN, **sizes})), ()).gateway
+    gateway = host_status.of(host.machine, HostState.parse(answer({**SEEN, **sizes})), ()).gateway
     assert gateway is not None
     assert gateway.logs == shapes.Logs(214958080, 3072 * 1024, 1_000_000, "")
 
@@ -153,9 +153,9 @@ def test_a_directory_that_is_not_mounted_is_not_taken_for_a_new_host() -> None:
     texts = told({}, {**STOPPED, **stat}, gone)
     assert found(texts, f"nothing of it is in {DIRECTORY}: mount its file system")
     assert not found(texts, "no deployment has been completed")
-    empty = member({**dict.fromkeys(gone, ""), **stat})
+    empty = make_node({**dict.fromkeys(gone, ""), **stat})
     assert [text for text in found_data.problems(empty) if "mount its file system" in text]
-    assert found_data.lost_directory(member()) is None, "a host that never had one"
+    assert found_data.lost_directory(make_node()) is None, "a host that never had one"
 
 
 def test_a_removal_that_was_cut_off_is_to_be_run_again() -> None:

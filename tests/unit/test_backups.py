@@ -22,14 +22,14 @@ from llm_gateway.parts.backups.scheduled_backups import SERVICE, TIMER
 from llm_gateway.tasks import backup
 from tests.unit import fake_hosts
 from tests.unit.deployed import BACKUP_UNITS, CANARY_UNITS, PRUNING_UNITS, deployed, last_backup
-from tests.unit.members import member
 from tests.unit.test_deploy_plan import AGENT, GATEWAY, again
+from tests.unit.topology import make_node
 
 pytestmark = pytest.mark.slow
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=100)
-UNITS = timers.properties(member({"timer_units": BACKUP_UNITS}))
+UNITS = timers.properties(make_node({"timer_units": BACKUP_UNITS}))
 GOOD = Outcome(NOW - timedelta(hours=12), True, "scheduled", "x", 1, 1.0, 0.0, "")
 
 
@@ -96,8 +96,8 @@ def test_a_timer_that_is_not_there_is_told(units: Any, installed: datetime | Non
 
 
 def test_a_host_without_scheduled_backups_is_not_judged() -> None:
-    assert backup_health.problem_of(member(gateway_backup_schedule=None)) is None
-    assert backup_health.problem_of(member()) is not None
+    assert backup_health.problem_of(make_node(gateway_backup_schedule=None)) is None
+    assert backup_health.problem_of(make_node()) is not None
 
 
 def test_verification_fails_where_backups_fail(tmp_path: Path) -> None:
@@ -159,9 +159,9 @@ def test_a_schedule_that_systemd_does_not_understand_is_refused(monkeypatch: pyt
         return done.stdout.splitlines()
 
     monkeypatch.setattr("llm_gateway.hosts.remote.run", analyze)
-    (told,) = scheduled_backups.problems(member(gateway_backup_schedule="Mon 33:00"))
+    (told,) = scheduled_backups.problems(make_node(gateway_backup_schedule="Mon 33:00"))
     assert re.match(r"gateway_backup_schedule: systemd does not understand 'Mon 33:00' \(.+\); take", told)
-    assert list(scheduled_backups.problems(member(gateway_backup_schedule="Mon..Fri 03:00"))) == []
+    assert list(scheduled_backups.problems(make_node(gateway_backup_schedule="Mon..Fri 03:00"))) == []
 
 
 def test_backup_plans_one_step_and_says_which(tmp_path: Path) -> None:

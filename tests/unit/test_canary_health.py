@@ -23,15 +23,15 @@ from llm_gateway.status.canary_status import Canary
 from tests.unit import fake_hosts
 from tests.unit.deployed import BACKUP_UNITS, CANARY_UNITS, deployed
 from tests.unit.fake_hosts import FRESH, answer
-from tests.unit.members import member
 from tests.unit.test_deploy_plan import AGENT, GATEWAY, again
+from tests.unit.topology import make_node
 
 pytestmark = pytest.mark.slow
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=100)
 FIVE = timedelta(minutes=5)
-UNITS = timers.properties(member({"timer_units": CANARY_UNITS}))
+UNITS = timers.properties(make_node({"timer_units": CANARY_UNITS}))
 STATE = (
     "at=1795348800\nresult=failed\nseconds=0.80\n"
     "text.answer=no completion: HTTP 503\ntext.disk=\ntext.backup=late=1\nend\n"
@@ -83,7 +83,7 @@ def test_a_longer_text_under_a_shorter_one_is_not_read() -> None:
 
 def test_the_settings_reach_the_script_as_they_are() -> None:
     command = """echo "$1" 'it'"'"'s' $HOME `date` %n 模型"""
-    made = member(
+    made = make_node(
         llm_model="模型/m-1",
         gateway_channels=[
             {"name": "c", "type": "openai", "base_url": "https://x.example", "key": "K", "models": ["模型/m-1"]}
@@ -104,12 +104,12 @@ def test_the_settings_reach_the_script_as_they_are() -> None:
 
 
 def test_its_token_may_do_nothing_else() -> None:
-    made = member()
-    spec = desired.own_token(made, desired.CANARY_TOKEN)
+    made = make_node()
+    spec = desired.own_token(made.gateway, desired.CANARY_TOKEN)
     assert (spec.models, spec.quota) == (("MiniMax-M2.5",), None)
-    assert desired.own_token(made, desired.VERIFICATION_TOKEN).models == ()
-    assert desired.CANARY_TOKEN in desired.own_tokens(made)
-    assert desired.CANARY_TOKEN not in desired.own_tokens(member(gateway_canary_interval=None))
+    assert desired.own_token(made.gateway, desired.VERIFICATION_TOKEN).models == ()
+    assert desired.CANARY_TOKEN in desired.own_tokens(made.gateway)
+    assert desired.CANARY_TOKEN not in desired.own_tokens(make_node(gateway_canary_interval=None).gateway)
 
 
 METRICS = "/var/lib/openclaw-llm-gateway/metrics"
@@ -126,8 +126,8 @@ def test_without_an_interval_it_goes(tmp_path: Any) -> None:
         "Remove the metrics, which would be out of date",
         "Take off the timer of the canary",
     ]
-    assert canary_health.problem_of(member(gateway_canary_interval=None)) is None
-    assert canary_health.problem_of(member()) == "there is none yet on this host: run deploy.py"
+    assert canary_health.problem_of(make_node(gateway_canary_interval=None)) is None
+    assert canary_health.problem_of(make_node()) == "there is none yet on this host: run deploy.py"
 
 
 def test_another_interval_is_a_new_timer_alone(tmp_path: Any) -> None:
@@ -146,14 +146,14 @@ def test_metrics_in_a_place_that_is_left_are_removed_there_before_their_place_is
 
 
 def test_metrics_are_looked_for_where_the_canary_on_the_host_writes_them() -> None:
-    made = member({"canary_metrics": "/srv/old\n"}, gateway_metrics_directory="/srv/new")
+    made = make_node({"canary_metrics": "/srv/old\n"}, gateway_metrics_directory="/srv/new")
     assert scheduled_canary.metrics_files(made) == [
         *("/srv/old/openclaw_llm_gateway.prom", "/srv/old/openclaw_llm_gateway.prom.new"),
         *("/srv/new/openclaw_llm_gateway.prom", "/srv/new/openclaw_llm_gateway.prom.new"),
     ]
     for text in ("", "''\n", "it's\n"):
         own = [f"{METRICS}/openclaw_llm_gateway.prom{end}" for end in ("", ".new")]
-        assert scheduled_canary.metrics_files(member({"canary_metrics": text})) == own
+        assert scheduled_canary.metrics_files(make_node({"canary_metrics": text})) == own
 
 
 def test_verification_fails_where_nobody_looks(tmp_path: Any) -> None:
@@ -170,11 +170,11 @@ def test_a_directory_for_metrics_that_is_not_there_is_refused(monkeypatch: pytes
         raise RemoteError("no output")
 
     monkeypatch.setattr("llm_gateway.hosts.remote.run", run)
-    (told,) = scheduled_canary.problems(member(gateway_metrics_directory="/srv/metrics"))
+    (told,) = scheduled_canary.problems(make_node(gateway_metrics_directory="/srv/metrics"))
     assert told.startswith("gateway_metrics_directory: there is no directory /srv/metrics on this host: make it")
     assert asked == ["[ -d /srv/metrics ]"]
-    assert list(scheduled_canary.problems(member())) == [], "the one of its own is made"
-    assert list(scheduled_canary.problems(member({**FRESH, "busy": "x"}, gateway_metrics_directory="/srv/m"))) == []
+    assert list(scheduled_canary.problems(make_node())) == [], "the one of its own is made"
+    assert list(scheduled_canary.problems(make_node({**FRESH, "busy": "x"}, gateway_metrics_directory="/srv/m"))) == []
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("10s", 10), ("5min", 300), ("2h", 7200), ("1d", 86400)])
@@ -199,7 +199,7 @@ def test_a_command_that_nobody_would_call_is_told() -> None:
 
 def _status(state: str, results: str) -> Canary:
     now = int(datetime.now(UTC).timestamp())
-    made = member({**deployed(GATEWAY, AGENT).gateway, "canary_state": state.replace("1795348800", str(now - 180))})
+    made = make_node({**deployed(GATEWAY, AGENT).gateway, "canary_state": state.replace("1795348800", str(now - 180))})
     return canary_status.of(made, HostState.parse(answer({"canary_results": results})), float(now))
 
 

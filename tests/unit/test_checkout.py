@@ -15,8 +15,8 @@ from llm_gateway.model import checkout
 from llm_gateway.model.checkout import ROOT
 from llm_gateway.parts import installation
 from tests.unit import fake_hosts
-from tests.unit.members import member
 from tests.unit.test_remote import owner
+from tests.unit.topology import make_node
 
 
 def copy_of_checkout(place: Path) -> Path:
@@ -133,7 +133,7 @@ def test_what_scripts_read_into_themselves_is_tried_too(tmp_path: Path, name: st
 
 
 def test_all_by_which_a_gateway_runs_is_tried_but_for_units_and_values() -> None:
-    untried = {Path(file.path).name for file in installation.wanted_files(member()) if not file.trial}
+    untried = {Path(file.path).name for file in installation.wanted_files(make_node()) if not file.trial}
     assert untried == {"secrets.env", ".env", "first-start.yml", "openclaw-llm-gateway.service"}
 
 

@@ -13,7 +13,7 @@ from llm_gateway.tasks import survey
 from llm_gateway.tasks.migration import migration, move
 from llm_gateway.tasks.migration.move import Move
 from llm_gateway.tasks.restore import restore
-from tests.unit.members import member
+from tests.unit.topology import make_node
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("name", ["gateway_backup_command", "gateway_alert_command"])
 @pytest.mark.parametrize("command", ["echo 'hush", "hush | | b", "hush )", 'echo "$(hush"', "if hush", "&& hush"])
 def test_one_that_cannot_be_read_is_told_and_not_shown(asked: list[str], name: str, command: str) -> None:
-    (told,) = commands.problems(member(**{name: command}))
+    (told,) = commands.problems(make_node(**{name: command}))
     assert told.startswith(f"{name}: ")
     assert "hush" not in told
     assert asked == ["sh -n"]
@@ -43,13 +43,13 @@ def test_one_that_cannot_be_read_is_told_and_not_shown(asked: list[str], name: s
 
 def test_one_that_can_be_read_is_not_run(asked: list[str], tmp_path: Any) -> None:
     command = f"""touch {tmp_path}/run; printf '%s' "$1" '$(it is)' #'"""
-    assert list(commands.problems(member(gateway_backup_command=command))) == []
+    assert list(commands.problems(make_node(gateway_backup_command=command))) == []
     assert list(tmp_path.iterdir()) == []
     assert asked == ["sh -n"]
 
 
 def test_without_commands_nobody_is_asked(asked: list[str]) -> None:
-    assert list(commands.problems(member())) == []
+    assert list(commands.problems(make_node())) == []
     assert asked == []
 
 
@@ -59,5 +59,5 @@ def test_each_run_that_installs_them_asks(asked: list[str], monkeypatch: pytest.
     monkeypatch.setattr(move, "of", lambda state: Move("old", "gw1", {}, 600))
     assert scheduling.problems in restore.PURPOSE.host_checks
     for purpose in (survey.DEPLOYMENT, migration.PURPOSE):
-        told = survey._found(member(**broken), purpose.host_checks)
+        told = survey._found(make_node(**broken).machine, purpose.host_checks)
         assert [text for text in told if "the host's shell (`sh -n`) cannot read it" in text], told

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.parts import installation
 from tests.unit.fake_hosts import ADDRESS
-from tests.unit.members import GENERATED, member
 from tests.unit.readers import compose
+from tests.unit.topology import GENERATED, make_node
 
 IMAGE = "justsong/one-api:v0.6.10"
 ENVIRONMENT_OF_COMPOSE = {"PATH": os.environ["PATH"], "GATEWAY_CPUS": "1.5"}
 LOGGING = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
 
 
-def config(place: Path, made: Member, *arguments: str) -> subprocess.CompletedProcess[str]:
+def config(place: Path, made: Node, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`docker compose config` in an install directory that holds our files."""
     for file in installation.wanted_files(made):
         if file.path.startswith(made.directory):
@@ -38,7 +38,7 @@ def config(place: Path, made: Member, *arguments: str) -> subprocess.CompletedPr
 
 def understood(place: Path, *arguments: str, **chosen: Any) -> dict[str, Any]:
     """The project as compose understands it; compose must say nothing against it."""
-    done = config(place, member(**chosen), *arguments)
+    done = config(place, make_node(**chosen), *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     project: dict[str, Any] = json.loads(done.stdout)
     return project
@@ -120,14 +120,14 @@ def test_the_gateway(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("cpus", "limit"), [(0.5, "0.5"), (1024, str(os.cpu_count()))])
 def test_what_is_started_for_a_moment_is_limited_to_what_the_host_has(cpus: float, limit: str) -> None:
-    command = installation.limit_processors(member(gateway_cpus=cpus))
+    command = installation.limit_processors(make_node(gateway_cpus=cpus))
     done = subprocess.run(["sh", "-c", f"{command} && env"], capture_output=True, text=True, check=True)
     assert f"GATEWAY_CPUS={limit}" in done.stdout.splitlines()
 
 
 def test_a_trial_is_the_same_service_without_a_port(tmp_path: Path) -> None:
     (tmp_path / "docker-compose.yml").write_bytes(
-        installation.unpublished_compose_file(member(), project="openclaw-llm-gateway-trial", image="next:1")
+        installation.unpublished_compose_file(make_node(), project="openclaw-llm-gateway-trial", image="next:1")
     )
     (tmp_path / ".env").write_text(f"TAILSCALE_IP={ADDRESS}\n")
     done = subprocess.run(
@@ -177,7 +177,7 @@ def test_the_settings_are_in_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["TAILSCALE_IP"])
 def test_without_its_values_it_refuses_to_start(tmp_path: Path, name: str) -> None:
     """An empty address would mean every address of the host."""
-    assert config(tmp_path, member()).returncode == 0
+    assert config(tmp_path, make_node()).returncode == 0
     environment = tmp_path / ".env"
     kept = [line for line in environment.read_text().splitlines() if not line.startswith(name)]
     for text in ("\n".join(kept) + "\n", "\n".join([*kept, f"{name}="]) + "\n"):

@@ -10,7 +10,7 @@ import pytest
 from llm_gateway.parts.docker import daemon_json, daemon_settings
 from llm_gateway.tasks.removal import gateway_removal
 from tests.unit.fake_hosts import FRESH, docker_info
-from tests.unit.members import member
+from tests.unit.topology import make_node
 
 MIRRORS = ["https://mirror.example"]
 PROXY = "http://proxy.example:3128"
@@ -24,7 +24,7 @@ OURS = {"registry-mirrors": MIRRORS, "proxies": {"https-proxy": PROXY, "no-proxy
 
 def written(values: dict[str, str], **chosen: Any) -> Any:
     """What daemon.json is to hold, read; None where there is to be none, "unchanged" where it stays."""
-    change = daemon_settings.change(member({**FRESH, **values}, **chosen))
+    change = daemon_settings.change(make_node({**FRESH, **values}, **chosen))
     if change is None:
         return "unchanged"
     return None if change.content is None else json.loads(change.content)
@@ -71,7 +71,7 @@ def test_what_a_person_has_put_there_stays_beside_ours(theirs: str, expected: ob
     assert mirrors == ["https://other.example", *json.loads(theirs or "{}").get("registry-mirrors", [])]
     taken_back = written(after)
     assert taken_back == (json.loads(theirs) if theirs else None), "without the settings, all is as it was"
-    restored = gateway_removal.restored_daemon_json(after["daemon_json"], member({**FRESH, **after}).state)
+    restored = gateway_removal.restored_daemon_json(after["daemon_json"], make_node({**FRESH, **after}).state)
     assert restored == (theirs or None)
 
 
@@ -115,11 +115,11 @@ def test_a_record_of_an_earlier_version_holds_the_whole_file() -> None:
 )
 def test_a_file_that_cannot_be_merged_is_refused(text: str, words: str) -> None:
     values = {**FRESH, "daemon_json": text}
-    (told,) = daemon_settings.problems(member(values, docker_registry_mirrors=MIRRORS))
+    (told,) = daemon_settings.problems(make_node(values, docker_registry_mirrors=MIRRORS))
     assert told.startswith(f"{daemon_json.PATH} cannot be merged with the docker_ settings (")
     assert words in told
     assert told.endswith("fix it by hand")
-    assert list(daemon_settings.problems(member(values))) == [], "no setting asks for a change of it"
+    assert list(daemon_settings.problems(make_node(values))) == [], "no setting asks for a change of it"
 
 
 def test_changes_that_docker_never_started_with_are_not_taken_for_good() -> None:
@@ -127,12 +127,12 @@ def test_changes_that_docker_never_started_with_are_not_taken_for_good() -> None
     values = {**FRESH, "docker_info": docker_info(), "docker_unit": started}
     at = 1795341600  # that moment in seconds
     late = {**values, "daemon_json": '{"storage-driver": "nope"}', "daemon_stat": f"644 root:root {at + 60}.000000\n"}
-    (told,) = daemon_settings.problems(member(late, docker_registry_mirrors=MIRRORS))
+    (told,) = daemon_settings.problems(make_node(late, docker_registry_mirrors=MIRRORS))
     assert "was changed after Docker was started" in told
     assert "`systemctl restart docker`" in told
     flags = {**values, "docker_flags": "/usr/bin/dockerd -H fd:// --config-file=/srv/docker.json "}
-    (told,) = daemon_settings.problems(member(flags, docker_registry_mirrors=MIRRORS))
+    (told,) = daemon_settings.problems(make_node(flags, docker_registry_mirrors=MIRRORS))
     assert "started with --config-file /srv/docker.json" in told
     linked = {**values, "daemon_link": "/srv/ansible/daemon.json\n"}
-    (told,) = daemon_settings.problems(member(linked, docker_registry_mirrors=MIRRORS))
+    (told,) = daemon_settings.problems(make_node(linked, docker_registry_mirrors=MIRRORS))
     assert "is a link to /srv/ansible/daemon.json" in told

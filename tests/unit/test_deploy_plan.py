@@ -15,7 +15,7 @@ from llm_gateway.parts import installation, service
 from tests.unit import fake_hosts
 from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import FRESH, KEYS, OPENCLAW
-from tests.unit.members import GENERATED, member
+from tests.unit.topology import GENERATED, make_node
 
 pytestmark = pytest.mark.slow
 
@@ -209,8 +209,8 @@ RUNS = "Sun 2026-11-22 10:00:00.000000 UTC"
 )
 def test_a_gateway_that_does_not_run_as_wanted_is_published_again(answer: str, value: str) -> None:
     values = deployed(GATEWAY, AGENT).gateway
-    assert service.is_published(member(values))
-    assert not service.is_published(member({**values, answer: value}))
+    assert service.is_published(make_node(values))
+    assert not service.is_published(make_node({**values, answer: value}))
 
 
 @pytest.mark.parametrize(
@@ -224,9 +224,9 @@ def test_a_gateway_that_does_not_run_as_wanted_is_published_again(answer: str, v
 )
 def test_a_file_that_differs_is_written_again(what: str, was: str, now: str, written: str) -> None:
     values = deployed(GATEWAY, AGENT).gateway
-    assert installation.differing_files(member(values)) == []
+    assert installation.differing_files(make_node(values)) == []
     assert was in values[what]
-    differing = installation.differing_files(member({**values, what: values[what].replace(was, now)}))
+    differing = installation.differing_files(make_node({**values, what: values[what].replace(was, now)}))
     assert [file.path for file in differing] == [f"{DIRECTORY}/{written}"]
 
 

@@ -17,7 +17,7 @@ from llm_gateway.hosts.host_state import HostState
 from llm_gateway.parts.docker import engine
 from llm_gateway.tasks import preflight
 from tests.unit.fake_hosts import FRESH, answer, docker_info, tiktoken_answers
-from tests.unit.members import DIRECTORY, member
+from tests.unit.topology import DIRECTORY, make_node
 
 DEBIAN = {
     **FRESH,
@@ -54,8 +54,8 @@ EMULATES = "Emulate Docker CLI using podman. Create /etc/containers/nodocker to 
 
 
 def test_debians_own_docker_and_none_at_all_are_in_order() -> None:
-    assert list(preflight.problems(member(DEBIAN))) == []
-    assert list(preflight.problems(member({**FRESH, **tiktoken_answers(DIRECTORY)}))) == []
+    assert list(preflight.problems(make_node(DEBIAN).machine)) == []
+    assert list(preflight.problems(make_node({**FRESH, **tiktoken_answers(DIRECTORY)}).machine)) == []
     in_a_swarm = docker_info(Swarm={"LocalNodeState": "active"}, LiveRestoreEnabled=True)
     assert engine.problem(HostState(answers={**DEBIAN, "docker_info": in_a_swarm})) is None
 
@@ -183,14 +183,14 @@ def test_debians_own_docker_and_none_at_all_are_in_order() -> None:
     ],
 )
 def test_a_docker_that_cannot_be_used_is_refused_with_the_reason(answers: dict[str, str], words: str) -> None:
-    told = list(preflight.problems(member({**DEBIAN, **answers})))
+    told = list(preflight.problems(make_node({**DEBIAN, **answers}).machine))
     assert len(told) == 1, told
     assert words in told[0]
 
 
 def test_a_docker_without_rules_is_taken_where_somebody_else_masquerades() -> None:
     own = {**DEBIAN, "daemon_json": '{"iptables": false}', "masquerades": "yes\n"}
-    assert list(preflight.problems(member(own))) == []
+    assert list(preflight.problems(make_node(own).machine)) == []
 
 
 def look(command: str, place: Path, **environment: str) -> list[str]:
@@ -242,6 +242,6 @@ def test_the_place_with_the_least_room_is_named() -> None:
         "Filesystem 1024-blocks Used Available Capacity Mounted\n/dev/a 90 9 9000000 9% /\n/dev/b 90 9 100000 9% /srv\n"
     )
     there = {"disk": disk, "disk_places": "/srv/docker\n", "image": "sha256:1 amd64 []\n"}
-    (told,) = preflight.problems(member({**DEBIAN, **there}))
+    (told,) = preflight.problems(make_node({**DEBIAN, **there}).machine)
     assert told.startswith("only 97 MiB are free below /srv/docker; 256 MiB are needed")
     assert HostState.parse(answer(there)).least_free(DIRECTORY) == (100000, "/srv/docker")

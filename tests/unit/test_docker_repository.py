@@ -11,7 +11,7 @@ import pytest
 from llm_gateway.hosts import remote
 from llm_gateway.parts.docker import openpgp, packages, repository
 from tests.unit.fake_hosts import FRESH, docker_info
-from tests.unit.members import member
+from tests.unit.topology import make_node
 
 KEY = """-----BEGIN PGP PUBLIC KEY BLOCK-----
 Comment: made for this test by gpg 2.2.40
@@ -63,7 +63,7 @@ def test_what_is_no_key_is_told(content: bytes, words: str) -> None:
 
 def told(values: dict[str, str] | None = None, **chosen: Any) -> str | None:
     """Why Docker cannot be had on a Debian 12 host that differs in these answers."""
-    return packages.problem(member({**BOOKWORM, **(values or {})}, **{**OURS, **chosen}))
+    return packages.problem(make_node({**BOOKWORM, **(values or {})}, **{**OURS, **chosen}))
 
 
 def test_a_host_without_docker_is_in_order() -> None:
@@ -116,7 +116,7 @@ def test_what_is_in_its_way_is_told_before_anything_is_touched(values: dict[str,
 )
 def test_a_repository_that_is_there_is_used_as_it_is(there: str) -> None:
     chosen = {**OURS, "docker_apt_url": "http://packages.example/linux"}
-    assert repository.is_there(member({**BOOKWORM, "apt_sources": there}, **chosen))
+    assert repository.is_there(make_node({**BOOKWORM, "apt_sources": there}, **chosen))
     assert told({"apt_sources": there, "apt_sources_file": "yes\n", "apt_keyring": "hush"}, **chosen) is None
 
 
@@ -126,14 +126,14 @@ def test_a_distributions_docker_with_compose_1_is_told_the_way_out() -> None:
         "docker_commands": "/usr/bin/docker\n",
         "docker_info": docker_info("20.10.24+dfsg1", compose=""),
     }
-    problem = packages.problem(member({**BOOKWORM, **old}))
+    problem = packages.problem(make_node({**BOOKWORM, **old}))
     assert problem is not None
     assert 'set docker_source to "docker" for this host' in problem
 
 
 def test_the_source_is_the_hosts_own() -> None:
     jammy = 'ID=ubuntu\nVERSION_ID="22.04"\nVERSION_CODENAME=jammy\n'
-    made = member({**BOOKWORM, "os_release": jammy, "machine": "aarch64\n"}, **OURS)
+    made = make_node({**BOOKWORM, "os_release": jammy, "machine": "aarch64\n"}, **OURS)
     assert repository._sources(made).splitlines() == [
         "Types: deb",
         "URIs: https://download.docker.com/linux/ubuntu",
@@ -164,7 +164,7 @@ def test_a_key_that_is_not_the_one_that_is_named_is_never_put_on_the_host(
     monkeypatch.setattr(remote, "run", run)
     monkeypatch.setattr(remote, "write_now", never)
     monkeypatch.setattr(remote, "complain", lambda _, text: said.append(text))
-    made = member(BOOKWORM, **OURS)
+    made = make_node(BOOKWORM, **OURS)
     assert not repository._add(made.host, made)
     assert words in said[0]
     assert said[0].endswith("nothing was installed")

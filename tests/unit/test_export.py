@@ -23,7 +23,7 @@ from llm_gateway.inputs.declarations import DEFAULT_OPTIONS
 from llm_gateway.inputs.declarations import channels as declared_channels
 from llm_gateway.inputs.secrets import Provided
 from tests.unit.export_rows import SECRET, Row, channel_row, channel_rows, option_texts, token_row, token_rows
-from tests.unit.members import member
+from tests.unit.topology import make_node
 
 IMAGE = "justsong/one-api:v0.6.10"
 OWN = Circumstances(own_tokens=(TokenSpec(VERIFICATION_TOKEN),), image=IMAGE)
@@ -59,9 +59,9 @@ def declared_again(there: Actual, found: Export) -> list[str]:
     for made in declared_channels(values["gateway_channels"]):
         secrets |= {name: held[made.name].config[field] for field, name in made.credentials.items()}
     # Without the canary, whose token would be one more to come.
-    made = member(secrets={}, gateway_image=IMAGE, gateway_canary_interval=None, **values)
-    made.provided = Provided(None, secrets)
-    return [str(change) for change in desired.planned(made, there).changes]
+    node = make_node(secrets={}, gateway_image=IMAGE, gateway_canary_interval=None, **values)
+    node.machine.provided = Provided(None, secrets)
+    return [str(change) for change in desired.planned(node.gateway, there).changes]
 
 
 def left_out(found: Export) -> dict[str, str]:
@@ -243,8 +243,8 @@ def test_what_a_run_would_do_even_so_is_told() -> None:
 
 @pytest.mark.parametrize(("models", "warned"), [("m1", 0), ("", 1), ("m2", 1)])
 def test_the_canarys_token_is_changed_only_where_a_run_would_change_it(models: str, warned: int) -> None:
-    made = member(llm_model="m1")
-    own = tuple(desired.own_token(made, name) for name in desired.own_tokens(made))
+    made = make_node(llm_model="m1")
+    own = tuple(desired.own_token(made.gateway, name) for name in desired.own_tokens(made.gateway))
     there = actual([channel_row()], [token_row(desired.CANARY_TOKEN, models=models)])
     found = export(there, Circumstances(own_tokens=own, image=IMAGE))
     assert found.tokens == ()

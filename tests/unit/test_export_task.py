@@ -15,15 +15,15 @@ from pyinfra.api import DeployError
 
 from llm_gateway.command.front import export_command
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node, Run
 from llm_gateway.tasks import export
 from tests.unit import fake_hosts
 from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import ADDRESS, FRESH
 from tests.unit.fake_one_api import DEFAULT_PASSWORD, FakeOneAPI
-from tests.unit.members import Fleet, member
 from tests.unit.test_deploy_plan import AGENT, GATEWAY, leaks, prelude
 from tests.unit.test_front import PYINFRA
+from tests.unit.topology import make_machine, make_node
 
 PASSWORD = "a-persons-own"
 RUNNING = {"State": {"Running": True}, "NetworkSettings": {"Networks": {"bridge": {"IPAddress": "172.17.0.2"}}}}
@@ -49,10 +49,10 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-def hand_made(output: object, secrets: dict[str, str] | None = None, **answers: str) -> Member:
+def hand_made(output: object, secrets: dict[str, str] | None = None, **answers: str) -> Node:
     """A host with a gateway that no deployment has made, and no user root."""
     values = {**FRESH, "uid": "1000\n", "container": json.dumps([RUNNING]), **answers}
-    made = member(values, secrets={} if secrets is None else secrets)
+    made = make_node(values, secrets={} if secrets is None else secrets)
     data = {"export_output": str(output)}
     made.host.state = SimpleNamespace(inventory=SimpleNamespace(get_override_data=lambda: data))  # type: ignore[assignment]
     return made
@@ -60,7 +60,7 @@ def hand_made(output: object, secrets: dict[str, str] | None = None, **answers: 
 
 def test_one_login_and_nothing_is_changed(one_api: FakeOneAPI, told: list[str], tmp_path: Path) -> None:
     one_api.password = PASSWORD
-    export.write(hand_made(tmp_path / "new" / "declared", {"ONEAPI_ROOT_PASSWORD": PASSWORD}))
+    export.write(hand_made(tmp_path / "new" / "declared", {"ONEAPI_ROOT_PASSWORD": PASSWORD}).machine)
     assert one_api.tried == [PASSWORD]
     assert one_api.changes == []
     (file,) = (tmp_path / "new" / "declared").iterdir()
@@ -76,7 +76,7 @@ def test_one_login_and_nothing_is_changed(one_api: FakeOneAPI, told: list[str], 
 def test_one_apis_own_password_is_tried_where_none_is_handed_in(
     one_api: FakeOneAPI, told: list[str], tmp_path: Path
 ) -> None:
-    export.write(hand_made(tmp_path))
+    export.write(hand_made(tmp_path).machine)
     assert one_api.tried == [DEFAULT_PASSWORD]
     assert (tmp_path / "gw1.py").exists()
 
@@ -87,7 +87,7 @@ def test_one_apis_own_password_is_tried_where_none_is_handed_in(
 def test_a_wrong_password_is_told(one_api: FakeOneAPI, tmp_path: Path, secrets: dict[str, str], fix: str) -> None:
     one_api.password = PASSWORD
     with pytest.raises(DeployError, match=f"gw1: ONEAPI_ROOT_PASSWORD {fix}"):
-        export.write(hand_made(tmp_path, secrets))
+        export.write(hand_made(tmp_path, secrets).machine)
     assert len(one_api.tried) == 1, "log-ins are counted by One API"
     assert list(tmp_path.iterdir()) == []
 
@@ -95,7 +95,7 @@ def test_a_wrong_password_is_told(one_api: FakeOneAPI, tmp_path: Path, secrets: 
 def test_too_many_log_ins_are_told(one_api: FakeOneAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(one_api, "_log_in", lambda password: httpx.Response(429))
     with pytest.raises(DeployError, match="20 log-ins in 20 minutes"):
-        export.write(hand_made(tmp_path))
+        export.write(hand_made(tmp_path).machine)
 
 
 @pytest.mark.parametrize(
@@ -120,17 +120,17 @@ def test_the_way_to_a_gateway(container: Any, listeners: str, way: tuple[str, in
 
 def test_no_gateway_at_all_is_told(one_api: FakeOneAPI, tmp_path: Path) -> None:
     with pytest.raises(DeployError, match=r"no gateway runs there: .* start it, or set gateway_port"):
-        export.write(hand_made(tmp_path, container="", listeners=LISTENS.format("192.168.1.1")))
+        export.write(hand_made(tmp_path, container="", listeners=LISTENS.format("192.168.1.1")).machine)
 
 
 def test_a_persons_file_is_not_written_over(one_api: FakeOneAPI, told: list[str], tmp_path: Path) -> None:
-    export.write(hand_made(tmp_path))
+    export.write(hand_made(tmp_path).machine)
     file = tmp_path / "gw1.py"
-    export.write(hand_made(tmp_path))  # the same again
+    export.write(hand_made(tmp_path).machine)  # the same again
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     file.write_text(file.read_text() + "# mine\n")
     with pytest.raises(DeployError, match=r"gw1.py exists with other content: .*--output"):
-        export.write(hand_made(tmp_path))
+        export.write(hand_made(tmp_path).machine)
     assert file.read_text().endswith("# mine\n")
     assert list(tmp_path.iterdir()) == [file]
 
@@ -138,23 +138,23 @@ def test_a_persons_file_is_not_written_over(one_api: FakeOneAPI, told: list[str]
 def test_a_directory_that_is_a_file_is_told(one_api: FakeOneAPI, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DeployError, match=r"gw1\.py cannot be written: .*file"):
-        export.write(hand_made(tmp_path / "file"))
+        export.write(hand_made(tmp_path / "file").machine)
 
 
 def test_stdout_holds_the_file_of_one_gateway(
     one_api: FakeOneAPI, told: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    export.write(hand_made("-"))
+    export.write(hand_made("-").machine)
     assert capsys.readouterr().out.startswith("# What a gateway holds")
     several = hand_made("-")
-    several.fleet.members["gw2"] = member(name="gw2", fleet=Fleet())
+    several.machine.run.machines["gw2"] = make_machine(name="gw2")
     with pytest.raises(DeployError, match="only one gateway can be written to stdout; `--limit gw1`"):
-        export.write(several)
+        export.write(several.machine)
 
 
 def test_hosts_get_a_file_each() -> None:
-    fleet = Fleet()
-    hosts = [member(name=name, fleet=fleet) for name in ("@docker/a b", "@docker/a?b", "../gw1", "@")]
+    run = Run()
+    hosts = [make_node(name=name, run=run) for name in ("@docker/a b", "@docker/a?b", "../gw1", "@")]
     files = [export._file(host, Path("declared")).as_posix() for host in hosts]
     assert files == ["declared/docker-a-b.py", "declared/docker-a-b-2.py", "declared/gw1.py", "declared/gateway.py"]
 

@@ -15,7 +15,7 @@ from llm_gateway.model import layout
 from llm_gateway.model.layout import PROJECT, REPLACED, UNIT
 from llm_gateway.parts.takeover import fallback
 from llm_gateway.parts.takeover.old_gateway import OldGateway
-from tests.unit.members import member
+from tests.unit.topology import make_node
 
 HOST = cast(Any, None)
 OURS = f"/run/{PROJECT}/one-api.env"
@@ -77,7 +77,7 @@ class Machine:
 
     def give_back(self, old: OldGateway | None) -> None:
         """Take a take-over back; and again, as when it was cut off at its very end."""
-        made = member(gateway_directory=str(self.directory), gateway_user_id=os.getuid() + 4321)
+        made = make_node(gateway_directory=str(self.directory), gateway_user_id=os.getuid() + 4321)
         for _ in range(2):
             self.run(fallback.restore_script(made, old, self.copies))
 

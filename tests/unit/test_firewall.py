@@ -12,20 +12,20 @@ import pytest
 from llm_gateway.contents import reach
 from llm_gateway.flavours.oneapi import Channel
 from llm_gateway.hosts.host_state import HostState
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node, Run
 from llm_gateway.model.checkout import ROOT
 from llm_gateway.parts import firewall
 from llm_gateway.parts.firewall_rules import REFUSED, Door, Reach, version
 from tests.unit.deployed import deployed, firewall_table
 from tests.unit.fake_hosts import ADDRESS, FRESH, OPENCLAW
-from tests.unit.members import Fleet, member
+from tests.unit.topology import make_agent, make_node
 
 LAN = "http://192.168.1.5:8000"
 
 
 def lines(**chosen: Any) -> list[str]:
     """The rules, one a line."""
-    return [line.strip() for line in Reach.wanted(member(**chosen)).rules().decode().splitlines()]
+    return [line.strip() for line in Reach.wanted(make_node(**chosen)).rules().decode().splitlines()]
 
 
 def declared(base_url: str) -> list[dict[str, Any]]:
@@ -78,7 +78,7 @@ def test_what_counts_as_private_is_what_the_rules_refuse() -> None:
 
 def test_each_setting_makes_another_version() -> None:
     texts = [
-        Reach.wanted(member(**chosen)).rules()
+        Reach.wanted(make_node(**chosen)).rules()
         for chosen in ({}, {"gateway_port": 3001}, {"gateway_allowed_peers": ["100.64.0.9"]})
     ]
     assert len({version(text.decode()) for text in texts}) == 3
@@ -99,7 +99,7 @@ def test_until_a_run_is_through_those_who_used_the_gateway_before_get_in_too(
 ) -> None:
     old, new = (
         Reach.wanted(
-            member(gateway_port=port, gateway_allowed_peers=peers, gateway_private_upstreams=[f"10.0.0.1:{port}"])
+            make_node(gateway_port=port, gateway_allowed_peers=peers, gateway_private_upstreams=[f"10.0.0.1:{port}"])
         )
         for port, peers in (before, now)
     )
@@ -128,10 +128,10 @@ def test_rules_that_somebody_has_edited_are_not_taken_up(said: str) -> None:
     assert Reach.of_file(f"# Lets through: {said}\n") is None
 
 
-def read(**answers: str) -> Member:
+def read(**answers: str) -> Node:
     """A deployed gateway whose host answers otherwise in this."""
-    made = member()
-    made.state = HostState({**deployed("gw1", "agent1").gateway, **answers})
+    made = make_node()
+    made.machine.state = HostState({**deployed("gw1", "agent1").gateway, **answers})
     return made
 
 
@@ -145,9 +145,9 @@ def test_nothing_is_wrong_with_a_firewall_that_stands() -> None:
         ({"firewall_table": ""}, "is not there"),
         ({"firewall_unit": "ActiveState=failed\nUnitFileState=enabled\nNeedDaemonReload=no\n"}, "does not run"),
         ({"firewall_unit": "ActiveState=active\nUnitFileState=disabled\nNeedDaemonReload=no\n"}, "does not run"),
-        ({"firewall_table": firewall_table(member(gateway_port=3001))}, "do not match the settings"),
+        ({"firewall_table": firewall_table(make_node(gateway_port=3001))}, "do not match the settings"),
         ({"firewall_loaded": ""}, "do not match those that were loaded"),
-        ({"firewall_table": firewall_table(member()).replace("owner,", "")}, "do not match those that were loaded"),
+        ({"firewall_table": firewall_table(make_node()).replace("owner,", "")}, "do not match those that were loaded"),
     ],
 )
 def test_what_is_wrong_is_told(answers: dict[str, str], told: str) -> None:
@@ -160,10 +160,10 @@ def test_a_host_that_has_lost_its_address_is_judged_by_the_rest() -> None:
 
 
 def test_agents_that_would_be_shut_out_are_told_before_anything_is_touched() -> None:
-    fleet = Fleet()
-    gateway = member(fleet=fleet, gateway_allowed_peers=["100.64.0.5"])
+    run = Run()
+    gateway = make_node(run=run, gateway_allowed_peers=["100.64.0.5"])
     for name, address in (("agent1", "100.64.0.5"), ("agent2", "100.64.0.6")):
-        member({**FRESH, **OPENCLAW, "tailscale0": f"{address}/32\n"}, name=name, roles="openclaw", fleet=fleet)
+        make_agent({**FRESH, **OPENCLAW, "tailscale0": f"{address}/32\n"}, name=name, run=run)
     assert list(firewall.problems(gateway)) == [
         "gateway_allowed_peers: agent2 uses this gateway, so add its address, 100.64.0.6"
     ]
@@ -174,12 +174,12 @@ def channel(name: str, base_url: str, status: int = 1) -> Channel:
 
 
 def test_a_channel_that_nobody_declared_and_that_cannot_be_reached_is_told_with_the_setting() -> None:
-    (told,) = reach.problems(member(), [channel("old", LAN)])
+    (told,) = reach.problems(make_node().gateway, [channel("old", LAN)])
     assert 'gateway_private_upstreams = ["192.168.1.5:8000"]' in told
 
 
 def test_channels_that_can_be_reached_are_not_told() -> None:
-    made = member(gateway_private_upstreams=["192.168.1.0/24"], gateway_channels=declared("http://10.0.0.9:80"))
+    made = make_node(gateway_private_upstreams=["192.168.1.0/24"], gateway_channels=declared("http://10.0.0.9:80"))
     channels = [
         channel("public", "https://8.8.8.8"),
         channel("named", "http://models.lan"),
@@ -188,7 +188,7 @@ def test_channels_that_can_be_reached_are_not_told() -> None:
         channel("disabled", "http://10.9.9.9", status=2),
         channel("lan", "http://10.9.9.9"),  # what is declared of it will be written
     ]
-    assert list(reach.problems(made, channels)) == []
+    assert list(reach.problems(made.gateway, channels)) == []
 
 
 # -- the script, with an nft that notes what it is asked
@@ -219,7 +219,7 @@ def run(place: Path, mode: str, table: str = "", **environment: str) -> subproce
     for name, text in (("hold-firewall", script), ("nft", _NFT), ("sleep", "#!/bin/sh\n")):
         (place / name).write_text(text)
         (place / name).chmod(0o755)
-    (place / "rules.nft").write_bytes(Reach.wanted(member()).rules())
+    (place / "rules.nft").write_bytes(Reach.wanted(make_node()).rules())
     (place / "table").write_text(table)
     (place / "run").mkdir(exist_ok=True)
     wanted = {
@@ -300,7 +300,7 @@ def test_rules_that_are_loaded_while_it_starts_are_not_lost(tmp_path: Path) -> N
     ):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
-    (tmp_path / "rules.nft").write_bytes(Reach.wanted(member()).rules())
+    (tmp_path / "rules.nft").write_bytes(Reach.wanted(make_node()).rules())
     environment = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "RUNTIME_DIRECTORY": str(tmp_path / "run"),

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from llm_gateway.hosts import remote, undo
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.secrets import Generated
 from llm_gateway.model import layout
 from llm_gateway.parts import first_start, service
 from tests.unit.fake_hosts import FRESH, KEYS
 from tests.unit.fake_one_api import DEFAULT_PASSWORD, FakeOneAPI
-from tests.unit.members import DIRECTORY, GENERATED, member
+from tests.unit.topology import DIRECTORY, GENERATED, make_node
 
 INHERITED = {**FRESH, "database_size": "4096\n", "data": "one-api.db\n"}
 MARKER = f"{DIRECTORY}/first-start-done"
@@ -92,7 +92,7 @@ def one_api(monkeypatch: pytest.MonkeyPatch) -> FakeOneAPI:
     return gateway
 
 
-def secure(made: Member, *proofs: first_start.Proof) -> bool:
+def secure(made: Node, *proofs: first_start.Proof) -> bool:
     """Whether the gateway was made safe."""
     (command,) = first_start._secure._inner(made, proofs)  # type: ignore[attr-defined]
     done: bool = command.function(None, made.host, *command.args)
@@ -101,7 +101,7 @@ def secure(made: Member, *proofs: first_start.Proof) -> bool:
 
 def test_an_empty_database_takes_our_password_and_token(host: Remote, one_api: FakeOneAPI) -> None:
     one_api.access_token = GENERATED.access_token  # INITIAL_ROOT_ACCESS_TOKEN
-    assert secure(member())
+    assert secure(make_node())
     assert one_api.password == GENERATED.root_password
     assert one_api.options["RegisterEnabled"] == "false"
     assert MARKER in host.files
@@ -111,16 +111,16 @@ def test_an_empty_database_takes_our_password_and_token(host: Remote, one_api: F
 def test_a_password_that_a_person_chose_since_is_not_overwritten(host: Remote, one_api: FakeOneAPI) -> None:
     one_api.access_token = GENERATED.access_token
     one_api.password = "chosen-by-a-person"
-    assert secure(member())
+    assert secure(make_node())
     assert one_api.password == "chosen-by-a-person"
 
 
 def test_an_inherited_database_with_the_default_password(host: Remote, one_api: FakeOneAPI) -> None:
-    made = member(INHERITED)
+    made = make_node(INHERITED)
     assert secure(made), host.told
     assert one_api.password == GENERATED.root_password
     kept = Generated.read(host.files[f"{DIRECTORY}/secrets.env"])
-    assert kept == made.generated
+    assert kept == made.gateway.generated
     assert kept.access_token == one_api.access_token
     assert kept.root_password == one_api.password
 
@@ -129,7 +129,7 @@ def test_new_api_s_database_is_refused_while_the_old_gateway_serves(host: Remote
     names = ["tokens", "id", "key", "model_limits", "deleted_at"]
     table, *columns = (name.encode().hex().upper() for name in names)
     host.answers["wanted=schema"] = [f"table|{table}", *(f"column|{table}|{column}" for column in columns)]
-    assert not secure(member({**INHERITED, **RUNNING}))
+    assert not secure(make_node({**INHERITED, **RUNNING}))
     assert "its database is new-api's" in host.told[0]
     assert MARKER not in host.files
     assert one_api.tried == []
@@ -137,7 +137,7 @@ def test_new_api_s_database_is_refused_while_the_old_gateway_serves(host: Remote
 
 
 def test_a_gateway_that_is_taken_over_is_published_before_the_old_one_goes(host: Remote, one_api: FakeOneAPI) -> None:
-    made = member({**INHERITED, **RUNNING})
+    made = make_node({**INHERITED, **RUNNING})
     assert secure(made), host.told
     assert made.is_taken_over
     discard = f"docker rm --force {layout.REPLACED}"
@@ -155,12 +155,12 @@ def test_a_gateway_that_is_taken_over_is_published_before_the_old_one_goes(host:
 
 
 def test_what_has_to_hold_is_asked_before_the_old_one_goes(host: Remote, one_api: FakeOneAPI) -> None:
-    def holds(member: Member) -> None:
+    def holds(node: Node) -> None:
         assert host.did("systemctl restart")
         assert not host.did(f"docker rm --force {layout.REPLACED} >/dev/null 2>&1 || true")
         raise first_start.FirstStartError("channel beside is not answered any more")
 
-    made = member({**INHERITED, **RUNNING})
+    made = make_node({**INHERITED, **RUNNING})
     assert not secure(made, holds)
     assert host.did("undo")
     assert "channel beside is not answered any more" in host.told[0]
@@ -178,7 +178,7 @@ def test_an_old_gateway_is_asked_before_it_is_said_to_serve(
 
     monkeypatch.setattr(service, "await_answer", await_answer)
     host.answers["up --detach"] = remote.RemoteError("no space left on device")
-    assert not secure(member({**INHERITED, **RUNNING}))
+    assert not secure(make_node({**INHERITED, **RUNNING}))
     assert host.did("undo")
     serves = "the old gateway (one-api) serves again, with all that it had"
     not_yet = (
@@ -189,7 +189,7 @@ def test_an_old_gateway_is_asked_before_it_is_said_to_serve(
 
 def test_an_inherited_database_with_a_persons_password(host: Remote, one_api: FakeOneAPI) -> None:
     one_api.password = "a person's".replace("'", "-")
-    made = member(INHERITED, secrets={**KEYS, "ONEAPI_ROOT_PASSWORD": one_api.password})
+    made = make_node(INHERITED, secrets={**KEYS, "ONEAPI_ROOT_PASSWORD": one_api.password})
     assert secure(made), host.told
     assert one_api.password == "a person-s", "it stays theirs"
     assert Generated.read(host.files[f"{DIRECTORY}/secrets.env"]).root_password == "a person-s"
@@ -200,7 +200,7 @@ def test_an_inherited_database_with_a_persons_password(host: Remote, one_api: Fa
 
 def test_an_unknown_password_is_told_and_the_old_gateway_serves_on(host: Remote, one_api: FakeOneAPI) -> None:
     one_api.password = "unknown to us"
-    assert not secure(member({**INHERITED, **RUNNING}))
+    assert not secure(make_node({**INHERITED, **RUNNING}))
     assert "knows another root password; export ONEAPI_ROOT_PASSWORD=… in the shell" in host.told[0]
     assert not host.did("docker stop"), "it was found out while the old gateway served"
     assert MARKER not in host.files
@@ -212,7 +212,7 @@ def test_a_default_password_that_stays_is_never_published(
 ) -> None:
     one_api.access_token = GENERATED.access_token
     monkeypatch.setitem(one_api._answers, ("PUT", "/api/user/self"), lambda _: None)
-    assert not secure(member())
+    assert not secure(make_node())
     assert "root/123456 is still accepted" in host.told[0]
     assert MARKER not in host.files
 
@@ -247,7 +247,7 @@ def test_a_start_that_fails_is_told_in_its_own_words_and_cleaned_up(
 ) -> None:
     arrange(host)
     one_api.access_token = GENERATED.access_token
-    assert not secure(member())
+    assert not secure(make_node())
     assert host.told[0].startswith("the gateway was not published: ")
     assert told in host.told[0]
     assert host.did("down --timeout 10"), "the container of the first start does not stay"
@@ -256,14 +256,14 @@ def test_a_start_that_fails_is_told_in_its_own_words_and_cleaned_up(
 
 def test_the_first_error_is_told_when_cleaning_up_fails_too(host: Remote, one_api: FakeOneAPI) -> None:
     host.answers.update({"up --detach": remote.RemoteError("first"), "down --timeout": remote.RemoteError("second")})
-    assert not secure(member())
+    assert not secure(make_node())
     assert "first" in "".join(host.told)
 
 
 def test_it_is_done_once() -> None:
     done = f"{DIRECTORY}/first-start-done 600 root:root 1.0\n"
-    assert not first_start.is_done(member())
-    assert first_start.is_done(member({**FRESH, "tracked_stat": done}))
-    assert first_start.finds_database(member(INHERITED))
-    assert not first_start.finds_database(member({**INHERITED, "tracked_stat": done}))
-    assert not first_start.finds_database(member())
+    assert not first_start.is_done(make_node())
+    assert first_start.is_done(make_node({**FRESH, "tracked_stat": done}))
+    assert first_start.finds_database(make_node(INHERITED))
+    assert not first_start.finds_database(make_node({**INHERITED, "tracked_stat": done}))
+    assert not first_start.finds_database(make_node())

@@ -23,7 +23,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from llm_gateway.hosts import other_databases
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Machine
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT, TAILSCALE_PROBLEM
 from llm_gateway.parts import firewall, installation, log_pruning
@@ -34,9 +34,9 @@ from llm_gateway.parts.openclaw import openclaw
 from tests.unit import fuzz_values
 from tests.unit.fake_hosts import ADDRESS, FRESH, OPENCLAW
 from tests.unit.fuzz_values import EXAMPLES, bounded
-from tests.unit.members import member
 from tests.unit.readers import compose, node, python, systemd
 from tests.unit.test_units import STUBS, analyze
+from tests.unit.topology import make_machine
 
 pytestmark = pytest.mark.slow
 
@@ -66,8 +66,9 @@ def nasty(name: str) -> st.SearchStrategy[str]:
     return fuzz_values.taken(name).map(lambda value: PLAIN[name] if value is None else value)
 
 
-def files_of(made: Member) -> list[Wanted]:
+def files_of(machine: Machine) -> list[Wanted]:
     """All files of a host that is a gateway and an OpenClaw host, but OpenClaw's own .env."""
+    made, agent = machine.node, machine.agent
     return [
         *installation.wanted_files(made),
         *firewall.wanted_files(made),
@@ -77,7 +78,7 @@ def files_of(made: Member) -> list[Wanted]:
         *scheduled_canary.unit_files(made),
         *log_pruning.script_files(made),
         *log_pruning.unit_files(made),
-        Wanted(openclaw.drop_in_path(made), openclaw._wanted_drop_in(made).encode(), "644", "the drop-in"),
+        Wanted(openclaw.drop_in_path(agent), openclaw._wanted_drop_in(agent).encode(), "644", "the drop-in"),
     ]
 
 
@@ -95,9 +96,9 @@ def test_every_template_is_among_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == {str(path.relative_to(templates)) for path in templates.rglob("*") if path.is_file()}
 
 
-def chosen(values: Mapping[str, Any]) -> Member:
+def chosen(values: Mapping[str, Any]) -> Machine:
     """A host with these settings, and the plain ones for the rest."""
-    return member({**FRESH, **OPENCLAW}, roles="gateway openclaw", **{**PLAIN, **FIXED, **values})
+    return make_machine({**FRESH, **OPENCLAW}, roles="gateway openclaw", **{**PLAIN, **FIXED, **values})
 
 
 # --------------------------------------------------------------------------------------------------------- the readers
@@ -219,9 +220,9 @@ def suffix(name: str) -> str:
     return ".env" if name == ".env" else Path(name).suffix
 
 
-def contents(made: Member) -> dict[str, bytes]:
+def contents(made: Machine) -> dict[str, bytes]:
     """The content of each file by its name, but the scripts, in which no setting stands."""
-    own = openclaw.merged_environment(made, made.base_url, "0" * 48).encode()
+    own = openclaw.merged_environment(made.agent, made.node.base_url, "0" * 48).encode()
     files = {Path(file.path).name: file.content for file in files_of(made) if file.mode != "755"}
     for read_by_scripts in (other_databases.SCRIPT, TAILSCALE_PROBLEM):
         del files[read_by_scripts.name]

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.record import Record
+from llm_gateway.hosts.topology import Machine, Run
 from llm_gateway.inputs.secrets import Generated, Provided, SecretsError
 from llm_gateway.model import dotenv
 from llm_gateway.parts import migration_marker
@@ -26,7 +26,7 @@ from llm_gateway.status import differences, history
 from llm_gateway.tasks import preflight
 from tests.unit.deployed import deployed
 from tests.unit.fuzz_values import HOSTILE, bounded, junk, spoiled
-from tests.unit.members import GENERATED, Fleet, member
+from tests.unit.topology import GENERATED, make_agent, make_node
 
 pytestmark = pytest.mark.slow
 
@@ -71,34 +71,35 @@ def _as_json(value: Any) -> str:
     return json.dumps(value, default=str, skipkeys=True)
 
 
-def looked_at(member: Member) -> list[str]:
+def looked_at(machine: Machine) -> list[str]:
     """What every run does with a host that it has read, before it touches anything."""
-    member.generated = Generated.read(member.state.answers.get("secrets", GENERATED.render()))
-    member.record = Record.parse(member.state.text("applied_keys"))
-    told = [*preflight.problems(member), *migration_marker.problems(member), *scheduled_backups.problems(member)]
-    backups = backup_health.problem_of(member) if member.is_gateway else None
-    with suppress(ValueError):  # which is told: see llm_gateway.parts.docker.daemon_settings.problems
-        daemon_settings.change(member)
-    return [*told, *differences.drift(member).what, *filter(None, [backups])]
+    told = [*preflight.problems(machine), *migration_marker.problems(machine)]
+    if node := machine.node:
+        node.gateway.generated = Generated.read(node.state.answers.get("secrets", GENERATED.render()))
+        node.gateway.record = Record.parse(node.state.text("applied_keys"))
+        told += [*scheduled_backups.problems(node), *filter(None, [backup_health.problem_of(node)])]
+        with suppress(ValueError):  # which is told: see llm_gateway.parts.docker.daemon_settings.problems
+            daemon_settings.change(node)
+    return [*told, *differences.drift(machine).what]
 
 
-def fleet_with(role: str, name: str, text: str) -> Member:
+def machine_with(role: str, name: str, text: str) -> Machine:
     """A gateway and its agent, of which one has this text in a file."""
-    fleet = Fleet()
+    run = Run()
     changed = {"gateway": dict(DEPLOYED.gateway), "openclaw": dict(DEPLOYED.agent)}
     # As it comes over: bytes that are no UTF-8 are kept as what Python calls surrogates.
     changed[role][name] = text.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
-    gateway = member({}, name="gw1", fleet=fleet, docker_no_proxy="localhost", docker_source="docker")
-    gateway.token_keys = {token["name"]: token["key"] for token in DEPLOYED.tokens}
-    agent = member({}, name="agent1", roles="openclaw", fleet=fleet)
-    for each, values in ((gateway, changed["gateway"]), (agent, changed["openclaw"])):
+    node = make_node({}, name="gw1", run=run, docker_no_proxy="localhost", docker_source="docker")
+    node.gateway.token_keys = {token["name"]: token["key"] for token in DEPLOYED.tokens}
+    agent = make_agent({}, name="agent1", run=run)
+    for each, values in ((node, changed["gateway"]), (agent, changed["openclaw"])):
         vars(each.state)["answers"] = values
-    return gateway if role == "gateway" else agent
+    return node.machine if role == "gateway" else agent.machine
 
 
 def test_a_host_that_is_as_it_was_left_has_no_problem() -> None:
     for role in ("gateway", "openclaw"):
-        assert looked_at(fleet_with(role, "machine", "x86_64")) == []
+        assert looked_at(machine_with(role, "machine", "x86_64")) == []
 
 
 @pytest.mark.parametrize(("role", "name"), [*(("gateway", n) for n in GATEWAYS), *(("openclaw", n) for n in AGENTS)])
@@ -106,7 +107,7 @@ def test_a_host_that_is_as_it_was_left_has_no_problem() -> None:
 @given(data=st.data())
 def test_what_is_left_of_a_file_on_a_host_is_read_or_told(role: str, name: str, data: st.DataObject) -> None:
     whole = (DEPLOYED.gateway if role == "gateway" else DEPLOYED.agent).get(name, "")
-    made = fleet_with(role, name, data.draw(texts(whole)))
+    made = machine_with(role, name, data.draw(texts(whole)))
     try:
         assert all(isinstance(problem, str) for problem in looked_at(made))
     except SecretsError as problem:
@@ -115,7 +116,7 @@ def test_what_is_left_of_a_file_on_a_host_is_read_or_told(role: str, name: str, 
 
 
 def test_a_user_that_is_not_there_is_told() -> None:
-    made = fleet_with("openclaw", "openclaw_passwd", "")
+    made = machine_with("openclaw", "openclaw_passwd", "")
     assert looked_at(made) == [
         "the user of openclaw-gateway.service does not exist on the host; correct its User=",
         "the user that OpenClaw runs as is not there: create it, or correct openclaw_user",

@@ -22,13 +22,13 @@ from llm_gateway.parts.openclaw import openclaw
 from tests.unit import fuzz_values
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.fuzz_values import bounded
-from tests.unit.members import member
 from tests.unit.test_units import STUBS, analyze
+from tests.unit.topology import make_agent, make_node
 
 
 def of_timers(place: Path, **chosen: Any) -> tuple[list[str], str]:
     """What systemd says against the timers, and what it understood of them."""
-    made = member(**chosen)
+    made = make_node(**chosen)
     units = {
         file.path: file.content for each in (scheduled_backups, scheduled_canary) for file in each.unit_files(made)
     }
@@ -78,7 +78,7 @@ PEERS, UPSTREAMS = ["100.64.0.7"], ["10.1.1.1", "10.1.1.1:80"]
 
 def shapes(**chosen: Any) -> Iterator[str]:
     """The lines of the firewall's rules, without their comments and numbers."""
-    text = Reach.wanted(member(**chosen)).rules().decode()
+    text = Reach.wanted(make_node(**chosen)).rules().decode()
     for line in re.sub(r'comment "[0-9a-f]{64}"', "", text).splitlines():
         yield "" if LETS_THROUGH.fullmatch(line) else NUMBERS.sub("N", line)
 
@@ -99,7 +99,7 @@ OF_DAEMON = ("docker_registry_mirrors", "docker_http_proxy", "docker_https_proxy
 @hypothesis_settings(bounded, max_examples=60)
 @given(st.fixed_dictionaries({name: fuzz_values.taken(name) for name in OF_DAEMON}))
 def test_the_daemon_is_told_what_was_written_and_keeps_what_was_there(chosen: dict[str, Any]) -> None:
-    made = member({**FRESH, "daemon_json": '{"theirs": ["\\ud83d\\ude00", {}]}'}, **chosen)
+    made = make_node({**FRESH, "daemon_json": '{"theirs": ["\\ud83d\\ude00", {}]}'}, **chosen)
     mirrors, http, https, no_proxy = (getattr(made.settings, name) for name in OF_DAEMON)
     hosts = ",".join(filter(None, (no_proxy or "").split(",")))
     proxies = {"http-proxy": http, "https-proxy": https, "no-proxy": hosts}
@@ -112,7 +112,7 @@ def test_the_daemon_is_told_what_was_written_and_keeps_what_was_there(chosen: di
 @hypothesis_settings(bounded, max_examples=40)
 @given(names=fuzz_values.taken("openclaw_unset_environment"))
 def test_each_variable_has_a_line_of_its_own(names: Any) -> None:
-    made = member({**FRESH, **OPENCLAW}, roles="openclaw", openclaw_unset_environment=names)
+    made = make_agent({**FRESH, **OPENCLAW}, openclaw_unset_environment=names)
     lines = [line for line in openclaw._wanted_drop_in(made).splitlines() if not line.startswith("#")]
     removed = dict.fromkeys([*names, *openclaw.NAMES])
     assert lines == ["[Service]", *(f"UnsetEnvironment={name}" for name in removed)]

@@ -16,7 +16,7 @@ from llm_gateway.model import layout
 from llm_gateway.tasks.removal import gateway_removal, home, scope
 from llm_gateway.tasks.removal.scope import Found
 from tests.unit.fake_hosts import answer
-from tests.unit.members import member
+from tests.unit.topology import make_node
 
 MIRROR = "https://mirror.example"
 OURS = {"registry-mirrors": [MIRROR]}
@@ -72,7 +72,7 @@ def test_taken_over_data_belong_to_whom_they_belonged(
 ) -> None:
     if os.getuid() != 0:
         raise pytest.fail.Exception("this test needs root, as a removal has it", pytrace=False)
-    made = member(gateway_directory=str(tmp_path))
+    made = make_node(gateway_directory=str(tmp_path))
     (tmp_path / "data").mkdir()
     for name, uid in {"one-api.db": 59300, "of others": 4321}.items():
         (tmp_path / "data" / name).touch()
@@ -123,7 +123,7 @@ def test_what_runs_keep_goes_and_what_a_person_has_put_beside_it_stays(tmp_path:
 
 
 def test_metrics_go_before_the_settings_that_say_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = member({"canary_metrics": "/srv/old\n"}, gateway_metrics_directory="/srv/new")
+    made = make_node({"canary_metrics": "/srv/old\n"}, gateway_metrics_directory="/srv/new")
     monkeypatch.setattr(scope, "found_on", lambda _: Found(HostState({}), {}))
     lines = gateway_removal._files_script(made).splitlines()
     (metrics,) = (number for number, line in enumerate(lines) if "/srv/old/openclaw_llm_gateway.prom" in line)

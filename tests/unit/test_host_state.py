@@ -23,8 +23,8 @@ from llm_gateway.hosts import host_state
 from llm_gateway.hosts.host_state import Account, HostState, UnreadableError, started_at
 from llm_gateway.parts.docker import engine
 from tests.unit import fake_hosts
-from tests.unit.members import GENERATED, member
 from tests.unit.state_reader import commands, read
+from tests.unit.topology import GENERATED, make_node
 
 
 def test_this_machine_is_read(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_docker_is_read() -> None:
 
 def test_a_host_without_an_address_is_known_by_the_one_that_its_gateway_is_published_on() -> None:
     published = [{"HostConfig": {"PortBindings": {"3000/tcp": [{"HostIp": "100.64.0.9", "HostPort": "3000"}]}}}]
-    assert member({"tailscale0": "", "container": json.dumps(published)}).base_url == "http://100.64.0.9:3000"
+    assert make_node({"tailscale0": "", "container": json.dumps(published)}).base_url == "http://100.64.0.9:3000"
 
 
 def test_the_interface_wins_over_what_tailscale_says() -> None:

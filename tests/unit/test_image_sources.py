@@ -18,7 +18,7 @@ from llm_gateway.parts import image
 from llm_gateway.tasks import preflight
 from tests.unit import state_reader
 from tests.unit.fake_hosts import FRESH
-from tests.unit.members import member
+from tests.unit.topology import make_node
 
 HUB = f"https://registry-1.{image.HUB}"
 MIRROR = "https://mirror.example"
@@ -37,20 +37,20 @@ MIRROR = "https://mirror.example"
     ],
 )
 def test_where_an_image_comes_from(settings: dict[str, Any], registry: str, mirrors: str) -> None:
-    found = image.pull_sources(member(**settings))
+    found = image.pull_sources(make_node(**settings).settings)
     assert (found["REGISTRY"], found["MIRRORS"]) == (registry, mirrors)
 
 
 def test_an_archive_is_pulled_from_nowhere() -> None:
-    assert image.pull_sources(member(gateway_image_archive="/a.tar")) == {}
+    assert image.pull_sources(make_node(gateway_image_archive="/a.tar").settings) == {}
 
 
 def test_a_registry_that_is_not_reached_is_told_before_anything_is_touched() -> None:
-    made = member({**FRESH, "registry": f"{HUB}: Connection refused\n"})
-    (told,) = preflight.problems(made)
+    made = make_node({**FRESH, "registry": f"{HUB}: Connection refused\n"})
+    (told,) = preflight.problems(made.machine)
     for words in (f"{HUB}: Connection refused", "`docker_registry_mirrors`", "`gateway_image_archive`", "docker save"):
         assert words in told
-    assert preflight.problems(member({**FRESH, "registry": "yes\n"})) == []
+    assert preflight.problems(make_node({**FRESH, "registry": "yes\n"}).machine) == []
 
 
 def tools(place: Path, *more: str) -> Path:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.parts import installation
 from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import FRESH
-from tests.unit.members import DIRECTORY, member
+from tests.unit.topology import DIRECTORY, make_node
 
 FIX = "Make the directories, writable by root alone"
 KEEP = "Keep the files of the gateway that was there before"
@@ -33,11 +33,11 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return asked
 
 
-def done(was: str = "", now: str = "", **changed: str) -> Member:
+def done(was: str = "", now: str = "", **changed: str) -> Node:
     """A deployed gateway, but for a piece of its files' states and for these answers."""
     values = deployed("gw1", "agent1").gateway
     assert was in values["tracked_stat"]
-    return member({**values, "tracked_stat": values["tracked_stat"].replace(was, now), **changed})
+    return make_node({**values, "tracked_stat": values["tracked_stat"].replace(was, now), **changed})
 
 
 def run(command: str) -> None:
@@ -95,7 +95,7 @@ def test_the_fix_leaves_nothing_to_others_and_the_content_as_it_was(planned: dic
     if os.getuid() != 0:
         raise pytest.fail.Exception("this test needs root, as the deployment does", pytrace=False)
     place = tmp_path / "gateway"
-    installation.install_files(member(gateway_directory=str(place)))
+    installation.install_files(make_node(gateway_directory=str(place)))
     run(planned[FIX])
     assert [mode(path) for path in (place, place / "data", place / "tiktoken")] == ["755", "700", "755"]
     assert not (place / "applied-keys.json").exists()
@@ -115,7 +115,7 @@ def test_the_fix_leaves_nothing_to_others_and_the_content_as_it_was(planned: dic
 def test_the_files_of_an_older_gateway_are_kept_once(planned: dict[str, str], tmp_path: Path) -> None:
     compose, kept = tmp_path / "docker-compose.yml", tmp_path / "backups/taken-over-files"
     values = {**FRESH, "tracked_stat": f"{compose} 644 root:root 1.0\n"}
-    installation.install_files(member(values, gateway_directory=str(tmp_path)))
+    installation.install_files(make_node(values, gateway_directory=str(tmp_path)))
     names = list(planned)
     assert names.index(KEEP) < names.index("Write the compose file"), "before it is written over"
     compose.write_text("a person's")
@@ -132,7 +132,7 @@ def test_the_files_of_an_older_gateway_are_kept_once(planned: dict[str, str], tm
 def test_an_older_gateway_without_an_env_file_is_kept_too(planned: dict[str, str], tmp_path: Path) -> None:
     compose = tmp_path / "docker-compose.yml"
     values = {**FRESH, "tracked_stat": f"{compose} 644 root:root 1.0\n"}
-    installation.install_files(member(values, gateway_directory=str(tmp_path)))
+    installation.install_files(make_node(values, gateway_directory=str(tmp_path)))
     compose.write_text("a person's")
     run(planned[KEEP])
     assert [path.name for path in (tmp_path / "backups/taken-over-files").iterdir()] == ["docker-compose.yml"]
@@ -142,5 +142,5 @@ def test_our_own_files_are_not_kept_as_an_older_gateways(planned: dict[str, str]
     installation.install_files(done("/docker-compose.yml 644", "/docker-compose.yml 666"))
     assert list(planned) == ["Write the compose file"]
     planned.clear()
-    installation.install_files(member())
+    installation.install_files(make_node())
     assert KEEP not in planned, "there was none"

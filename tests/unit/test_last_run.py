@@ -7,12 +7,13 @@ import json
 import pytest
 
 from llm_gateway.hosts.host_state import HostState
+from llm_gateway.hosts.topology import Run
 from llm_gateway.status import host_status
 from llm_gateway.tasks import summary
 from tests.unit.fake_hosts import FRESH, OPENCLAW, answer
-from tests.unit.members import Fleet, member
 from tests.unit.test_history import BEGUN, lines
 from tests.unit.test_preflight_data import SET_UP
+from tests.unit.topology import make_agent, make_node
 
 FAILED = (
     {"run": "failed", **BEGUN, "script": "bad.py"},
@@ -45,19 +46,17 @@ def test_a_refused_run_does_not_hide_a_bad_one(journal: list[dict[str, object]],
 
 def test_a_gateway_that_has_not_arrived_needs_a_person() -> None:
     seen = HostState.parse(answer({"migrating_from": "old1\n", "now": "1800000000\n"}))
-    found = host_status.of(member(), seen, ())
+    found = host_status.of(make_node().machine, seen, ())
     assert found.gateway is not None
     assert found.gateway.migrating_from == "old1"
     assert any("migrate.py --data source=old1" in text for text in found.attention)
 
 
 def test_a_summary_names_the_gateway_that_openclaw_uses_now() -> None:
-    fleet = Fleet()
-    member({**FRESH}, fleet=fleet)
+    run = Run()
+    make_node({**FRESH}, run=run)
     old = "http://100.64.0.9:3000/v1"
-    agent = member(
-        {**FRESH, **OPENCLAW, "openclaw_env": f"LLM_BASE_URL='{old}'\n"}, name="agent1", roles="openclaw", fleet=fleet
-    )
+    agent = make_agent({**FRESH, **OPENCLAW, "openclaw_env": f"LLM_BASE_URL='{old}'\n"}, name="agent1", run=run)
     assert summary._used_by_openclaw(agent) == old
     agent.environment_changed = True
     assert summary._used_by_openclaw(agent) == "http://100.64.0.10:3000/v1"
@@ -75,6 +74,6 @@ def test_a_summary_names_the_gateway_that_openclaw_uses_now() -> None:
 def test_a_summary_calls_an_admin_page_what_is_one(
     monkeypatch: pytest.MonkeyPatch, answers: dict[str, str], is_changed: bool, words: str
 ) -> None:
-    monkeypatch.setattr(summary, "_has_moved_away", lambda member: None)
-    monkeypatch.setattr(summary.scope, "is_under_way", lambda member: False)
-    assert summary._role(member({**FRESH, **answers}), is_changed).startswith(words)
+    monkeypatch.setattr(summary, "_has_moved_away", lambda node: None)
+    monkeypatch.setattr(summary.scope, "is_under_way", lambda node: False)
+    assert summary._role(make_node({**FRESH, **answers}).machine, is_changed).startswith(words)

@@ -10,7 +10,7 @@ from llm_gateway.hosts import remote
 from llm_gateway.parts import migration_marker
 from llm_gateway.tasks import survey
 from tests.unit.fake_hosts import FRESH, tiktoken_answers
-from tests.unit.members import DIRECTORY, member
+from tests.unit.topology import DIRECTORY, make_node
 
 LOST = "the connection to the host is lost (Socket is closed)"
 READY = {**FRESH, **tiktoken_answers(DIRECTORY)}
@@ -40,12 +40,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ids=lambda chosen: next(iter(chosen)),
 )
 def test_no_setting_is_blamed(asked: list[str], chosen: dict[str, Any]) -> None:
-    told = survey._found(member(READY, **chosen), survey.DEPLOYMENT.host_checks)
+    told = survey._found(make_node(READY, **chosen).machine, survey.DEPLOYMENT.host_checks)
     assert told == [f"gw1: it cannot be examined: {LOST}"]
     assert len(asked) == 1, "one that is lost is not asked again"
 
 
 def test_a_check_that_reads_a_file_ends_in_words(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    made = member(READY)
+    made = make_node(READY)
     monkeypatch.setattr(type(made.state), "file", lambda state, path: path)
-    assert survey._found(made, (migration_marker.problems,)) == [f"gw1: it cannot be examined: {LOST}"]
+    assert survey._found(made.machine, (migration_marker.problems,)) == [f"gw1: it cannot be examined: {LOST}"]

@@ -7,14 +7,14 @@ import pytest
 from llm_gateway.hosts import remote
 from llm_gateway.parts import migration_marker
 from tests.unit.fake_hosts import FRESH
-from tests.unit.members import DIRECTORY, member
+from tests.unit.topology import DIRECTORY, make_machine
 
 
 def _told(monkeypatch: pytest.MonkeyPatch, file: str, text: str, roles: str = "gateway") -> list[str]:
     monkeypatch.setattr(remote, "run", lambda host, command: text.splitlines() if file in command else [])
     return list(
         migration_marker.problems(
-            member({**FRESH, "tracked_stat": f"{DIRECTORY}/{file} 600 root:root 1.0\n"}, roles=roles)
+            make_machine({**FRESH, "tracked_stat": f"{DIRECTORY}/{file} 600 root:root 1.0\n"}, roles=roles)
         )
     )
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from llm_gateway.tasks.migration import plan
-from tests.unit.members import member
+from tests.unit.topology import make_node
 
 WANTED = "justsong/one-api:v0.6.11"
 
@@ -29,7 +29,7 @@ WANTED = "justsong/one-api:v0.6.11"
     ],
 )
 def test_another_image_is_told_before_anything_is_moved(there: str, words: list[str]) -> None:
-    target = member(name="gw1", gateway_image=WANTED, gateway_image_digest=None)
+    target = make_node(name="gw1", gateway_image=WANTED, gateway_image_digest=None)
     found = SimpleNamespace(
         image=there, generated=None, container="one-api", database="/x/data/one-api.db", size=1, strangers=(), data="/x"
     )

@@ -13,7 +13,7 @@ import pytest
 from llm_gateway.inputs.inventory_groups import wrong_groups
 from llm_gateway.tasks import preflight
 from tests.unit.fake_hosts import KEYS, ROOT
-from tests.unit.members import member
+from tests.unit.topology import make_machine
 
 PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 CLOSED = {"ssh_hostname": "127.0.0.1", "ssh_port": 1, "ssh_look_for_keys": False, "ssh_allow_agent": False}
@@ -98,7 +98,7 @@ def test_an_inventory_without_our_groups_is_told_before_anything_is_reached(tmp_
 
 
 def test_a_host_in_no_group_of_ours_is_told_with_those_that_it_is_in() -> None:
-    made = member(roles="")
+    made = make_machine(roles="")
     made.host.groups = ["all", "web", "web", "@local"]
     (said,) = preflight.group_problems(made)
     assert said == (

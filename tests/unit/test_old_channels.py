@@ -19,7 +19,7 @@ from llm_gateway.parts.first_start import FirstStartError
 from llm_gateway.parts.takeover import old_channels
 from llm_gateway.proof import around
 from tests.unit.fake_hosts import FRESH
-from tests.unit.members import member
+from tests.unit.topology import make_node
 
 HOST = cast(Any, None)
 BRIDGE = "172.18.0.1"
@@ -51,7 +51,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         connection.executemany("INSERT INTO channels VALUES (?, ?, ?, ?)", rows)
         connection.commit()
         connection.close()
-        return old_channels.problems(member(**chosen), str(file), HOST)
+        return old_channels.problems(make_node(**chosen), str(file), HOST)
 
     return problems
 
@@ -132,7 +132,7 @@ def test_each_channel_that_leads_around_is_asked_by_its_number(monkeypatch: pyte
         "9": httpx.Response(200, json=GOOD),
         "11": httpx.Response(401, json={"error": {"message": "no"}}),
     }
-    fine, lost = around.ask(member(**HOSTS))
+    fine, lost = around.ask(make_node(**HOSTS))
     assert (fine, lost) == (["channel beside: smollm2 completed", "channel nas: a is reached (HTTP 401)"], [])
     assert sorted({*gateway.asked}) == ["11", "9"]
 
@@ -143,7 +143,7 @@ def test_with_a_proxy_all_of_them_lead_by_that(monkeypatch: pytest.MonkeyPatch, 
     gateway.replies = {"10": httpx.Response(200, json=GOOD)}
     proxy: Any = {} if is_in_file else {"gateway_environment": {"HTTPS_PROXY": "http://192.168.1.9:7890"}}
     values = {**FRESH, "data_environment": "HTTPS_PROXY\n"} if is_in_file else FRESH
-    assert around.ask(member(values, **proxy)) == (["channel dashscope-old: qwen-plus completed"], [])
+    assert around.ask(make_node(values, **proxy)) == (["channel dashscope-old: qwen-plus completed"], [])
 
 
 def test_one_that_is_not_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_one_that_is_not_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
         "error": {"message": "do request failed: no such host", "type": "one_api_error", "code": "do_request_failed"}
     }
     gateway.replies = {"9": httpx.Response(500, json=error)}
-    fine, (lost,) = around.ask(member(verification_timeout=2, **HOSTS))
+    fine, (lost,) = around.ask(make_node(verification_timeout=2, **HOSTS))
     assert fine == []
     assert lost.startswith("channel beside is not answered any more: smollm2 at http://ollama:11434: ")
     assert "no such host" in lost
@@ -160,16 +160,16 @@ def test_one_that_is_not_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_without_a_token_that_may_ask_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     Gateway(monkeypatch, AROUND, tokens=False)
-    fine, lost = around.ask(member(**HOSTS))
+    fine, lost = around.ask(make_node(**HOSTS))
     assert (fine, lost) == (["channel beside was not asked: no token may ask it"], [])
 
 
 def test_a_take_over_is_taken_back_where_one_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(remote, "tell", lambda host, text: told.append(text))
-    monkeypatch.setattr(around, "ask", lambda member: (["channel a: m completed"], []))
-    around.prove(member())
+    monkeypatch.setattr(around, "ask", lambda node: (["channel a: m completed"], []))
+    around.prove(make_node())
     assert told == ["channel a: m completed"]
-    monkeypatch.setattr(around, "ask", lambda member: ([], ["channel b is not answered any more: no such host"]))
+    monkeypatch.setattr(around, "ask", lambda node: ([], ["channel b is not answered any more: no such host"]))
     with pytest.raises(FirstStartError, match=r"channel b is .*\. Fix that, or disable the channel"):
-        around.prove(member())
+        around.prove(make_node())

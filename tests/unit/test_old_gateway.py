@@ -15,9 +15,9 @@ from llm_gateway.parts.backups import recognition
 from llm_gateway.parts.takeover import old_gateway, old_settings
 from tests.unit import state_reader
 from tests.unit.fake_hosts import answer
-from tests.unit.members import DIRECTORY, member
 from tests.unit.readers import compose
 from tests.unit.test_preflight import found
+from tests.unit.topology import DIRECTORY, make_node
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +132,7 @@ def test_hosts_that_the_settings_do_not_have_are_told_with_their_addresses() -> 
 
 
 def test_once_it_was_taken_over_its_settings_are_told_no_more() -> None:
-    made = member(answers("THEME=berry\n"))
+    made = make_node(answers("THEME=berry\n"))
     assert old_settings.of(made.state, made.directory) is not None
     stat = f"{DIRECTORY}/first-start-done 644 root:root 1.0\n"
     assert not [text for text in found({**answers("THEME=berry\n"), "tracked_stat": stat}) if "THEME" in text]

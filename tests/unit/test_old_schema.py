@@ -16,13 +16,13 @@ import pytest
 from lab import legacy_database
 from lab.standin.schema import MISSING
 from llm_gateway.hosts import remote, tables
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.parts import first_start, service
 from llm_gateway.parts.takeover import old_schema
 from tests.unit.fake_hosts import FRESH, ROOT
-from tests.unit.members import member
 from tests.unit.standin_kit import Gateway
+from tests.unit.topology import make_node
 
 HOST: Any = "a host"
 CONTAINER = layout.FIRST_START
@@ -146,7 +146,7 @@ def test_what_does_not_hold_after_two_starts_is_told(docker: Docker, statement: 
         old_schema.require_migrated(HOST, str(docker.file), before)
 
 
-def _prepared(monkeypatch: pytest.MonkeyPatch, lost: bool) -> tuple[Member, list[str]]:
+def _prepared(monkeypatch: pytest.MonkeyPatch, lost: bool) -> tuple[Node, list[str]]:
     """A gateway whose first start is of an old database, and what is told; `lost`: whether it loses a row."""
     counted = [{"logs": 2}, {"logs": 1 if lost else 2}]
     seen = [("system_prompt",), ()]
@@ -160,7 +160,7 @@ def _prepared(monkeypatch: pytest.MonkeyPatch, lost: bool) -> tuple[Member, list
     monkeypatch.setattr(first_start, "route", lambda *_: nullcontext())
     monkeypatch.setattr(remote, "run", lambda *_: ["172.18.0.2"])
     monkeypatch.setattr(remote, "write_now", lambda host, path, content, mode: told.append(path.rpartition("/")[2]))
-    return member({**FRESH, "database_size": "4096\n"}), told
+    return make_node({**FRESH, "database_size": "4096\n"}), told
 
 
 def test_the_first_start_of_an_old_database_is_marked_done_once_it_is_proven(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Agent, Run
 from llm_gateway.parts.openclaw import openclaw_config, openclaw_json, openclaw_ready
 from llm_gateway.tasks import preflight
 from tests.unit.deployed import deployed
-from tests.unit.members import Fleet, member
+from tests.unit.topology import make_agent, make_node
 
 DONE = deployed("gw1", "agent1").agent
 COMMAND = {
@@ -35,11 +35,11 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-def agent(changed: dict[str, str] | None = None, **chosen: Any) -> Member:
+def agent(changed: dict[str, str] | None = None, **chosen: Any) -> Agent:
     """A host whose unit starts an OpenClaw that has only been onboarded."""
-    fleet = Fleet()
-    member(fleet=fleet)
-    return member({**DONE, **COMMAND, **(changed or {})}, name="agent1", roles="openclaw", fleet=fleet, **chosen)
+    run = Run()
+    make_node(run=run)
+    return make_agent({**DONE, **COMMAND, **(changed or {})}, name="agent1", run=run, **chosen)
 
 
 def configured(**chosen: Any) -> dict[str, str]:

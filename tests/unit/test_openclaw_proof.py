@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Agent
 from llm_gateway.parts.openclaw import openclaw_config, openclaw_ready
 from llm_gateway.proof import agent_path, openclaw_proof
 from llm_gateway.proof.agent_path import Look
@@ -33,11 +33,11 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-def verify(made: Member, monkeypatch: pytest.MonkeyPatch, look: str = READY) -> bool:
+def verify(made: Agent, monkeypatch: pytest.MonkeyPatch, look: str = READY) -> bool:
     """Whether verification finds all well."""
-    monkeypatch.setattr(openclaw_ready, "look", lambda member, seconds: look)
-    monkeypatch.setattr(openclaw_config, "unused", lambda member: None)
-    monkeypatch.setattr(openclaw_ready, "rejected", lambda member: None)
+    monkeypatch.setattr(openclaw_ready, "look", lambda agent, seconds: look)
+    monkeypatch.setattr(openclaw_config, "unused", lambda agent: None)
+    monkeypatch.setattr(openclaw_ready, "rejected", lambda agent: None)
     found = list(openclaw_proof._verify._inner(made))  # type: ignore[attr-defined]
     state: Any = SimpleNamespace()
     for command in found:
@@ -100,20 +100,20 @@ def test_no_more_is_said_than_is_known(
 def test_the_status_says_whether_it_is_ready(
     changed: dict[str, str], look: str, readiness: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openclaw_ready, "look", lambda member, seconds: look)
-    monkeypatch.setattr(openclaw_ready, "rejected", lambda member: None)
-    monkeypatch.setattr(agent_path, "look", lambda member: Look(0.01))
+    monkeypatch.setattr(openclaw_ready, "look", lambda agent, seconds: look)
+    monkeypatch.setattr(openclaw_ready, "rejected", lambda agent: None)
+    monkeypatch.setattr(agent_path, "look", lambda agent: Look(0.01))
     made = agent(changed)
     found = host_status._openclaw(made)
     assert found.readiness == readiness
     shown = shapes.HostStatus("agent1", ("openclaw",), "up", openclaw=found)
-    needed = [text for text in attention.of(made, shown) if "is not ready" in text]
+    needed = [text for text in attention.of(made.machine, shown) if "is not ready" in text]
     assert len(needed) == (readiness == WAITING)
 
 
 def test_a_configuration_that_cannot_be_read_leaves_the_readiness_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_path, "look", lambda member: Look(0.01))
-    monkeypatch.setattr(openclaw_ready, "rejected", lambda member: None)
+    monkeypatch.setattr(agent_path, "look", lambda agent: Look(0.01))
+    monkeypatch.setattr(openclaw_ready, "rejected", lambda agent: None)
     made = agent({**unit(), "openclaw_config": "{", "openclaw_arguments": "", "openclaw_variables": ""})
     assert "where it listens is not known" in str(host_status._openclaw(made).readiness)
 
@@ -137,13 +137,13 @@ def test_a_configuration_with_which_it_would_not_start_again_is_told_while_it_ru
             return [json.dumps({"valid": False, "issues": [issue]})]
         return [ISSUES]
 
-    monkeypatch.setattr(openclaw_ready, "look", lambda member, seconds: READY)
+    monkeypatch.setattr(openclaw_ready, "look", lambda agent, seconds: READY)
     monkeypatch.setattr(remote, "run", run)
-    monkeypatch.setattr(agent_path, "look", lambda member: Look(0.01))
+    monkeypatch.setattr(agent_path, "look", lambda agent: Look(0.01))
     made = agent(unit(), **chosen)
     assert str(openclaw_proof._problem(made)).startswith(NOT_VALID)
     shown = shapes.HostStatus("agent1", ("openclaw",), "up", openclaw=host_status._openclaw(made))
-    (needed,) = [text for text in attention.of(made, shown) if "not valid" in text]
+    (needed,) = [text for text in attention.of(made.machine, shown) if "not valid" in text]
     assert needed.startswith(NOT_VALID)
 
 

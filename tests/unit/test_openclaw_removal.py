@@ -13,7 +13,7 @@ from llm_gateway.model import dotenv
 from llm_gateway.parts.openclaw import openclaw, openclaw_ready, openclaw_restart
 from llm_gateway.tasks.removal import openclaw_removal, scope
 from tests.unit.fake_hosts import FRESH, OPENCLAW
-from tests.unit.members import member
+from tests.unit.topology import make_agent
 
 OURS = dotenv.merge("", dict.fromkeys(openclaw.NAMES, "ours"))
 HOME = "/home/claw/.openclaw"
@@ -31,7 +31,7 @@ def test_openclaw_serves_again_or_that_is_told(
     monkeypatch.setattr(remote, "run", lambda *_: [])
     monkeypatch.setattr(remote, "complain", lambda _, text: said.append(text))
     monkeypatch.setattr(openclaw_ready, "await_ready", lambda _: problem)
-    made = member({**FRESH, **OPENCLAW}, roles="openclaw")
+    made = make_agent({**FRESH, **OPENCLAW})
     restarting = remote.Callback(openclaw_removal._restart_now, (made,), {})
     assert restarting.execute(mock.Mock(), made.host, {}) is (problem is None)
     assert len(said) == len(told) and all(words in text for words, text in zip(told, said, strict=True))
@@ -51,7 +51,7 @@ def test_the_environment_is_given_back(
     monkeypatch: pytest.MonkeyPatch, noted: Before | None, copy: str | None, expected: str | None
 ) -> None:
     present = dotenv.merge(copy or "", dict.fromkeys(openclaw.NAMES, "ours"))
-    made = member({**FRESH, **OPENCLAW, "openclaw_env": present}, roles="openclaw")
+    made = make_agent({**FRESH, **OPENCLAW, "openclaw_env": present})
     notes = {openclaw.environment_path(made): noted} if noted else {}
     found = scope.Found(HostState({} if copy is None else {"env_before": f"{copy}\n"}), notes)
     monkeypatch.setattr(scope, "found_on", lambda _: found)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Agent
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_restart
 from llm_gateway.tasks import preflight
 from llm_gateway.tasks.migration import migration
@@ -115,7 +115,9 @@ def test_a_migration_does_not_take_the_gateway_of_one_that_goes_on(
     wanted = SimpleNamespace(source_name="old1", target_name="gw1")
     monkeypatch.setattr(migration.move, "of", lambda state: wanted)
     found = [
-        text for text in migration._host_problems(agent(unit(), openclaw_restart=way)) if "takes its gateway" in text
+        text
+        for text in migration._host_problems(agent(unit(), openclaw_restart=way).machine)
+        if "takes its gateway" in text
     ]
     assert bool(found) == is_told
 
@@ -230,7 +232,7 @@ def test_a_configuration_is_changed_in_a_copy_and_put_in_place_only_where_nobody
             raise remote.RemoteError(done.stderr.strip())
         return done.stdout.splitlines()
 
-    def patch(made: Member, values: Any) -> None:
+    def patch(made: Agent, values: Any) -> None:
         place.with_name("openclaw.json.llmgw-new").write_text("{ours}")
         place.with_name("openclaw.json.llmgw-new.bak").write_text("{}")
 

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Agent, Run
 from llm_gateway.model import layout
 from llm_gateway.parts.openclaw import openclaw
 from llm_gateway.tasks import agent_switch
 from tests.unit.deployed import WRITTEN, deployed
 from tests.unit.fake_hosts import FRESH, OPENCLAW
-from tests.unit.members import Fleet, member
+from tests.unit.topology import make_agent, make_node
 
 UNIT = OPENCLAW["openclaw_unit"]
 DEPLOYED = deployed("gw1", "agent1")
@@ -41,20 +41,20 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-def agent(changed: dict[str, str] | None = None, **chosen: Any) -> Member:
+def agent(changed: dict[str, str] | None = None, **chosen: Any) -> Agent:
     """A deployed OpenClaw host but for these answers; its gateway's tokens are known."""
-    fleet = Fleet()
-    gateway = member(fleet=fleet)
-    gateway.token_keys = {"agent1": KEY}
-    return member({**DONE, **(changed or {})}, name="agent1", roles="openclaw", fleet=fleet, **chosen)
+    run = Run()
+    gateway = make_node(run=run)
+    gateway.gateway.token_keys = {"agent1": KEY}
+    return make_agent({**DONE, **(changed or {})}, name="agent1", run=run, **chosen)
 
 
-def point(made: Member) -> list[Any]:
+def point(made: Agent) -> list[Any]:
     """The commands of pointing OpenClaw at its gateway: none, or one that does it or says why not."""
     return list(agent_switch._point._inner(made))  # type: ignore[attr-defined]
 
 
-def is_switched(made: Member) -> bool:
+def is_switched(made: Agent) -> bool:
     """Whether the host is changed."""
     return [command.function for command in point(made)] == [agent_switch._switch]
 
@@ -203,7 +203,7 @@ def test_what_was_there_before_the_first_write_is_kept(
         path.parent.mkdir(mode=0o700)
         path.write_text(former)
     for content in ("first\n", "second\n"):
-        made = member({**FRESH, **OPENCLAW, **owner}, roles="openclaw")
+        made = make_agent({**FRESH, **OPENCLAW, **owner})
         command, stdin = openclaw.environment_command(made, content)
         done = subprocess.run(["sh", "-c", command], input=stdin, text=True, check=False)
         assert done.returncode == 0

@@ -251,7 +251,7 @@ def test_the_running_openclaw_is_had_to_ask_with_its_own_key(
     """What its command asked by itself would prove another process."""
 
     @contextmanager
-    def admin_api(member: object) -> Iterator[Running]:
+    def admin_api(gateway: object) -> Iterator[Running]:
         yield host
 
     monkeypatch.setattr(openclaw_turn, "admin_api", admin_api)

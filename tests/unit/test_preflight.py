@@ -9,7 +9,7 @@ import pytest
 
 from llm_gateway.tasks import preflight
 from tests.unit.fake_hosts import ADDRESS, FRESH, KEYS, OPENCLAW, docker_info, tiktoken_answers
-from tests.unit.members import DIRECTORY, member
+from tests.unit.topology import DIRECTORY, make_agent, make_machine, make_node
 
 READY = {**FRESH, **tiktoken_answers(DIRECTORY)}
 """A bare host in order; the tiktoken files are there, so that the test needs none."""
@@ -17,7 +17,7 @@ READY = {**FRESH, **tiktoken_answers(DIRECTORY)}
 
 def found(values: dict[str, str] | None = None, *, roles: str = "gateway", **chosen: Any) -> list[str]:
     """What is told of a host that differs from a bare one in these answers."""
-    return list(preflight.problems(member({**READY, **(values or {})}, roles=roles, **chosen)))
+    return list(preflight.problems(make_machine({**READY, **(values or {})}, roles=roles, **chosen)))
 
 
 def container(source: str = f"{DIRECTORY}/data", host_port: str = "3000", address: str = ADDRESS) -> str:
@@ -187,15 +187,15 @@ def test_the_port_is_taken_by_our_own_container(program: str) -> None:
 
 def test_a_gateway_that_would_move_away_from_agents_out_of_this_run() -> None:
     done = {"tracked_stat": READY["tracked_stat"] + f"{DIRECTORY}/first-start-done 644 root:root 1.0\n"}
-    gateway = member({**READY, **done, "container": container()}, gateway_port=3001)
-    agent = member(OPENCLAW, name="agent1", roles="openclaw", fleet=cast(Any, gateway.fleet))
+    gateway = make_node({**READY, **done, "container": container()}, gateway_port=3001)
+    agent = make_agent(OPENCLAW, name="agent1", run=cast(Any, gateway.machine.run))
     assert list(preflight._cut_off(gateway)) == [], "it is told in this run"
-    cast(Any, gateway.fleet).agents_of = lambda _: [agent]
-    del gateway.fleet.members["agent1"]
+    cast(Any, gateway.machine.run).agents_of = lambda _: [agent]
+    del gateway.machine.run.machines["agent1"]
     (told,) = preflight._cut_off(gateway)
     assert told.startswith(f"it would move to http://{ADDRESS}:3001, and agent1 would not be told: run without --limit")
-    stays = member({**READY, **done, "container": container()})
-    cast(Any, stays.fleet).agents_of = lambda _: [agent]
+    stays = make_node({**READY, **done, "container": container()})
+    cast(Any, stays.machine.run).agents_of = lambda _: [agent]
     assert list(preflight._cut_off(stays)) == []
 
 
@@ -223,8 +223,8 @@ def test_a_host_at_which_another_deployment_is_at_work() -> None:
         f"another run is at work on this host ({busy}): run again when it has ended; if its machine is gone for good,"
         " end that process on the host"
     )
-    busy = member({**READY, "busy": "process 812\n"})
-    assert preflight.verification_problems(busy) == [], "looking disturbs nobody"
+    machine = make_machine({**READY, "busy": "process 812\n"})
+    assert preflight.verification_problems(machine) == [], "looking disturbs nobody"
 
 
 def test_no_such_user() -> None:
@@ -263,34 +263,36 @@ def test_an_env_file_that_its_readers_read_differently() -> None:
 
 
 def test_a_host_in_no_group() -> None:
-    assert list(preflight.group_problems(member(roles=""))) == [
+    assert list(preflight.group_problems(make_machine(roles=""))) == [
         "is in neither group, `gateways` nor `openclaw`; list it in one of them in the inventory"
     ]
-    assert not list(preflight.group_problems(member(roles="openclaw")))
+    assert not list(preflight.group_problems(make_agent().machine))
 
 
 def test_missing_secrets_of_a_gateway() -> None:
-    told = list(preflight.missing_secrets(member(secrets={"MINIMAX_API_KEY": "a b"})))
+    told = list(preflight.missing_secrets(make_node(secrets={"MINIMAX_API_KEY": "a b"}).machine))
     assert len(told) == 2
     assert told[0].startswith("DASHSCOPE_API_KEY: this secret is missing; `export DASHSCOPE_API_KEY=…`")
     assert told[1].startswith("MINIMAX_API_KEY: this secret holds a blank")
-    assert not list(preflight.missing_secrets(member(secrets=KEYS)))
-    assert not list(preflight.missing_secrets(member(roles="openclaw", secrets={})))
+    assert not list(preflight.missing_secrets(make_node(secrets=KEYS).machine))
+    assert not list(preflight.missing_secrets(make_agent(secrets={}).machine))
 
 
 def test_a_root_password_that_cannot_be_kept() -> None:
-    told = list(preflight.missing_secrets(member(secrets={**KEYS, "ONEAPI_ROOT_PASSWORD": "it's hush"})))
+    told = list(preflight.missing_secrets(make_node(secrets={**KEYS, "ONEAPI_ROOT_PASSWORD": "it's hush"}).machine))
     assert len(told) == 1
     assert told[0].startswith("ONEAPI_ROOT_PASSWORD: ")
     assert told[0].endswith("choose another in the gateway's admin page and hand that one in")
     assert "hush" not in told[0]
-    assert not list(preflight.missing_secrets(member(secrets={**KEYS, "ONEAPI_ROOT_PASSWORD": "pass word$"})))
+    assert not list(
+        preflight.missing_secrets(make_node(secrets={**KEYS, "ONEAPI_ROOT_PASSWORD": "pass word$"}).machine)
+    )
 
 
 def test_a_verification_needs_a_host_that_can_be_read_and_no_more() -> None:
     full = {"disk": FRESH["disk"].replace("9000000", "1"), "listeners": listener(), "machine": "riscv64"}
-    assert preflight.verification_problems(member({**FRESH, **full}, secrets={})) == []
-    told = preflight.verification_problems(member({**FRESH, "uid": "1000", "tailscale0": ""}))
+    assert preflight.verification_problems(make_node({**FRESH, **full}, secrets={}).machine) == []
+    told = preflight.verification_problems(make_node({**FRESH, "uid": "1000", "tailscale0": ""}).machine)
     assert [text.split(":")[0] for text in told] == [
         "the user that pyinfra connects as is not root",
         "it has no Tailscale address (interface tailscale0)",

@@ -9,15 +9,15 @@ import pytest
 from llm_gateway.parts import image
 from llm_gateway.tasks import preflight
 from tests.unit.fake_hosts import FRESH, tiktoken_answers
-from tests.unit.members import DIRECTORY, member
 from tests.unit.test_image_archive import CONFIG_ID, TAG, classic, save
+from tests.unit.topology import DIRECTORY, make_node
 
 READY = {**FRESH, **tiktoken_answers(DIRECTORY)}
 
 
 def found(path: Path, machine: str = "aarch64") -> list[str]:
     """What is told of a host of this machine type with this archive."""
-    return preflight.problems(member({**READY, "machine": machine}, gateway_image_archive=str(path)))
+    return preflight.problems(make_node({**READY, "machine": machine}, gateway_image_archive=str(path)).machine)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_an_archive_of_another_image(tmp_path: Path) -> None:
 
 def test_the_image_is_sent_only_when_the_host_has_another(archive: Path) -> None:
     def is_present(answer: str) -> bool:
-        return image.is_present(member({**READY, "image": answer}, gateway_image_archive=str(archive)))
+        return image.is_present(make_node({**READY, "image": answer}, gateway_image_archive=str(archive)))
 
     assert is_present(f"sha256:{CONFIG_ID} arm64 null\n")
     assert not is_present(f"sha256:{'c' * 64} arm64 null\n")
@@ -67,17 +67,17 @@ def test_the_image_is_sent_only_when_the_host_has_another(archive: Path) -> None
 def test_the_image_is_pulled_only_when_the_host_has_not_the_pinned_one() -> None:
     digest = "sha256:" + "d" * 64
     there = {**READY, "image": f'sha256:1 amd64 ["justsong/one-api@{digest}"]\n'}
-    assert image.is_present(member(there))
-    assert image.is_present(member(there, gateway_image_digest=digest))
-    assert not image.is_present(member(there, gateway_image_digest="sha256:" + "e" * 64))
-    assert not image.is_present(member(READY))
+    assert image.is_present(make_node(there))
+    assert image.is_present(make_node(there, gateway_image_digest=digest))
+    assert not image.is_present(make_node(there, gateway_image_digest="sha256:" + "e" * 64))
+    assert not image.is_present(make_node(READY))
 
 
 def test_the_reference_and_the_pull_policy(archive: Path) -> None:
     digest = "sha256:" + "d" * 64
-    online = member(READY, gateway_image_digest=digest)
-    assert image.reference(online) == f"{TAG}@{digest}"
+    online = make_node(READY, gateway_image_digest=digest)
+    assert image.reference(online.settings) == f"{TAG}@{digest}"
     assert image.pull_policy(online) == "missing"
-    offline = member(READY, gateway_image_digest=digest, gateway_image_archive=str(archive))
-    assert image.reference(offline) == TAG
+    offline = make_node(READY, gateway_image_digest=digest, gateway_image_archive=str(archive))
+    assert image.reference(offline.settings) == TAG
     assert image.pull_policy(offline) == "never"

@@ -6,8 +6,8 @@ import pytest
 
 from llm_gateway.model import layout
 from llm_gateway.model.layout import PROJECT
-from tests.unit.members import DIRECTORY, GENERATED
 from tests.unit.test_preflight import READY, container, found, listener
+from tests.unit.topology import DIRECTORY, GENERATED
 
 SET_UP = {
     "tracked_stat": READY["tracked_stat"] + f"{DIRECTORY}/first-start-done 644 root:root 1.0\n",

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from llm_gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN, token_name
+from llm_gateway.hosts.topology import Run
 from llm_gateway.tasks import preflight
 from tests.unit import fake_hosts
 from tests.unit.fake_hosts import FRESH, OPENCLAW
-from tests.unit.members import Fleet, member
 from tests.unit.test_declarations import channel
 from tests.unit.test_refusals import refusal
+from tests.unit.topology import make_agent, make_node
 
 pytestmark = pytest.mark.slow
 
@@ -24,12 +25,12 @@ LONG = "a-host-whose-name-is-longer-than-thirty-bytes"
 def found(gateway: dict[str, Any], agent: dict[str, Any] | None = None, name: str = "agent1") -> list[str]:
     """What is told of a gateway and of the OpenClaw host that uses it, with these settings."""
     models = {"llm_model": "chat", "embedding_model": "embed"}
-    fleet = Fleet()
+    run = Run()
     hosts = [
-        member(fleet=fleet, **{"gateway_channels": CHANNELS, **models, **gateway}),
-        member({**FRESH, **OPENCLAW}, name=name, roles="openclaw", fleet=fleet, **{**models, **(agent or {})}),
+        make_node(run=run, **{"gateway_channels": CHANNELS, **models, **gateway}),
+        make_agent({**FRESH, **OPENCLAW}, name=name, run=run, **{**models, **(agent or {})}),
     ]
-    return [problem for host in hosts for problem in preflight.declaration_problems(host)]
+    return [problem for host in hosts for problem in preflight.declaration_problems(host.machine)]
 
 
 def test_what_goes_together_is_in_order() -> None:
@@ -80,7 +81,7 @@ def test_a_token_with_the_name_of_one_that_is_made_without_being_declared(agent:
 def test_secrets_of_a_config_are_asked_for_too() -> None:
     channels = [channel(key="MINIMAX_API_KEY", config={"sk": "MY_SK", "vertex_ai_adc": "MY_ADC"})]
     document = {"MINIMAX_API_KEY": "key", "MY_ADC": '{"private key": "of tests"}'}
-    (told,) = preflight.missing_secrets(member(gateway_channels=channels, secrets=document))
+    (told,) = preflight.missing_secrets(make_node(gateway_channels=channels, secrets=document).machine)
     assert told.startswith("MY_SK: this secret is missing; `export MY_SK=…` in the shell")
 
 

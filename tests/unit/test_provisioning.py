@@ -9,18 +9,18 @@ import json
 import httpx
 import provisioning_fixtures
 import pytest
-from provisioning_kit import DONE, PATH, Written, commands, fleet, reconcile
+from provisioning_kit import DONE, PATH, Written, commands, make_gateway, reconcile
 
 from llm_gateway.contents import admin, desired
 from llm_gateway.flavours.oneapi import TokenSpec
 from llm_gateway.hosts import route
 from llm_gateway.hosts.host_state import HostState
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.record import Record
+from llm_gateway.hosts.topology import Node
 from llm_gateway.parts import database
 from tests.unit.fake_hosts import answer
 from tests.unit.fake_one_api import FakeOneAPI
-from tests.unit.members import DIRECTORY, GENERATED, member
+from tests.unit.topology import DIRECTORY, GENERATED, make_agent, make_machine
 
 # Not as a plugin: its fixtures would be those of all tests.
 gateway, written = provisioning_fixtures.gateway, provisioning_fixtures.written
@@ -29,7 +29,7 @@ OWN = ("llm-gateway-verification", "llm-gateway-canary")
 
 def test_a_new_gateway_gets_all_that_is_declared(gateway: FakeOneAPI, written: Written) -> None:
     gateway.options |= {"RegisterEnabled": "true", "RetryTimes": "0", "ApproximateTokenEnabled": "false"}
-    made = fleet("agent1", "agent2")
+    made = make_gateway("agent1", "agent2")
     assert reconcile(made) == [True]
     assert [channel["name"] for channel in gateway.channels] == ["dashscope", "minimax"]
     dashscope = gateway.channels[0]
@@ -55,38 +55,38 @@ def test_a_new_gateway_gets_all_that_is_declared(gateway: FakeOneAPI, written: W
 
 
 def test_a_second_run_has_nothing_to_do(gateway: FakeOneAPI, written: Written) -> None:
-    reconcile(fleet("agent1"))
+    reconcile(make_gateway("agent1"))
     gateway.changes.clear()
-    second = fleet("agent1", applied=written[PATH])
+    second = make_gateway("agent1", applied=written[PATH])
     assert reconcile(second) == []
     assert gateway.changes == []
     assert set(second.token_keys) == {*OWN, "agent1"}, "OpenClaw hosts need them all the same"
 
 
 def test_a_change_by_hand_is_undone(gateway: FakeOneAPI, written: Written) -> None:
-    reconcile(fleet())
+    reconcile(make_gateway())
     gateway.channels[1] |= {"models": "MiniMax-M2.5,other", "priority": 7, "status": 2}
-    reconcile(fleet(applied=written[PATH]))
+    reconcile(make_gateway(applied=written[PATH]))
     assert written.told[-1] == ("~ channel minimax: models -other, priority 7 → 0, status disabled → enabled")
     assert gateway.channels[1]["models"] == "MiniMax-M2.5"
     assert gateway.channels[1]["status"] == 1
 
 
 def test_a_channel_of_a_person_is_left_alone(gateway: FakeOneAPI) -> None:
-    reconcile(fleet())
+    reconcile(make_gateway())
     gateway.channels.append({**gateway.channels[0], "id": 3, "name": "mine", "models": "x"})
     before = dict(gateway.channels[2])
-    reconcile(fleet())
+    reconcile(make_gateway())
     assert gateway.channels[2] == before
 
 
 def test_a_new_key_is_applied_and_only_to_its_channel(gateway: FakeOneAPI, written: Written) -> None:
-    reconcile(fleet())
+    reconcile(make_gateway())
     path = f"{DIRECTORY}/applied-keys.json"
     before = json.loads(written[path])["channels"]
     gateway.changes.clear()
     secrets = {"DASHSCOPE_API_KEY": "another-key", "MINIMAX_API_KEY": "minimax-key-for-tests"}
-    assert reconcile(fleet(applied=written[path], secrets=secrets)) == [True]
+    assert reconcile(make_gateway(applied=written[path], secrets=secrets)) == [True]
     assert written.told[-1] == "~ channel dashscope: key changed"
     assert [change[2]["key"] for change in gateway.changes] == ["another-key"]
     after = json.loads(written[path])["channels"]
@@ -95,10 +95,10 @@ def test_a_new_key_is_applied_and_only_to_its_channel(gateway: FakeOneAPI, writt
 
 
 def test_fingerprints_tell_nothing_of_a_key(gateway: FakeOneAPI, written: Written) -> None:
-    reconcile(fleet())
+    reconcile(make_gateway())
     text = written[PATH]
     assert "key-for-tests" not in text
-    other = fleet()
+    other = make_gateway()
     other.generated = dataclasses.replace(GENERATED, fingerprint_secret="another")
     spec = next(channel for channel in gateway.channels)
     assert spec["name"] in json.loads(text)["channels"]
@@ -108,7 +108,7 @@ def test_fingerprints_tell_nothing_of_a_key(gateway: FakeOneAPI, written: Writte
 
 def test_a_key_that_was_refused_is_tried_again(gateway: FakeOneAPI, written: Written) -> None:
     gateway.refusal = "database is locked"
-    assert not any(reconcile(fleet()))
+    assert not any(reconcile(make_gateway()))
     kept = json.loads(written[PATH])["channels"]
     assert kept == {"dashscope": "", "minimax": ""}, "what was not applied is not remembered as applied"
     assert "+ channel dashscope: " in written.told[0]
@@ -116,9 +116,9 @@ def test_a_key_that_was_refused_is_tried_again(gateway: FakeOneAPI, written: Wri
 
 
 def test_a_disabled_token_stays_disabled(gateway: FakeOneAPI) -> None:
-    reconcile(fleet("agent1"))
+    reconcile(make_gateway("agent1"))
     gateway.tokens[2]["status"] = 2
-    made = fleet("agent1")
+    made = make_gateway("agent1")
     reconcile(made)
     assert gateway.tokens[2]["status"] == 2
     assert len(gateway.tokens) == 3
@@ -126,15 +126,15 @@ def test_a_disabled_token_stays_disabled(gateway: FakeOneAPI) -> None:
 
 
 def test_two_channels_of_one_name_are_told(gateway: FakeOneAPI, written: Written) -> None:
-    reconcile(fleet())
+    reconcile(make_gateway())
     gateway.channels.append({**gateway.channels[0], "id": 3})
-    assert reconcile(fleet()) == [False]
+    assert reconcile(make_gateway()) == [False]
     assert "2 entries are named 'dashscope' (ids 1, 3): keep one of them" in written.told[-1]
 
 
 def test_a_wrong_access_token_is_told_with_its_place(gateway: FakeOneAPI, written: Written) -> None:
     gateway.access_token = "x" * 32
-    assert reconcile(fleet()) == [False]
+    assert reconcile(make_gateway()) == [False]
     assert written.told[-1].startswith(f"the gateway refuses the access token in {DIRECTORY}/secrets.env: ")
     assert (
         "`pyinfra inventory.py deploys/reset_admin.py` makes the token and root's password right again"
@@ -148,7 +148,7 @@ def test_no_way_to_the_gateway_is_told(monkeypatch: pytest.MonkeyPatch, written:
         raise route.RouteError("nothing listens on 100.64.0.10:3000")
 
     monkeypatch.setattr(admin, "route", no_route)
-    assert reconcile(fleet()) == [False]
+    assert reconcile(make_gateway()) == [False]
     assert "nothing listens on 100.64.0.10:3000" in written.told[-1]
 
 
@@ -156,7 +156,7 @@ def test_what_was_read_of_the_host_is_not_asked_again(
     gateway: FakeOneAPI, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unless this run has started the gateway anew: then the record is of the past."""
-    reconcile(fleet())
+    reconcile(make_gateway())
     recorded = {}
     with httpx.Client(transport=gateway.transport, headers={"Authorization": gateway.access_token}) as client:
         for path, name in admin.READS.items():
@@ -169,9 +169,9 @@ def test_what_was_read_of_the_host_is_not_asked_again(
 
     monkeypatch.setattr(admin, "route", counted)
     for is_republished in (False, True):
-        made = fleet(applied=written[PATH])
-        made.state = HostState.parse(answer({**DONE, **recorded}))
-        made.is_republished = is_republished
+        made = make_gateway(applied=written[PATH])
+        made.node.machine.state = HostState.parse(answer({**DONE, **recorded}))
+        made.node.is_republished = is_republished
         assert reconcile(made) == []
         assert bool(asked) == is_republished
 
@@ -181,44 +181,44 @@ def test_an_option_that_is_not_stored_fails_the_run_and_is_set_again(
 ) -> None:
     asked: list[dict[str, str]] = []
 
-    def unstored(made: Member, wanted: dict[str, str]) -> list[str]:
+    def unstored(made: Node, wanted: dict[str, str]) -> list[str]:
         asked.append(wanted)
         return ["RegisterEnabled"] if len(asked) == 1 else []
 
     gateway.options["RegisterEnabled"] = "true"
     monkeypatch.setattr(database, "unstored_options", unstored)
     monkeypatch.setattr(database, "trouble", lambda made: None)
-    assert reconcile(fleet()) == [False]
+    assert reconcile(make_gateway()) == [False]
     assert any("RegisterEnabled: the gateway says that it is set, and its database" in text for text in written.told)
     gateway.changes.clear()
     assert gateway.options["RegisterEnabled"] == "false", "in its memory"
-    assert reconcile(fleet(applied=written[PATH])) == [True]
+    assert reconcile(make_gateway(applied=written[PATH])) == [True]
     assert gateway.changes == [("PUT", "/api/option/", {"key": "RegisterEnabled", "value": "false"})]
     assert asked == [{"RegisterEnabled": "false"}] * 2
-    assert reconcile(fleet(applied=written[PATH])) == []
+    assert reconcile(make_gateway(applied=written[PATH])) == []
 
 
 def test_a_database_that_cannot_be_looked_at_afterwards_fails_the_run(
     gateway: FakeOneAPI, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unstored(made: Member, wanted: dict[str, str]) -> list[str]:
+    def unstored(made: Node, wanted: dict[str, str]) -> list[str]:
         raise database.DatabaseError("another program keeps it locked")
 
     gateway.options["RegisterEnabled"] = "true"
     monkeypatch.setattr(database, "unstored_options", unstored)
-    assert reconcile(fleet()) == [False]
+    assert reconcile(make_gateway()) == [False]
     assert any("will outlive a restart is not known: another program keeps it locked" in text for text in written.told)
     assert Record.parse(written[PATH]).unstored == {"RegisterEnabled"}
 
 
 def test_before_the_first_start_a_change_is_to_come() -> None:
-    made = member()
+    made = make_machine()
     made.host.state.is_executing = False  # type: ignore[misc]
     assert len(list(commands(made))) == 1
 
 
 def test_an_openclaw_host_has_nothing_to_declare() -> None:
-    assert list(commands(member(roles="openclaw"))) == []
+    assert list(commands(make_agent().machine)) == []
 
 
 @pytest.mark.parametrize("host", ["agent1.example.ts.net", "a" * 30, "模型" * 5])

@@ -17,9 +17,9 @@ from llm_gateway.parts.backups import recognition
 from llm_gateway.parts.backups.archive_members import SourceError
 from llm_gateway.tasks.migration import migration
 from llm_gateway.tasks.restore import local_sources, restore
-from tests.unit.members import DIRECTORY
 from tests.unit.test_preflight import found
 from tests.unit.test_preflight_data import SET_UP
+from tests.unit.topology import DIRECTORY
 
 HOST: Any = "a host"
 """The commands run on this machine, so no host is asked."""

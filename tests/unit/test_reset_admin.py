@@ -12,13 +12,13 @@ from pyinfra.api import DeployError
 from standin_kit import Gateway
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.secrets import Generated, Provided
 from llm_gateway.parts import database
 from llm_gateway.tasks import reset_admin
 from llm_gateway.tasks.reset_admin import Access
 from tests.unit.local_host import LocalHost
-from tests.unit.members import GENERATED
+from tests.unit.topology import GENERATED
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def change_by_hand(gateway: Gateway, password: str | None = None, *, token: bool
     return gateway.ok("GET", "/api/user/token", token=GENERATED.access_token) if token else GENERATED.access_token
 
 
-def fix(made: Member, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], bool]:
+def fix(made: Node, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], bool]:
     """Run it: the names of the steps, and whether they succeeded."""
     names: list[str] = []
     outcomes: list[bool] = []
@@ -58,16 +58,16 @@ def fix(made: Member, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], bool]
     def shell(name: str, command: str) -> None:
         names.append(name)
 
-    def carry_out(name: str, member: Member, access: Access) -> None:
+    def carry_out(name: str, node: Node, access: Access) -> None:
         names.append(name)
-        (command,) = inner(member, access)
-        outcomes.append(command.function(None, member.host, *command.args))
+        (command,) = inner(node, access)
+        outcomes.append(command.function(None, node.host, *command.args))
 
     inner = reset_admin._fix._inner  # type: ignore[attr-defined]
     with monkeypatch.context() as patched:
         patched.setattr(remote, "shell", shell)
         patched.setattr(reset_admin, "_fix", carry_out)
-        reset_admin.fix(made)
+        reset_admin.fix(made.machine)
     return names, all(outcomes)
 
 
@@ -87,7 +87,7 @@ def check_right(host: LocalHost, gateway: Gateway) -> Generated:
 def test_nothing_is_changed_where_nothing_is_wrong(
     host: LocalHost, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert fix(host.member(), monkeypatch) == ([], True)
+    assert fix(host.gateway().node, monkeypatch) == ([], True)
     assert host.told[0].endswith(WORKS)
     assert check_right(host, gateway) == GENERATED
 
@@ -97,7 +97,7 @@ def test_with_both_changed_it_goes_through_the_database(
 ) -> None:
     before = host.rows("SELECT * FROM users"), host.rows("SELECT * FROM tokens")
     by_hand = change_by_hand(gateway, HAND_MADE)
-    names, done = fix(host.member(), monkeypatch)
+    names, done = fix(host.gateway().node, monkeypatch)
     assert (names, done) == (["Give root a new access token through the database"], True), host.told
     kept = check_right(host, gateway)
     assert kept == replace(GENERATED, access_token=kept.access_token), "the password of the file is root's again"
@@ -109,23 +109,23 @@ def test_with_both_changed_it_goes_through_the_database(
     assert host.rows("SELECT access_token FROM users WHERE id = 1", backup) == [(by_hand,)]
     assert host.rows("SELECT id, username FROM users") == [row[:2] for row in before[0]]
     assert host.rows("SELECT * FROM tokens") == before[1]
-    assert fix(host.member(), monkeypatch)[0] == [], "a second run has nothing to do"
+    assert fix(host.gateway().node, monkeypatch)[0] == [], "a second run has nothing to do"
 
 
 def test_with_the_password_still_right_the_api_makes_a_token(
     host: LocalHost, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change_by_hand(gateway)
-    assert fix(host.member(), monkeypatch)[0] == ["Have a new access token made, with root's password"]
+    assert fix(host.gateway().node, monkeypatch)[0] == ["Have a new access token made, with root's password"]
     assert check_right(host, gateway).root_password == GENERATED.root_password
     assert host.backups == []
 
 
 def test_a_password_that_is_handed_in_stays(host: LocalHost, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     change_by_hand(gateway, HAND_MADE)
-    made = host.member()
-    made.provided = Provided(None, {"ONEAPI_ROOT_PASSWORD": HAND_MADE})
-    assert fix(made, monkeypatch)[0] == ["Have a new access token made, with root's password"]
+    made = host.gateway()
+    made.node.machine.provided = Provided(None, {"ONEAPI_ROOT_PASSWORD": HAND_MADE})
+    assert fix(made.node, monkeypatch)[0] == ["Have a new access token made, with root's password"]
     assert check_right(host, gateway).root_password == HAND_MADE
     assert host.backups == []
 
@@ -134,9 +134,9 @@ def test_a_handed_in_password_is_written_where_the_token_works(
     host: LocalHost, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change_by_hand(gateway, HAND_MADE, token=False)
-    made = host.member()
-    made.provided = Provided(None, {"ONEAPI_ROOT_PASSWORD": HAND_MADE})
-    assert fix(made, monkeypatch)[0] == ["Write the root password that was handed in into secrets.env"]
+    made = host.gateway()
+    made.node.machine.provided = Provided(None, {"ONEAPI_ROOT_PASSWORD": HAND_MADE})
+    assert fix(made.node, monkeypatch)[0] == ["Write the root password that was handed in into secrets.env"]
     assert check_right(host, gateway) == replace(GENERATED, root_password=HAND_MADE)
 
 
@@ -144,9 +144,9 @@ def test_an_unknown_password_is_set_by_the_token(
     host: LocalHost, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change_by_hand(gateway, HAND_MADE, token=False)
-    made = host.member()
-    made.provided = Provided(None, {"ONEAPI_ROOT_PASSWORD": "a wrong guess"})
-    assert fix(made, monkeypatch)[0] == ["Set root's password to the one in secrets.env"]
+    made = host.gateway()
+    made.node.machine.provided = Provided(None, {"ONEAPI_ROOT_PASSWORD": "a wrong guess"})
+    assert fix(made.node, monkeypatch)[0] == ["Set root's password to the one in secrets.env"]
     assert host.told[0] == "the password in ONEAPI_ROOT_PASSWORD is not root's either"
     assert check_right(host, gateway) == GENERATED
 
@@ -155,7 +155,7 @@ def test_a_lost_file_is_made_anew_and_nobody_is_logged_out(
     host: LocalHost, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (host.place / "secrets.env").unlink()
-    assert fix(host.member(), monkeypatch)[1], host.told
+    assert fix(host.gateway().node, monkeypatch)[1], host.told
     assert check_right(host, gateway).session_secret == "in-force"
 
 
@@ -164,9 +164,9 @@ def test_a_password_in_the_file_that_one_api_would_refuse_is_replaced(
     host: LocalHost, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, password: str
 ) -> None:
     change_by_hand(gateway, HAND_MADE)
-    made = host.member()
+    made = host.gateway()
     made.generated = replace(GENERATED, root_password=password, access_token="not one")
-    assert fix(made, monkeypatch)[1], host.told
+    assert fix(made.node, monkeypatch)[1], host.told
     assert len(check_right(host, gateway).root_password) == 20
 
 
@@ -181,10 +181,10 @@ def test_a_run_that_is_cut_off_is_finished_by_the_next(
 
     with monkeypatch.context() as patched:
         patched.setattr(database, where, cut_off)
-        assert not fix(host.member(), monkeypatch)[1]
+        assert not fix(host.gateway().node, monkeypatch)[1]
     assert "the admin access is not right yet: the connection is gone" in host.told[-1]
     assert gateway.api("GET", "/api/user/self", token=by_hand)["success"], "what worked before works still"
-    assert fix(host.member(), monkeypatch)[1], host.told
+    assert fix(host.gateway().node, monkeypatch)[1], host.told
     check_right(host, gateway)
 
 
@@ -198,15 +198,15 @@ def test_a_run_that_is_cut_off_before_the_password_is_finished_by_the_next(
 
     with monkeypatch.context() as patched:
         patched.setattr(reset_admin, "_confirm", cut_off)
-        assert not fix(host.member(), monkeypatch)[1]
-    assert fix(host.member(), monkeypatch) == (["Set root's password to the one in secrets.env"], True)
+        assert not fix(host.gateway().node, monkeypatch)[1]
+    assert fix(host.gateway().node, monkeypatch) == (["Set root's password to the one in secrets.env"], True)
     check_right(host, gateway)
 
 
 def test_a_locked_database_changes_nothing(host: LocalHost, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     by_hand = change_by_hand(gateway, HAND_MADE)
     with host.locked():
-        assert not fix(host.member(), monkeypatch)[1]
+        assert not fix(host.gateway().node, monkeypatch)[1]
     assert "keeps the database" in host.told[-1]
     assert "End it, and run the command again" in host.told[-1]
     assert (host.place / "secrets.env").read_text() == GENERATED.render()
@@ -218,7 +218,7 @@ def test_a_lock_while_the_api_writes_is_told_too(
 ) -> None:
     change_by_hand(gateway)
     with host.locked():
-        assert not fix(host.member(), monkeypatch)[1]
+        assert not fix(host.gateway().node, monkeypatch)[1]
     assert "GET /api/user/token failed, another program keeps the database" in host.told[-1]
 
 
@@ -226,8 +226,8 @@ def test_a_token_that_the_database_has_and_the_gateway_refuses(
     host: LocalHost, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One API says so of every token while its database cannot be read."""
-    monkeypatch.setattr(reset_admin, "examine", lambda member: Access("root", token=False, password=None))
-    assert not fix(host.member(), monkeypatch)[1]
+    monkeypatch.setattr(reset_admin, "examine", lambda node: Access("root", token=False, password=None))
+    assert not fix(host.gateway().node, monkeypatch)[1]
     assert "Another program may have kept the database locked at that moment: run this again" in host.told[-1]
     assert host.backups == []
 
@@ -236,26 +236,26 @@ def test_too_many_log_ins_are_told(host: LocalHost, gateway: Gateway, monkeypatc
     while httpx.post(f"{gateway.url}/api/user/login", json={}).status_code != 429:
         pass
     with pytest.raises(DeployError, match="20 log-ins in 20 minutes, and no more now: run this again"):
-        fix(host.member(), monkeypatch)
+        fix(host.gateway().node, monkeypatch)
 
 
 def test_a_password_that_can_be_set_and_not_tried(
     host: LocalHost, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change_by_hand(gateway, HAND_MADE)
-    monkeypatch.setattr(reset_admin, "examine", lambda member: Access("root", token=False, password=None))
+    monkeypatch.setattr(reset_admin, "examine", lambda node: Access("root", token=False, password=None))
     while httpx.post(f"{gateway.url}/api/user/login", json={}).status_code != 429:
         pass
-    assert fix(host.member(), monkeypatch)[1], host.told
+    assert fix(host.gateway().node, monkeypatch)[1], host.told
     assert "root's password was set, and not tried: One API takes 20 log-ins" in "".join(host.told)
     check_right(host, gateway)
 
 
 def test_sqlite_is_installed_where_nothing_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     host = LocalHost(tmp_path, monkeypatch)
-    monkeypatch.setattr(reset_admin, "examine", lambda member: Access("root", token=False, password=None))
+    monkeypatch.setattr(reset_admin, "examine", lambda node: Access("root", token=False, password=None))
     monkeypatch.setattr(reset_admin, "_run", lambda *arguments: True)
-    names, _ = fix(host.member(), monkeypatch)
+    names, _ = fix(host.gateway().node, monkeypatch)
     assert names == [
         "Install sqlite3, which writes the gateway's database",
         "Give root a new access token through the database",
@@ -267,4 +267,4 @@ def test_a_gateway_on_another_database_is_refused(
 ) -> None:
     change_by_hand(gateway, HAND_MADE)
     with pytest.raises(DeployError, match=r"gw1: the gateway does not use .*; nothing was changed"):
-        fix(host.member(database_size=""), monkeypatch)
+        fix(host.gateway(database_size="").node, monkeypatch)

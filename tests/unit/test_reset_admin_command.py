@@ -11,7 +11,7 @@ from llm_gateway.tasks import reset_admin
 from tests.unit import fake_hosts
 from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import FRESH, KEYS
-from tests.unit.members import GENERATED, member
+from tests.unit.topology import GENERATED, make_agent, make_node
 
 pytestmark = pytest.mark.slow
 
@@ -86,17 +86,17 @@ def test_a_limit_that_matches_no_host_ends_with_one(tmp_path: Path) -> None:
     ],
 )
 def test_what_stands_in_the_way_is_told(values: dict[str, str], told: str) -> None:
-    problems = list(reset_admin._problems(member({**FRESH, **values})))
+    problems = list(reset_admin._problems(make_node({**FRESH, **values}).machine))
     assert [problem for problem in problems if told in problem], problems
 
 
 def test_a_host_without_a_gateway_has_nothing_to_fix() -> None:
-    made = member(roles="openclaw")
-    assert list(reset_admin._problems(made)) == []
-    reset_admin.fix(made)
+    made = make_agent()
+    assert list(reset_admin._problems(made.machine)) == []
+    reset_admin.fix(made.machine)
 
 
 def test_a_password_that_cannot_be_kept_is_refused() -> None:
-    (told,) = reset_admin._handed_in(member(secrets={**KEYS, "ONEAPI_ROOT_PASSWORD": "it's"}))
+    (told,) = reset_admin._handed_in(make_node(secrets={**KEYS, "ONEAPI_ROOT_PASSWORD": "it's"}).machine)
     assert told.startswith("ONEAPI_ROOT_PASSWORD: ")
     assert "it's" not in told

@@ -10,15 +10,15 @@ import pytest
 from llm_gateway.hosts import remote
 from llm_gateway.tasks.restore import restore
 from tests.unit.fake_hosts import FRESH
-from tests.unit.members import DIRECTORY, member
+from tests.unit.topology import DIRECTORY, make_node
 
 
 def _told(monkeypatch: pytest.MonkeyPatch, file: str, text: str, **options: str) -> list[str]:
     monkeypatch.setattr(remote, "run", lambda host, command: text.splitlines() if file in command else [])
-    found = member({**FRESH, "tracked_stat": f"{DIRECTORY}/{file} 600 root:root 1.0\n"})
+    found = make_node({**FRESH, "tracked_stat": f"{DIRECTORY}/{file} 600 root:root 1.0\n"})
     inventory = SimpleNamespace(get_override_data=lambda: options)
     cast(Any, found.host).state = SimpleNamespace(inventory=inventory)
-    return [problem for problem in restore._problems(found) if "--data yes=" in problem]
+    return [problem for problem in restore._problems(found.machine) if "--data yes=" in problem]
 
 
 def test_a_gateway_that_was_moved_away_is_not_revived_by_mistake(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,13 +11,14 @@ from pyinfra.api import DeployError
 from llm_gateway.contents import admin
 from llm_gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.tables import Table
+from llm_gateway.hosts.topology import Gateway, Run
+from llm_gateway.parts.serving import Serving
 from llm_gateway.proof import agent_path
 from llm_gateway.tasks.upgrades import rollback, rollback_tokens
 from tests.unit.deployed import IMAGE_ID, deployed
 from tests.unit.fake_one_api import FakeOneAPI
-from tests.unit.members import GENERATED, Fleet, member
+from tests.unit.topology import GENERATED, make_agent, make_node
 
 OTHER_ID = "sha256:" + "2" * 64
 
@@ -26,7 +26,7 @@ OTHER_ID = "sha256:" + "2" * 64
 def _looked(monkeypatch: pytest.MonkeyPatch, identifier: str) -> rollback.Kept:
     lines = ["previous", identifier, "one-api:old", "one-api:new", "2026-11-22 10:00 UTC", "there", "same"]
     monkeypatch.setattr(remote, "run", lambda host, command: lines)
-    return rollback.look(member(deployed("gw1", "agent1").gateway))
+    return rollback.look(make_node(deployed("gw1", "agent1").gateway))
 
 
 def test_another_image_is_something_to_go_back_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,29 +50,21 @@ def test_what_would_be_lost_is_told_as_far_as_it_is_known() -> None:
 def test_a_mistyped_option_is_told_before_any_host_is_read() -> None:
     state = SimpleNamespace(inventory=SimpleNamespace(get_override_data=lambda: {"ye": "gw1"}))
     with pytest.raises(DeployError, match="--data ye=…: there is no such option; did you mean 'yes'"):
-        rollback.member_to_roll_back(cast(Any, state), cast(Any, SimpleNamespace(name="gw1")))
+        rollback.machine_to_roll_back(cast(Any, state), cast(Any, SimpleNamespace(name="gw1")))
 
 
-class _Fleet(Fleet):
+def _gone_back(monkeypatch: pytest.MonkeyPatch, one_api: FakeOneAPI) -> tuple[Gateway, list[str]]:
     """A gateway with an agent in the run, and one that is not."""
-
-    def agents_of(self, gateway: Member) -> list[Member]:
-        return [self.agent, self.absent]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.absent = member(name="agent2", roles="openclaw", fleet=self)
-        del self.members["agent2"]
-        self.agent = member(name="agent1", roles="openclaw", fleet=self)
-
-
-def _gone_back(monkeypatch: pytest.MonkeyPatch, one_api: FakeOneAPI) -> tuple[Member, list[str]]:
     told: list[str] = []
     for way in ("tell", "complain"):
         monkeypatch.setattr(remote, way, lambda host, text: told.append(text))
     monkeypatch.setattr(admin, "route", lambda *where: one_api.route())
-    gateway = member(fleet=_Fleet())
-    gateway.is_republished = True
+    run = Run()
+    gateway = make_node(run=run).gateway
+    make_agent(name="agent2", run=run)
+    del run.machines["agent2"]
+    make_agent(name="agent1", run=run)
+    gateway.node.is_republished = True
     gateway.token_keys["agent1"] = "key-of-the-newer-data"
     return gateway, told
 
@@ -111,17 +103,16 @@ def test_tokens_that_cannot_be_read_are_a_failure_with_its_fix(monkeypatch: pyte
 
 
 def test_agents_that_are_served_are_asked_with_the_keys_of_the_older_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gateway is the fleet's: a copy of it, as it was before, has no agents."""
+    """The gateway is the run's: a copy of it, as it was before, has no agents."""
     gateway, _ = _gone_back(monkeypatch, FakeOneAPI(GENERATED.access_token))
-    agents = gateway.fleet.agents_of(gateway)
-    monkeypatch.setattr(gateway.fleet, "agents_of", lambda of: agents if of is gateway else [])
     monkeypatch.setattr(rollback, "step", lambda host, text: None)
     asked: list[str | None] = []
     monkeypatch.setattr(
         agent_path, "prove_all", lambda proven: asked.extend(gateway.token_keys.get(agent.name) for agent in proven)
     )
-    before = copy.copy(gateway)
-    before.generated = GENERATED
-    rollback._serve_agents(gateway, before, [agent for agent in agents if agent.name == "agent1"])
+    kept = rollback.Kept("/previous", Serving("sha256:1", "old:1"), "then", is_there=True, is_other=True)
+    before = rollback.as_before(gateway.node, kept)
+    before.gateway.generated = GENERATED
+    rollback._serve_agents(gateway.node, before, [agent for agent in gateway.agents if agent.name == "agent1"])
     assert asked == [gateway.token_keys["agent1"]]
     assert asked != ["key-of-the-newer-data"]

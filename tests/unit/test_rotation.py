@@ -9,21 +9,21 @@ from typing import Any
 
 import provisioning_fixtures
 import pytest
-from provisioning_kit import PATH, Written, fleet
+from provisioning_kit import PATH, Written, make_gateway
 from pyinfra.api import DeployError
 
 from llm_gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN
 from llm_gateway.flavours.oneapi import AdminClient, TokenSpec
 from llm_gateway.hosts import progress
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.record import Record
+from llm_gateway.hosts.topology import Gateway
 from llm_gateway.tasks.rotation import rotation
 from llm_gateway.tasks.rotation.rotation import KEYS, chosen_keys
 from tests.unit import fake_hosts
 from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import OPENCLAW
 from tests.unit.fake_one_api import FakeOneAPI
-from tests.unit.members import GENERATED
+from tests.unit.topology import GENERATED
 
 pytestmark = pytest.mark.slow
 
@@ -72,10 +72,10 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return told
 
 
-def renew(made: Member) -> list[bool]:
-    """Carry it out for every host of the fleet, as pyinfra does; the outcomes."""
+def renew(made: Gateway) -> list[bool]:
+    """Carry it out for every host of the run, as pyinfra does; the outcomes."""
     outcomes = []
-    for each in made.fleet.members.values():
+    for each in made.node.machine.run.machines.values():
         for command in rotation._renew_tokens._inner(each):  # type: ignore[attr-defined]
             outcomes.append(command.function(SimpleNamespace(), each.host, *command.args))
     return outcomes
@@ -87,7 +87,7 @@ def _with_tokens(gateway: FakeOneAPI, *names: str) -> dict[str, str]:
 
 
 def test_every_host_and_verification_get_a_new_token(gateway: FakeOneAPI, written: Written, steps: list[str]) -> None:
-    made = fleet("agent1", "agent2")
+    made = make_gateway("agent1", "agent2")
     names = (VERIFICATION_TOKEN, CANARY_TOKEN, "agent1", "agent2")
     before = _with_tokens(gateway, *names, "a-persons")
     assert renew(made) == [True]
@@ -104,10 +104,8 @@ def test_every_host_and_verification_get_a_new_token(gateway: FakeOneAPI, writte
 
 
 def test_a_host_that_is_not_reached_keeps_its_token(gateway: FakeOneAPI, written: Written) -> None:
-    made = fleet("agent1", "agent2")
-    lost = made.fleet.members["agent2"]
-    made.fleet.agents_of = lambda gateway: [made.fleet.members["agent1"], lost]
-    del made.fleet.members["agent2"]
+    made = make_gateway("agent1", "agent2")
+    del made.node.machine.run.machines["agent2"]
     before = _with_tokens(gateway, VERIFICATION_TOKEN, "agent1", "agent2")
     assert renew(made) == [True]
     assert {row["name"]: row["key"] for row in gateway.tokens}["agent2"] == before["agent2"]
@@ -115,7 +113,7 @@ def test_a_host_that_is_not_reached_keeps_its_token(gateway: FakeOneAPI, written
 
 
 def test_a_disabled_token_stays_disabled(gateway: FakeOneAPI, written: Written) -> None:
-    made = fleet("agent1")
+    made = make_gateway("agent1")
     _with_tokens(gateway, VERIFICATION_TOKEN, "agent1")
     gateway.tokens[1]["status"] = 2
     assert renew(made) == [True]
@@ -124,7 +122,7 @@ def test_a_disabled_token_stays_disabled(gateway: FakeOneAPI, written: Written) 
 
 
 def test_a_gateway_that_says_no_is_told_and_the_old_keys_work(gateway: FakeOneAPI, written: Written) -> None:
-    made = fleet("agent1")
+    made = make_gateway("agent1")
     before = _with_tokens(gateway, VERIFICATION_TOKEN, "agent1")
     gateway.refusal = "数据库错误"
     assert renew(made) == [False]
@@ -134,11 +132,11 @@ def test_a_gateway_that_says_no_is_told_and_the_old_keys_work(gateway: FakeOneAP
 
 def test_what_a_plan_puts_for_a_key_is_never_written(gateway: FakeOneAPI) -> None:
     """The gateway may fail before it has made any."""
-    made = fleet("agent1")
-    state: Any = made.host.state
-    agent = made.fleet.members["agent1"]
+    made = make_gateway("agent1")
+    state: Any = made.node.host.state
+    agent = made.node.machine.run.machines["agent1"]
     agent.host.state.is_executing = state.is_executing = False
-    for each in (agent, made):
+    for each in (agent, made.node.machine):
         list(rotation._renew_tokens._inner(each))  # type: ignore[attr-defined]
     assert set(made.token_keys) == {"agent1"}
     assert gateway.changes == []
@@ -163,7 +161,7 @@ def test_a_gateway_that_is_not_deployed_is_refused(tmp_path: Path) -> None:
 
 
 def test_declared_tokens_keep_their_keys_and_that_is_told(gateway: FakeOneAPI, written: Written) -> None:
-    made = fleet(gateway_tokens=[{"name": "laptop"}])
+    made = make_gateway(gateway_tokens=[{"name": "laptop"}])
     before = _with_tokens(gateway, VERIFICATION_TOKEN, "laptop")
     assert renew(made) == [True]
     assert {row["name"]: row["key"] for row in gateway.tokens}["laptop"] == before["laptop"]

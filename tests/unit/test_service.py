@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.parts import first_start, service
 from llm_gateway.parts.docker import daemon_settings, packages
 from tests.unit.deployed import deployed
-from tests.unit.members import DIRECTORY, member
+from tests.unit.topology import DIRECTORY, make_node
 
 MIRROR = "https://mirror.example"
 
@@ -36,9 +36,9 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def done(**chosen: Any) -> Member:
+def done(**chosen: Any) -> Node:
     """A gateway that was found published, just as wanted."""
-    made = member(deployed("gw1", "agent1").gateway, **chosen)
+    made = make_node(deployed("gw1", "agent1").gateway, **chosen)
     assert service.is_published(made)
     return made
 
@@ -52,7 +52,7 @@ def test_what_is_published_is_left_alone(planned: list[str]) -> None:
 
 
 def test_a_gateway_that_was_not_seen_to_answer_is_awaited(planned: list[str]) -> None:
-    made = member({**deployed("gw1", "agent1").gateway, "api_options": ""})
+    made = make_node({**deployed("gw1", "agent1").gateway, "api_options": ""})
     service.publish(made)
     assert planned == ["Wait until the gateway answers"]
     assert made.is_republished
@@ -72,7 +72,7 @@ def test_after_a_restart_of_docker_the_gateway_is_published(planned: list[str]) 
 def test_after_a_first_start_the_gateway_is_published(planned: list[str]) -> None:
     values = deployed("gw1", "agent1").gateway
     without_marker = values["tracked_stat"].replace(f"{DIRECTORY}/first-start-done", "/other")
-    made = member({**values, "tracked_stat": without_marker})
+    made = make_node({**values, "tracked_stat": without_marker})
     assert service.is_published(made)
     for step in (packages.install, first_start.secure, service.publish):
         step(made)

@@ -17,14 +17,14 @@ import pytest
 from pyinfra.api import StringCommand
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Agent
 from llm_gateway.model import layout
 from llm_gateway.parts import skills
 from llm_gateway.tasks import preflight
 from llm_gateway.tasks.removal import openclaw_removal
 from tests.unit import fake_hosts
 from tests.unit.fake_hosts import FRESH, OPENCLAW
-from tests.unit.members import member
+from tests.unit.topology import make_agent
 
 pytestmark = pytest.mark.slow
 
@@ -59,18 +59,18 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-def agent(found: str, workspace: str | None = "~/ws", **answers: str) -> Member:
+def agent(found: str, workspace: str | None = "~/ws", **answers: str) -> Agent:
     """An OpenClaw host whose workspace was read so."""
     values = {**FRESH, **OPENCLAW, "openclaw_workspace": found, **answers}
-    return member(values, name="agent1", roles="openclaw", openclaw_workspace=workspace)
+    return make_agent(values, name="agent1", openclaw_workspace=workspace)
 
 
 def problems(found: str, **answers: str) -> list[str]:
     """What preflight tells of that host."""
-    return preflight.problems(agent(found, **answers))
+    return preflight.problems(agent(found, **answers).machine)
 
 
-def run(made: Member) -> list[subprocess.CompletedProcess[str]]:
+def run(made: Agent) -> list[subprocess.CompletedProcess[str]]:
     """Do what the step would do on the host, here, until something fails."""
     done: list[subprocess.CompletedProcess[str]] = []
     for command in skills._write_client._inner(made):  # type: ignore[attr-defined]
@@ -82,7 +82,7 @@ def run(made: Member) -> list[subprocess.CompletedProcess[str]]:
     return done
 
 
-def here(place: Path, found: str = READY, user: str = "root", **answers: str) -> Member:
+def here(place: Path, found: str = READY, user: str = "root", **answers: str) -> Agent:
     """A host that is this machine, with the workspace `place`/ws of that user."""
     account = pwd.getpwnam(user)
     passwd = f"{user}:x:{account.pw_uid}:{account.pw_gid}::{place}:/bin/sh\n"
@@ -106,7 +106,7 @@ def test_without_the_setting_nothing_is_placed_or_asked_for(monkeypatch: pytest.
     monkeypatch.setattr(skills, "_write_client", None)
     made = agent("", workspace=None)
     skills.place_client(made)
-    assert preflight.problems(made) == []
+    assert preflight.problems(made.machine) == []
 
 
 def test_the_path_of_the_client() -> None:
@@ -127,13 +127,13 @@ def test_the_path_of_the_client() -> None:
 )
 def test_it_is_placed_only_where_it_differs(found: str, is_placed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     placed: list[str] = []
-    monkeypatch.setattr(skills, "_write_client", lambda name, member: placed.append(name))
+    monkeypatch.setattr(skills, "_write_client", lambda name, agent: placed.append(name))
     skills.place_client(agent(found))
     assert placed == (["Put the client of the Skills into the workspace"] if is_placed else [])
 
 
 def test_a_clients_replacement_is_told_when_it_is_a_persons(told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(skills, "_write_client", lambda name, member: None)
+    monkeypatch.setattr(skills, "_write_client", lambda name, agent: None)
     theirs = THERE.replace(DIGEST, OTHERS_DIGEST)
     skills.place_client(agent(theirs, openclaw_client_record=f"{OTHERS_DIGEST}\n"))
     skills.place_client(agent(THERE.replace("644", "600")))
@@ -194,8 +194,8 @@ def test_the_package_beside_it_is_taken_away_with_it(
     (shared / "llm_client.js").write_bytes(CLIENT)
     (shared / "package.json").write_text(package)
     nothing_kept = SimpleNamespace(state=SimpleNamespace(lines=lambda name: []))
-    monkeypatch.setattr(openclaw_removal, "_noted", lambda member, path: None)
-    monkeypatch.setattr(openclaw_removal.scope, "found_on", lambda member: nothing_kept)
+    monkeypatch.setattr(openclaw_removal, "_noted", lambda agent, path: None)
+    monkeypatch.setattr(openclaw_removal.scope, "found_on", lambda agent: nothing_kept)
     for command in openclaw_removal._restore_client._inner(here(tmp_path)):  # type: ignore[attr-defined]
         if isinstance(command, StringCommand):
             subprocess.run(["sh", "-c", command.get_raw_value()], check=True)

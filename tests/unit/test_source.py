@@ -14,7 +14,7 @@ import pytest
 from llm_gateway.hosts import remote
 from llm_gateway.tasks.migration import source
 from llm_gateway.tasks.migration.source import Source, SourceError
-from tests.unit.members import GENERATED
+from tests.unit.topology import GENERATED
 
 HOST: Any = None
 OURS = "/opt/openclaw-llm-gateway"

@@ -13,7 +13,7 @@ import jinja2
 import jinja2.meta
 import pytest
 
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Machine
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT
 from llm_gateway.parts import firewall, firewall_rules, installation, log_pruning
@@ -22,19 +22,20 @@ from llm_gateway.parts.canary import scheduled_canary
 from llm_gateway.parts.firewall_rules import Door
 from llm_gateway.parts.openclaw import openclaw
 from tests.unit.fake_hosts import FRESH, OPENCLAW
-from tests.unit.members import member
+from tests.unit.topology import make_machine, make_node
 
 GOLDEN = Path(__file__).parent / "golden"
 TEMPLATES = ROOT / "templates"
 DIGEST = "sha256:" + "d" * 64
 
 
-def every_file(member: Member) -> dict[str, bytes]:
+def every_file(machine: Machine) -> dict[str, bytes]:
     """The content of every file that comes out of a template, by the name of its golden file."""
-    wanted = [*installation.wanted_files(member), *scheduled_backups.script_files(member)]
-    wanted += [*scheduled_backups.unit_files(member), *firewall.wanted_files(member)]
-    wanted += [*scheduled_canary.script_files(member), *scheduled_canary.unit_files(member)]
-    wanted += [*log_pruning.script_files(member), *log_pruning.unit_files(member)]
+    node, agent = machine.node, machine.agent
+    wanted = [*installation.wanted_files(node), *scheduled_backups.script_files(node)]
+    wanted += [*scheduled_backups.unit_files(node), *firewall.wanted_files(node)]
+    wanted += [*scheduled_canary.script_files(node), *scheduled_canary.unit_files(node)]
+    wanted += [*log_pruning.script_files(node), *log_pruning.unit_files(node)]
     files = {Path(file.path).name.lstrip("."): file.content for file in wanted}
     for name in ("own-data", "start-gateway"):  # are not rendered, and run in test_start_gateway.py
         del files[name]
@@ -44,12 +45,12 @@ def every_file(member: Member) -> dict[str, bytes]:
         del files[name]
     del files["canary"]  # nor this, in test_canary_script.py
     del files["prune-logs"]  # nor this, in test_prune_logs.py
-    return {**files, layout.DROP_IN: openclaw._wanted_drop_in(member).encode()}
+    return {**files, layout.DROP_IN: openclaw._wanted_drop_in(agent).encode()}
 
 
 def rendered(**chosen: Any) -> dict[str, bytes]:
     """The files of a host that is a gateway and an OpenClaw host."""
-    return every_file(member({**FRESH, **OPENCLAW}, roles="gateway openclaw", **chosen))
+    return every_file(make_machine({**FRESH, **OPENCLAW}, roles="gateway openclaw", **chosen))
 
 
 CASES: dict[str, dict[str, Any]] = {
@@ -154,14 +155,14 @@ def test_every_line_ends_and_no_tag_is_left() -> None:
 
 
 def test_secrets_are_in_private_files_alone() -> None:
-    made = member()
+    made = make_node()
     for file in installation.wanted_files(made):
-        holds = [secret for secret in vars(made.generated).values() if secret.encode() in file.content]
+        holds = [secret for secret in vars(made.gateway.generated).values() if secret.encode() in file.content]
         assert bool(holds) == (file.mode == "600"), file.path
 
 
 def test_every_file_is_compared_with_the_hosts() -> None:
-    made = member()
+    made = make_node()
     files = installation.wanted_files(made) + scheduled_backups.script_files(made) + scheduled_backups.unit_files(made)
     files += firewall.wanted_files(made) + scheduled_canary.script_files(made) + scheduled_canary.unit_files(made)
     assert {file.path for file in files} <= set(installation.tracked_files(made.directory))

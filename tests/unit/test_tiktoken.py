@@ -14,7 +14,7 @@ import pytest
 
 from llm_gateway.parts import tiktoken
 from tests.unit.fake_hosts import FRESH, tiktoken_answers
-from tests.unit.members import DIRECTORY, member
+from tests.unit.topology import DIRECTORY, make_node
 
 CONTENTS = {name: f"content of {url}".encode() for name, (url, _) in tiktoken.FILES.items()}
 ORIGINALS = dict(tiktoken.FILES)
@@ -60,11 +60,11 @@ def test_the_names_are_what_one_api_looks_for() -> None:
 
 def test_a_host_that_has_them_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tiktoken_answers(DIRECTORY)
-    assert tiktoken.missing_on(member({**FRESH, **whole})) == []
+    assert tiktoken.missing_on(make_node({**FRESH, **whole})) == []
     first, second = tiktoken.FILES
-    assert tiktoken.missing_on(member(FRESH)) == [first, second]
+    assert tiktoken.missing_on(make_node(FRESH)) == [first, second]
     damaged = whole["tracked_sum"].replace(tiktoken.FILES[first][1], "0" * 64)
-    assert tiktoken.missing_on(member({**FRESH, **whole, "tracked_sum": damaged})) == [first]
+    assert tiktoken.missing_on(make_node({**FRESH, **whole, "tracked_sum": damaged})) == [first]
 
 
 def test_a_directory_of_the_operator_is_read_and_left_alone(tmp_path: Path) -> None:

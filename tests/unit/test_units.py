@@ -19,8 +19,8 @@ from llm_gateway.parts.canary.scheduled_canary import CANARY
 from llm_gateway.parts.log_pruning import PRUNING
 from llm_gateway.parts.openclaw import openclaw
 from tests.unit.fake_hosts import FRESH, OPENCLAW
-from tests.unit.members import member
 from tests.unit.readers.missing import missing
+from tests.unit.topology import make_machine, make_node
 
 # What our units name, as a real host has it.
 STUBS = {
@@ -71,7 +71,7 @@ def place(tmp_path: Path) -> Path:
     """The units of a host, ours among them; what our unit runs is there."""
     directory = tmp_path / "gateway"
     directory.mkdir()
-    made = member({**FRESH, **OPENCLAW}, roles="gateway openclaw", gateway_directory=str(directory))
+    made = make_machine({**FRESH, **OPENCLAW}, roles="gateway openclaw", gateway_directory=str(directory))
     units = tmp_path / "units"
     units.mkdir()
     for name, text in STUBS.items():
@@ -79,14 +79,14 @@ def place(tmp_path: Path) -> Path:
     docker = tmp_path / "docker"
     docker.write_text("#!/bin/sh\n")
     docker.chmod(0o755)
-    timers = [*scheduled_backups.script_files(made), *scheduled_backups.unit_files(made)]
-    timers += [*log_pruning.script_files(made), *log_pruning.unit_files(made)]
-    timers += [*scheduled_canary.script_files(made), *scheduled_canary.unit_files(made)]
+    timers = [*scheduled_backups.script_files(made.node), *scheduled_backups.unit_files(made.node)]
+    timers += [*log_pruning.script_files(made.node), *log_pruning.unit_files(made.node)]
+    timers += [*scheduled_canary.script_files(made.node), *scheduled_canary.unit_files(made.node)]
     for name in ("guard", "undo"):
         (units / f"openclaw-llm-gateway-{name}.service").write_bytes(
             (ROOT / f"files/openclaw-llm-gateway-{name}.service").read_bytes()
         )
-    for file in (*installation.wanted_files(made), *timers):
+    for file in (*installation.wanted_files(made.node), *timers):
         if Path(file.path).name in TIMED:
             (units / Path(file.path).name).write_bytes(file.content)
         if file.path == layout.UNIT_PATH:
@@ -98,7 +98,7 @@ def place(tmp_path: Path) -> Path:
     (units / "openclaw-gateway.service").write_text(OPENCLAW_UNIT)
     drop_ins = units / "openclaw-gateway.service.d"
     drop_ins.mkdir()
-    (drop_ins / layout.DROP_IN).write_text(openclaw._wanted_drop_in(made))
+    (drop_ins / layout.DROP_IN).write_text(openclaw._wanted_drop_in(made.agent))
     return units
 
 
@@ -159,14 +159,14 @@ def test_what_root_runs_is_shut_in(place: Path, name: str) -> None:
 
 
 def test_what_our_unit_calls_is_where_debian_has_it() -> None:
-    (unit,) = [file for file in installation.wanted_files(member()) if file.path == layout.UNIT_PATH]
+    (unit,) = [file for file in installation.wanted_files(make_node()) if file.path == layout.UNIT_PATH]
     programs = re.findall(r"^Exec\w+=(\S+)", unit.content.decode(), re.MULTILINE)
     assert set(programs) == {"/opt/openclaw-llm-gateway/start-gateway"}
 
 
 @pytest.mark.parametrize("directory", ["/opt/openclaw-llm-gateway", "/srv/other"])
 def test_our_unit_starts_only_what_was_made_safe_and_comes_back_with_docker(directory: str) -> None:
-    made = member(gateway_directory=directory)
+    made = make_node(gateway_directory=directory)
     (unit,) = [file for file in installation.wanted_files(made) if file.path == layout.UNIT_PATH]
     lines = unit.content.decode().splitlines()
     assert [line.partition("=")[2] for line in lines if line.startswith("AssertPathExists=")] == [

@@ -9,23 +9,23 @@ from typing import Any
 import pytest
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.parts import image, serving, tiktoken
 from llm_gateway.parts.serving import Serving
 from llm_gateway.tasks.upgrades import rollback, upgrade
 from llm_gateway.tasks.upgrades.rollback import Kept
 from tests.unit.deployed import IMAGE_ID, deployed
-from tests.unit.members import DIRECTORY, member
 from tests.unit.test_image_archive import classic, save
+from tests.unit.topology import DIRECTORY, make_node
 
 OTHER_ID = "sha256:" + "2" * 64
 DIGEST = "sha256:" + "d" * 64
 TAG = "justsong/one-api:v0.6.10"
 
 
-def gateway(answers: dict[str, str] | None = None, **chosen: Any) -> Member:
+def gateway(answers: dict[str, str] | None = None, **chosen: Any) -> Node:
     """A gateway that was deployed with the defaults; `chosen` are its settings now."""
-    return member({**deployed("gw1", "agent1").gateway, **(answers or {})}, **chosen)
+    return make_node({**deployed("gw1", "agent1").gateway, **(answers or {})}, **chosen)
 
 
 def test_the_image_that_serves_is_no_upgrade() -> None:
@@ -109,4 +109,4 @@ def test_the_files_by_which_the_gateway_runs_wait_for_the_switch(monkeypatch: py
 def test_a_rollback_says_how_to_pin_what_serves_then(reference: str, settings: str) -> None:
     assert rollback.pinned(Serving(IMAGE_ID, reference)) == settings
     before = rollback.as_before(gateway(), Kept("", Serving(IMAGE_ID, reference), "", True, False))
-    assert image.reference(before) == reference
+    assert image.reference(before.settings) == reference

@@ -13,7 +13,7 @@ from llm_client import LLMConnectionError, LLMError, LLMProtocolError, LLMStatus
 from llm_gateway.contents import admin
 from llm_gateway.contents.desired import VERIFICATION_TOKEN
 from llm_gateway.hosts import remote, route
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Agent, Node, Role, Run
 from llm_gateway.model.asking import VerificationError
 from llm_gateway.parts import database
 from llm_gateway.proof import broken_links, verification_keys
@@ -22,7 +22,7 @@ from llm_gateway.tasks import verification
 from tests.unit import ways
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.fake_one_api import FakeOneAPI
-from tests.unit.members import GENERATED, Fleet, member
+from tests.unit.topology import GENERATED, make_agent, make_machine, make_node
 
 KEY = "relay-key-of-tests".ljust(48, "0")
 
@@ -36,16 +36,16 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-def gateway(**chosen: Any) -> Member:
+def gateway(**chosen: Any) -> Node:
     """A gateway whose tokens are known."""
-    made = member(**chosen)
-    made.token_keys = {VERIFICATION_TOKEN: KEY}
+    made = make_node(**chosen)
+    made.gateway.token_keys = {VERIFICATION_TOKEN: KEY}
     return made
 
 
-def verify(made: Member) -> bool:
+def verify(made: Role) -> bool:
     """Whether a verification succeeds."""
-    commands = verification._verify._inner(made, "changed")  # type: ignore[attr-defined]
+    commands = verification._verify._inner(made.machine, "changed")  # type: ignore[attr-defined]
     return all(command.function(None, made.host) for command in commands)
 
 
@@ -89,11 +89,11 @@ def test_a_gateway_that_answers_is_verified(monkeypatch: pytest.MonkeyPatch, tol
 def test_it_asks_on_the_path_of_the_users(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
     one_api = FakeOneAPI(GENERATED.access_token)
     seen = reach(monkeypatch, one_api.transport.handler)
-    fleet = Fleet()
-    made = gateway(fleet=fleet, verification_timeout=7)
+    run = Run()
+    made = gateway(run=run, verification_timeout=7)
     key = "agent-key".ljust(48, "0")
-    agent = agent_with(ways.environment(key), fleet)
-    made.token_keys["agent1"] = key
+    agent = agent_with(ways.environment(key), run)
+    made.gateway.token_keys["agent1"] = key
     assert verify(agent), told
     assert told[0].startswith("verified on http://100.64.0.10:3000 from this host, with its .env: MiniMax-M2.5")
     assert {str(request.url) for request in seen} == {
@@ -269,18 +269,18 @@ def test_no_way_to_the_gateway_is_told(monkeypatch: pytest.MonkeyPatch, told: li
 
 
 def test_an_unreached_gateway_is_told(told: list[str]) -> None:
-    fleet = Fleet()
-    made = gateway(fleet=fleet)
-    agent = member({**FRESH, **OPENCLAW}, name="agent1", roles="openclaw", fleet=fleet)
-    fleet.gateway_of = lambda member: made  # type: ignore[method-assign]
-    del fleet.members["gw1"]
+    run = Run()
+    made = gateway(run=run)
+    agent = make_agent({**FRESH, **OPENCLAW}, name="agent1", run=run)
+    run.gateway_of = lambda agent: made.gateway  # type: ignore[method-assign]
+    del run.machines["gw1"]
     assert not verify(agent)
     assert "its gateway gw1 is not reached in this run; fix it, or run without --limit" in told[0]
 
 
-def agent_with(text: str, fleet: Fleet) -> Member:
+def agent_with(text: str, run: Run) -> Agent:
     """An OpenClaw host with this .env."""
-    return member({**FRESH, **OPENCLAW, "openclaw_env": text}, name="agent1", roles="openclaw", fleet=fleet)
+    return make_agent({**FRESH, **OPENCLAW, "openclaw_env": text}, name="agent1", run=run)
 
 
 HUSH = "hush".ljust(48, "0")
@@ -311,9 +311,9 @@ def test_an_env_file_that_was_edited_by_hand(
     monkeypatch: pytest.MonkeyPatch, told: list[str], text: str, words: str
 ) -> None:
     ways.lead_to(monkeypatch, FakeOneAPI(GENERATED.access_token).route)
-    fleet = Fleet()
-    gateway(fleet=fleet).token_keys["agent1"] = HUSH
-    assert verify(agent_with(text, fleet)) == (not words), told
+    run = Run()
+    gateway(run=run).gateway.token_keys["agent1"] = HUSH
+    assert verify(agent_with(text, run)) == (not words), told
     assert words in told[0]
     assert "hush" not in told[0]
 
@@ -345,26 +345,26 @@ def test_an_address_that_is_not_the_gateways(
 ) -> None:
     ways.lead_to(monkeypatch, FakeOneAPI(GENERATED.access_token).route)
     monkeypatch.setattr(remote, "run", lambda host, command, stdin=None: resolved)
-    fleet = Fleet()
-    gateway(fleet=fleet).token_keys["agent1"] = HUSH
-    assert verify(agent_with(ways.environment(HUSH, url), fleet)) == (not words), told
+    run = Run()
+    gateway(run=run).gateway.token_keys["agent1"] = HUSH
+    assert verify(agent_with(ways.environment(HUSH, url), run)) == (not words), told
     assert words in told[0]
     assert "secret" not in told[0]
 
 
 def test_a_user_who_is_not_there_is_told(told: list[str]) -> None:
-    fleet = Fleet()
-    gateway(fleet=fleet)
-    agent = member({**FRESH, "openclaw_env": WELL}, name="agent1", roles="openclaw", fleet=fleet)
+    run = Run()
+    gateway(run=run)
+    agent = make_agent({**FRESH, "openclaw_env": WELL}, name="agent1", run=run)
     assert not verify(agent)
     assert "the user that OpenClaw runs as is not on this host" in told[0]
 
 
 def test_a_gateway_with_openclaw_is_asked_as_both(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
     seen = reach(monkeypatch, FakeOneAPI(GENERATED.access_token).transport.handler)
-    both = member({**FRESH, **OPENCLAW, "openclaw_env": WELL}, roles="gateway openclaw")
-    both.token_keys = {VERIFICATION_TOKEN: KEY, "gw1": HUSH}
-    assert verify(both), told
+    both = make_machine({**FRESH, **OPENCLAW, "openclaw_env": WELL}, roles="gateway openclaw")
+    both.node.gateway.token_keys = {VERIFICATION_TOKEN: KEY, "gw1": HUSH}
+    assert verify(both.node), told
     assert (
         sorted(request.headers["Authorization"] for request in seen)
         == [f"Bearer sk-{HUSH}"] * 2 + [f"Bearer sk-{KEY}"] * 2
@@ -410,9 +410,9 @@ def test_an_agent_that_is_cut_off_is_told_why(
 
     ways.lead_to(monkeypatch, no_route)
     monkeypatch.setattr(remote, "run", lambda host, command, stdin=None: seen)
-    fleet = Fleet()
-    gateway(fleet=fleet).token_keys["agent1"] = HUSH
-    assert not verify(agent_with(WELL, fleet))
+    run = Run()
+    gateway(run=run).gateway.token_keys["agent1"] = HUSH
+    assert not verify(agent_with(WELL, run))
     assert "agent1 gets no connection to its gateway gw1 on 100.64.0.10:3000 (" in told[0]
     assert words in told[0]
 
@@ -447,21 +447,21 @@ def test_the_token_of_a_gateway_is_asked_of_its_admin_api(monkeypatch: pytest.Mo
     one_api = FakeOneAPI(GENERATED.access_token)
     monkeypatch.setattr(admin, "route", one_api.route)
     with pytest.raises(VerificationError, match="has no token llm-gateway-verification: deploy first"):
-        verification_keys.key_of_gateway(member())
+        verification_keys.key_of_gateway(make_node().gateway)
     one_api._create_token(
         {"name": "llm-gateway-verification", "unlimited_quota": True, "expired_time": -1, "remain_quota": 0}
     )
-    assert verification_keys.key_of_gateway(member()) == one_api.tokens[0]["key"]
+    assert verification_keys.key_of_gateway(make_node().gateway) == one_api.tokens[0]["key"]
     one_api.access_token = "x" * 32
     monkeypatch.setattr(remote, "run", lambda *command: [])  # the database has another token, too
     with pytest.raises(VerificationError, match="the gateway's tokens cannot be read: the gateway refuses the access"):
-        verification_keys.key_of_gateway(member())
+        verification_keys.key_of_gateway(make_node().gateway)
 
 
 def test_every_error_of_the_client_is_explained() -> None:
     made = gateway()
     texts = [
-        explain(Path(made, made, "MiniMax-M2.5"), problem, 60)
+        explain(Path(made.name, made.gateway, "MiniMax-M2.5"), problem, 60)
         for problem in (
             LLMTimeoutError("a"),
             LLMConnectionError("b"),
@@ -476,10 +476,10 @@ def test_every_error_of_the_client_is_explained() -> None:
     assert len(set(texts)) == len(texts)
     assert "(MINIMAX_API_KEY)" in texts[5], "the secret is named"
     unserved = LLMStatusError("e", status=503, error_type="one_api_error")
-    told = explain(Path(made, made, "a-model-of-nobody"), unserved, 60)
+    told = explain(Path(made.name, made.gateway, "a-model-of-nobody"), unserved, 60)
     assert "add it to the `models` of a channel in gateway_channels" in told
     assert "the channel's secret" in explain(
-        Path(made, made, "a-model-of-nobody"), LLMStatusError("f", status=401, error_type="x"), 60
+        Path(made.name, made.gateway, "a-model-of-nobody"), LLMStatusError("f", status=401, error_type="x"), 60
     )
 
 
@@ -509,7 +509,7 @@ NEW, OLD = "new_api_error", "one_api_error"
 def test_the_gateways_own_refusals_are_told_from_the_providers(status: int, kind: str, code: str, words: str) -> None:
     made = gateway()
     refusal = LLMStatusError("its words", status=status, error_type=kind, error_code=code)
-    told = explain(Path(made, made, "MiniMax-M2.5"), refusal, 60)
+    told = explain(Path(made.name, made.gateway, "MiniMax-M2.5"), refusal, 60)
     assert words in told and "its words" in told
     assert ("provider's key" in told) == (kind not in (NEW, OLD))
 
@@ -524,7 +524,7 @@ def test_the_gateways_own_refusals_are_told_from_the_providers(status: int, kind
 )
 def test_what_a_provider_says_within_an_answer_is_told(reason: str, words: str) -> None:
     made = gateway()
-    told = explain(Path(made, made, "MiniMax-M2.5"), LLMProtocolError("its words", reason=reason), 60)
+    told = explain(Path(made.name, made.gateway, "MiniMax-M2.5"), LLMProtocolError("its words", reason=reason), 60)
     assert told.startswith("the provider of MiniMax-M2.5 ") and words in told and "its words" in told
 
 
@@ -534,11 +534,11 @@ def test_a_database_that_cannot_be_read_is_no_wrong_token(monkeypatch: pytest.Mo
     monkeypatch.setattr(database, "trouble", lambda made: looks.pop(0))
     made = gateway()
     refusal = LLMStatusError("its words", status=401, error_type=OLD, reason="gateway_database")
-    told = [explain(Path(made, made, "MiniMax-M2.5"), refusal, 60) for _ in range(2)]
+    told = [explain(Path(made.name, made.gateway, "MiniMax-M2.5"), refusal, 60) for _ in range(2)]
     assert told[0].endswith("no token is wrong: another program keeps it locked")
     assert told[1] == told[0], "looked at once for questions that are asked together"
     monkeypatch.setattr(broken_links, "_looked", {})
-    assert "run this again" in explain(Path(made, made, "MiniMax-M2.5"), refusal, 60)
+    assert "run this again" in explain(Path(made.name, made.gateway, "MiniMax-M2.5"), refusal, 60)
 
 
 def test_looking_at_a_plan_asks_nobody(told: list[str]) -> None:

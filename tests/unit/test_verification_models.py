@@ -12,12 +12,12 @@ import pytest
 
 from llm_gateway.contents.desired import VERIFICATION_TOKEN
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node, Role, Run
 from llm_gateway.model.asking import Answer
 from llm_gateway.tasks import verification
 from tests.unit import ways
 from tests.unit.fake_hosts import FRESH, OPENCLAW
-from tests.unit.members import Fleet, member
+from tests.unit.topology import make_agent, make_machine, make_node
 
 KEY = "relay-key-of-tests".ljust(48, "0")
 Reply = Callable[[dict[str, Any]], httpx.Response]
@@ -94,16 +94,16 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-def gateway(**chosen: Any) -> Member:
+def gateway(**chosen: Any) -> Node:
     """A gateway with three channels, whose tokens are known."""
-    made = member(**{**MODELS, **chosen})
-    made.token_keys = {VERIFICATION_TOKEN: KEY}
+    made = make_node(**{**MODELS, **chosen})
+    made.gateway.token_keys = {VERIFICATION_TOKEN: KEY}
     return made
 
 
-def verify(made: Member, models: str = "all") -> bool:
+def verify(made: Role, models: str = "all") -> bool:
     """Whether a verification succeeds."""
-    commands = verification._verify._inner(made, models)  # type: ignore[attr-defined]
+    commands = verification._verify._inner(made.machine, models)  # type: ignore[attr-defined]
     return all(command.function(None, made.host) for command in commands)
 
 
@@ -149,7 +149,7 @@ def test_where_nothing_has_changed_there_are_two_questions_and_no_more(
 
 def test_the_models_of_a_changed_channel_are_asked_there(relay: Relay, told: list[str]) -> None:
     made = gateway()
-    made.changed_channels.add("two")
+    made.gateway.changed_channels.add("two")
     assert verify(made, "changed")
     assert relay.questions() == [("both", "-8"), ("chat-a", ""), ("text-embed-b", "")]
 
@@ -157,9 +157,9 @@ def test_the_models_of_a_changed_channel_are_asked_there(relay: Relay, told: lis
 def test_the_setting_wins_over_what_the_deploy_file_wants(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = []
     monkeypatch.setattr(verification, "_verify", lambda **given: wanted.append(given["models"]))
-    verification.verify(gateway())
-    verification.verify(gateway(), "all")
-    verification.verify(gateway(verification_models="none"), "all")
+    verification.verify(gateway().machine)
+    verification.verify(gateway().machine, "all")
+    verification.verify(gateway(verification_models="none").machine, "all")
     assert wanted == ["changed", "all", "none"]
 
 
@@ -252,22 +252,25 @@ def test_a_disabled_channel_is_not_asked_and_the_other_answers_for_it(relay: Rel
 
 
 def test_a_host_without_a_gateway_asks_for_its_own_two_models_alone(relay: Relay, told: list[str]) -> None:
-    fleet = Fleet()
-    made = gateway(fleet=fleet)
-    agent = member({**FRESH, **OPENCLAW, **ENVIRONMENT}, name="agent1", roles="openclaw", fleet=fleet, **MODELS)
-    made.token_keys["agent1"] = KEY
+    run = Run()
+    made = gateway(run=run)
+    agent = make_agent({**FRESH, **OPENCLAW, **ENVIRONMENT}, name="agent1", run=run, **MODELS)
+    made.gateway.token_keys["agent1"] = KEY
     assert verify(agent)
     assert relay.questions() == [("chat-a", ""), ("text-embedding-v4", "")], "those that its .env names"
 
 
 def test_a_gateway_whose_openclaw_uses_another_is_asked_for_all(relay: Relay, told: list[str]) -> None:
     """What its OpenClaw is answered by the other gateway says nothing of this one's models."""
-    fleet = Fleet()
-    used = gateway(fleet=fleet)
-    used.token_keys["gw2"] = KEY
-    made = member({**FRESH, **OPENCLAW, **ENVIRONMENT}, name="gw2", roles="gateway openclaw", fleet=fleet, **MODELS)
-    made.token_keys[VERIFICATION_TOKEN] = "other".ljust(48, "0")
-    assert verify(made), told
+    run = Run()
+    used = gateway(run=run)
+    used.gateway.token_keys["gw2"] = KEY
+    of_another = {**MODELS, "openclaw_gateway": "gw1"}
+    made = make_machine(
+        {**FRESH, **OPENCLAW, **ENVIRONMENT}, name="gw2", roles="gateway openclaw", run=run, **of_another
+    )
+    made.node.gateway.token_keys[VERIFICATION_TOKEN] = "other".ljust(48, "0")
+    assert verify(made.node), told
     asked = [body["model"] for _, token, body in relay.asked if token.startswith("other")]
     assert sorted(asked) == ["both", "both", "chat-a", "chat-c", "text-embed-b"]
     of_openclaw = [body["model"] for _, token, body in relay.asked if token == KEY]
@@ -278,7 +281,7 @@ def test_a_gateway_whose_openclaw_uses_another_is_asked_for_all(relay: Relay, to
 def test_answers_come_in_the_order_of_the_table() -> None:
     made = gateway()
     proofs = [Answer("p", "one", 1.0, "completed"), Answer("q", "two", 1.0, "embedded")]
-    served = verification.served_models(made, "all")
+    served = verification.served_models(made.gateway, "all")
     others = [Answer(model, "x", 1.0, "") for model in ("1", "2", "3")]
-    rows = verification._rows(made, verification._Asked(proofs, [], others), served)
+    rows = verification._rows(made.gateway, verification._Asked(proofs, [], others), served)
     assert [each.model for each in rows] == ["p", "q", "1", "2", "3", "rerank-d"]

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Agent
 from llm_gateway.proof import agent_environment, agent_path
 from llm_gateway.tasks import verification
 
@@ -27,9 +27,9 @@ def lead_to(monkeypatch: pytest.MonkeyPatch, route: Any) -> None:
     monkeypatch.setattr(agent_environment, "read_text", as_read)
 
 
-def as_read(member: Member) -> str:
+def as_read(agent: Agent) -> str:
     """The .env as the host's state has it."""
-    return member.state.answers.get("openclaw_env", "")
+    return agent.state.answers.get("openclaw_env", "")
 
 
 def environment(key: str, url: str = "http://100.64.0.10:3000/v1", llm_model: str = "MiniMax-M2.5") -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from llm_gateway.hosts.host_check import fail_if
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model.layout import PROJECT
 from llm_gateway.parts import timers
 from llm_gateway.parts.backups import scheduled_backups
@@ -22,20 +23,19 @@ _FIX = (
 )
 
 
-def verify(member: Member) -> None:
+def verify(node: Node) -> None:
     """Let the run fail where the scheduled backups of a gateway fail, or are not made."""
-    if member.is_gateway:
-        fail_if(name="Check the scheduled backups", member=member, what="backups", problem_of=problem_of)
+    fail_if(name="Check the scheduled backups", what="backups", problem_of=partial(problem_of, node))
 
 
-def problem_of(member: Member) -> str | None:
+def problem_of(node: Node) -> str | None:
     """What is wrong with a gateway's scheduled backups, with the fix; None where all is well or none are wanted."""
-    if member.settings.gateway_backup_schedule is None:
+    if node.settings.gateway_backup_schedule is None:
         return None
-    installed = member.state.file(scheduled_backups.BACKUPS.path)
+    installed = node.state.file(scheduled_backups.BACKUPS.path)
     return problem(
-        timers.properties(member),
-        Outcome.parse(member.state.text("backup_last")),
+        timers.properties(node),
+        Outcome.parse(node.state.text("backup_last")),
         None if installed is None else datetime.fromtimestamp(installed.modified, UTC),
         datetime.now(UTC),
     )

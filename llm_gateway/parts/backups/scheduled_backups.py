@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from llm_gateway.hosts import remote, tables
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.parts import installation, timers
 from llm_gateway.parts.installation import Wanted, render
@@ -22,17 +22,17 @@ _APT = (
 )
 
 
-def script_files(member: Member) -> list[Wanted]:
+def script_files(node: Node) -> list[Wanted]:
     """The script that makes a backup, and its settings."""
-    settings = member.settings
+    settings = node.settings
     return [
         # Before what reads it.
-        installation.sent(member, layout.DATABASE_SETTINGS, "the script that tells other databases", "644"),
-        installation.sent(member, layout.MAKE_BACKUP, "the script that makes backups"),
-        installation.sent(member, layout.OWN_BACKUPS, "the script that keeps backups for root alone"),
-        Wanted(f"{member.directory}/{layout.READ_TABLES}", tables.program(), "755", "what counts the rows of backups"),
+        installation.sent(node, layout.DATABASE_SETTINGS, "the script that tells other databases", "644"),
+        installation.sent(node, layout.MAKE_BACKUP, "the script that makes backups"),
+        installation.sent(node, layout.OWN_BACKUPS, "the script that keeps backups for root alone"),
+        Wanted(f"{node.directory}/{layout.READ_TABLES}", tables.program(), "755", "what counts the rows of backups"),
         Wanted(
-            f"{member.directory}/{layout.BACKUP_CONF}",
+            f"{node.directory}/{layout.BACKUP_CONF}",
             render(
                 f"gateway_directory/{layout.BACKUP_CONF}.j2",
                 keep=settings.gateway_backup_keep,
@@ -46,17 +46,17 @@ def script_files(member: Member) -> list[Wanted]:
     ]
 
 
-def unit_files(member: Member) -> list[Wanted]:
+def unit_files(node: Node) -> list[Wanted]:
     """The timer and what it starts; none where backups are not scheduled."""
-    schedule = member.settings.gateway_backup_schedule
-    return [] if schedule is None else BACKUPS.files(directory=member.directory, schedule=schedule)
+    schedule = node.settings.gateway_backup_schedule
+    return [] if schedule is None else BACKUPS.files(directory=node.directory, schedule=schedule)
 
 
-def missing_packages(member: Member) -> list[str]:
+def missing_packages(node: Node) -> list[str]:
     """Debian's packages without which no backup can be made on this host."""
-    tools = member.state.tools
+    tools = node.state.tools
     missing = [] if "sqlite3" in tools or "python3" in tools else ["sqlite3"]
-    return [*missing, *(["age"] if member.settings.gateway_backup_recipient and "age" not in tools else [])]
+    return [*missing, *(["age"] if node.settings.gateway_backup_recipient and "age" not in tools else [])]
 
 
 def install_package(package: str) -> str:
@@ -64,32 +64,27 @@ def install_package(package: str) -> str:
     return _APT.format(package=package)
 
 
-def install_packages(member: Member) -> None:
+def install_packages(node: Node) -> None:
     """Install what backups need; what reads the gateway's database among it."""
-    for package in missing_packages(member):
+    for package in missing_packages(node):
         remote.shell(name=f"Install {package}, which backups need", command=install_package(package))
 
 
-def install(member: Member) -> None:
+def install(node: Node) -> None:
     """Put in place what makes a backup, and let the timer run as the settings say, or not at all."""
-    timers.write(member, script_files(member))
-    timers.install(member, BACKUPS, unit_files(member))
+    timers.write(node, script_files(node))
+    timers.install(node, BACKUPS, unit_files(node))
 
 
-def problems(member: Member) -> Iterator[str]:
+def problems(node: Node) -> Iterator[str]:
     """A schedule that this host's systemd does not understand; asked only where it is new and not one of its words.
 
     Raises ConnectionLostError.
     """
-    wanted = member.settings.gateway_backup_schedule
-    if (
-        not member.is_gateway
-        or wanted in (None, *_WORDS)
-        or member.state.busy
-        or not timers.differing(member, unit_files(member))
-    ):
+    wanted = node.settings.gateway_backup_schedule
+    if wanted in (None, *_WORDS) or node.state.busy or not timers.differing(node, unit_files(node)):
         return
-    said = remote.refusal(member.host, f"systemd-analyze calendar {shlex.quote(wanted)}")
+    said = remote.refusal(node.host, f"systemd-analyze calendar {shlex.quote(wanted)}")
     if said is not None:
         yield (
             f"gateway_backup_schedule: systemd does not understand {wanted!r} ({said.splitlines()[0]}); take a time"

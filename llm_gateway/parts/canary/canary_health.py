@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from llm_gateway.hosts.host_check import fail_if
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model.checks import in_seconds
 from llm_gateway.parts import timers
 from llm_gateway.parts.canary.scheduled_canary import CANARY
@@ -45,9 +46,9 @@ class Found:
             return None
 
 
-def found(member: Member) -> Found | None:
+def found(node: Node) -> Found | None:
     """What the canary of a host found last; None where it has not looked yet."""
-    return Found.parse(first_ones(member.state.lines("canary_state")))
+    return Found.parse(first_ones(node.state.lines("canary_state")))
 
 
 def first_ones(lines: Sequence[str]) -> dict[str, str]:
@@ -56,23 +57,22 @@ def first_ones(lines: Sequence[str]) -> dict[str, str]:
     return dict(line.split("=", 1) for line in kept if "=" in line)
 
 
-def verify(member: Member) -> None:
+def verify(node: Node) -> None:
     """Let the run fail where a gateway has no canary that works."""
-    if member.is_gateway:
-        fail_if(name="Check the canary", member=member, what="canary", problem_of=problem_of)
+    fail_if(name="Check the canary", what="canary", problem_of=partial(problem_of, node))
 
 
-def problem_of(member: Member) -> str | None:
+def problem_of(node: Node) -> str | None:
     """What is wrong with the canary itself, with the fix; None where all is well or none is wanted."""
-    interval = member.settings.gateway_canary_interval
+    interval = node.settings.gateway_canary_interval
     if interval is None:
         return None
-    installed = member.state.file(CANARY.path)
+    installed = node.state.file(CANARY.path)
     if installed is None:
         return "there is none yet on this host: run deploy.py"
     return problem(
-        timers.properties(member),
-        found(member),
+        timers.properties(node),
+        found(node),
         timedelta(seconds=in_seconds(interval)),
         datetime.fromtimestamp(installed.modified, UTC),
         datetime.now(UTC),

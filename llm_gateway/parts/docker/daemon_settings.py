@@ -14,8 +14,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from llm_gateway.hosts import before, host_state, remote, undo
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model.layout import PROJECT
 from llm_gateway.parts.docker import daemon_json, engine
 
@@ -55,16 +55,16 @@ class Running:
     """The names of those that are removed when they end."""
 
 
-def change(member: Member) -> Change | None:
+def change(node: Node) -> Change | None:
     """What has to be changed; None where nothing has. Raises ValueError where the file there cannot be merged."""
-    if member.settings.docker_source == "preinstalled":
+    if node.settings.docker_source == "preinstalled":
         return None
-    ours = daemon_json.asked(member.settings)
-    record = daemon_json.recorded(member.state.text("daemon_ours"))
+    ours = daemon_json.asked(node.settings)
+    record = daemon_json.recorded(node.state.text("daemon_ours"))
     if not ours and not record:
         return None
-    former_text = member.state.answers.get("daemon_before")
-    present = daemon_json.read(member.state.text("daemon_json"))
+    former_text = node.state.answers.get("daemon_before")
+    present = daemon_json.read(node.state.text("daemon_json"))
     theirs = daemon_json.without(present, record, daemon_json.recorded(former_text or ""))
     wanted = daemon_json.merged(theirs, ours)
     if wanted == present and _UNFINISHED not in record:
@@ -73,49 +73,49 @@ def change(member: Member) -> Change | None:
     return Change(None if text is None else text.encode(), ours)
 
 
-def problems(member: Member) -> Iterator[str]:
+def problems(node: Node) -> Iterator[str]:
     """What prevents a restart of Docker with other settings; asked only where they change.
 
     Raises ConnectionLostError.
     """
-    if not member.is_gateway or member.state.busy or not member.state.is_root:
+    if node.state.busy or not node.state.is_root:
         return
     try:
-        wanted = change(member)
+        wanted = change(node)
     except ValueError as problem:
         yield f"{daemon_json.PATH} cannot be merged with the docker_ settings ({problem}); fix it by hand"
         return
-    if wanted is None or not engine.is_usable(member):
+    if wanted is None or not engine.is_usable(node):
         return  # the daemon that is yet to be installed is asked once it is
-    is_ours = _UNFINISHED in member.state.text("daemon_ours")
-    unit = member.state.docker_unit
-    stat = member.state.stat("daemon_stat")
+    is_ours = _UNFINISHED in node.state.text("daemon_ours")
+    unit = node.state.docker_unit
+    stat = node.state.stat("daemon_stat")
     started = host_state.started_at(unit)
-    elsewhere = _CONFIG_FILE.search(member.state.text("docker_flags"))
+    elsewhere = _CONFIG_FILE.search(node.state.text("docker_flags"))
     if elsewhere and elsewhere[1] != daemon_json.PATH:
         yield (
             f"Docker is started with --config-file {elsewhere[1]} and does not read {daemon_json.PATH}: put the docker_"
             " settings there by hand and leave them out here, or take that out of docker.service"
         )
-    elif where := member.state.text("daemon_link"):
+    elif where := node.state.text("daemon_link"):
         yield f"{daemon_json.PATH} is a link to {where}: put the docker_ settings into that, or replace the link"
     elif stat and started and stat.modified > started + 1 and not is_ours:
         yield (
             f"{daemon_json.PATH} was changed after Docker was started, and nobody knows yet whether Docker starts with"
             " it: `systemctl restart docker` once its containers can bear that, and run again"
         )
-    elif (words := _refusal(member.host, wanted)) is not None:
+    elif (words := _refusal(node.host, wanted)) is not None:
         yield f"Docker would not start with {daemon_json.PATH} and the docker_ settings; correct one of them: {words}"
-    elif not _is_live(member) and (names := _running(member.host).passing):
+    elif not _is_live(node) and (names := _running(node.host).passing):
         yield (
             f"the docker_ settings take a restart of Docker, which would end and remove {', '.join(names)} (started"
             " with --rm): run again once that has ended, or stop it"
         )
 
 
-def _is_live(member: Member) -> bool:
+def _is_live(node: Node) -> bool:
     """Whether containers go on while the daemon is restarted (its live-restore)."""
-    return engine.info(member.state).get("LiveRestoreEnabled") is True
+    return engine.info(node.state).get("LiveRestoreEnabled") is True
 
 
 def _refusal(host: Host, wanted: Change) -> str | None:
@@ -139,29 +139,29 @@ def _fields(line: str) -> tuple[str, str, str, str]:
     return each, passing, name, "".join(task)
 
 
-def bring_into_line(member: Member) -> None:
+def bring_into_line(node: Node) -> None:
     """Change daemon.json where settings ask for that, and restart Docker with it."""
-    if (wanted := change(member)) is None:
+    if (wanted := change(node)) is None:
         return
-    member.is_republished = True  # the restart takes the gateway down and up again
-    _bring_into_line(name="Tell the Docker daemon of its mirrors and proxy", member=member, wanted=wanted)
+    node.is_republished = True  # the restart takes the gateway down and up again
+    _bring_into_line(name="Tell the Docker daemon of its mirrors and proxy", node=node, wanted=wanted)
 
 
 @operation()
-def _bring_into_line(member: Member, wanted: Change) -> Generator[FunctionCommand, None, None]:
-    yield remote.Callback(_carry_out, (member, wanted), {})
+def _bring_into_line(node: Node, wanted: Change) -> Generator[FunctionCommand, None, None]:
+    yield remote.Callback(_carry_out, (node, wanted), {})
 
 
-def _carry_out(state: State, host: Host, member: Member, wanted: Change) -> bool:
+def _carry_out(state: State, host: Host, node: Node, wanted: Change) -> bool:
     if (words := _refusal(host, wanted)) is not None:
         remote.complain(host, f"{daemon_json.PATH} was left unchanged, because Docker would not start with it: {words}")
         return False
     running = _running(host)
-    if running.others and not _is_live(member):
+    if running.others and not _is_live(node):
         names = ", ".join(running.others.values())
         remote.tell(host, f"Docker is restarted now, and with it what else it runs: {names}")
     step(host, "restarting Docker with its new settings")
-    record = daemon_json.recorded(member.state.text("daemon_ours"))
+    record = daemon_json.recorded(node.state.text("daemon_ours"))
     present = daemon_json.PATH
     remote.run(
         host, f"{before.keep(present)} && rm -f {_FORMER} && {{ [ ! -f {present} ] || cp -p {present} {_FORMER}; }}"
@@ -169,7 +169,7 @@ def _carry_out(state: State, host: Host, member: Member, wanted: Change) -> bool
     _write_record(host, {**daemon_json.merged(record, wanted.ours), _UNFINISHED: True})
     try:
         with undo.undoable(host, "the change of Docker's settings", _undo_script(running), RESTART_SECONDS):
-            _restart(host, member, wanted)
+            _restart(host, node, wanted)
             remote.run(host, _script("start_again", {"CONTAINERS": " ".join(running.others)}))
     except undo.UndoError as problem:
         remote.complain(host, str(problem))
@@ -188,8 +188,8 @@ def _end(host: Host, ours: daemon_json.Document) -> None:
     remote.run(host, f"rm -f {_FORMER}")
 
 
-def _restart(host: Host, member: Member, wanted: Change) -> None:
-    stat = member.state.stat("daemon_stat")
+def _restart(host: Host, node: Node, wanted: Change) -> None:
+    stat = node.state.stat("daemon_stat")
     values = {
         "DAEMON_JSON": daemon_json.PATH,
         "MODE": stat.mode if stat else "644",

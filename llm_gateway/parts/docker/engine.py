@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_gateway.hosts.host_state import HostState
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 
 LOOK = Path(__file__).parents[2] / "hosts" / "look.sh"
 """Functions in sh that look at the Docker of a host."""
@@ -54,9 +54,9 @@ def compose(state: HostState) -> str:
     return ""
 
 
-def is_usable(member: Member) -> bool:
+def is_usable(node: Node) -> bool:
     """Whether the host has a Docker engine that answers, and Compose 2 or newer."""
-    return bool(version(member.state)) and major(compose(member.state)) >= 2
+    return bool(version(node.state)) and major(compose(node.state)) >= 2
 
 
 def words(state: HostState) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.parts.docker import daemon_settings, engine, repository
 from llm_gateway.parts.docker.engine import is_usable, major
 
@@ -16,23 +16,23 @@ _MAIN = {"distribution": "docker.io", "docker": "docker-ce"}
 """By which package an installation of ours that was cut off is told, by docker_source."""
 
 
-def problem(member: Member) -> str | None:
+def problem(node: Node) -> str | None:
     """Why this host cannot get a usable Docker, with the fix; None when it can."""
-    if is_usable(member):
+    if is_usable(node):
         return None
-    source, there = member.settings.docker_source, repository.installed(member)
+    source, there = node.settings.docker_source, repository.installed(node)
     if _MAIN.get(source) in there:
-        return _source_problem(member)
+        return _source_problem(node)
     # Any other Docker is somebody's: packages of another source beside it would make apt remove it.
-    if "docker.io" in there and (text := _source_problem(member)):
+    if "docker.io" in there and (text := _source_problem(node)):
         return text
-    if engine.version(member.state):
+    if engine.version(node.state):
         return (
             "Docker is there but Compose 2 is not (`docker compose version` must answer): install the package that"
             " belongs to this Docker, docker-compose-plugin for Docker's own, docker-compose for Debian's"
         )
-    if member.state.text("docker_commands"):
-        said = f" ({words})" if (words := engine.words(member.state)) else ""
+    if node.state.text("docker_commands"):
+        said = f" ({words})" if (words := engine.words(node.state)) else ""
         return (
             f"Docker is installed but its engine does not answer{said}: `systemctl enable --now docker` (after an"
             " interrupted installation `dpkg --configure -a` first); an engine that another user runs, without root, is"
@@ -43,19 +43,19 @@ def problem(member: Member) -> str | None:
             'docker_source is "preinstalled" but no Docker is there: install it, or set docker_source to "distribution"'
             ' or "docker"'
         )
-    return _source_problem(member)
+    return _source_problem(node)
 
 
-def _source_problem(member: Member) -> str | None:
+def _source_problem(node: Node) -> str | None:
     """What is wrong with where Docker is to come from; any other than a distribution's own is asked as it is."""
-    if member.settings.docker_source == "docker":
-        return next(repository.problems(member), None)
-    return _release_problem(member)
+    if node.settings.docker_source == "docker":
+        return next(repository.problems(node), None)
+    return _release_problem(node)
 
 
-def _release_problem(member: Member) -> str | None:
-    distribution = member.state.os.get("ID", "unknown")
-    release = member.state.os.get("VERSION_ID", "")  # Debian testing and sid have none
+def _release_problem(node: Node) -> str | None:
+    distribution = node.state.os.get("ID", "unknown")
+    release = node.state.os.get("VERSION_ID", "")  # Debian testing and sid have none
     least, _ = _PACKAGES[distribution]
     if not release or major(release) >= least:
         return None
@@ -70,14 +70,14 @@ def supported_distributions() -> tuple[str, ...]:
     return tuple(_PACKAGES)
 
 
-def install(member: Member) -> None:
+def install(node: Node) -> None:
     """Install the packages of the chosen source where Docker is missing, and bring the daemon's settings into line."""
-    if member.settings.docker_source == "preinstalled":
+    if node.settings.docker_source == "preinstalled":
         return
-    if not is_usable(member) and member.settings.docker_source == "docker":
-        repository.install(member)
-    elif not is_usable(member):
-        _, packages = _PACKAGES[member.state.os["ID"]]
+    if not is_usable(node) and node.settings.docker_source == "docker":
+        repository.install(node)
+    elif not is_usable(node):
+        _, packages = _PACKAGES[node.state.os["ID"]]
         remote.shell(
             name="Install Docker from the distribution's packages",
             command=(
@@ -92,4 +92,4 @@ def install(member: Member) -> None:
                 " docker compose version >/dev/null; }"
             ),
         )
-    daemon_settings.bring_into_line(member)
+    daemon_settings.bring_into_line(node)

@@ -13,8 +13,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.model.layout import DOCKER_KEYRING, DOCKER_SOURCES
 from llm_gateway.parts.docker import openpgp
@@ -49,29 +49,29 @@ _INSTALL = (
 )
 
 
-def installed(member: Member) -> dict[str, str]:
+def installed(node: Node) -> dict[str, str]:
     """The packages that have to do with Docker, installed or half so, by name, with their versions."""
-    fields = (line.split() for line in member.state.lines("docker_packages"))
+    fields = (line.split() for line in node.state.lines("docker_packages"))
     return {each[0]: each[2] for each in fields if len(each) == 3 and each[1] not in _GONE}
 
 
-def url(member: Member) -> str:
+def url(node: Node) -> str:
     """The repository for the host's distribution."""
-    return f"{member.settings.docker_apt_url.rstrip('/')}/{member.state.os.get('ID', '')}"
+    return f"{node.settings.docker_apt_url.rstrip('/')}/{node.state.os.get('ID', '')}"
 
 
-def is_there(member: Member) -> bool:
+def is_there(node: Node) -> bool:
     """Whether the host's apt has a repository of Docker's already, be it its own or a mirror."""
-    own = member.settings.docker_apt_url.rstrip("/")
+    own = node.settings.docker_apt_url.rstrip("/")
     return any(
         each.startswith(f"{own}/") or "//download.docker.com/" in each or "/docker-ce/" in each
-        for each in member.state.lines("apt_sources")
+        for each in node.state.lines("apt_sources")
     )
 
 
-def problems(member: Member) -> Iterator[str]:
+def problems(node: Node) -> Iterator[str]:
     """What prevents an installation from there; asked where Docker is to be installed."""
-    packages = installed(member)
+    packages = installed(node)
     if major(packages.get("docker-compose", "")) < COMPOSE:
         packages.pop("docker-compose", None)  # of Compose 1, which is a program beside Docker's command
     if names := " ".join(name for name in IN_THE_WAY if name in packages):
@@ -79,53 +79,53 @@ def problems(member: Member) -> Iterator[str]:
             f'docker_source is "docker", and {names} would be in the way of its packages: `apt-get remove {names}`'
             " (images and data in /var/lib/docker stay; what runs stops until this has ended), and run again"
         )
-    if not _CODENAME.fullmatch(member.state.os.get("VERSION_CODENAME", "")):
+    if not _CODENAME.fullmatch(node.state.os.get("VERSION_CODENAME", "")):
         yield 'docker_source is "docker", and /etc/os-release names no release (VERSION_CODENAME): use "distribution"'
-    if is_there(member):
+    if is_there(node):
         return
-    if member.state.text("apt_sources_file"):
+    if node.state.text("apt_sources_file"):
         yield (
             f"{DOCKER_SOURCES} is there, and apt takes no repository of Docker's from it (`Enabled: no`?): correct it,"
             " or remove it, and run again"
         )
-    if (text := member.state.answers.get("apt_keyring")) is None:
+    if (text := node.state.answers.get("apt_keyring")) is None:
         return
     try:
         found = openpgp.fingerprints(text.encode("utf-8", "surrogateescape"))
     except openpgp.KeyFileError as problem:
         yield f"{DOCKER_KEYRING} is there, and is not a key ({problem}): remove it, and run again"
     else:
-        if found != [_wanted(member)]:
+        if found != [_wanted(node)]:
             there = ", ".join(found)
             yield (
-                f"{DOCKER_KEYRING} is there, with the key {there}, not {_wanted(member)} (docker_apt_key): look whose"
+                f"{DOCKER_KEYRING} is there, with the key {there}, not {_wanted(node)} (docker_apt_key): look whose"
                 " it is"
             )
 
 
-def install(member: Member) -> None:
+def install(node: Node) -> None:
     """Install Docker from there."""
-    _install(name="Install Docker from its own repository", member=member)
+    _install(name="Install Docker from its own repository", node=node)
 
 
 @operation()
-def _install(member: Member) -> Generator[FunctionCommand, None, None]:
-    yield remote.Callback(_carry_out, (member,), {})
+def _install(node: Node) -> Generator[FunctionCommand, None, None]:
+    yield remote.Callback(_carry_out, (node,), {})
 
 
-def _carry_out(state: State, host: Host, member: Member) -> bool:
-    if not is_there(member):
-        step(host, f"adding the apt repository {url(member)}")
-        if not _add(host, member):
+def _carry_out(state: State, host: Host, node: Node) -> bool:
+    if not is_there(node):
+        step(host, f"adding the apt repository {url(node)}")
+        if not _add(host, node):
             return False
     step(host, f"installing {', '.join(PACKAGES)}")
     remote.run(host, _INSTALL)
     return True
 
 
-def _add(host: Host, member: Member) -> bool:
-    if "apt_keyring" not in member.state.answers:
-        where = f"{url(member)}/gpg"
+def _add(host: Host, node: Node) -> bool:
+    if "apt_keyring" not in node.state.answers:
+        where = f"{url(node)}/gpg"
         try:
             encoded = "".join(remote.run(host, f"URL={shlex.quote(where)}\n{_PREPARE.read_text(encoding='utf-8')}"))
         except remote.ConnectionLostError:
@@ -139,30 +139,30 @@ def _add(host: Host, member: Member) -> bool:
         except openpgp.KeyFileError as problem:
             remote.complain(host, f"docker_apt_url: {where} is not a key ({problem}); nothing was installed")
             return False
-        if found != [_wanted(member)]:
-            told = f"the key at {where} is {', '.join(found)}, not {_wanted(member)} (docker_apt_key)"
+        if found != [_wanted(node)]:
+            told = f"the key at {where} is {', '.join(found)}, not {_wanted(node)} (docker_apt_key)"
             remote.complain(host, f"{told}; nothing was installed")
             return False
         remote.write_now(host, DOCKER_KEYRING, key, "644")
     try:
-        remote.write_now(host, DOCKER_SOURCES, _sources(member).encode(), "644", trial=_TRIAL)
+        remote.write_now(host, DOCKER_SOURCES, _sources(node).encode(), "644", trial=_TRIAL)
     except remote.ConnectionLostError:
         raise
     except remote.RemoteError:
-        if "apt_keyring" not in member.state.answers:
+        if "apt_keyring" not in node.state.answers:
             remote.run(host, f"rm -f {DOCKER_KEYRING}")
         raise
     return True
 
 
-def _sources(member: Member) -> str:
+def _sources(node: Node) -> str:
     """As Docker's documentation has it."""
-    codename = member.state.os["VERSION_CODENAME"]
+    codename = node.state.os["VERSION_CODENAME"]
     return (
-        f"Types: deb\nURIs: {url(member)}\nSuites: {codename}\nComponents: stable\n"
-        f"Architectures: {member.state.architecture}\nSigned-By: {DOCKER_KEYRING}\n"
+        f"Types: deb\nURIs: {url(node)}\nSuites: {codename}\nComponents: stable\n"
+        f"Architectures: {node.state.architecture}\nSigned-By: {DOCKER_KEYRING}\n"
     )
 
 
-def _wanted(member: Member) -> str:
-    return member.settings.docker_apt_key.replace(" ", "").upper()
+def _wanted(node: Node) -> str:
+    return node.settings.docker_apt_key.replace(" ", "").upper()

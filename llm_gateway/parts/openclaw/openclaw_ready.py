@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.topology import Agent
 from llm_gateway.inputs.environment import may_be_secret
 from llm_gateway.model import redaction
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_json
@@ -28,32 +28,32 @@ _LONGEST = 400
 _SHORTEST_SECRET = 8
 
 
-def await_ready(member: Member) -> str | None:
+def await_ready(agent: Agent) -> str | None:
     """Wait until OpenClaw's gateway says that it is ready; why it is not, None where it is. Raises RemoteError."""
-    if not openclaw_config.has_command(member):
+    if not openclaw_config.has_command(agent):
         return None  # what the unit starts is not known to say so
-    unit, limit = member.settings.openclaw_unit, member.settings.openclaw_start_timeout
+    unit, limit = agent.settings.openclaw_unit, agent.settings.openclaw_start_timeout
     began, is_second_start = time.monotonic(), False
     while True:
         left = limit - (time.monotonic() - began)
-        answer = look(member, max(1, min(_LOOK_SECONDS, int(left))))
+        answer = look(agent, max(1, min(_LOOK_SECONDS, int(left))))
         if answer == "ready":
             return None
         word, space, rest = answer.partition(" ")
         if word == "down":
-            invalid = openclaw_config.invalid(member)
+            invalid = openclaw_config.invalid(agent)
             if invalid is None and not is_second_start and _may_pass(answer):
                 told = f"openclaw: it has ended with {rest}, though its configuration is valid: starting it again"
-                step(member.host, told)
-                remote.run(member.host, openclaw.systemctl(member, f"start {shlex.quote(unit)}"))
+                step(agent.host, told)
+                remote.run(agent.host, openclaw.systemctl(agent, f"start {shlex.quote(unit)}"))
                 began, is_second_start = time.monotonic(), True
                 continue
-            return f"{unit} {ended(member, answer, invalid)}"
+            return f"{unit} {ended(agent, answer, invalid)}"
         waited = time.monotonic() - began
         if waited >= limit:
             why = f"is not ready after {limit} s{space}{rest} (openclaw_start_timeout)"
-            return f"{unit} runs, but {why}: {journal(member)}"
-        step(member.host, f"openclaw: waiting until it is ready, for {waited:.0f} of at most {limit} s{space}{rest}")
+            return f"{unit} runs, but {why}: {journal(agent)}"
+        step(agent.host, f"openclaw: waiting until it is ready, for {waited:.0f} of at most {limit} s{space}{rest}")
 
 
 def _may_pass(answer: str) -> bool:
@@ -68,7 +68,7 @@ def _code_and_reason(answer: str) -> tuple[str, str]:
     return code, reason
 
 
-def ended(member: Member, answer: str, invalid: str | None = None) -> str:
+def ended(agent: Agent, answer: str, invalid: str | None = None) -> str:
     """Why it has ended, in its own words, with what fixes that.
 
     Parameters: `answer`, of `look`; `invalid`, what it has against its configuration.
@@ -76,28 +76,28 @@ def ended(member: Member, answer: str, invalid: str | None = None) -> str:
     code, reason = _code_and_reason(answer)
     if invalid:
         return f"has ended with {code}: {invalid}"
-    told = [part for part in (reason.rstrip("."), _cure(member, reason), journal(member)) if part]
+    told = [part for part in (reason.rstrip("."), _cure(agent, reason), journal(agent)) if part]
     return f"has ended with {code}: {'; '.join(told)}"
 
 
-def _document(member: Member) -> dict[str, object]:
+def _document(agent: Agent) -> dict[str, object]:
     try:
-        return openclaw_config.document(member)
+        return openclaw_config.document(agent)
     except openclaw_json.ConfigurationError:
         return {}
 
 
-def _secrets(member: Member) -> list[str]:
-    lines = [line.strip().partition("=") for line in (member.state.openclaw_env or "").splitlines()]
+def _secrets(agent: Agent) -> list[str]:
+    lines = [line.strip().partition("=") for line in (agent.state.openclaw_env or "").splitlines()]
     found = [value.strip("'\"") for name, _, value in lines if may_be_secret(name.removeprefix("export "), value)]
-    found += [*openclaw_json.secrets(_document(member)), *member.gateway.token_keys.values()]
+    found += [*openclaw_json.secrets(_document(agent)), *agent.gateway.token_keys.values()]
     return [value for value in found if len(value) >= _SHORTEST_SECRET]
 
 
-def _cure(member: Member, reason: str) -> str:
+def _cure(agent: Agent, reason: str) -> str:
     """What a person does about it, where that is known."""
-    place = openclaw_config.path(member)
-    if _DUPLICATE in reason and (outside := openclaw_json.outside(_document(member), place)):
+    place = openclaw_config.path(agent)
+    if _DUPLICATE in reason and (outside := openclaw_json.outside(_document(agent), place)):
         # What OpenClaw names (2026.9.6) leaves these as they are: findings/openclaw-copied-state-….sh.
         return (
             f"its state was copied here and {place} still names the place that it comes from: correct"
@@ -105,59 +105,59 @@ def _cure(member: Member, reason: str) -> str:
         )
     if _DOCTOR not in reason:
         return ""
-    words = ["env", *member.state.lines("openclaw_variables"), *member.state.lines("openclaw_command")]
+    words = ["env", *agent.state.lines("openclaw_variables"), *agent.state.lines("openclaw_command")]
     called = shlex.join([*words, "doctor", "--fix"])
-    stop, start = openclaw.by_hand(member, "stop"), openclaw.by_hand(member, "start")
-    return f"on the host: {stop}; `{called}` as {openclaw.account(member).user}; {start}"
+    stop, start = openclaw.by_hand(agent, "stop"), openclaw.by_hand(agent, "start")
+    return f"on the host: {stop}; `{called}` as {openclaw.account(agent).user}; {start}"
 
 
-def look(member: Member, seconds: int) -> str:
+def look(agent: Agent, seconds: int) -> str:
     """Say "ready", "down CODE WHY" or "waiting (what it answers)". Raises RemoteError."""
-    answer = ask(member, _SCRIPT, {"PORT": port(member), "SECONDS_TO_WAIT": str(seconds)}) or "waiting"
+    answer = ask(agent, _SCRIPT, {"PORT": port(agent), "SECONDS_TO_WAIT": str(seconds)}) or "waiting"
     # OpenClaw hides what it takes for a key (2026.9.6: formatErrorMessage); these are known to be some.
-    return redaction.redacted(answer, _secrets(member), _LONGEST)
+    return redaction.redacted(answer, _secrets(agent), _LONGEST)
 
 
-def rejected(member: Member) -> str | None:
+def rejected(agent: Agent) -> str | None:
     """What it has against its configuration, though it runs: its next start would fail. Raises RemoteError."""
-    path = openclaw_config.path(member)
-    issues = ask(member, _RELOAD, {"CONFIGURATION": path}) if openclaw_config.has_command(member) else ""
+    path = openclaw_config.path(agent)
+    issues = ask(agent, _RELOAD, {"CONFIGURATION": path}) if openclaw_config.has_command(agent) else ""
     if not issues:
         return None
-    told = redaction.redacted(issues, _secrets(member), _LONGEST)
+    told = redaction.redacted(issues, _secrets(agent), _LONGEST)
     return f"{path} is not valid, and OpenClaw would not start again: {told}"
 
 
-def ask(member: Member, script: Path, values: Mapping[str, str]) -> str:
+def ask(agent: Agent, script: Path, values: Mapping[str, str]) -> str:
     """The last line of a script about OpenClaw's unit, before which stand SCOPE, USER, USER_ID, UNIT and these values.
 
     Raises RemoteError.
     """
-    account = openclaw.account(member)
+    account = openclaw.account(agent)
     unit = {
-        "SCOPE": member.settings.openclaw_unit_scope,
+        "SCOPE": agent.settings.openclaw_unit_scope,
         "USER": account.user,
         "USER_ID": account.uid,
-        "UNIT": member.settings.openclaw_unit,
+        "UNIT": agent.settings.openclaw_unit,
     }
     assignments = [f"{name}={shlex.quote(value)}" for name, value in {**unit, **values}.items()]
-    lines = remote.run(member.host, "\n".join([*assignments, script.read_text(encoding="utf-8")]))
+    lines = remote.run(agent.host, "\n".join([*assignments, script.read_text(encoding="utf-8")]))
     return lines[-1].strip() if lines else ""
 
 
-def journal(member: Member) -> str:
+def journal(agent: Agent) -> str:
     """Where its log is."""
-    unit = member.settings.openclaw_unit
-    if member.settings.openclaw_unit_scope == "system":
+    unit = agent.settings.openclaw_unit
+    if agent.settings.openclaw_unit_scope == "system":
         return f"`journalctl -u {unit}` says why"
-    user = openclaw.account(member).user
+    user = openclaw.account(agent).user
     # Not --user-unit: that stands for the units of whoever calls it (systemd 257).
     return f"`journalctl _UID=$(id -u {user}) _SYSTEMD_USER_UNIT={unit}` says why"
 
 
-def port(member: Member) -> str:
+def port(agent: Agent) -> str:
     """Where it listens: what its unit says wins over its configuration (OpenClaw's own order)."""
     for pattern, answer in ((r"--port[ =](\d+)", "openclaw_arguments"), (r"_PORT=(\d+)$", "openclaw_variables")):
-        if found := re.search(pattern, member.state.answers.get(answer, ""), re.MULTILINE):
+        if found := re.search(pattern, agent.state.answers.get(answer, ""), re.MULTILINE):
             return found[1]
-    return str(openclaw_json.get(openclaw_config.document(member), ("gateway", "port")) or _DEFAULT_PORT)
+    return str(openclaw_json.get(openclaw_config.document(agent), ("gateway", "port")) or _DEFAULT_PORT)

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.topology import Agent
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_ready
 
 _IDLE = "idle"
@@ -26,41 +26,41 @@ _UNITS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0, "ms":
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(w|d|h|min|ms|us|s)")
 
 
-def stop_seconds(member: Member) -> float:
+def stop_seconds(agent: Agent) -> float:
     """After how long systemd kills an OpenClaw that does not stop (TimeoutStopSec= of its unit)."""
-    text = member.state.openclaw_unit.get("TimeoutStopUSec", "")
+    text = agent.state.openclaw_unit.get("TimeoutStopUSec", "")
     found = sum(float(number) * _UNITS[unit] for number, unit in _SPAN.findall(text))
     return found or OWN_STOP_SECONDS  # "infinity", and a unit that was not there when the host was read
 
 
-def problem(member: Member) -> str | None:
+def problem(agent: Agent) -> str | None:
     """Why it cannot be restarted as `openclaw_restart` has it; None where it can."""
-    if not waits(member) or openclaw_config.has_command(member):
+    if not waits(agent) or openclaw_config.has_command(agent):
         return None
     return (
-        f'openclaw_restart is "idle", and ExecStart= of {member.settings.openclaw_unit} names no OpenClaw'
+        f'openclaw_restart is "idle", and ExecStart= of {agent.settings.openclaw_unit} names no OpenClaw'
         ' (`… gateway …`) that could tell whether a turn runs: set it to "now" or "never" for this host'
     )
 
 
-def waits(member: Member) -> bool:
+def waits(agent: Agent) -> bool:
     """Whether it is asked for that a restart waits until no turn runs, and one might."""
-    is_active = member.state.openclaw_unit.get("ActiveState") == "active"
-    return member.settings.openclaw_restart == _IDLE and openclaw.has_unit(member) and is_active
+    is_active = agent.state.openclaw_unit.get("ActiveState") == "active"
+    return agent.settings.openclaw_restart == _IDLE and openclaw.has_unit(agent) and is_active
 
 
-def await_idle(member: Member) -> str | None:
+def await_idle(agent: Agent) -> str | None:
     """Wait until no turn runs, where that is asked for; why there is no end to it, None where nothing runs.
 
     Raises RemoteError.
     """
-    if not waits(member):
+    if not waits(agent):
         return None
-    limit, began = member.settings.openclaw_idle_timeout, time.monotonic()
-    port = [f"OPENCLAW_GATEWAY_PORT={openclaw_ready.port(member)}"]
-    command = openclaw_config.command(member, ["gateway", "call", "gateway.restart.preflight", "--json"], port)
+    limit, began = agent.settings.openclaw_idle_timeout, time.monotonic()
+    port = [f"OPENCLAW_GATEWAY_PORT={openclaw_ready.port(agent)}"]
+    command = openclaw_config.command(agent, ["gateway", "call", "gateway.restart.preflight", "--json"], port)
     while True:
-        lines = remote.run(member.host, f"{command} || true")  # it fails where it has something to say
+        lines = remote.run(agent.host, f"{command} || true")  # it fails where it has something to say
         busy = _busy(lines)
         if busy == "":
             return None
@@ -75,8 +75,8 @@ def await_idle(member: Member) -> str | None:
                 f"it is not idle within {limit} s ({busy}): raise openclaw_idle_timeout, run again later, or restart it"
                 ' all the same with openclaw_restart = "now", which gives what has begun the time that its unit allows'
             )
-        step(member.host, f"openclaw: waiting until it is idle, for {waited:.0f} of at most {limit} s ({busy})")
-        remote.run(member.host, f"sleep {_PAUSE_SECONDS}")
+        step(agent.host, f"openclaw: waiting until it is idle, for {waited:.0f} of at most {limit} s ({busy})")
+        remote.run(agent.host, f"sleep {_PAUSE_SECONDS}")
 
 
 def _busy(lines: list[str]) -> str | None:
@@ -93,39 +93,39 @@ def _busy(lines: list[str]) -> str | None:
     return "" if is_idle else " ".join(f"{name}={count}" for name, count in counts.items()) or "it does not say what"
 
 
-def restart(member: Member, reload: str, first: str = "true") -> None:
+def restart(agent: Agent, reload: str, first: str = "true") -> None:
     """Have it restarted, and wait until its process is a new one.
 
     Parameters: `reload`, a shell command after which systemd has its unit as it is on the disk; `first`, one that is
     run at the moment of the restart. Raises RemoteError.
     """
-    unit, limit = member.settings.openclaw_unit, stop_seconds(member)
-    step(member.host, f"openclaw: restarting {unit}, whose stop may take {limit:.0f} s (TimeoutStopSec= of the unit)")
+    unit, limit = agent.settings.openclaw_unit, stop_seconds(agent)
+    step(agent.host, f"openclaw: restarting {unit}, whose stop may take {limit:.0f} s (TimeoutStopSec= of the unit)")
     began = time.monotonic()
-    asked = openclaw.systemctl(member, f"restart --no-block {shlex.quote(unit)}")
-    remote.run(member.host, f"{reload} && {first} && {asked}")
-    while (answer := _look(member, time.monotonic() - began)) != "done":
+    asked = openclaw.systemctl(agent, f"restart --no-block {shlex.quote(unit)}")
+    remote.run(agent.host, f"{reload} && {first} && {asked}")
+    while (answer := _look(agent, time.monotonic() - began)) != "done":
         if answer == "failed":
-            raise remote.RemoteError(f"{unit} {_why(member)}")
+            raise remote.RemoteError(f"{unit} {_why(agent)}")
         waited = time.monotonic() - began
         word, _, reason = answer.partition(" ")
         told = f": {reason.strip()}" if reason.strip() else ""
         if waited > limit + _START_SECONDS:
             raise remote.RemoteError(
                 f"{unit} has not {'stopped' if word == 'stopping' else 'started'} within {waited:.0f} s{told}:"
-                f" {openclaw_ready.journal(member)}"
+                f" {openclaw_ready.journal(agent)}"
             )
         until = "stopped" if word == "stopping" else "started"
-        step(member.host, f"openclaw: waiting until it has {until}, for {waited:.0f} of at most {limit:.0f} s{told}")
+        step(agent.host, f"openclaw: waiting until it has {until}, for {waited:.0f} of at most {limit:.0f} s{told}")
 
 
-def _why(member: Member) -> str:
+def _why(agent: Agent) -> str:
     """Why it does not start. Raises RemoteError."""
-    if openclaw_config.has_command(member) and (found := openclaw_ready.look(member, 1)).startswith("down "):
-        return openclaw_ready.ended(member, found)
-    return f"does not start: {openclaw_ready.journal(member)}"
+    if openclaw_config.has_command(agent) and (found := openclaw_ready.look(agent, 1)).startswith("down "):
+        return openclaw_ready.ended(agent, found)
+    return f"does not start: {openclaw_ready.journal(agent)}"
 
 
-def _look(member: Member, waited: float) -> str:
+def _look(agent: Agent, waited: float) -> str:
     values = {"SINCE": f"-{waited + _LOOK_SECONDS:.0f}s", "SECONDS_TO_WAIT": str(_LOOK_SECONDS)}
-    return openclaw_ready.ask(member, _SCRIPT, values) or "done"
+    return openclaw_ready.ask(agent, _SCRIPT, values) or "done"

@@ -12,7 +12,7 @@ from pathlib import Path
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import before, remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.model.layout import PROJECT, REPLACED, Role
 from llm_gateway.parts import installation, service
@@ -58,23 +58,23 @@ def keep_data_script(copies: str) -> str:
     )
 
 
-def restore_script(member: Member, old: OldGateway | None, copies: str) -> str:
+def restore_script(node: Node, old: OldGateway | None, copies: str) -> str:
     """A shell script that takes a take-over back, as far as it came: the undo of `llm_gateway.parts.first_start`."""
     noted = {"noted": "", "noted_compose": f"/{layout.COMPOSE_FILE}", "noted_env": f"/{layout.ENVIRONMENT}"}
     # Not the secrets, which the next run goes on with, nor what is given back.
     stays = (layout.SECRETS, *layout.names(Role.THEIRS))
-    paths = [file.path for file in installation.wanted_files(member) if member.state.file(file.path) is None]
-    new = [path.removeprefix(f"{member.directory}/") for path in paths if path.startswith(f"{member.directory}/")]
+    paths = [file.path for file in installation.wanted_files(node) if node.state.file(file.path) is None]
+    new = [path.removeprefix(f"{node.directory}/") for path in paths if path.startswith(f"{node.directory}/")]
     values = {
         "unit": layout.UNIT,
         "new_files": " ".join(name for name in new if name not in stays),
-        "new_unit": layout.UNIT_PATH if member.state.file(layout.UNIT_PATH) is None else "",
+        "new_unit": layout.UNIT_PATH if node.state.file(layout.UNIT_PATH) is None else "",
         "project": PROJECT,
         "kept": REPLACED,
-        "directory": member.directory,
-        "uid": str(member.settings.gateway_user_id),
+        "directory": node.directory,
+        "uid": str(node.settings.gateway_user_id),
         "copies": copies,
-        **{variable: before.place_of(f"{member.directory}{name}") for variable, name in noted.items()},
+        **{variable: before.place_of(f"{node.directory}{name}") for variable, name in noted.items()},
         "name": old.name if old else "",
         "policy": old.restart if old else "",
         "was_running": "yes" if old and old.is_running else "no",
@@ -83,16 +83,16 @@ def restore_script(member: Member, old: OldGateway | None, copies: str) -> str:
     return f"{assignments}{_RESTORE.read_text(encoding='utf-8')}"
 
 
-def tell_what_serves(host: Host, member: Member, old: OldGateway | None) -> None:
+def tell_what_serves(host: Host, node: Node, old: OldGateway | None) -> None:
     """After a take-over was taken back: say that the old gateway serves again once it answers."""
     if old is None or not old.is_running:
-        remote.tell(host, f"no gateway served here before; its data in {member.directory}/data are as they were")
+        remote.tell(host, f"no gateway served here before; its data in {node.directory}/data are as they were")
         return
     log = f"`docker logs --tail 20 {old.name}` on the host"
     if old.published is None:
         remote.complain(host, f"the old gateway was started again; whether it serves is not known, see {log}")
         return
-    if problem := service.await_answer(host, *old.published, member.settings.gateway_start_timeout):
+    if problem := service.await_answer(host, *old.published, node.settings.gateway_start_timeout):
         remote.complain(host, f"the old gateway was started again and does not answer yet, see {log}: {problem}")
     else:
         remote.tell(host, f"the old gateway ({old.name}) serves again, with all that it had")

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Node
 from llm_gateway.parts import database
 from llm_gateway.parts.firewall_rules import Reach, Upstream
 
@@ -53,23 +53,23 @@ class Way:
         return cls(channel, url, parts.hostname, port) if parts.hostname else None
 
 
-def problems(member: Member, file: str, host: Host) -> list[str]:
+def problems(node: Node, file: str, host: Host) -> list[str]:
     """What the new gateway could not reach of an old one's channels, each with the fix.
 
-    Parameters: `file`, the old database, on `host`; the new gateway is `member`'s.
+    Parameters: `file`, the old database, on `host`; the new gateway is `node`'s.
     Raises DatabaseError and RemoteError.
     """
-    declared = {channel.name for channel in member.settings.gateway_channels}
+    declared = {channel.name for channel in node.settings.gateway_channels}
     rows = database.channel_urls(host, file)
     ways = [way for name, url in rows if name not in declared and (way := Way.of(name, url))]
-    known = hosts(member)
+    known = hosts(node)
     names = sorted({way.host for way in ways if address_of(way.host) is None and way.host not in known})
-    resolved = _resolve(member.host, names) if ways else {}
-    return list(_problems(member, ways, resolved))
+    resolved = _resolve(node.host, names) if ways else {}
+    return list(_problems(node, ways, resolved))
 
 
-def _problems(member: Member, ways: Iterable[Way], resolved: Mapping[str, str]) -> Iterator[str]:
-    known, reach, bridge = hosts(member), Reach.wanted(member), resolved.get("-", _BRIDGE)
+def _problems(node: Node, ways: Iterable[Way], resolved: Mapping[str, str]) -> Iterator[str]:
+    known, reach, bridge = hosts(node), Reach.wanted(node), resolved.get("-", _BRIDGE)
     for way in ways:
         told = f"channel {way.channel} goes to {way.url}"
         lost = "; if it may be lost, disable it in the old gateway's admin page"
@@ -96,9 +96,9 @@ def _problems(member: Member, ways: Iterable[Way], resolved: Mapping[str, str]) 
             )
 
 
-def hosts(member: Member) -> dict[str, str | None]:
+def hosts(node: Node) -> dict[str, str | None]:
     """The addresses of the names that the settings give, in small letters."""
-    return {name.lower(): address for name, address in member.settings.gateway_extra_hosts.items()}
+    return {name.lower(): address for name, address in node.settings.gateway_extra_hosts.items()}
 
 
 def address_of(text: str) -> IPv4Address | None:

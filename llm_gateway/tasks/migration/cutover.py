@@ -16,10 +16,10 @@ from pyinfra.api.state import State
 
 from llm_gateway.hosts import remote, tables, undo
 from llm_gateway.hosts.host_state import UnreadableError
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.tables import Table
+from llm_gateway.hosts.topology import Agent
 from llm_gateway.model import layout
 from llm_gateway.model.layout import APPLIED_KEYS, FIRST_START_DONE, MOVING_IN, UNIT
 from llm_gateway.parts import database, first_start, migration_marker, service
@@ -138,7 +138,7 @@ def _stage_files(move: Move) -> None:
 def _cut_over(state: State, move: Move, here: Place, there: Place) -> None:
     """From the stop of the old gateway to the moment at which it is given up."""
     host, target = move.source.host, move.target
-    agents = agent_path.served_by(target, *move.found.published) if move.found.published else []
+    agents = agent_path.served_by(target.gateway, *move.found.published) if move.found.published else []
     has_arrived = False
     with ThreadPoolExecutor(max_workers=3) as pool:  # outermost: an undo does not wait for what it reads
         try:
@@ -194,7 +194,7 @@ def _staged(move: Move, counts: Mapping[str, int]) -> Staged:
 
 
 def _proofs(
-    move: Move, ours: Future[dict[str, Table]], theirs: Future[dict[str, Table]], agents: Sequence[Member]
+    move: Move, ours: Future[dict[str, Table]], theirs: Future[dict[str, Table]], agents: Sequence[Agent]
 ) -> tuple[swap.Proof, ...]:
     """What has to hold before either host may give its old gateway up; the new one has completed a request by then."""
 
@@ -224,7 +224,7 @@ def _find_out(move: Move, problem: Exception) -> None:
     try:
         if pending := undo.is_pending(move.source.host):  # which waits while the host undoes it
             raise remote.RemoteError(pending)
-        found = source.find(move.source.host, move.source.directory, move.options.get("container"))
+        found = source.find(move.source.host, move.source.settings.gateway_directory, move.options.get("container"))
     except (remote.RemoteError, source.SourceError, UnreadableError, OSError) as unknown:
         raise MigrationError(
             f"{move.source_name} was lost just when its gateway was to be given up ({unknown}), and it is not known"

@@ -17,9 +17,9 @@ from llm_gateway.contents.desired import own_tokens
 from llm_gateway.flavours.oneapi import AdminClient, OneAPIError
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.host_state import UnreadableError
-from llm_gateway.hosts.member import Fleet, Member
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.route import RouteError, route
+from llm_gateway.hosts.topology import Machine, Node, Run
 from llm_gateway.inputs.environment import OWN
 from llm_gateway.inputs.secrets import ROOT_PASSWORD, SecretsError
 from llm_gateway.model import layout
@@ -36,91 +36,95 @@ _ENABLED = 1  # One API's number for it
 _ROOM_KIB = 256 * 1024
 
 
-def member_to_migrate(state: State, host: Host) -> Member:
-    """The member for a host of this run. Raises DeployError with all problems of all hosts."""
+def machine_to_migrate(state: State, host: Host) -> Machine:
+    """The machine for a host of this run. Raises DeployError with all problems of all hosts."""
     wanted = move.of(state)
-    member = survey.member_for(state, host, PURPOSE)
+    machine = survey.machine_for(state, host, PURPOSE)
     with _lock:  # pyinfra prepares its hosts at the same time
         if wanted.refusal is None and not wanted.is_surveyed:
             try:
-                _survey(wanted, member.fleet)
+                _survey(wanted, machine.run)
             except DeployError as refusal:
                 wanted.refusal = refusal
     if wanted.refusal is not None:
         raise wanted.refusal
-    return member
+    return machine
 
 
-def is_involved(member: Member) -> bool:
+def is_involved(machine: Machine) -> bool:
     """Whether the migration is about this host: its two, and the OpenClaw hosts that use the gateway."""
-    return member.name in _names(member)
+    return machine.name in _names(machine)
 
 
-def is_target(member: Member) -> bool:
-    """Whether the gateway moves to this host."""
-    return member is move.of(member.host.state).target
+def target_on(machine: Machine) -> Node | None:
+    """The gateway as which it arrives, if it moves to this host."""
+    return machine.node if machine.node and machine.node is move.of(machine.host.state).target else None
 
 
-def is_moved_already(member: Member) -> bool:
+def is_moved_already(machine: Machine) -> bool:
     """Whether an earlier run has moved the gateway, and what is left are the hosts that use it."""
-    return move.of(member.host.state).is_over
+    return move.of(machine.host.state).is_over
 
 
-def _names(member: Member) -> set[str]:
+def _names(machine: Machine) -> set[str]:
     """The hosts that the migration is about; known before all are read."""
-    wanted = move.of(member.host.state)
-    return {wanted.source_name, wanted.target_name, *([member.name] if _uses(member, wanted.target_name) else [])}
+    wanted = move.of(machine.host.state)
+    return {wanted.source_name, wanted.target_name, *([machine.name] if _uses(machine, wanted.target_name) else [])}
 
 
-def _uses(member: Member, gateway: str) -> bool:
-    return member.is_openclaw and member.gateway.name == gateway
+def _uses(machine: Machine, gateway: str) -> bool:
+    return machine.agent is not None and machine.agent.gateway.name == gateway
 
 
 # -- what prevents it, by host -----------------------------------------------------------------------------------
 
 
-def _setting_problems(member: Member) -> Iterator[str]:
-    wanted = move.of(member.host.state)
-    if member.name != wanted.source_name:
-        yield from preflight.group_problems(member)
-    if member.name == wanted.target_name:
-        yield from preflight.missing_secrets(member)
+def _setting_problems(machine: Machine) -> Iterator[str]:
+    wanted = move.of(machine.host.state)
+    if machine.name != wanted.source_name:
+        yield from preflight.group_problems(machine)
+    if machine.name == wanted.target_name:
+        yield from preflight.missing_secrets(machine)
 
 
-def _fleet_problems(member: Member) -> Iterator[str]:
-    wanted = move.of(member.host.state)
-    if _uses(member, wanted.source_name):
+def _fleet_problems(machine: Machine) -> Iterator[str]:
+    wanted = move.of(machine.host.state)
+    if _uses(machine, wanted.source_name):
         yield (
             f"it uses the gateway that is to be moved; say in the inventory that it uses the new one:"
             f' "openclaw_gateway": "{wanted.target_name}"'
         )
-    elif _uses(member, wanted.target_name) or member.name == wanted.target_name:
-        yield from preflight.declaration_problems(member)
+    elif _uses(machine, wanted.target_name) or machine.name == wanted.target_name:
+        yield from preflight.declaration_problems(machine)
 
 
-def _host_problems(member: Member) -> Iterator[str]:
-    wanted = move.of(member.host.state)
-    if member.name == wanted.target_name or (_uses(member, wanted.target_name) and member.name != wanted.source_name):
-        yield from preflight.problems(member)
-        yield from scheduling.problems(member)
-        if _uses(member, wanted.target_name) and openclaw.is_left_running(member):
-            typed = openclaw.by_hand(member, "stop")
+def _host_problems(machine: Machine) -> Iterator[str]:
+    wanted = move.of(machine.host.state)
+    if machine.name == wanted.target_name or (
+        _uses(machine, wanted.target_name) and machine.name != wanted.source_name
+    ):
+        yield from preflight.problems(machine)
+        yield from scheduling.problems(machine)
+        if machine.agent and _uses(machine, wanted.target_name) and openclaw.is_left_running(machine.agent):
+            typed = openclaw.by_hand(machine.agent, "stop")
             yield f'openclaw_restart is "never", and this takes its gateway away: {typed} first, or set another value'
-    elif member.name == wanted.source_name:
-        afterwards = copy(member)
-        afterwards.is_gateway = False
+    elif machine.name == wanted.source_name:
+        afterwards = copy(machine)
+        afterwards.node = None
         yield from preflight.problems(afterwards)
 
 
 PURPOSE = survey.Purpose((_setting_problems,), (_host_problems,), lock=True, fleet_checks=(_fleet_problems,))
 
 
-def _survey(wanted: Move, hosts: Fleet) -> None:
+def _survey(wanted: Move, run: Run) -> None:
     """Find the gateway, and judge the two hosts together. Raises DeployError; tells the plan."""
-    wanted.source, wanted.target = hosts.members[wanted.source_name], hosts.members[wanted.target_name]
+    wanted.source, wanted.target = run.machines[wanted.source_name], run.gateways[wanted.target_name].node
     name = wanted.source_name
     try:
-        found = source.find(wanted.source.host, wanted.source.directory, wanted.options.get("container"))
+        found = source.find(
+            wanted.source.host, wanted.source.settings.gateway_directory, wanted.options.get("container")
+        )
         _ = found.generated
     except (source.SourceError, SecretsError, remote.RemoteError, UnreadableError) as problem:
         raise DeployError(f"{name}: {problem}. Nothing was changed.") from None
@@ -130,7 +134,7 @@ def _survey(wanted: Move, hosts: Fleet) -> None:
     if problems := list(_target_problems(wanted, found)):
         raise DeployError("\n".join([*(f"  - {text}" for text in problems), "Nothing was changed."]))
     wanted.is_surveyed = True
-    wanted.source.is_gateway = False  # from here on it is at most an OpenClaw host
+    wanted.source.node = None  # from here on it is at most an OpenClaw host
     for line in plan.lines(wanted):
         remote.tell(wanted.target.host, line)
 
@@ -150,7 +154,7 @@ def _target_problems(wanted: Move, found: source.Source) -> Iterator[str]:
         yield f"{origin.name}: its gateway was moved to {found.moved_to} already ({found.mark} says so)"
     if wanted.is_over:
         return
-    names = [agent.name for agent in wanted.agents if agent.name not in target.fleet.members]
+    names = [agent.name for agent in wanted.agents if not agent.is_reached]
     if names:
         yield (
             f"{', '.join(names)} cannot be reached in this run, and would be left with a gateway that is stopped: fix"
@@ -205,10 +209,10 @@ def _lost_settings(wanted: Move, found: source.Source) -> Iterator[str]:
                 yield f"{target.name}: {text}"
 
 
-def _image_problems(target: Member) -> Iterator[str]:
+def _image_problems(target: Node) -> Iterator[str]:
     """Loading another image under the name of the one that serves would change what a failed migration gives back."""
     found = serving.serving(target)
-    if found is not None and found.reference == image.reference(target) and serving.is_upgrade(target):
+    if found is not None and found.reference == image.reference(target.settings) and serving.is_upgrade(target):
         yield (
             f"{target.name}: its own gateway serves with {found}, and the inventory has another image of that name: run"
             f" deploy.py on {target.name} first, which upgrades it"
@@ -244,57 +248,57 @@ def _password_problems(wanted: Move, found: source.Source) -> Iterator[str]:
 # -- the steps ---------------------------------------------------------------------------------------------------------
 
 
-def place_files(member: Member) -> None:
+def place_files(node: Node) -> None:
     """Put the files in place on the new host; those that its own gateway runs by follow in the cut-over."""
-    if is_moved_already(member):
-        installation.install_files(member)
+    if is_moved_already(node.machine):
+        installation.install_files(node)
     else:
-        installation.install_beside(member)
+        installation.install_beside(node)
 
 
-def prepare(member: Member) -> None:
+def prepare(machine: Machine) -> None:
     """What both hosts need to have their databases read: sqlite3."""
-    wanted = move.of(member.host.state)
-    if member is wanted.source and not wanted.found.has_tool and not wanted.is_over:
+    wanted = move.of(machine.host.state)
+    if machine is wanted.source and not wanted.found.has_tool and not wanted.is_over:
         remote.shell(name="Install sqlite3, which reads the gateway's database", command=database.INSTALL)
-    if member is wanted.target and "sqlite3" not in member.state.tools and not wanted.is_over:
+    if target_on(machine) and "sqlite3" not in machine.state.tools and not wanted.is_over:
         remote.shell(name="Install sqlite3, which compares the databases", command=database.INSTALL)
 
 
-def carry_out(member: Member) -> None:
+def carry_out(machine: Machine) -> None:
     """Move the gateway; on other hosts, wait until that is done."""
-    _carry_out(name="Move the gateway", member=member)
+    _carry_out(name="Move the gateway", machine=machine)
 
 
 @operation()
-def _carry_out(member: Member) -> Generator[FunctionCommand, None, None]:
-    wanted = move.of(member.host.state)
-    if member is wanted.target and not wanted.is_over:
+def _carry_out(machine: Machine) -> Generator[FunctionCommand, None, None]:
+    wanted = move.of(machine.host.state)
+    if target_on(machine) and not wanted.is_over:
         yield remote.Callback(_run, (wanted,), {})
 
 
 def _run(state: State, host: Host, wanted: Move) -> bool:
-    wanted.target.token_keys.clear()  # of what was there before: no host may be pointed at that
+    wanted.target.gateway.token_keys.clear()  # of what was there before: no host may be pointed at that
     try:
         if not wanted.found.has_tool and (problem := _recognise(wanted, True)):  # nothing could read it before
             raise cutover.MigrationError(problem)
         cutover.carry_out(state, wanted)
     except (cutover.MigrationError, remote.RemoteError, OSError) as problem:
         remote.complain(host, f"the gateway of {wanted.source_name} was not moved: {problem}")
-        wanted.target.token_keys.clear()
+        wanted.target.gateway.token_keys.clear()
         return False
     return True
 
 
-def finish(member: Member) -> None:
+def finish(machine: Machine) -> None:
     """Tell how long the gateway was out of reach, and for whom the address changes; and tidy up."""
-    _finish(name="Tell what the migration came to", member=member)
+    _finish(name="Tell what the migration came to", machine=machine)
 
 
 @operation()
-def _finish(member: Member) -> Generator[FunctionCommand, None, None]:
-    if is_target(member):
-        yield remote.Callback(_tell, (move.of(member.host.state),), {})
+def _finish(machine: Machine) -> Generator[FunctionCommand, None, None]:
+    if target_on(machine):
+        yield remote.Callback(_tell, (move.of(machine.host.state),), {})
 
 
 def _tell(state: State, host: Host, wanted: Move) -> bool:
@@ -304,14 +308,14 @@ def _tell(state: State, host: Host, wanted: Move) -> bool:
             lengths += f", {time.monotonic() - wanted.stopped:.1f} s until the last OpenClaw host was pointed at it"
         step(host, f"migration: outage: {lengths}")
     try:
-        with admin_api(wanted.target) as admin:
+        with admin_api(wanted.target.gateway) as admin:
             tokens = [token.name for token in admin.tokens() if token.status == _ENABLED]
         cutover.tidy_up(wanted)
     except (OneAPIError, RouteError, remote.RemoteError) as problem:
-        told = database.told(wanted.target, problem)
+        told = database.told(wanted.target.gateway, problem)
         remote.complain(host, f"the gateway has moved, and one thing is left, which another run does: {told}")
         return False
-    own = own_tokens(wanted.target)
+    own = own_tokens(wanted.target.gateway)
     if others := [name for name in tokens if name not in own]:
         remote.tell(
             host,

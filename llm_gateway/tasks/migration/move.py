@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import DeployError
 from pyinfra.api.state import State
 
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.inputs import run_options
 from llm_gateway.model.suggestion import suggest
 from llm_gateway.tasks.migration.source import Source
@@ -35,8 +35,8 @@ class Move:
     options: Mapping[str, str]
     limit: int
     """Seconds from the stop of the old gateway until its host starts it again by itself."""
-    source: Member = field(init=False)
-    target: Member = field(init=False)
+    source: Machine = field(init=False)
+    target: Node = field(init=False)
     found: Source = field(init=False)
     is_surveyed: bool = False
     refusal: DeployError | None = None
@@ -49,9 +49,9 @@ class Move:
     """When the new one had completed its first request."""
 
     @property
-    def agents(self) -> list[Member]:
+    def agents(self) -> list[Agent]:
         """The OpenClaw hosts that use the gateway afterwards, reached in this run or not."""
-        return self.target.fleet.agents_of(self.target)
+        return self.target.gateway.agents
 
     @property
     def what(self) -> str:

@@ -30,7 +30,7 @@ def lines(wanted: Move) -> Iterator[str]:
 
 def _image(wanted: Move) -> Iterator[str]:
     """One API changes the schema of an older database when it starts, and reads a newer one as well as it may."""
-    here, there = image.reference(wanted.target), wanted.found.image
+    here, there = image.reference(wanted.target.settings), wanted.found.image
     if here == there:
         yield f"  with {here}, as there"
         return

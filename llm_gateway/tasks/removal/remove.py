@@ -15,7 +15,7 @@ from pyinfra.api.state import State
 
 from llm_gateway.hosts import invocation, journal, remote, undo
 from llm_gateway.hosts.host_state import UnreadableError
-from llm_gateway.hosts.member import Member
+from llm_gateway.hosts.topology import Machine
 from llm_gateway.inputs import run_options
 from llm_gateway.model import dotenv, layout
 from llm_gateway.parts.openclaw import openclaw
@@ -30,29 +30,30 @@ OPTIONS = {
 _lock = threading.Lock()
 
 
-def member_to_remove(state: State, host: Host) -> Member:
-    """The member for a host of this run. Raises DeployError with all problems of all hosts."""
+def machine_to_remove(state: State, host: Host) -> Machine:
+    """The machine for a host of this run. Raises DeployError with all problems of all hosts."""
     options = run_options.read(state, OPTIONS)
     with _lock:
         run = scope.begin(state, _chosen(state, options.get("yes")), _place(options.get("fetch")))
-    member = survey.member_for(state, host, PURPOSE)
+    machine = survey.machine_for(state, host, PURPOSE)
     if "yes" not in options:
         _ask_before_the_end(run)
-    return member
+    return machine
 
 
-def take_off(member: Member) -> None:
+def take_off(machine: Machine) -> None:
     """Take the gateway off one host, and its tokens off the gateways that stay."""
-    is_installed = scope.is_chosen(member) and scope.is_installed(member, scope.found_on(member))
+    is_installed = scope.is_chosen(machine.host) and scope.is_installed(machine, scope.found_on(machine.host))
+    if is_installed and machine.agent:
+        openclaw_removal.give_back(machine.agent)
+    if is_installed or token_removal.is_due(machine):
+        token_removal.revoke(machine)
     if is_installed:
-        openclaw_removal.give_back(member)
-    if is_installed or token_removal.is_due(member):
-        token_removal.revoke(member)
-    if is_installed:
-        gateway_removal.take_off(member)
-        _forget(name="Remove what runs keep on the host", member=member)
-    elif scope.is_chosen(member):
-        remote.tell(member.host, "no deployment found on this host; nothing to remove")
+        if machine.node:
+            gateway_removal.take_off(machine.node)
+        _forget(name="Remove what runs keep on the host", machine=machine)
+    elif scope.is_chosen(machine.host):
+        remote.tell(machine.host, "no deployment found on this host; nothing to remove")
 
 
 def _chosen(state: State, named: str | None) -> frozenset[str]:
@@ -102,52 +103,53 @@ def _ask_before_the_end(run: Removal) -> None:
         pyinfra_cli.cli._do_confirm = confirmed
 
 
-def _problems(member: Member) -> Iterator[str]:
+def _problems(machine: Machine) -> Iterator[str]:
     """What prevents it on one host; here, too, the hosts are locked that something is to be done on."""
-    yield from preflight.machine_problems(member)
-    if not member.state.is_root:
+    yield from preflight.machine_problems(machine)
+    if not machine.state.is_root:
         return
     try:
-        found = scope.of(member).found[member.name] = scope.read(member)
-        is_touched = scope.is_chosen(member) and scope.is_installed(member, found)
-        if not is_touched and not token_removal.is_due(member):
+        found = scope.of(machine.host).found[machine.name] = scope.read(machine)
+        is_touched = scope.is_chosen(machine.host) and scope.is_installed(machine, found)
+        if not is_touched and not token_removal.is_due(machine):
             return
-        member.state = survey.read_state(member, lock=True)
-        if busy := member.state.busy:
+        machine.state = survey.read_state(machine, lock=True)
+        if busy := machine.state.busy:
             yield preflight.busy_problem(busy)
             return
-        if left := member.state.left_unfinished:
-            if problem := undo.await_host(member.host, left):
+        if left := machine.state.left_unfinished:
+            if problem := undo.await_host(machine.host, left):
                 yield problem
                 return
-            member.state = survey.read_state(member, lock=True)
-            scope.of(member).found[member.name] = scope.read(member)
+            machine.state = survey.read_state(machine, lock=True)
+            scope.of(machine.host).found[machine.name] = scope.read(machine)
     except (remote.RemoteError, UnreadableError, OSError) as problem:
         yield f"its state cannot be read: {problem}"
         return
     if is_touched:
-        yield from _environment(member)
-        if member.is_openclaw and openclaw.is_left_running(member):
-            typed = openclaw.by_hand(member, "stop")
+        yield from _environment(machine)
+        if machine.agent and openclaw.is_left_running(machine.agent):
+            typed = openclaw.by_hand(machine.agent, "stop")
             yield f'openclaw_restart is "never", and this takes a restart: {typed} first, or set it to another value'
 
 
-def _left_behind(member: Member) -> Iterator[str]:
+def _left_behind(machine: Machine) -> Iterator[str]:
     """Agents that would be without a gateway."""
-    left = [agent.name for agent in member.fleet.agents_of(member) if not scope.is_chosen(agent)]
-    if member.is_gateway and scope.is_chosen(member) and left:
+    if machine.node is None or not scope.is_chosen(machine.host):
+        return
+    if left := [agent.name for agent in machine.node.gateway.agents if not scope.is_chosen(agent.host)]:
         yield (
             f"{', '.join(left)} would be without a gateway: remove them too"
-            f" (yes={','.join([member.name, *left])}), give them another (openclaw_gateway, then deploy.py), or take"
+            f" (yes={','.join([machine.name, *left])}), give them another (openclaw_gateway, then deploy.py), or take"
             " them out of the inventory"
         )
 
 
-def _environment(member: Member) -> Iterator[str]:
-    if not member.is_openclaw or not scope.points_here(member):
+def _environment(machine: Machine) -> Iterator[str]:
+    if not machine.agent or not scope.points_here(machine.agent):
         return
     try:
-        openclaw_removal.restored_environment(member)
+        openclaw_removal.restored_environment(machine.agent)
     except dotenv.DotenvError as problem:
         yield f"OpenClaw's .env: {problem}"
 
@@ -156,16 +158,16 @@ PURPOSE = survey.Purpose((preflight.group_problems,), (_problems,), lock=False, 
 
 
 @operation()
-def _forget(member: Member) -> Generator[FunctionCommand | StringCommand, None, None]:
+def _forget(machine: Machine) -> Generator[FunctionCommand | StringCommand, None, None]:
     """The last step: with it goes the journal, to the backups where there are any."""
     units = (layout.UNDO_UNIT, layout.GUARD_UNIT)
     yield scope.tell("remove: removing what runs keep on the host")
-    yield remote.Callback(_end_journal, (member,), {})
-    backups = f"{member.directory}/{layout.BACKUPS}"
+    yield remote.Callback(_end_journal, (machine,), {})
+    backups = f"{machine.settings.gateway_directory}/{layout.BACKUPS}"
     keep = (
         f"if [ -d {backups} ] && [ -f {layout.JOURNAL} ]; then"
         f" mv -fT {layout.JOURNAL} {backups}/journal-$(date -u +%Y%m%dT%H%M%SZ).jsonl; fi &&"
-        if member.is_gateway
+        if machine.node
         else ""
     )
     yield StringCommand(
@@ -174,10 +176,10 @@ def _forget(member: Member) -> Generator[FunctionCommand | StringCommand, None, 
         f" ( set -e; {home.remove()} )"
     )
     yield remote.Callback(_tell_rest, (), {})
-    yield remote.Callback(_close_journal, (member,), {})
+    yield remote.Callback(_close_journal, (machine,), {})
 
 
-def _end_journal(state: State, host: Host, member: Member) -> bool:
+def _end_journal(state: State, host: Host, machine: Machine) -> bool:
     """Its last line, since there is nothing to write it into at the end of the run."""
     journal.end(host, "done", changes=outcome.changes_on(state, host))
     return True
@@ -189,7 +191,7 @@ def _tell_rest(state: State, host: Host) -> bool:
     return True
 
 
-def _close_journal(state: State, host: Host, member: Member) -> None:
+def _close_journal(state: State, host: Host, machine: Machine) -> None:
     journal.run_of(state).closed.add(str(host.name))
-    if member.is_gateway and member.state.has_secrets:
-        remote.tell(host, gateway_removal.what_stays(member))
+    if machine.node and machine.state.has_secrets:
+        remote.tell(host, gateway_removal.what_stays(machine.node))

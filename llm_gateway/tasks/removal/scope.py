@@ -17,9 +17,9 @@ from pyinfra.api.state import State
 from llm_gateway.hosts import before, remote
 from llm_gateway.hosts.before import Before
 from llm_gateway.hosts.host_state import HostState
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.route import TAILNET
+from llm_gateway.hosts.topology import Agent, Gateway, Machine
 from llm_gateway.model import dotenv, layout
 from llm_gateway.model.layout import GIVEN_BACK, PROJECT
 from llm_gateway.parts import skills
@@ -60,75 +60,80 @@ def begin(state: State, chosen: frozenset[str], fetch: Path | None) -> Removal:
     return _removals.setdefault(state, Removal(chosen, fetch, {}))
 
 
-def of(member: Member) -> Removal:
-    """The removal that a member's run is."""
-    return _removals[member.host.state]
+def of(host: Host) -> Removal:
+    """The removal that a host's run is."""
+    return _removals[host.state]
 
 
-def is_chosen(member: Member) -> bool:
+def is_chosen(host: Host) -> bool:
     """Whether the gateway is to be taken off this host."""
-    return member.name in of(member).chosen
+    return host.name in of(host).chosen
 
 
-def is_under_way(member: Member) -> bool:
+def is_under_way(host: Host) -> bool:
     """Whether this run takes the gateway off the host; False in runs of other kinds."""
-    run = _removals.get(member.host.state)
-    return run is not None and member.name in run.chosen
+    run = _removals.get(host.state)
+    return run is not None and host.name in run.chosen
 
 
-def found_on(member: Member) -> Found:
+def found_on(host: Host) -> Found:
     """What is of ours on a host that was read."""
-    return of(member).found[member.name]
+    return of(host).found[str(host.name)]
 
 
-def read(member: Member) -> Found:
+def chosen_agents(gateway: Gateway) -> list[Agent]:
+    """The OpenClaw hosts of a gateway that it is taken off."""
+    return [agent for agent in gateway.agents if is_chosen(agent.host)]
+
+
+def read(machine: Machine) -> Found:
     """Read it. Raises RemoteError or UnreadableError."""
-    roles = [role for role, has in (("gateway", member.is_gateway), ("openclaw", member.is_openclaw)) if has]
-    has_user = member.is_openclaw and member.state.openclaw_account is not None
+    node = machine.node
+    agent = machine.agent if machine.state.openclaw_account is not None else None
     values = {
-        "ROLES": " ".join(roles if has_user else [role for role in roles if role != "openclaw"]),
+        "ROLES": " ".join(role for role, has in (("gateway", node), ("openclaw", agent)) if has),
         "PROJECT": PROJECT,
-        "DIRECTORY": member.directory,
+        "DIRECTORY": machine.settings.gateway_directory,
         "BEFORE": layout.BEFORE,
-        "OPENCLAW_USER": openclaw.account(member).user if has_user else "",
-        "ENV_BEFORE": f"{openclaw.environment_path(member)}{layout.BEFORE_SUFFIX}" if has_user else "",
-        "CLIENT": skills.client_path(member) if has_user and member.settings.openclaw_workspace else "",
+        "OPENCLAW_USER": openclaw.account(agent).user if agent else "",
+        "ENV_BEFORE": f"{openclaw.environment_path(agent)}{layout.BEFORE_SUFFIX}" if agent else "",
+        "CLIENT": skills.client_path(agent) if agent and agent.settings.openclaw_workspace else "",
         "KEPT_SUFFIX": layout.BEFORE_SUFFIX,
     }
     assignments = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
     script = "\n".join([*assignments, _SCRIPT.read_text(encoding="utf-8")])
-    state = HostState.parse(remote.run(member.host, script))
+    state = HostState.parse(remote.run(machine.host, script))
     return Found(state, before.read(state.lines("notes")))
 
 
-def is_installed(member: Member, found: Found) -> bool:
+def is_installed(machine: Machine, found: Found) -> bool:
     """Whether anything of ours is on the host, which does not mean a gateway that a person has set up by hand."""
-    is_set_up = member.is_gateway and member.state.has_secrets
+    is_set_up = machine.node is not None and machine.state.has_secrets
     return bool(
         is_set_up
         or home.is_ours(found.state.lines("home"))
         or found.state.text("units")
-        or _has_openclaw(member, found)
+        or (machine.agent and _has_openclaw(machine.agent, found))
     )
 
 
-def points_here(member: Member) -> bool:
+def points_here(agent: Agent) -> bool:
     """Whether OpenClaw's .env points at its gateway; one that a person has pointed elsewhere is theirs."""
-    text = member.state.openclaw_env or ""
+    text = agent.state.openclaw_env or ""
     url = dotenv_restore.value(text, openclaw.NAMES[0])
     if url is None:
         return dotenv.COMMENT in text
-    gateway = member.gateway
-    if gateway.name in member.fleet.members and gateway.state.tailscale_addresses:
+    gateway = agent.gateway
+    if gateway.is_reached and gateway.node.state.tailscale_addresses:
         return url == f"{gateway.base_url}/v1"
     return _is_in_tailnet(url)
 
 
-def is_elsewhere(member: Member) -> bool:
+def is_elsewhere(agent: Agent) -> bool:
     """Whether a person has pointed OpenClaw at something else, by hand: then the four lines are theirs."""
-    url = dotenv_restore.value(member.state.openclaw_env or "", openclaw.NAMES[0])
-    is_given_back = GIVEN_BACK in found_on(member).state.lines("home")
-    return url is not None and not points_here(member) and not is_given_back
+    url = dotenv_restore.value(agent.state.openclaw_env or "", openclaw.NAMES[0])
+    is_given_back = GIVEN_BACK in found_on(agent.host).state.lines("home")
+    return url is not None and not points_here(agent) and not is_given_back
 
 
 def _is_in_tailnet(url: str) -> bool:
@@ -149,18 +154,16 @@ def tell(text: str) -> FunctionCommand:
     return remote.Callback(say, (), {})
 
 
-def mention(member: Member, text: str) -> None:
+def mention(host: Host, text: str) -> None:
     """Tell something from within an operation, once: pyinfra goes through it for the plan, too."""
-    if member.host.state.is_executing:
-        remote.tell(member.host, text)
+    if host.state.is_executing:
+        remote.tell(host, text)
 
 
-def _has_openclaw(member: Member, found: Found) -> bool:
-    if not member.is_openclaw:
-        return False
-    has_environment = points_here(member) or (found.environment is not None and not is_elsewhere(member))
-    has_client = bool(member.state.openclaw_client_record)
-    return has_environment or has_client or "openclaw_dropin" in member.state.answers
+def _has_openclaw(agent: Agent, found: Found) -> bool:
+    has_environment = points_here(agent) or (found.environment is not None and not is_elsewhere(agent))
+    has_client = bool(agent.state.openclaw_client_record)
+    return has_environment or has_client or "openclaw_dropin" in agent.state.answers
 
 
 def _content(state: HostState, name: str) -> str | None:

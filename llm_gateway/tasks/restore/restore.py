@@ -11,8 +11,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from llm_gateway.hosts import remote, tables
-from llm_gateway.hosts.member import Fleet, Member
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.topology import Agent, Machine, Node, Run
 from llm_gateway.inputs import run_options
 from llm_gateway.model import layout
 from llm_gateway.model.layout import PROJECT
@@ -37,65 +37,65 @@ _sources: WeakKeyDictionary[State, staging.Source] = WeakKeyDictionary()
 _finding = threading.Lock()
 
 
-def member_to_restore(state: State, host: Host) -> Member:
-    """The member for a host of this run. What is to be restored has been read to its end when this returns.
+def machine_to_restore(state: State, host: Host) -> Machine:
+    """The machine for a host of this run. What is to be restored has been read to its end when this returns.
 
     Raises DeployError with all problems of all hosts; nothing was changed then.
     """
     options = run_options.read(state, OPTIONS)
-    member = survey.member_for(state, host, PURPOSE)
+    machine = survey.machine_for(state, host, PURPOSE)
     with _finding:
         if state not in _sources:
-            target = _target(member.fleet, options.get("host"))
+            target = _target(machine.run, options.get("host"))
             _sources[state] = _find(target, options.get("backup", "latest"))
             _tell_plan(target, _sources[state])
-    return member
+    return machine
 
 
-def is_target(member: Member) -> bool:
-    """Whether this is the gateway that is restored."""
-    return member.is_gateway and member is _target(member.fleet, _wanted(member))
+def target_on(machine: Machine) -> Node | None:
+    """The gateway that is restored, if it is on this host."""
+    return machine.node if machine.node and machine.node is _target(machine.run, _wanted(machine)) else None
 
 
-def is_user(member: Member) -> bool:
-    """Whether this is an OpenClaw host of the gateway that is restored."""
-    return member.is_openclaw and is_target(member.gateway)
+def user_on(machine: Machine) -> Agent | None:
+    """The OpenClaw on this host, if it uses the gateway that is restored."""
+    return machine.agent if machine.agent and target_on(machine.agent.gateway.node.machine) else None
 
 
-def prepare(member: Member) -> None:
+def prepare(node: Node) -> None:
     """Put in place what a gateway needs, on a host that has none; one that is set up is left as it is."""
-    if not database.can_be_written(member):
+    if not database.can_be_written(node.gateway):
         remote.shell(name="Install sqlite3, by which the database is checked", command=database.INSTALL)
-    if not first_start.is_done(member):
-        installation.install_files(member)
+    if not first_start.is_done(node):
+        installation.install_files(node)
 
 
-def restore(member: Member) -> None:
+def restore(machine: Machine) -> None:
     """Put the restored data in place; on other hosts, wait until that is done (as `provisioning` does)."""
-    _restore(name="Restore the gateway's data", member=member)
+    _restore(name="Restore the gateway's data", machine=machine)
 
 
 @operation()
-def _restore(member: Member) -> Generator[FunctionCommand, None, None]:
-    if is_target(member):
-        yield remote.Callback(_run, (member, _sources[member.host.state]), {})
+def _restore(machine: Machine) -> Generator[FunctionCommand, None, None]:
+    if target := target_on(machine):
+        yield remote.Callback(_run, (target, _sources[machine.host.state]), {})
 
 
-def _run(state: State, host: Host, member: Member, source: staging.Source) -> bool:
+def _run(state: State, host: Host, node: Node, source: staging.Source) -> bool:
     try:
-        staged = staging.stage(host, member, source, WHAT)
+        staged = staging.stage(host, node, source, WHAT)
     except SourceError as problem:
         remote.complain(host, f"{problem}; the gateway's data are as they were")
         return False
     # Whom the gateway serves now it has to serve afterwards, with the keys of what is restored.
-    agents = agent_path.served_by(member, member.address, member.settings.gateway_port)
+    agents = agent_path.served_by(node.gateway, node.address, node.settings.gateway_port)
 
-    def serves_its_agents(target: Member) -> None:
+    def serves_its_agents(target: Node) -> None:
         step(host, f"restore: asking from {len(agents)} OpenClaw hosts that are served now")
         agent_path.prove_all(agents)
 
     try:
-        done = swap.swap_in(state, host, member, staged, *([serves_its_agents] if agents else []))
+        done = swap.swap_in(state, host, node, staged, *([serves_its_agents] if agents else []))
     except swap.SwapError as problem:
         remote.complain(host, f"{source.title} was not restored: {problem}")
         return False
@@ -111,13 +111,13 @@ def _run(state: State, host: Host, member: Member, source: staging.Source) -> bo
     return True
 
 
-def _wanted(member: Member) -> str | None:
-    return run_options.read(member.host.state, OPTIONS).get("host")
+def _wanted(machine: Machine) -> str | None:
+    return run_options.read(machine.host.state, OPTIONS).get("host")
 
 
-def _target(surveyed: Fleet, wanted: str | None) -> Member:
+def _target(run: Run, wanted: str | None) -> Node:
     """The gateway that is to be restored. Raises DeployError."""
-    gateways = {member.name: member for member in surveyed.members.values() if member.is_gateway}
+    gateways = {name: machine.node for name, machine in run.machines.items() if machine.node}
     if wanted is not None:
         if wanted not in gateways:
             known = ", ".join(gateways) or "none"
@@ -132,7 +132,7 @@ def _target(surveyed: Fleet, wanted: str | None) -> Member:
     return next(iter(gateways.values()))
 
 
-def _find(target: Member, backup: str) -> staging.Source:
+def _find(target: Node, backup: str) -> staging.Source:
     try:
         if host_sources.is_name(backup):
             found: staging.Source = host_sources.find(target.host, f"{target.directory}/{layout.BACKUPS}", backup)
@@ -151,7 +151,7 @@ def _require_one_api(source: staging.Source) -> None:
         raise SourceError(f"{source.title}: {problem}") from None
 
 
-def _tell_plan(target: Member, source: staging.Source) -> None:
+def _tell_plan(target: Node, source: staging.Source) -> None:
     """Say what would be replaced by what."""
     manifest = source.manifest
     if manifest is None:
@@ -185,59 +185,60 @@ def _shown(name: str) -> str:
     return name if name.isprintable() else repr(name)
 
 
-def _problems(member: Member) -> Iterator[str]:
+def _problems(machine: Machine) -> Iterator[str]:
     """What prevents it on one host. Lost and damaged data do not: they are what this fixes."""
-    if _wanted(member) not in (None, member.name, member.gateway.name):
+    gateways = [machine.agent.gateway.name] if machine.agent else []
+    if _wanted(machine) not in (None, machine.name, *gateways):
         return  # it stays as it is
-    if busy := member.state.busy:
+    if busy := machine.state.busy:
         yield preflight.busy_problem(busy)
         return
-    found = list(preflight.machine_problems(member))
+    found = list(preflight.machine_problems(machine))
     yield from found
     if found:
         return
-    if member.is_gateway:
-        yield from preflight.gateway_problems(member)
-        yield from _elsewhere(member)
-        yield from _foreign(member)
-        yield from _other_image(member)
-    if member.is_openclaw:
-        yield from preflight.openclaw_problems(member)
+    if node := machine.node:
+        yield from preflight.gateway_problems(node)
+        yield from _elsewhere(node)
+        yield from _foreign(node)
+        yield from _other_image(node)
+    if machine.agent:
+        yield from preflight.openclaw_problems(machine.agent)
 
 
-def _elsewhere(member: Member) -> Iterator[str]:
+def _elsewhere(node: Node) -> Iterator[str]:
     """A gateway that serves on another host, or may: there would be two, each with rows that the other has not."""
-    confirmed = run_options.read(member.host.state, OPTIONS).get("yes", "").split(",")
-    if member.name in (name.strip() for name in confirmed):
+    confirmed = run_options.read(node.host.state, OPTIONS).get("yes", "").split(",")
+    if node.name in (name.strip() for name in confirmed):
         return
-    if target := migration_marker.target(member):
+    if target := migration_marker.target(node):
         yield (
             f"its gateway was moved to {target}, and serves there: restore on {target} (--data host={target}). To have"
             f" one serve here again, with what the backup holds and nothing of what {target} has got since: --data"
-            f" yes={member.name}"
+            f" yes={node.name}"
         )
-    if origin := migration_marker.origin(member):
+    if origin := migration_marker.origin(node):
         yield (
             f"the gateway of {origin} is on its way here, and has not arrived: run deploys/migrate.py --data"
             f" source={origin} again to resume. If {origin} is gone for good, or to cancel the migration:"
-            f" --data yes={member.name}"
+            f" --data yes={node.name}"
         )
 
 
-def _foreign(member: Member) -> Iterator[str]:
+def _foreign(node: Node) -> Iterator[str]:
     """A gateway that somebody set up by hand could not be given back."""
-    labels = ((member.state.container or {}).get("Config") or {}).get("Labels") or {}
-    if member.state.container and labels.get("com.docker.compose.project") != PROJECT:
+    labels = ((node.state.container or {}).get("Config") or {}).get("Labels") or {}
+    if node.state.container and labels.get("com.docker.compose.project") != PROJECT:
         yield (
             "the gateway on it was set up by hand: take it over first (pyinfra INVENTORY deploy.py), then restore; or"
             f" remove that one (docker rm -f {PROJECT})"
         )
 
 
-def _other_image(member: Member) -> Iterator[str]:
-    if (member.state.container or {}).get("State", {}).get("Running") and serving.is_upgrade(member):
+def _other_image(node: Node) -> Iterator[str]:
+    if (node.state.container or {}).get("State", {}).get("Running") and serving.is_upgrade(node):
         yield (
-            f"its gateway serves with {serving.serving(member)}, and the inventory names another image: run deploy.py"
+            f"its gateway serves with {serving.serving(node)}, and the inventory names another image: run deploy.py"
             " first, which upgrades it; or name the present image in the inventory"
         )
 

@@ -13,10 +13,10 @@ from typing import Protocol
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote, tables
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.streams import StreamError
+from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.secrets import ROOT_PASSWORD, Generated, SecretsError
 from llm_gateway.model import layout
 from llm_gateway.model.layout import APPLIED_KEYS, DATABASE
@@ -66,44 +66,44 @@ class Source(Protocol):
         """Put its parts into an empty directory of the host."""
 
 
-def stage(host: Host, member: Member, source: Source, what: str) -> Staged:
+def stage(host: Host, node: Node, source: Source, what: str) -> Staged:
     """Bring a source to the host and check it there. Nothing else on the host is changed, also where that fails.
 
     Parameters: `what`, words for people under which each step is told ("restore").
     Raises SourceError.
     """
     try:
-        step(host, f"{what}: bringing {source.title} into {member.directory}")
-        remote.run(host, _script(member, "begin", bytes=str(source.size + source.size // 10 + _ROOM)))
-        source.bring(host, f"{member.directory}/incoming.partial")
+        step(host, f"{what}: bringing {source.title} into {node.directory}")
+        remote.run(host, _script(node, "begin", bytes=str(source.size + source.size // 10 + _ROOM)))
+        source.bring(host, f"{node.directory}/incoming.partial")
         step(host, f"{what}: checking what was brought")
-        found = check(host, member, source, what)
-        _require_access(member, found)
+        found = check(host, node, source, what)
+        _require_access(node, found)
         return found
     except _FAILURES as problem:
         with suppress(remote.RemoteError):  # the next run clears it, too
-            remote.run(host, _script(member, "clear"))
+            remote.run(host, _script(node, "clear"))
         raise SourceError(f"{source.title}: {problem}") from None
 
 
-def check(host: Host, member: Member, source: Source, what: str) -> Staged:
+def check(host: Host, node: Node, source: Source, what: str) -> Staged:
     """Look at all that lies in `incoming.partial`, and call it `incoming` where it is whole.
 
     Raises SourceError, RemoteError or TablesError.
     """
     manifest = source.manifest
-    database = f"{member.directory}/incoming.partial/{DATABASE}"
+    database = f"{node.directory}/incoming.partial/{DATABASE}"
     if manifest is not None:
-        lines = (line.split(maxsplit=1) for line in remote.run(host, _script(member, "sums")))
+        lines = (line.split(maxsplit=1) for line in remote.run(host, _script(node, "sums")))
         require_sums({name: digest for digest, name in lines}, manifest)
-    belongings = dict(line.split(" ", 1) for line in remote.run(host, _script(member, "belongings")))
+    belongings = dict(line.split(" ", 1) for line in remote.run(host, _script(node, "belongings")))
     verdict = tables.examine(host, database)
     if verdict.damage:
         raise SourceError(f"its database is damaged ({verdict.damage}): take another backup")
     for odd, fix in verdict.odd:
         remote.tell(
             host,
-            f"its database is inconsistent: {odd}. Fix, once it serves: {tables.fix_command(member.directory, fix)}",
+            f"its database is inconsistent: {odd}. Fix, once it serves: {tables.fix_command(node.directory, fix)}",
         )
     counts = tables.counts(host, database)
     recognition.require_one_api(counts)
@@ -122,7 +122,7 @@ def check(host: Host, member: Member, source: Source, what: str) -> Staged:
         record=Record.parse(_decoded(belongings, APPLIED_KEYS) or ""),
         is_secured=layout.FIRST_START_DONE in belongings,
     )
-    remote.run(host, _script(member, "finish"))
+    remote.run(host, _script(node, "finish"))
     return found
 
 
@@ -135,19 +135,19 @@ def _require_told(counts: Mapping[str, int], told: Mapping[str, int]) -> None:
         )
 
 
-def _require_access(member: Member, found: Staged) -> None:
+def _require_access(node: Node, found: Staged) -> None:
     """Before a gateway is stopped for it: one that nobody could administer would be put back out again."""
-    generated = found.generated or member.generated
-    passwords = [] if found.is_secured else first_start.root_passwords(member, generated)
-    file = f"{member.directory}/incoming/{DATABASE}"
-    if database.root_access(member, file, generated.access_token, passwords) != "neither":
+    generated = found.generated or node.gateway.generated
+    passwords = [] if found.is_secured else first_start.root_passwords(node, generated)
+    file = f"{node.directory}/incoming/{DATABASE}"
+    if database.root_access(node.gateway, file, generated.access_token, passwords) != "neither":
         return
     if found.is_secured:
         raise SourceError(
             "its database knows another access token than its secrets.env: restore its one-api.db alone (--data"
             f" backup=…/one-api.db), with root's password in `export {ROOT_PASSWORD}=…`"
         )
-    if problem := recognition.without_root(tables.schema(member.host, file)):
+    if problem := recognition.without_root(tables.schema(node.host, file)):
         raise SourceError(problem)
     raise SourceError(
         f"its database knows another root password; export {ROOT_PASSWORD}=… in the shell that runs pyinfra, and run"
@@ -168,7 +168,7 @@ def _decoded(belongings: Mapping[str, str], name: str) -> str | None:
     return base64.b64decode(belongings[name]).decode("utf-8", "replace") if name in belongings else None
 
 
-def _script(member: Member, function: str, **values: str) -> str:
-    known = {"directory": member.directory, **values}
+def _script(node: Node, function: str, **values: str) -> str:
+    known = {"directory": node.directory, **values}
     assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in known.items())
     return f"{assignments}{_SCRIPT.read_text(encoding='utf-8')}\n{function}\n"

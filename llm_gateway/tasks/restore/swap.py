@@ -18,9 +18,9 @@ from pyinfra.api.state import State
 from llm_gateway.contents import desired, provisioning
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.hosts import remote, tables, undo
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
+from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.secrets import Generated, SecretsError
 from llm_gateway.model import layout
 from llm_gateway.model.asking import VerificationError
@@ -35,7 +35,7 @@ _SCRIPT = Path(__file__).with_name("swap.sh")
 _SLACK_SECONDS = 300.0
 """What all that has no bound of its own may take together."""
 
-Proof = Callable[["Member"], None]
+Proof = Callable[[Node], None]
 """Looks at the gateway that was started from the new database. Raises SwapError where it is not as it must be."""
 
 
@@ -75,38 +75,38 @@ class Swapped:
     proof: str
 
 
-def staging_directory(member: Member) -> str:
+def staging_directory(node: Node) -> str:
     """Where a database has to be staged on the host (mode 700)."""
-    return f"{member.directory}/{INCOMING}"
+    return f"{node.directory}/{INCOMING}"
 
 
-def longest(member: Member) -> float:
+def longest(node: Node) -> float:
     """How many seconds a swap may take until the host puts everything back by itself."""
-    return 2 * member.settings.gateway_start_timeout + proof.longest(member) + _SLACK_SECONDS
+    return 2 * node.settings.gateway_start_timeout + proof.longest(node) + _SLACK_SECONDS
 
 
-def swap_in(state: State, host: Host, member: Member, staged: Staged, *proofs: Proof) -> Swapped:
+def swap_in(state: State, host: Host, node: Node, staged: Staged, *proofs: Proof) -> Swapped:
     """Have the gateway serve what is staged. The image, Docker and the tiktoken files are there already.
 
     Parameters: `proofs`, what has to hold besides before the old database is given up.
     Raises SwapError: what was there before serves again, or is about to, by the host's own doing.
     """
-    before = member.generated, member.record, dict(member.token_keys)
-    found = _look(host, member)
+    before = node.gateway.generated, node.gateway.record, dict(node.gateway.token_keys)
+    found = _look(host, node)
     was_active = found["was_active"] == "yes"
-    what, put_back = f"the {staged.what} of {member.name}", _script(member, "put_back", found)
+    what, put_back = f"the {staged.what} of {node.name}", _script(node, "put_back", found)
     try:
-        with undo.undoable(host, what, put_back, longest(member)):
-            outage = _replace(host, member, staged)
-            answered = _prove(state, host, member, staged)
+        with undo.undoable(host, what, put_back, longest(node)):
+            outage = _replace(host, node, staged)
+            answered = _prove(state, host, node, staged)
             for holds in proofs:
-                holds(member)
+                holds(node)
     except _FAILURES as problem:
-        member.generated, member.record, member.token_keys = before
+        node.gateway.generated, node.gateway.record, node.gateway.token_keys = before
         if was_active:
-            _await_old(host, member)
+            _await_old(host, node)
         raise SwapError(str(problem)) from None
-    return Swapped(outage if was_active else None, _put_aside(host, member, staged), answered)
+    return Swapped(outage if was_active else None, _put_aside(host, node, staged), answered)
 
 
 _FAILURES = (
@@ -118,62 +118,62 @@ _FAILURES = (
 )
 
 
-def _look(host: Host, member: Member) -> dict[str, str]:
+def _look(host: Host, node: Node) -> dict[str, str]:
     """How the gateway is just now: `was_active` and `was_enabled`, each "yes" or "no". Raises SwapError."""
     try:
         if busy := undo.is_pending(host):
             raise SwapError(f"{busy}: run again when it has ended")
-        return dict(line.split("=", 1) for line in remote.run(host, _script(member, "look")) if "=" in line)
+        return dict(line.split("=", 1) for line in remote.run(host, _script(node, "look")) if "=" in line)
     except remote.RemoteError as problem:
         raise SwapError(f"the gateway cannot be looked at: {problem}") from None
 
 
-def _replace(host: Host, member: Member, staged: Staged) -> float:
+def _replace(host: Host, node: Node, staged: Staged) -> float:
     """From the old database to one that answers. Returns the seconds between. Raises as `swap_in` catches it."""
 
     def carry_out(what: str, function: str) -> None:
         step(host, f"{staged.what}: {what}")
-        remote.run(host, _script(member, function))
+        remote.run(host, _script(node, function))
 
     stopped = time.monotonic()
     carry_out("stopping the gateway", "stop_all")
     carry_out("keeping what is replaced", "keep")
     carry_out(f"putting {staged.source} in its place", "place")
     step(host, f"{staged.what}: writing the gateway's files")
-    member.generated, member.record = staged.generated or member.generated, staged.record
-    member.is_republished = True  # nothing that was read of the old one holds for this
-    for file in wanted_files(member):
+    node.gateway.generated, node.gateway.record = staged.generated or node.gateway.generated, staged.record
+    node.is_republished = True  # nothing that was read of the old one holds for this
+    for file in wanted_files(node):
         file.write_now(host)
     # One of an older version takes two starts, of which nobody is to see the first.
-    if not staged.is_secured or old_schema.missing(host, layout.database(member.directory)):
+    if not staged.is_secured or old_schema.missing(host, layout.database(node.directory)):
         step(host, f"{staged.what}: starting it out of everybody's reach, and replacing the default password")
-        first_start.make_safe(host, member)
+        first_start.make_safe(host, node)
     carry_out("starting the gateway", "start")
-    settings = member.settings
-    if problem := service.await_answer(host, member.address, settings.gateway_port, settings.gateway_start_timeout):
+    settings = node.settings
+    if problem := service.await_answer(host, node.address, settings.gateway_port, settings.gateway_start_timeout):
         raise SwapError(f"the gateway does not answer from {staged.source}: {problem}.{_last_words(host)}")
     return time.monotonic() - stopped
 
 
-def _prove(state: State, host: Host, member: Member, staged: Staged) -> str:
+def _prove(state: State, host: Host, node: Node, staged: Staged) -> str:
     """All rows are there, what is declared is made so, and the models answer. Returns what they answered."""
     step(host, f"{staged.what}: comparing the numbers of rows")
-    if lost := tables.lost(staged.counts, tables.counts(host, layout.database(member.directory))):
+    if lost := tables.lost(staged.counts, tables.counts(host, layout.database(node.directory))):
         raise SwapError(f"rows of {staged.source} are missing from the started gateway: {'; '.join(lost)}")
-    with admin_api(member) as admin:
+    with admin_api(node.gateway) as admin:
         tokens = admin.tokens()
     try:
-        desired.declared(member)
+        desired.declared(node.gateway)
     except SecretsError as problem:
         remote.tell(host, f"channels, tokens and options stay as they are in {staged.source}, because {problem}")
-        own = desired.own_tokens(member)
-        member.token_keys.update({token.name: token.key for token in tokens if token.name in own})
+        own = desired.own_tokens(node.gateway)
+        node.gateway.token_keys.update({token.name: token.key for token in tokens if token.name in own})
     else:
         step(host, f"{staged.what}: declaring channels, tokens and options")
-        if not provisioning.reconcile_now(state, host, member):
+        if not provisioning.reconcile_now(state, host, node.gateway):
             raise SwapError("what is declared could not be made so; the lines above say why")
     step(host, f"{staged.what}: asking for a completion and an embedding, with a token of {staged.source}")
-    return proof.prove(member, member.address, member.settings.gateway_port, tokens)
+    return proof.prove(node, node.address, node.settings.gateway_port, tokens)
 
 
 def _last_words(host: Host) -> str:
@@ -181,28 +181,28 @@ def _last_words(host: Host) -> str:
     return f" Its log (`{log}` on the host):\n" + "\n".join(remote.run(host, f"{{ {log}; }} || true"))
 
 
-def _await_old(host: Host, member: Member) -> None:
+def _await_old(host: Host, node: Node) -> None:
     """Tell whether the gateway that was there serves again."""
-    address, port = member.state.published
-    address, port = address or member.address, port or str(member.settings.gateway_port)
-    if problem := service.await_answer(host, address, int(port), member.settings.gateway_start_timeout):
+    address, port = node.state.published
+    address, port = address or node.address, port or str(node.settings.gateway_port)
+    if problem := service.await_answer(host, address, int(port), node.settings.gateway_start_timeout):
         remote.complain(host, f"the gateway that was there does not answer yet: {problem}")
     else:
         remote.tell(host, "the gateway that was there serves again, with all that it had")
 
 
-def _put_aside(host: Host, member: Member, staged: Staged) -> str | None:
+def _put_aside(host: Host, node: Node, staged: Staged) -> str | None:
     """Give what was replaced its place among the backups. Returns its path, None where nothing was replaced."""
     step(host, f"{staged.what}: keeping what was replaced among the backups")
-    lines = remote.run(host, _script(member, "put_aside"))
+    lines = remote.run(host, _script(node, "put_aside"))
     return next((line.removeprefix("kept=") for line in lines if line.startswith("kept=")), None)
 
 
-def _script(member: Member, function: str, found: Mapping[str, str] | None = None) -> str:
-    here = f"{member.directory}/"
-    paths = [file.path for file in wanted_files(member)]
+def _script(node: Node, function: str, found: Mapping[str, str] | None = None) -> str:
+    here = f"{node.directory}/"
+    paths = [file.path for file in wanted_files(node)]
     values = {
-        "directory": member.directory,
+        "directory": node.directory,
         "own_backups": installation.OWN_BACKUPS.read_text(encoding="utf-8"),
         "project": PROJECT,
         "unit": UNIT,

@@ -15,8 +15,8 @@ from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import own_token, own_tokens, token_name
 from llm_gateway.flavours.oneapi import OneAPIError, Token
 from llm_gateway.hosts import progress, remote
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.route import RouteError
+from llm_gateway.hosts.topology import Agent, Gateway, Machine, Node
 from llm_gateway.inputs import run_options
 from llm_gateway.inputs.secrets import Generated, SecretsError
 from llm_gateway.model import layout
@@ -35,13 +35,13 @@ _TO_COME = "0" * 48
 """In the place of a key that a plan cannot know yet."""
 
 
-def member_to_rotate(state: State, host: Host) -> tuple[Member, frozenset[str]]:
-    """The member for a host of this run, and which of `KEYS` are to be rotated.
+def machine_to_rotate(state: State, host: Host) -> tuple[Machine, frozenset[str]]:
+    """The machine for a host of this run, and which of `KEYS` are to be rotated.
 
     Raises DeployError with all problems of all hosts.
     """
     keys = chosen_keys(run_options.read(state, _OPTIONS).get("keys", ""))
-    return survey.member_for(state, host, PURPOSE), keys
+    return survey.machine_for(state, host, PURPOSE), keys
 
 
 def chosen_keys(text: str) -> frozenset[str]:
@@ -56,28 +56,28 @@ def chosen_keys(text: str) -> frozenset[str]:
     return frozenset(KEYS if ALL in names else names)
 
 
-def _problems(member: Member) -> Iterator[str]:
+def _problems(machine: Machine) -> Iterator[str]:
     """What prevents a deployment; and what is not deployed yet.
 
     A rotation restarts services and writes addresses: only where these are as they are declared.
     """
-    found = [*preflight.problems(member), *migration_marker.problems(member)]
+    found = [*preflight.problems(machine), *migration_marker.problems(machine)]
     yield from found
-    if member.is_openclaw and member.gateway.name not in member.fleet.members:
-        yield f"its gateway {member.gateway.name} is not in this run: name it too (--limit), or leave --limit out"
-    if found or not member.is_gateway:
+    if machine.agent and not (gateway := machine.agent.gateway).is_reached:
+        yield f"its gateway {gateway.name} is not in this run: name it too (--limit), or leave --limit out"
+    if found or (node := machine.node) is None:
         return
-    if not first_start.is_done(member):
-        yield f"no deployment has been completed in {member.directory}: run deploy.py first"
+    if not first_start.is_done(node):
+        yield f"no deployment has been completed in {node.directory}: run deploy.py first"
         return
     # What a rotation that was cut off has left is finished by the next one.
-    own = (f"{member.directory}/{layout.SECRETS}", f"{member.directory}/{layout.ENVIRONMENT}")
-    if others := [file.what for file in installation.differing_files(member) if file.path not in own]:
+    own = (f"{node.directory}/{layout.SECRETS}", f"{node.directory}/{layout.ENVIRONMENT}")
+    if others := [file.what for file in installation.differing_files(node) if file.path not in own]:
         yield f"{', '.join(others)} is not as declared: run deploy.py first"
-    elif not service.container_is_as_wanted(member):
+    elif not service.container_is_as_wanted(node):
         yield "the gateway does not run as declared: run deploy.py first"
     try:
-        access_renewal.staged(member)
+        access_renewal.staged(node)
     except SecretsError as problem:
         yield str(problem)
 
@@ -90,89 +90,88 @@ PURPOSE = survey.Purpose(
 )
 
 
-def renew_access(member: Member, keys: frozenset[str]) -> None:
+def renew_access(node: Node, keys: frozenset[str]) -> None:
     """Give a gateway new secrets of its own, of those in `keys`, and finish what an earlier run has left."""
-    if not member.is_gateway:
-        return
-    left = access_renewal.staged(member)
+    left = access_renewal.staged(node)
     kinds = keys & {*access_renewal.KINDS}
-    if not (kinds or left or access_renewal.runs_with_older_files(member)):
+    if not (kinds or left or access_renewal.runs_with_older_files(node)):
         return
-    wanted = access_renewal.with_new(left or member.generated, kinds)
-    _prepare_database(member, wanted)
-    _renew_access(name="Give the gateway its new secrets", member=member, wanted=wanted)
+    wanted = access_renewal.with_new(left or node.gateway.generated, kinds)
+    _prepare_database(node, wanted)
+    _renew_access(name="Give the gateway its new secrets", node=node, wanted=wanted)
 
 
-def resume(member: Member) -> None:
+def resume(node: Node) -> None:
     """Finish the rotation of a gateway's own secrets that was cut off, in a run that is for something else."""
     try:
-        left = access_renewal.staged(member)
+        left = access_renewal.staged(node)
     except SecretsError as problem:
-        raise DeployError(f"{member.name}: {problem}") from None
+        raise DeployError(f"{node.name}: {problem}") from None
     if left is not None:
-        _prepare_database(member, left)
-        _renew_access(name="Finish the rotation of the gateway's secrets", member=member, wanted=left)
+        _prepare_database(node, left)
+        _renew_access(name="Finish the rotation of the gateway's secrets", node=node, wanted=left)
 
 
-def _prepare_database(member: Member, wanted: Generated) -> None:
-    if not access_renewal.needs_database(member, wanted):
+def _prepare_database(node: Node, wanted: Generated) -> None:
+    if not access_renewal.needs_database(node, wanted):
         return
     try:
-        if problem := database.elsewhere(member):
-            raise DeployError(f"{member.name}: access_token: {problem}")
-        if not database.can_be_written(member):
+        if problem := database.elsewhere(node.gateway):
+            raise DeployError(f"{node.name}: access_token: {problem}")
+        if not database.can_be_written(node.gateway):
             remote.shell(name="Install sqlite3, which writes the gateway's database", command=database.INSTALL)
     except remote.RemoteError as problem:
-        raise DeployError(f"{member.name}: {problem}; nothing was changed") from None
+        raise DeployError(f"{node.name}: {problem}; nothing was changed") from None
 
 
 @operation()
-def _renew_access(member: Member, wanted: Generated) -> Generator[FunctionCommand, None, None]:
-    yield remote.Callback(_renew_access_now, (member, wanted), {})
+def _renew_access(node: Node, wanted: Generated) -> Generator[FunctionCommand, None, None]:
+    yield remote.Callback(_renew_access_now, (node, wanted), {})
 
 
-def _renew_access_now(state: State, host: Host, member: Member, wanted: Generated) -> bool:
+def _renew_access_now(state: State, host: Host, node: Node, wanted: Generated) -> bool:
     try:
-        access_renewal.carry_out(member, wanted, partial(_step, host))
+        access_renewal.carry_out(node, wanted, partial(_step, host))
     except (RotationError, database.DatabaseError, RouteError, remote.RemoteError, OneAPIError) as problem:
-        told = database.told(member, problem)
+        told = database.told(node.gateway, problem)
         remote.complain(host, f"rotation incomplete: {told}; run this again to resume")
         return False
     remote.tell(
         host,
-        f"the gateway takes the new secrets in {member.directory}/{SECRETS}; backups made before hold the old ones",
+        f"the gateway takes the new secrets in {node.directory}/{SECRETS}; backups made before hold the old ones",
     )
     return True
 
 
-def renew_tokens(member: Member) -> None:
+def renew_tokens(machine: Machine) -> None:
     """Make new tokens on the gateways; on other hosts, wait until all gateways have them.
 
     The hosts share this step for the order of theirs, as `provisioning.reconcile` does.
     """
-    _renew_tokens(name="Make new tokens beside the present ones", member=member)
+    _renew_tokens(name="Make new tokens beside the present ones", machine=machine)
 
 
 @operation()
-def _renew_tokens(member: Member) -> Generator[FunctionCommand, None, None]:
-    is_plan = not member.host.state.is_executing
-    if member.is_openclaw:
-        _expect_key(member, is_plan)
-    if not member.is_gateway:
+def _renew_tokens(machine: Machine) -> Generator[FunctionCommand, None, None]:
+    is_plan = not machine.host.state.is_executing
+    if machine.agent:
+        _expect_key(machine.agent, is_plan)
+    if machine.node is None:
         return
+    gateway = machine.node.gateway
     if is_plan:
-        for name in own_tokens(member):
-            remote.tell(member.host, f"to come: {_told(member, name)}")
-    if declared := [token.name for token in member.settings.gateway_tokens]:
+        for name in own_tokens(gateway):
+            remote.tell(machine.host, f"to come: {_told(gateway, name)}")
+    if declared := [token.name for token in gateway.settings.gateway_tokens]:
         remote.tell(
-            member.host,
+            machine.host,
             f"the tokens of gateway_tokens keep their keys ({', '.join(declared)}): who uses them is not known here."
             " For a new key, declare another token, hand its key out, and then take the first out",
         )
-    yield remote.Callback(_renew_tokens_now, (member,), {})
+    yield remote.Callback(_renew_tokens_now, (gateway,), {})
 
 
-def _expect_key(agent: Member, is_plan: bool) -> None:
+def _expect_key(agent: Agent, is_plan: bool) -> None:
     """Let the plan of the later steps show that this host's key changes; what is written is never this."""
     keys, name = agent.gateway.token_keys, token_name(agent.name)
     if is_plan:
@@ -181,38 +180,38 @@ def _expect_key(agent: Member, is_plan: bool) -> None:
         del keys[name]
 
 
-def _told(member: Member, name: str) -> str:
-    reason = _left_alone(member, name)
+def _told(gateway: Gateway, name: str) -> str:
+    reason = _left_alone(gateway, name)
     if reason:
         return f"the token {name} was not rotated: {reason}"
     return f"a new token {name}; the present one goes when the new one is seen in use"
 
 
-def _left_alone(member: Member, name: str) -> str | None:
+def _left_alone(gateway: Gateway, name: str) -> str | None:
     """Why a token is not rotated in this run."""
-    for agent in member.fleet.agents_of(member):
-        if token_name(agent.name) == name and agent.name not in member.fleet.members:
+    for agent in gateway.agents:
+        if token_name(agent.name) == name and not agent.is_reached:
             return f"{agent.name} is not reached in this run; run this again when it is"
     return None
 
 
-def _renew_tokens_now(state: State, host: Host, member: Member) -> bool:
+def _renew_tokens_now(state: State, host: Host, gateway: Gateway) -> bool:
     try:
-        with admin_api(member) as admin:
+        with admin_api(gateway) as admin:
             tokens = admin.tokens()
-            member.is_republished = True  # what was read of it does not hold any more
-            for name in own_tokens(member):
-                if reason := _left_alone(member, name):
+            gateway.node.is_republished = True  # what was read of it does not hold any more
+            for name in own_tokens(gateway):
+                if reason := _left_alone(gateway, name):
                     remote.tell(host, f"the token {name} was not rotated: {reason}")
                 elif present := token_renewal.shut_out(tokens, name):
                     remote.tell(host, f"the token {name} was not rotated: it is disabled, which shuts its host out")
-                    member.token_keys[name] = present.key
+                    gateway.token_keys[name] = present.key
                 else:
-                    made = token_renewal.renew(admin, tokens, own_token(member, name), partial(_step, host))
-                    member.token_keys[name] = made.key
-                    _remember(member, made)
+                    made = token_renewal.renew(admin, tokens, own_token(gateway, name), partial(_step, host))
+                    gateway.token_keys[name] = made.key
+                    _remember(gateway, made)
     except (OneAPIError, RouteError) as problem:
-        remote.complain(host, f"not all tokens are new: {provisioning.explained(member, problem)}")
+        remote.complain(host, f"not all tokens are new: {provisioning.explained(gateway, problem)}")
         return False
     except remote.RemoteError as problem:
         remote.complain(host, f"not all tokens are new: {problem}")
@@ -220,10 +219,10 @@ def _renew_tokens_now(state: State, host: Host, member: Member) -> bool:
     return True
 
 
-def _remember(member: Member, made: Token) -> None:
+def _remember(gateway: Gateway, made: Token) -> None:
     """Its number is what tells that it is ours; without it the next deployment would have something to do."""
-    ids = {**member.record.ids, f"token:{made.name}": made.id}
-    provisioning.remember(member, replace(member.record, tokens=member.record.tokens | {made.name}, ids=ids))
+    ids = {**gateway.record.ids, f"token:{made.name}": made.id}
+    provisioning.remember(gateway, replace(gateway.record, tokens=gateway.record.tokens | {made.name}, ids=ids))
 
 
 def _step(host: Host, text: str) -> None:

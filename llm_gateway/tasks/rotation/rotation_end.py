@@ -19,8 +19,8 @@ from llm_gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN, own_t
 from llm_gateway.flavours.oneapi import AdminClient, OneAPIError, Token, only
 from llm_gateway.hosts import progress, remote
 from llm_gateway.hosts.host_state import UnreadableError
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.route import RouteError, route
+from llm_gateway.hosts.topology import Agent, Gateway
 from llm_gateway.model.asking import VerificationError
 from llm_gateway.model.concurrency import concurrently
 from llm_gateway.model.real_requests import complete
@@ -37,33 +37,32 @@ _OF_GATEWAYS = (VERIFICATION_TOKEN, CANARY_TOKEN)
 _READY_SECONDS = 60
 
 
-def remove_old_tokens(member: Member) -> None:
+def remove_old_tokens(gateway: Gateway) -> None:
     """Remove the tokens that were replaced, where their successors are in use; tell which ones stay, and why.
 
     To be called last, when all hosts have been given what is new.
     """
-    if member.is_gateway:
-        _remove(name="Remove the tokens that were replaced", member=member)
+    _remove(name="Remove the tokens that were replaced", gateway=gateway)
 
 
 @operation()
-def _remove(member: Member) -> Generator[FunctionCommand, None, None]:
+def _remove(gateway: Gateway) -> Generator[FunctionCommand, None, None]:
     """Entered where there are any; for that nothing is asked that the run knows already."""
-    if not member.host.state.is_executing and not member.state.text("api_tokens"):
+    if not gateway.node.host.state.is_executing and not gateway.node.state.text("api_tokens"):
         return  # it is not set up yet, or does not answer now
     try:
-        with admin_api(member) as admin:
-            old = _old_by_name(member, admin.tokens())
+        with admin_api(gateway) as admin:
+            old = _old_by_name(gateway, admin.tokens())
     except (OneAPIError, RouteError) as problem:
-        if member.host.state.is_executing:
-            yield remote.Callback(_fail, (provisioning.explained(member, problem),), {})
+        if gateway.node.host.state.is_executing:
+            yield remote.Callback(_fail, (provisioning.explained(gateway, problem),), {})
         return
-    reached = [name for name in old if not _is_unreached(member, name)]
-    if member.host.state.is_executing:
+    reached = [name for name in old if not _is_unreached(gateway, name)]
+    if gateway.node.host.state.is_executing:
         for name in sorted(old.keys() - {*reached}):
-            _tell_stays(member, name, f"{name} is not reached in this run")
+            _tell_stays(gateway, name, f"{name} is not reached in this run")
     if reached:
-        yield remote.Callback(_remove_now, (member, tuple(reached)), {})
+        yield remote.Callback(_remove_now, (gateway, tuple(reached)), {})
 
 
 def _fail(state: State, host: Host, problem: str) -> bool:
@@ -71,48 +70,48 @@ def _fail(state: State, host: Host, problem: str) -> bool:
     return False
 
 
-def _old_by_name(member: Member, tokens: list[Token]) -> dict[str, list[Token]]:
-    found = {name: token_renewal.old_ones(tokens, name) for name in own_tokens(member)}
+def _old_by_name(gateway: Gateway, tokens: list[Token]) -> dict[str, list[Token]]:
+    found = {name: token_renewal.old_ones(tokens, name) for name in own_tokens(gateway)}
     return {name: old for name, old in found.items() if old}
 
 
-def _agent(member: Member, name: str) -> Member:
-    """The host whose token has that name; for verification's and the canary's, the gateway itself."""
-    agents = {token_name(agent.name): agent for agent in member.fleet.agents_of(member)}
-    return agents.get(name, member)
+def _agent(gateway: Gateway, name: str) -> Agent | None:
+    """The host whose token has that name; None for verification's and the canary's."""
+    return {token_name(agent.name): agent for agent in gateway.agents}.get(name)
 
 
-def _is_unreached(member: Member, name: str) -> bool:
-    return _agent(member, name).name not in member.fleet.members
+def _is_unreached(gateway: Gateway, name: str) -> bool:
+    agent = _agent(gateway, name)
+    return agent is not None and not agent.is_reached
 
 
-def _tell_stays(member: Member, name: str, reason: str) -> None:
+def _tell_stays(gateway: Gateway, name: str, reason: str) -> None:
     remote.tell(
-        member.host,
+        gateway.node.host,
         f"the old token of {name} stays, and its key goes on working: {reason}. The next run that finds the new one"
         " in use removes it (rotate_keys.py or deploy.py)",
     )
 
 
-def _remove_now(state: State, host: Host, member: Member, names: tuple[str, ...]) -> bool:
-    member.is_republished = True  # what was read of it at the start need not hold any more
+def _remove_now(state: State, host: Host, gateway: Gateway, names: tuple[str, ...]) -> bool:
+    gateway.node.is_republished = True  # what was read of it at the start need not hold any more
     try:
         with (
-            admin_api(member) as admin,
-            route(host, member.address, member.settings.gateway_port) as way,
+            admin_api(gateway) as admin,
+            route(host, gateway.address, gateway.settings.gateway_port) as way,
         ):
             tokens = admin.tokens()
-            reasons, seen = _reasons(state, member, names, tokens, way)
+            reasons, seen = _reasons(state, gateway, names, tokens, way)
             for name in (name for name in names if name not in reasons):
                 _delete(host, admin, token_renewal.old_ones(tokens, name), name, seen.get(name, ""))
     except (OneAPIError, RouteError) as problem:
-        remote.complain(host, f"not all old tokens are removed: {provisioning.explained(member, problem)}")
+        remote.complain(host, f"not all old tokens are removed: {provisioning.explained(gateway, problem)}")
         return False
     except remote.RemoteError as problem:
         remote.complain(host, f"not all old tokens are removed: {problem}")
         return False
     for name, reason in reasons.items():
-        _tell_stays(member, name, reason)
+        _tell_stays(gateway, name, reason)
     return not reasons
 
 
@@ -125,7 +124,7 @@ def _delete(host: Host, admin: AdminClient, old: list[Token], name: str, seen: s
 
 
 def _reasons(
-    state: State, member: Member, names: tuple[str, ...], tokens: list[Token], way: httpx.BaseTransport
+    state: State, gateway: Gateway, names: tuple[str, ...], tokens: list[Token], way: httpx.BaseTransport
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Why the old tokens of these names are still needed; the names where they are not are left out.
 
@@ -134,26 +133,24 @@ def _reasons(
     seen: dict[str, str] = {}
 
     def in_use(name: str) -> str | None:
-        agent = _agent(member, name)
-        if agent.host in state.failed_hosts:
+        agent = _agent(gateway, name)
+        if (agent or gateway.node).host in state.failed_hosts:
             return f"{name} has failed in this run; the first error of it says why"
         made = only(tokens, name)
         if made is None:
             return "there is no new one"
-        if name in _OF_GATEWAYS:
-            return _refused(member, made.key, way)
-        return _not_taken_up(agent, made.key, seen)
+        return _not_taken_up(agent, made.key, seen) if agent else _refused(gateway, made.key, way)
 
-    def of_agent(agent: Member) -> str | None:
+    def of_agent(agent: Agent) -> str | None:
         return in_use(token_name(agent.name))
 
-    agents = [_agent(member, name) for name in names if name not in _OF_GATEWAYS]
+    agents = [agent for name in names if (agent := _agent(gateway, name))]
     found = {token_name(a.name): reason for a, reason in zip(agents, concurrently(of_agent, agents), strict=True)}
     found |= {name: in_use(name) for name in _OF_GATEWAYS if name in names}
     return {name: reason for name, reason in found.items() if reason}, seen
 
 
-def _not_taken_up(agent: Member, key: str, seen: dict[str, str]) -> str | None:
+def _not_taken_up(agent: Agent, key: str, seen: dict[str, str]) -> str | None:
     """Why OpenClaw does not use a key yet, as its host says now, or gets no answer with it from there.
 
     Parameters: `seen`, is given how it was seen to use it.
@@ -161,7 +158,7 @@ def _not_taken_up(agent: Member, key: str, seen: dict[str, str]) -> str | None:
     unit = agent.settings.openclaw_unit
     agent.gateway.token_keys[token_name(agent.name)] = key
     try:
-        agent.state = survey.read_state(agent, lock=False)
+        agent.machine.state = survey.read_state(agent.machine, lock=False)
         if openclaw.runs_with_older_files(agent):
             return f"{unit} on its host runs with what it read before: {openclaw.by_hand(agent, 'restart')}"
         agent_path.complete_once(agent, agent_environment.on_disk(agent))
@@ -178,7 +175,7 @@ def _not_taken_up(agent: Member, key: str, seen: dict[str, str]) -> str | None:
     return None
 
 
-def _seen(agent: Member) -> str:
+def _seen(agent: Agent) -> str:
     """How OpenClaw is seen to use its new key. Raises TurnError and RemoteError."""
     if (reason := openclaw_turn.no_embedding(agent)) is None:
         return openclaw_turn.embed(agent)
@@ -188,14 +185,14 @@ def _seen(agent: Member) -> str:
     return f"{unit} was started after its .env had the new key; its own request was not seen ({reason})"
 
 
-def _refused(gateway: Member, key: str, way: httpx.BaseTransport) -> str | None:
+def _refused(gateway: Gateway, key: str, way: httpx.BaseTransport) -> str | None:
     """Why a key of a gateway's own gets no completion."""
     model, seconds = gateway.settings.llm_model, gateway.settings.verification_timeout
     client = LLMClient(f"{gateway.base_url}/v1", f"sk-{key}", transport=way)
     try:
         complete(client, model, seconds)
     except LLMError as problem:
-        return f"the new one gets no completion: {explain(Path(gateway, gateway, model), problem, seconds)}"
+        return f"the new one gets no completion: {explain(Path(gateway.name, gateway, model), problem, seconds)}"
     except VerificationError as problem:
         return f"the new one gets no completion: {problem}"
     return None

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from llm_gateway.hosts import remote, undo
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.model.asking import VerificationError
 from llm_gateway.model.layout import PROJECT, UNIT, Role
@@ -54,54 +54,54 @@ class Switch:
     holds: Callable[[], None] = lambda: None
 
 
-def carry_out(member: Member, switch: Switch) -> float:
+def carry_out(node: Node, switch: Switch) -> float:
     """Serve with the other image. Returns for how many seconds nobody was served.
 
     Raises SwitchError, RemoteError or UndoError once the old image has been given its place back.
     """
-    what = f"{switch.purpose} of {member.name} to {switch.new.reference}"
-    way_back = _undo_script(member, switch, _look(member))
-    with undo.undoable(member.host, what, way_back, _most_seconds(member)):
-        seconds = _switched(member, switch)
+    what = f"{switch.purpose} of {node.name} to {switch.new.reference}"
+    way_back = _undo_script(node, switch, _look(node))
+    with undo.undoable(node.host, what, way_back, _most_seconds(node)):
+        seconds = _switched(node, switch)
     try:
-        settle(member)
+        settle(node)
     except remote.RemoteError as problem:
-        remote.complain(member.host, f"the switch is made, and what it kept is put in its place by the next: {problem}")
+        remote.complain(node.host, f"the switch is made, and what it kept is put in its place by the next: {problem}")
     return seconds
 
 
-def _most_seconds(member: Member) -> float:
+def _most_seconds(node: Node) -> float:
     """How long it may take, on a slow disk and with models that hang."""
-    size = member.state.database_size or 0
-    return 300 + 4 * size / _COPY_BYTES_PER_SECOND + member.settings.gateway_start_timeout + proof.longest(member)
+    size = node.state.database_size or 0
+    return 300 + 4 * size / _COPY_BYTES_PER_SECOND + node.settings.gateway_start_timeout + proof.longest(node)
 
 
-def _switched(member: Member, switch: Switch) -> float:
-    host = member.host
+def _switched(node: Node, switch: Switch) -> float:
+    host = node.host
     step(host, f"switch: keeping the files and the image of {switch.old}")
-    remote.run(host, script("switch_keep.sh", **_values(member, switch), **_origin(switch)))
+    remote.run(host, script("switch_keep.sh", **_values(node, switch), **_origin(switch)))
     step(host, "switch: stopping the gateway and keeping its data")
     began = time.monotonic()
-    remote.run(host, script("switch_stop.sh", **_values(member, switch)))
+    remote.run(host, script("switch_stop.sh", **_values(node, switch)))
     step(host, f"switch: putting the files for {switch.new} in place")
     switch.place()
     if "@" not in switch.new.reference:
         remote.run(host, f"docker image tag {switch.new.identifier} {shlex.quote(switch.new.reference)}")
-    if old_schema.missing(host, layout.database(member.directory)):
+    if old_schema.missing(host, layout.database(node.directory)):
         step(host, "switch: bringing the database of an older version to the new schema, out of everybody's reach")
         try:
-            first_start.make_safe(host, member)
+            first_start.make_safe(host, node)
         except first_start.FAILURES as problem:
             raise SwitchError(str(problem)) from None
     step(host, f"switch: starting {switch.new}")
     remote.run(host, f"systemctl daemon-reload && systemctl reenable --quiet {UNIT} && systemctl start {UNIT}")
-    _await(member)
+    _await(node)
     seconds = time.monotonic() - began
     step(host, "switch: asking the gateway for a completion and an embedding")
     try:
-        told = proof.prove(member, member.address, member.settings.gateway_port)
+        told = proof.prove(node, node.address, node.settings.gateway_port)
     except proof.ProofError as problem:
-        raise SwitchError(f"{problem}. Its log:\n{_last_words(member)}") from None
+        raise SwitchError(f"{problem}. Its log:\n{_last_words(node)}") from None
     remote.tell(host, f"{switch.new} serves: {told}")
     try:
         switch.holds()
@@ -111,41 +111,41 @@ def _switched(member: Member, switch: Switch) -> float:
     return seconds
 
 
-def _await(member: Member) -> None:
+def _await(node: Node) -> None:
     """Wait until it answers; not to the end of its time if the container keeps exiting."""
-    deadline = time.monotonic() + member.settings.gateway_start_timeout
-    while problem := service.await_answer(member.host, member.address, member.settings.gateway_port, _RETRY_SECONDS):
-        restarts = remote.run(member.host, f"systemctl show {UNIT} -p NRestarts --value")
+    deadline = time.monotonic() + node.settings.gateway_start_timeout
+    while problem := service.await_answer(node.host, node.address, node.settings.gateway_port, _RETRY_SECONDS):
+        restarts = remote.run(node.host, f"systemctl show {UNIT} -p NRestarts --value")
         if int(restarts[-1] or 0) >= _MOST_ENDS:
-            raise SwitchError(f"the container keeps exiting. Its log:\n{_last_words(member)}")
+            raise SwitchError(f"the container keeps exiting. Its log:\n{_last_words(node)}")
         if time.monotonic() > deadline:
             raise SwitchError(
-                f"it did not answer within {member.settings.gateway_start_timeout} s (gateway_start_timeout):"
-                f" {problem.partition(': ')[2]}. Its log:\n{_last_words(member)}"
+                f"it did not answer within {node.settings.gateway_start_timeout} s (gateway_start_timeout):"
+                f" {problem.partition(': ')[2]}. Its log:\n{_last_words(node)}"
             )
 
 
-def _last_words(member: Member) -> str:
-    return "\n".join(remote.run(member.host, f"docker logs --tail 12 {PROJECT} 2>&1 || true"))
+def _last_words(node: Node) -> str:
+    return "\n".join(remote.run(node.host, f"docker logs --tail 12 {PROJECT} 2>&1 || true"))
 
 
-def _look(member: Member) -> dict[str, str]:
+def _look(node: Node) -> dict[str, str]:
     """Whether the gateway runs just now, and whether it starts at boot. Raises RemoteError."""
-    lines = remote.run(member.host, script("switch_look.sh", PROJECT=PROJECT, UNIT=UNIT))
+    lines = remote.run(node.host, script("switch_look.sh", PROJECT=PROJECT, UNIT=UNIT))
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
-def _undo_script(member: Member, switch: Switch, found: Mapping[str, str]) -> str:
-    return schema_functions() + script("switch_undo.sh", **_values(member, switch), ASIDE=switch.aside, **found)
+def _undo_script(node: Node, switch: Switch, found: Mapping[str, str]) -> str:
+    return schema_functions() + script("switch_undo.sh", **_values(node, switch), ASIDE=switch.aside, **found)
 
 
-def _values(member: Member, switch: Switch) -> Mapping[str, str]:
+def _values(node: Node, switch: Switch) -> Mapping[str, str]:
     return {
-        "DIRECTORY": member.directory,
+        "DIRECTORY": node.directory,
         "UNIT": UNIT,
         "OLD": switch.old.identifier,
         "REFERENCE": switch.old.reference,
-        "FILES": " ".join(_kept_paths(member.directory)),
+        "FILES": " ".join(_kept_paths(node.directory)),
     }
 
 
@@ -163,10 +163,10 @@ def _origin(switch: Switch) -> Mapping[str, str]:
     }
 
 
-def settle(member: Member) -> None:
+def settle(node: Node) -> None:
     """Give what a switch kept its place, also where the run that switched did not come to it. Raises RemoteError."""
     names = {"KEPT_NAME": layout.PREVIOUS_IMAGE, "NEXT_NAME": layout.NEXT_IMAGE}
-    remote.run(member.host, script("switch_settle.sh", PROJECT=PROJECT, DIRECTORY=member.directory, **names))
+    remote.run(node.host, script("switch_settle.sh", PROJECT=PROJECT, DIRECTORY=node.directory, **names))
 
 
 def schema_functions() -> str:

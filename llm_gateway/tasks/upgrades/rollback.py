@@ -17,8 +17,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from llm_gateway.hosts import remote, tables
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.hosts.undo import UndoError
 from llm_gateway.inputs import run_options
 from llm_gateway.inputs.secrets import Generated, SecretsError
@@ -54,28 +54,28 @@ class Kept:
     is_other: bool
 
 
-def member_to_roll_back(state: State, host: Host) -> Member:
-    """The member for a host of this run. Raises DeployError with all problems of all hosts."""
+def machine_to_roll_back(state: State, host: Host) -> Machine:
+    """The machine for a host of this run. Raises DeployError with all problems of all hosts."""
     run_options.read(state, OPTIONS)  # a mistyped one is told before anything else
-    return survey.member_for(state, host, PURPOSE)
+    return survey.machine_for(state, host, PURPOSE)
 
 
-def _problems(member: Member) -> Iterator[str]:
+def _problems(machine: Machine) -> Iterator[str]:
     """What prevents going back on one host."""
-    if busy := member.state.busy:
+    if busy := machine.state.busy:
         yield preflight.busy_problem(busy)
         return
-    if found := [*preflight.verification_problems(member), *migration_marker.problems(member)]:
+    if found := [*preflight.verification_problems(machine), *migration_marker.problems(machine)]:
         yield from found
         return
-    if is_user(member):
-        yield from preflight.openclaw_problems(member)
-    if not member.is_gateway:
+    if user := user_on(machine):
+        yield from preflight.openclaw_problems(user)
+    if (node := machine.node) is None:
         return
     try:
-        kept = look(member)
-        if kept.is_other and member.name not in _may_lose(member.host.state):
-            yield _loss(member, kept)
+        kept = look(node)
+        if kept.is_other and node.name not in _may_lose(node.host.state):
+            yield _loss(node, kept)
     except (RollbackError, remote.RemoteError, tables.TablesError) as problem:
         yield str(problem)
 
@@ -83,40 +83,40 @@ def _problems(member: Member) -> Iterator[str]:
 PURPOSE = survey.Purpose((preflight.group_problems,), (_problems,), lock=True)
 
 
-def is_user(member: Member) -> bool:
-    """Whether this is an OpenClaw host whose gateway is one of this run."""
-    return member.is_openclaw and member.gateway.name in member.fleet.members
+def user_on(machine: Machine) -> Agent | None:
+    """The OpenClaw on this host, if its gateway is one of this run."""
+    return machine.agent if machine.agent and machine.agent.gateway.is_reached else None
 
 
-def roll_back(member: Member) -> None:
+def roll_back(machine: Machine) -> None:
     """Have a gateway serve with the image before, or leave it as it is; on other hosts, wait until that is done.
 
     Raises DeployError.
     """
     kept = None
-    if member.is_gateway:
+    if node := machine.node:
         try:
-            kept = look(member)
+            kept = look(node)
         except (RollbackError, remote.RemoteError) as problem:
-            raise DeployError(f"{member.name}: {problem}; nothing was changed") from None
-        member.is_republished = True
-    _roll_back(name="Go back to the image that served before the upgrade", member=member, kept=kept)
+            raise DeployError(f"{node.name}: {problem}; nothing was changed") from None
+        node.is_republished = True
+    _roll_back(name="Go back to the image that served before the upgrade", node=node, kept=kept)
 
 
-def look(member: Member) -> Kept:
+def look(node: Node) -> Kept:
     """What there is to go back to. Raises RollbackError where there is nothing, and RemoteError."""
-    values = image_switch.script("rollback_look.sh", PROJECT=PROJECT, DIRECTORY=member.directory)
-    found = remote.run(member.host, image_switch.schema_functions() + values)
+    values = image_switch.script("rollback_look.sh", PROJECT=PROJECT, DIRECTORY=node.directory)
+    found = remote.run(node.host, image_switch.schema_functions() + values)
     if not found:
         raise RollbackError(
-            f"there is nothing to go back to: {member.directory}/previous is made by an upgrade and used"
+            f"there is nothing to go back to: {node.directory}/previous is made by an upgrade and used"
             " up by a rollback. Another image is served after a change of gateway_image: deploy.py"
         )
     place, identifier, reference, _, since, is_there, is_other = (line.strip() for line in found[:7])
     kept = Kept(
-        f"{member.directory}/{place}", Serving(identifier, reference), since, is_there == "there", is_other == "other"
+        f"{node.directory}/{place}", Serving(identifier, reference), since, is_there == "there", is_other == "other"
     )
-    newer = serving.serving(member)
+    newer = serving.serving(node)
     if newer is None:
         raise RollbackError("no image serves there that one could go back from: run deploy.py")
     if newer.identifier == kept.image.identifier:
@@ -136,15 +136,15 @@ def _may_lose(state: State) -> list[str]:
     return [name.strip() for name in run_options.read(state, OPTIONS).get("yes", "").split(",")]
 
 
-def _loss(member: Member, kept: Kept) -> str:
-    now = tables.read(member.host, layout.database(member.directory))
-    then = tables.read(member.host, layout.database(kept.place))
-    left = rollback_tokens.unreached(member)
+def _loss(node: Node, kept: Kept) -> str:
+    now = tables.read(node.host, layout.database(node.directory))
+    then = tables.read(node.host, layout.database(kept.place))
+    left = rollback_tokens.unreached(node.gateway)
     stranded = f". Not in this run: {', '.join(left)}, which may be left without a token that works" if left else ""
     return (
         f"the newer image has changed the database's schema, so the data of {kept.since} would come back, with the keys"
         f" of that day, and what was written since would be lost to the gateway: {lost(now, then)}. A backup keeps"
-        f" it{stranded}. If that is meant, run again with --data yes={member.name}"
+        f" it{stranded}. If that is meant, run again with --data yes={node.name}"
     )
 
 
@@ -164,90 +164,92 @@ def lost(now: Mapping[str, tables.Table], then: Mapping[str, tables.Table]) -> s
 
 
 @operation()
-def _roll_back(member: Member, kept: Kept | None) -> Generator[FunctionCommand, None, None]:
-    if kept is None:
+def _roll_back(node: Node | None, kept: Kept | None) -> Generator[FunctionCommand, None, None]:
+    if node is None or kept is None:
         return
-    if not member.host.state.is_executing:
+    if not node.host.state.is_executing:
         data = f"with the data and the keys of {kept.since}" if kept.is_other else "with the data as they are"
-        remote.tell(member.host, f"to come: back to {kept.image}, {data}, after a backup and a trial")
-    yield remote.Callback(_run, (member, kept), {})
+        remote.tell(node.host, f"to come: back to {kept.image}, {data}, after a backup and a trial")
+    yield remote.Callback(_run, (node, kept), {})
 
 
-def _run(state: State, host: Host, member: Member, kept: Kept) -> bool:
-    newer = serving.serving(member)
+def _run(state: State, host: Host, node: Node, kept: Kept) -> bool:
+    newer = serving.serving(node)
     if newer is None:
         remote.complain(host, "no image serves there that one could go back from: run deploy.py")
         return False
-    before, newer_generated = as_before(member, kept), member.generated
+    before, newer_generated = as_before(node, kept), node.gateway.generated
     # Where it is taken back, these are what the agents go on with.
-    member.token_keys.update(newer_keys := rollback_tokens.present(member))
+    node.gateway.token_keys.update(newer_keys := rollback_tokens.present(node.gateway))
     try:
-        image_switch.settle(member)
-        kept = look(member)  # which has its place now, if a run was cut off
-        made = upgrade.make_backup(member, f"before the rollback to {kept.image.reference}")
+        image_switch.settle(node)
+        kept = look(node)  # which has its place now, if a run was cut off
+        made = upgrade.make_backup(node, f"before the rollback to {kept.image.reference}")
         if kept.is_other:
-            before.generated = _generated(member)
-        with trial.unpublished(member, newer, f"trial of {kept.image.reference} on {member.name}"):
+            before.gateway.generated = _generated(node)
+        with trial.unpublished(node, newer, f"trial of {kept.image.reference} on {node.name}"):
             trial.run(before, kept.image, f"{kept.place}/{layout.DATA}" if kept.is_other else made)
     except (backup.BackupError, RollbackError, SecretsError, TrialError, UndoError, remote.RemoteError) as problem:
-        did = "serves on, as it did all the time" if upgrade.is_running(member) else "was left as it was"
+        did = "serves on, as it did all the time" if upgrade.is_running(node) else "was left as it was"
         remote.complain(host, f"{newer} {did}; there was no rollback: {problem}")
         return False
-    agents = agent_path.served_by(member, member.address, member.settings.gateway_port)
-    switch = Switch("rollback", newer, kept.image, lambda: None, holds=lambda: _serve_agents(member, before, agents))
+    agents = agent_path.served_by(node.gateway, node.address, node.settings.gateway_port)
+    switch = Switch("rollback", newer, kept.image, lambda: None, holds=lambda: _serve_agents(node, before, agents))
     switch = replace(switch, place=lambda: _place(before, kept, switch.aside))
     try:
         seconds = image_switch.carry_out(before, switch)
     except (SwitchError, UndoError, remote.RemoteError) as problem:
-        member.generated = newer_generated
-        member.token_keys.clear()
-        member.token_keys.update(newer_keys)
+        node.gateway.generated = newer_generated
+        node.gateway.token_keys.clear()
+        node.gateway.token_keys.update(newer_keys)
         remote.complain(host, f"the rollback to {kept.image} was taken back: {problem}")
-        upgrade.tell_what_serves(member, switch)
+        upgrade.tell_what_serves(node, switch)
         return False
-    remote.tell(host, f"back from {newer} to {kept.image}: nobody was served for {seconds:.1f} s. {_pin(member, kept)}")
+    remote.tell(host, f"back from {newer} to {kept.image}: nobody was served for {seconds:.1f} s. {_pin(node, kept)}")
     if kept.is_other:
-        aside = f"{member.directory}/{layout.BACKUPS}/{switch.aside}"
+        aside = f"{node.directory}/{layout.BACKUPS}/{switch.aside}"
         remote.tell(host, f"the newer data are kept in {aside}, and in {made}")
-        rollback_tokens.tell_older_keys(member, newer_keys)
+        rollback_tokens.tell_older_keys(node.gateway, newer_keys)
     return True
 
 
-def _serve_agents(member: Member, before: Member, agents: Sequence[Member]) -> None:
+def _serve_agents(node: Node, before: Node, agents: Sequence[Agent]) -> None:
     """See that those whom the newer image serves are served by the older one, with the keys of its data."""
-    member.generated = before.generated
-    if not rollback_tokens.learn(member):
+    node.gateway.generated = before.gateway.generated
+    if not rollback_tokens.learn(node.gateway):
         raise SwitchError("its agents could not be given their tokens")
-    step(member.host, f"switch: asking from {len(agents)} OpenClaw hosts that are served now")
+    step(node.host, f"switch: asking from {len(agents)} OpenClaw hosts that are served now")
     agent_path.prove_all(agents)
 
 
-def as_before(member: Member, kept: Kept) -> Member:
-    """The member as if the image before were the one that its settings want."""
-    before = copy.copy(member)
+def as_before(node: Node, kept: Kept) -> Node:
+    """The node as if the image before were the one that its settings want."""
+    before = copy.copy(node)
+    before.machine, before.gateway = copy.copy(node.machine), copy.copy(node.gateway)
+    before.gateway.nodes = [before]
     name, _, digest = kept.image.reference.partition("@")
-    archive = None if digest else member.settings.gateway_image_archive
-    before.settings = replace(
-        member.settings, gateway_image=name, gateway_image_digest=digest or None, gateway_image_archive=archive
+    archive = None if digest else node.settings.gateway_image_archive
+    before.machine.settings = replace(
+        node.settings, gateway_image=name, gateway_image_digest=digest or None, gateway_image_archive=archive
     )
     return before
 
 
-def _generated(member: Member) -> Generated:
+def _generated(node: Node) -> Generated:
     """The secrets that belong to the older data. Raises SecretsError, RemoteError."""
-    path = shlex.quote(f"{member.directory}/{layout.PREVIOUS}/files/{layout.SECRETS}")
-    return Generated.read("\n".join(remote.run(member.host, f"cat {path}")))
+    path = shlex.quote(f"{node.directory}/{layout.PREVIOUS}/files/{layout.SECRETS}")
+    return Generated.read("\n".join(remote.run(node.host, f"cat {path}")))
 
 
-def _place(before: Member, kept: Kept, aside: str) -> None:
+def _place(before: Node, kept: Kept, aside: str) -> None:
     if kept.is_other:
         script = image_switch.script("rollback_place.sh", DIRECTORY=before.directory, ASIDE=aside)
         remote.run(before.host, script)
     upgrade.place_files(before)
 
 
-def _pin(member: Member, kept: Kept) -> str:
-    if member.settings.gateway_image_archive:
+def _pin(node: Node, kept: Kept) -> str:
+    if node.settings.gateway_image_archive:
         return (
             f"Before the next deploy.py, set gateway_image to {kept.image.reference} and gateway_image_archive to an"
             f" archive of it (image {serving.short(kept.image.identifier)}), or it upgrades again"

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from llm_gateway.hosts import remote, undo
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.model.layout import PORT, PROJECT, TRIAL
 from llm_gateway.parts import image, installation, service, serving
@@ -33,113 +33,115 @@ class TrialError(Exception):
 
 
 @contextmanager
-def unpublished(member: Member, old: Serving, what: str) -> Iterator[None]:
+def unpublished(node: Node, old: Serving, what: str) -> Iterator[None]:
     """What is tried within is taken down at the end, however that comes, and the old image keeps its name.
 
     Parameters: `what`, for people, such as "trial of X on gw1". Raises UndoError, RemoteError.
     """
-    end = _end_script(member, old)
-    seconds = LONGEST_LOAD_SECONDS + member.settings.gateway_start_timeout + proof.longest(member)
+    end = _end_script(node, old)
+    seconds = LONGEST_LOAD_SECONDS + node.settings.gateway_start_timeout + proof.longest(node)
     verdict: TrialError | None = None
-    with undo.undoable(member.host, what, end, seconds):
+    with undo.undoable(node.host, what, end, seconds):
         try:
             yield
         except TrialError as failure:
             verdict = failure  # what a trial is for, and nothing that the host would have to undo
-        remote.run(member.host, end)
+        remote.run(node.host, end)
     if verdict is not None:
         raise verdict
 
 
-def _end_script(member: Member, old: Serving) -> str:
-    values = {"PROJECT": PROJECT, "DIRECTORY": member.directory, "OLD": old.identifier, "REFERENCE": old.reference}
+def _end_script(node: Node, old: Serving) -> str:
+    values = {"PROJECT": PROJECT, "DIRECTORY": node.directory, "OLD": old.identifier, "REFERENCE": old.reference}
     return image_switch.script("trial_end.sh", **values)
 
 
-def load(member: Member, old: Serving) -> str:
+def load(node: Node, old: Serving) -> str:
     """Make the wanted image known on the host under a tag of its own, and the old one under its own. Returns its ID.
 
     Within `unpublished`, since an archive brings the image's name along, which is the old one's name as well where
     only the bytes have changed. Raises RemoteError.
     """
-    host = member.host
-    if member.settings.gateway_image_archive and not image.is_present(member):
+    host = node.host
+    if node.settings.gateway_image_archive and not image.is_present(node):
         step(host, "loading the image out of its archive")
         remote.run(host, f"docker image tag {old.identifier} {serving.kept_tag(old.identifier)}")
-        remote.run(host, image.load_script(member))
-    found = remote.run(host, f"docker image inspect {shlex.quote(image.reference(member))} --format '{{{{.Id}}}}'")
+        remote.run(host, image.load_script(node))
+    found = remote.run(
+        host, f"docker image inspect {shlex.quote(image.reference(node.settings))} --format '{{{{.Id}}}}'"
+    )
     return found[-1].strip()
 
 
-def run(member: Member, new: Serving, source: str) -> str:
+def run(node: Node, new: Serving, source: str) -> str:
     """Start the image on the copy and ask it what users ask. Within `unpublished`.
 
     Parameters: `source`, the path of a backup on the host, or of a directory that holds a database.
     Returns what it answered. Raises TrialError, RemoteError.
     """
-    host = member.host
+    host = node.host
     tag = f"{layout.NEXT_IMAGE}:{serving.short(new.identifier)}"
     remote.run(host, f"docker image tag {new.identifier} {tag}")
     # A host that was set up by an earlier version has no such file yet.
-    owner = installation.own_data(member)
+    owner = installation.own_data(node)
     owner.write_now(host)
     commands = {
-        "OWN": installation.own_data_command(member, f"trial/{layout.DATA}"),
-        "LIMIT": installation.limit_processors(member),
+        "OWN": installation.own_data_command(node, f"trial/{layout.DATA}"),
+        "LIMIT": installation.limit_processors(node),
     }
-    script = image_switch.script("trial.sh", DIRECTORY=member.directory, SOURCE=source, **commands)
-    compose_file = installation.unpublished_compose_file(member, project=TRIAL, image=tag)
+    script = image_switch.script("trial.sh", DIRECTORY=node.directory, SOURCE=source, **commands)
+    compose_file = installation.unpublished_compose_file(node, project=TRIAL, image=tag)
     step(host, f"trial: starting {new} on a copy of the database")
     remote.run(host, script, base64.b64encode(compose_file).decode())
-    old_schema.start_twice(host, TRIAL, member.settings.gateway_start_timeout)
-    address = _await(member, new)
+    old_schema.start_twice(host, TRIAL, node.settings.gateway_start_timeout)
+    address = _await(node, new)
     step(host, "trial: asking it for a completion and an embedding")
     try:
-        told = proof.prove(member, address, PORT)
+        told = proof.prove(node, address, PORT)
     except proof.ProofError as problem:
-        raise TrialError(f"{problem}{_compared(member)}{_last_words(member)}") from None
+        raise TrialError(f"{problem}{_compared(node)}{_last_words(node)}") from None
     remote.tell(host, f"on a copy of the database, {new} answers: {told}")
     return told
 
 
-def _await(member: Member, new: Serving) -> str:
+def _await(node: Node, new: Serving) -> str:
     """Wait until it answers. Returns its address."""
-    seconds = member.settings.gateway_start_timeout
+    seconds = node.settings.gateway_start_timeout
     deadline = time.monotonic() + seconds
     while True:
-        address = _address(member)
+        address = _address(node)
         if address is None:
-            raise TrialError(f"it ended{_last_words(member)}")
-        problem = service.await_answer(member.host, address, PORT, _LOOK_SECONDS)
+            raise TrialError(f"it ended{_last_words(node)}")
+        problem = service.await_answer(node.host, address, PORT, _LOOK_SECONDS)
         if problem is None:
             return address
         if time.monotonic() > deadline:
             reason = problem.partition(": ")[2]
             raise TrialError(
-                f"it did not answer within {seconds} s (gateway_start_timeout): {reason}{_last_words(member)}"
+                f"it did not answer within {seconds} s (gateway_start_timeout): {reason}{_last_words(node)}"
             )
 
 
-def _address(member: Member) -> str | None:
+def _address(node: Node) -> str | None:
     """The address of the running copy on its own network; None where it does not run."""
     text = "{{.State.Running}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    lines = remote.run(member.host, f"docker container inspect {TRIAL} --format {shlex.quote(text)}")
+    lines = remote.run(node.host, f"docker container inspect {TRIAL} --format {shlex.quote(text)}")
     running, _, address = lines[-1].strip().partition(" ")
     return address if running == "true" and address else None
 
 
-def _last_words(member: Member) -> str:
-    lines = remote.run(member.host, f"docker logs --tail 12 {TRIAL} 2>&1 || true")
+def _last_words(node: Node) -> str:
+    lines = remote.run(node.host, f"docker logs --tail 12 {TRIAL} 2>&1 || true")
     return ". Its log:\n" + "\n".join(lines) if lines else ""
 
 
-def _compared(member: Member) -> str:
+def _compared(node: Node) -> str:
     """Whose fault it may be: the image's, or that of an upstream which does not answer the old one either."""
-    address, port = member.state.published
+    address, port = node.state.published
     if not port:
         return ""
     try:
-        proof.prove(member, address, int(port))
+        proof.prove(node, address, int(port))
     except proof.ProofError as problem:
         return f". The gateway as it serves now does not do it either ({problem}), so it may not be the image's fault"
     return ". The gateway as it serves now does it"

@@ -15,8 +15,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.member import Member
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.topology import Node
 from llm_gateway.hosts.undo import UndoError
 from llm_gateway.model import layout
 from llm_gateway.parts import image, installation, service, serving, tiktoken
@@ -32,87 +32,89 @@ ROLLBACK = "pyinfra inventory.py deploys/rollback.py"
 is_due = serving.is_upgrade
 
 
-def carry_out(member: Member) -> None:
+def carry_out(node: Node) -> None:
     """Make a gateway that serves with another image serve with the wanted one, or leave it as it is."""
-    old = serving.serving(member)
+    old = serving.serving(node)
     if old is None:
         return
-    member.is_republished = True
-    installation.install_beside(member)
-    image.fetch(member)
-    tiktoken.place(member)
-    _upgrade(name="Upgrade the gateway: the new image on a copy first, then the switch", member=member, old=old)
+    node.is_republished = True
+    installation.install_beside(node)
+    image.fetch(node)
+    tiktoken.place(node)
+    _upgrade(name="Upgrade the gateway: the new image on a copy first, then the switch", node=node, old=old)
 
 
 @operation()
-def _upgrade(member: Member, old: Serving) -> Generator[FunctionCommand, None, None]:
-    if not member.host.state.is_executing:
-        remote.tell(member.host, f"to come: upgrade {old} -> {image.reference(member)}, after a backup and a trial")
-    yield remote.Callback(_run, (member, old), {})
+def _upgrade(node: Node, old: Serving) -> Generator[FunctionCommand, None, None]:
+    if not node.host.state.is_executing:
+        remote.tell(
+            node.host, f"to come: upgrade {old} -> {image.reference(node.settings)}, after a backup and a trial"
+        )
+    yield remote.Callback(_run, (node, old), {})
 
 
-def _run(state: State, host: Host, member: Member, old: Serving) -> bool:
-    wanted = image.reference(member)
+def _run(state: State, host: Host, node: Node, old: Serving) -> bool:
+    wanted = image.reference(node.settings)
     try:
-        new = _tried(member, old)
+        new = _tried(node, old)
     except (backup.BackupError, TrialError, UndoError, remote.RemoteError) as problem:
-        did = "serves on, as it did all the time" if is_running(member) else "was left as it was"
+        did = "serves on, as it did all the time" if is_running(node) else "was left as it was"
         remote.complain(
             host, f"{old} {did}, and no file of it was changed; the upgrade to {wanted} was not made: {problem}"
         )
         return False
     purpose = "change" if new.identifier == old.identifier else "upgrade"
-    switch = Switch(purpose, old, new, lambda: place_files(member))
+    switch = Switch(purpose, old, new, lambda: place_files(node))
     try:
-        seconds = image_switch.carry_out(member, switch)
+        seconds = image_switch.carry_out(node, switch)
     except (SwitchError, UndoError, remote.RemoteError) as problem:
         remote.complain(host, f"the {purpose} to {new} was taken back: {problem}")
-        tell_what_serves(member, switch)
+        tell_what_serves(node, switch)
         return False
     told = f"from {old} to {new}: nobody was served for {seconds:.1f} s"
     remote.tell(host, f"upgraded {told}. The way back: `{ROLLBACK}`" if purpose == "upgrade" else f"changed {told}")
     return True
 
 
-def _tried(member: Member, old: Serving) -> Serving:
+def _tried(node: Node, old: Serving) -> Serving:
     """The new image, once it was tried on a copy of the data. Raises as its steps do."""
-    host, wanted = member.host, image.reference(member)
-    image_switch.settle(member)
-    archive = make_backup(member, f"before the upgrade to {wanted}")
-    with trial.unpublished(member, old, f"trial of {wanted} on {member.name}"):
-        new = Serving(trial.load(member, old), wanted)
+    host, wanted = node.host, image.reference(node.settings)
+    image_switch.settle(node)
+    archive = make_backup(node, f"before the upgrade to {wanted}")
+    with trial.unpublished(node, old, f"trial of {wanted} on {node.name}"):
+        new = Serving(trial.load(node, old), wanted)
         if new.identifier == old.identifier:
             step(host, f"{wanted} is the very image that serves: no trial is needed")
         else:
-            trial.run(member, new, archive)
+            trial.run(node, new, archive)
     return new
 
 
-def is_running(member: Member) -> bool:
+def is_running(node: Node) -> bool:
     """Whether a gateway ran when its host was read."""
-    return bool((member.state.container or {}).get("State", {}).get("Running"))
+    return bool((node.state.container or {}).get("State", {}).get("Running"))
 
 
-def make_backup(member: Member, reason: str) -> str:
+def make_backup(node: Node, reason: str) -> str:
     """Have the host make a backup. Returns its path there. Raises BackupError."""
-    step(member.host, "making a backup")
-    path = f"{member.directory}/{layout.BACKUPS}/{backup.make(member, reason).file}"
-    remote.tell(member.host, f"a backup: {path}")
+    step(node.host, "making a backup")
+    path = f"{node.directory}/{layout.BACKUPS}/{backup.make(node, reason).file}"
+    remote.tell(node.host, f"a backup: {path}")
     return path
 
 
-def place_files(member: Member) -> None:
+def place_files(node: Node) -> None:
     """Put the files in place by which the gateway is to run. Raises RemoteError."""
-    paths = installation.service_paths(member.directory)
-    for file in installation.differing_files(member):
+    paths = installation.service_paths(node.directory)
+    for file in installation.differing_files(node):
         if file.path in paths:
-            file.write_now(member.host)
+            file.write_now(node.host)
 
 
-def tell_what_serves(member: Member, switch: Switch) -> None:
+def tell_what_serves(node: Node, switch: Switch) -> None:
     """After a switch that was taken back: whether the old image answers, and where the other one's database is."""
-    host = member.host
-    aside = f"{member.directory}/{layout.BACKUPS}/{switch.aside}"
+    host = node.host
+    aside = f"{node.directory}/{layout.BACKUPS}/{switch.aside}"
     try:
         if remote.run(host, f"[ ! -d {shlex.quote(aside)} ] || echo kept"):
             remote.tell(
@@ -120,13 +122,13 @@ def tell_what_serves(member: Member, switch: Switch) -> None:
                 f"{switch.new} had changed the database's schema, so the data from before the switch are back; what"
                 f" it made of them is kept in {aside}",
             )
-        if not is_running(member) and member.state.gateway_unit.get("ActiveState") == "inactive":
+        if not is_running(node) and node.state.gateway_unit.get("ActiveState") == "inactive":
             remote.tell(host, "the gateway is stopped, as it was before")
             return
-        address, port = member.state.published
+        address, port = node.state.published
         if not port:
             return
-        problem = service.await_answer(host, address, int(port), member.settings.gateway_start_timeout)
+        problem = service.await_answer(host, address, int(port), node.settings.gateway_start_timeout)
     except remote.RemoteError as lost:
         remote.complain(host, f"whether {switch.old} serves again cannot be seen: {lost}")
         return

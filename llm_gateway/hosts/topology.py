@@ -1,0 +1,214 @@
+"""Who is who in a run: its hosts, the gateways with their nodes, and the OpenClaw hosts that use them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from pyinfra.api.host import Host
+
+from llm_gateway.flavours.oneapi.change_plan import Change
+from llm_gateway.hosts.host_state import HostState
+from llm_gateway.hosts.record import Record
+from llm_gateway.inputs.secrets import Generated, Provided
+from llm_gateway.inputs.settings import Settings
+from llm_gateway.model.asking import Answer
+
+
+@dataclass
+class Run:
+    """The machines of one run by name, and of all of the inventory who uses which gateway."""
+
+    machines: dict[str, Machine] = field(default_factory=dict)
+    """Those that it reaches."""
+    gateways: dict[str, Gateway] = field(default_factory=dict)
+    agents: dict[str, Agent] = field(default_factory=dict)
+
+    def add_node(self, machine: Machine) -> None:
+        """Take a machine for the host of a gateway, which is called after it."""
+        gateway = Gateway(machine.name)
+        machine.node = Node(machine, gateway)
+        gateway.nodes.append(machine.node)
+        self.gateways[gateway.name] = gateway
+
+    def add_agent(self, machine: Machine) -> None:
+        """Take a machine for a host with OpenClaw."""
+        machine.agent = self.agents[machine.name] = Agent(machine)
+
+    def gateway_of(self, agent: Agent) -> Gateway:
+        """The gateway that an OpenClaw host uses: the one on itself where there is one, unless it names another."""
+        if wanted := agent.settings.openclaw_gateway:
+            return self.gateways[wanted]
+        return agent.machine.node.gateway if agent.machine.node else next(iter(self.gateways.values()))
+
+    def agents_of(self, gateway: Gateway) -> list[Agent]:
+        """The OpenClaw hosts that use a gateway, reached in this run or not."""
+        return [agent for agent in self.agents.values() if self.gateway_of(agent) is gateway]
+
+
+@dataclass(eq=False)
+class Machine:
+    """A host of a run, whatever is on it: its settings, the secrets handed in for it, and what it is like."""
+
+    host: Host
+    settings: Settings
+    provided: Provided
+    run: Run = field(repr=False)
+    state: HostState = field(init=False)
+    read_at: float = field(default_factory=time.monotonic)
+    """When it was read, in seconds of the monotonic clock."""
+    node: Node | None = field(default=None, repr=False)
+    """What it is to a gateway, if it is in the group `gateways`."""
+    agent: Agent | None = field(default=None, repr=False)
+    """What it is to OpenClaw, if it is in the group `openclaw`."""
+
+    @property
+    def name(self) -> str:
+        """The host's name in the inventory."""
+        return str(self.host.name)
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether this run has a connection to it."""
+        return self.name in self.run.machines
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is known what it is like."""
+        return hasattr(self, "state")
+
+
+@dataclass(eq=False)
+class Role:
+    """What a machine is in a run, beside what it is as a machine."""
+
+    machine: Machine
+
+    @property
+    def name(self) -> str:
+        """The host's name in the inventory."""
+        return self.machine.name
+
+    @property
+    def host(self) -> Host:
+        """The host as pyinfra has it."""
+        return self.machine.host
+
+    @property
+    def settings(self) -> Settings:
+        """The host's settings."""
+        return self.machine.settings
+
+    @property
+    def provided(self) -> Provided:
+        """The secrets that were handed in."""
+        return self.machine.provided
+
+    @property
+    def state(self) -> HostState:
+        """What the host was like when it was read."""
+        return self.machine.state
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether this run has a connection to it."""
+        return self.machine.is_reached
+
+
+@dataclass(eq=False)
+class Node(Role):
+    """A host of a gateway: its unit, container and files are there."""
+
+    gateway: Gateway = field(repr=False)
+    is_republished: bool = False
+    """Whether this run starts it anew, so that what was read of it no longer holds."""
+    is_taken_over: bool = False
+    """Whether this run has taken over a gateway that a person had set up there, and published it."""
+
+    @property
+    def directory(self) -> str:
+        """The install directory on the host."""
+        return self.settings.gateway_directory
+
+    @property
+    def address(self) -> str:
+        """The Tailscale address that it is published on; where the host has none now, the one it had."""
+        return self.settings.gateway_tailscale_address or [*self.state.tailscale_addresses, self.state.published[0]][0]
+
+    @property
+    def base_url(self) -> str:
+        """Its root, without /v1."""
+        return f"http://{self.address}:{self.settings.gateway_port}"
+
+
+@dataclass(eq=False)
+class Gateway:
+    """A gateway, on whichever hosts it runs: what it holds, its secrets, and who uses it."""
+
+    name: str
+    nodes: list[Node] = field(default_factory=list, repr=False)
+    generated: Generated = field(init=False, repr=False)
+    record: Record = field(default_factory=Record)
+    """What earlier runs made of its contents."""
+    token_keys: dict[str, str] = field(default_factory=dict, repr=False)
+    """The keys of its tokens, by token name, once they are known."""
+    changed_channels: set[str] = field(default_factory=set)
+    """The channels, by name, that this run has made or changed."""
+    plan: tuple[Change, ...] | None = None
+    """What would have to be changed in it, where a run was asked to tell that."""
+    answers: list[Answer] = field(default_factory=list)
+    """What it has answered to its own token, where this run has asked it already."""
+
+    @property
+    def node(self) -> Node:
+        """The node by which it is asked and its data are read: it has one."""
+        return self.nodes[0]
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether this run has a connection to it."""
+        return self.node.is_reached
+
+    @property
+    def settings(self) -> Settings:
+        """What is declared for it."""
+        return self.node.settings
+
+    @property
+    def provided(self) -> Provided:
+        """The secrets that were handed in for it."""
+        return self.node.provided
+
+    @property
+    def address(self) -> str:
+        """The address at which its users reach it."""
+        return self.node.address
+
+    @property
+    def base_url(self) -> str:
+        """Its root, without /v1."""
+        return self.node.base_url
+
+    @property
+    def agents(self) -> list[Agent]:
+        """The OpenClaw hosts that use it, reached in this run or not."""
+        return self.node.machine.run.agents_of(self)
+
+
+@dataclass(eq=False)
+class Agent(Role):
+    """A host with OpenClaw, which uses a gateway."""
+
+    environment_changed: bool = False
+    """Whether this run has changed OpenClaw's environment."""
+    former_configuration: str = "true"
+    """The command that gives OpenClaw its configuration of before back, where a removal has prepared that."""
+    proven_key: str | None = field(default=None, repr=False)
+    """The key with which OpenClaw on this host is proven to be answered by its gateway, before it is pointed at it."""
+    answers: list[Answer] = field(default_factory=list)
+    """What its gateway has answered it, where this run has asked that already with its final .env."""
+
+    @property
+    def gateway(self) -> Gateway:
+        """The gateway that it uses."""
+        return self.machine.run.gateway_of(self)
