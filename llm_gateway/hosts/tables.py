@@ -85,25 +85,78 @@ class Schema:
     encoding: str = "UTF-8"
 
 
-def read(host: Host, database: str) -> dict[str, Table]:
-    """The tables of a database file, by name, all of one moment; SQLite's own tables are left out.
+@dataclass(frozen=True)
+class Store:
+    """A gateway's database: a SQLite file on a host, or on this machine where there is no host."""
 
-    A gateway may serve meanwhile; its writes wait, as long as this takes, only where they would finish a transaction.
+    host: Host | None
+    file: str
 
-    Parameters: `database`, the file's path on the host.
-    Raises TablesError.
-    """
-    answers = (line.split("|") for line in _run(host, database, "checksums") if line.count("|") == 2)
-    return {_named(name): Table(int(rows), sums) for name, rows, sums in answers}
+    def read(self) -> dict[str, Table]:
+        """Its tables, by name, all of one moment; SQLite's own tables are left out.
 
+        A gateway may serve meanwhile; its writes wait, as long as this takes, only where they would finish a
+        transaction. Raises TablesError.
+        """
+        answers = (line.split("|") for line in self._run("checksums") if line.count("|") == 2)
+        return {_named(name): Table(int(rows), sums) for name, rows, sums in answers}
 
-def counts(host: Host | None, database: str) -> dict[str, int]:
-    """The numbers of rows alone, by table: faster than `read`. Raises TablesError.
+    def counts(self) -> dict[str, int]:
+        """The numbers of rows alone, by table: faster than `read`. Raises TablesError."""
+        found = json.loads(f"{{{','.join(self._run('counts'))}}}")
+        return {str(name): int(count) for name, count in found.items()}
 
-    Parameters: `host`, None for this machine.
-    """
-    found = json.loads(f"{{{','.join(_run(host, database, 'counts'))}}}")
-    return {str(name): int(count) for name, count in found.items()}
+    def examine(self) -> Verdict:
+        """What SQLite finds wrong with it, of which it reads all. Raises TablesError."""
+        try:
+            found = [line.split("|", 2) for line in self._run("integrity")]
+        except TablesError as problem:
+            if "malformed" not in str(problem):
+                raise
+            return Verdict("database disk image is malformed", ())
+        damage = " ".join(line[1] for line in found if line[0] == "damage")
+        return Verdict(damage or None, tuple((line[1], line[2]) for line in found if line[0] == "odd"))
+
+    def schema(self) -> Schema:
+        """By what it is known whose it is, and of which version. Raises TablesError."""
+        columns: dict[str, tuple[str, ...]] = {}
+        triggers, views, accounts, users = [], [], [], None
+        encoding = "UTF-8"
+        for line in self._run("schema"):
+            match line.split("|"):
+                case "encoding", text:
+                    encoding = text
+                case "table", name:
+                    columns[_named(name, encoding)] = ()
+                case "column", table, name:
+                    columns[_named(table, encoding)] += (_named(name, encoding),)
+                case "trigger", name, table:
+                    triggers.append((_named(name, encoding), _named(table, encoding)))
+                case "view", name:
+                    views.append(_named(name, encoding))
+                case "users", count:
+                    users = int(count)
+                case "account", identity, name, role, status:
+                    accounts.append(Account(int(identity), _named(name, encoding), int(role), int(status)))
+        return Schema(columns, tuple(triggers), users, tuple(accounts), tuple(views), encoding)
+
+    def run(self, script: str, stdin: str | None = None) -> list[str]:
+        """Run a shell script where it is. Raises RemoteError."""
+        return _run_here(script, stdin) if self.host is None else remote.run(self.host, script, stdin)
+
+    def _run(self, wanted: str) -> list[str]:
+        variables = {
+            "database": self.file,
+            "patience": str(PATIENCE_SECONDS),
+            "wanted": wanted,
+            "program": _text("host_tables.py"),
+        }
+        assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+        script = f"{assignments}{_text('tables.sh')}"
+        try:
+            return self.run(script)
+        except remote.RemoteError as problem:
+            raise TablesError(f"{self.file} cannot be read: {problem}") from None
 
 
 def differences(ours: Mapping[str, Table], theirs: Mapping[str, Table]) -> list[str]:
@@ -132,48 +185,6 @@ def lost(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
     ]
 
 
-def examine(host: Host | None, database: str) -> Verdict:
-    """What SQLite finds wrong with a file, of which it reads all. Raises TablesError.
-
-    Parameters: `host`, None for this machine.
-    """
-    try:
-        found = [line.split("|", 2) for line in _run(host, database, "integrity")]
-    except TablesError as problem:
-        if "malformed" not in str(problem):
-            raise
-        return Verdict("database disk image is malformed", ())
-    damage = " ".join(line[1] for line in found if line[0] == "damage")
-    return Verdict(damage or None, tuple((line[1], line[2]) for line in found if line[0] == "odd"))
-
-
-def schema(host: Host | None, database: str) -> Schema:
-    """By what it is known whose a database is, and of which version. Raises TablesError.
-
-    Parameters: `host`, None for this machine.
-    """
-    columns: dict[str, tuple[str, ...]] = {}
-    triggers, views, accounts, users = [], [], [], None
-    encoding = "UTF-8"
-    for line in _run(host, database, "schema"):
-        match line.split("|"):
-            case "encoding", text:
-                encoding = text
-            case "table", name:
-                columns[_named(name, encoding)] = ()
-            case "column", table, name:
-                columns[_named(table, encoding)] += (_named(name, encoding),)
-            case "trigger", name, table:
-                triggers.append((_named(name, encoding), _named(table, encoding)))
-            case "view", name:
-                views.append(_named(name, encoding))
-            case "users", count:
-                users = int(count)
-            case "account", identity, name, role, status:
-                accounts.append(Account(int(identity), _named(name, encoding), int(role), int(status)))
-    return Schema(columns, tuple(triggers), users, tuple(accounts), tuple(views), encoding)
-
-
 def _named(digits: str, encoding: str = "utf-8") -> str:
     return bytes.fromhex(digits).decode(encoding, errors="replace")
 
@@ -196,24 +207,10 @@ def program() -> bytes:
     return "\n".join((head, *arguments, _text("tables.sh"))).encode()
 
 
-def _run(host: Host | None, database: str, wanted: str) -> list[str]:
-    variables = {
-        "database": database,
-        "patience": str(PATIENCE_SECONDS),
-        "wanted": wanted,
-        "program": _text("host_tables.py"),
-    }
-    assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
-    script = f"{assignments}{_text('tables.sh')}"
-    try:
-        return remote.run(host, script) if host is not None else _run_here(script)
-    except remote.RemoteError as problem:
-        raise TablesError(f"{database} cannot be read: {problem}") from None
-
-
-def _run_here(script: str) -> list[str]:
+def _run_here(script: str, stdin: str | None = None) -> list[str]:
     python = f'python3() {{ {shlex.quote(sys.executable)} "$@"; }}\n'
-    done = subprocess.run(["sh", "-s"], input=f"{python}{script}".encode(), capture_output=True, check=False)
+    command = ["sh", "-c", f"{python}{script}"]
+    done = subprocess.run(command, input=(stdin or "").encode(), capture_output=True, check=False)
     if done.returncode:
         raise remote.RemoteError(done.stderr.decode(errors="replace").strip())
     return done.stdout.decode(errors="replace").splitlines()

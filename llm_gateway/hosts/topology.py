@@ -10,8 +10,10 @@ from pyinfra.api.host import Host
 from llm_gateway.flavours.oneapi.change_plan import Change
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.record import Record
+from llm_gateway.hosts.tables import Store
 from llm_gateway.inputs.secrets import Generated, Provided
 from llm_gateway.inputs.settings import Settings
+from llm_gateway.model import layout
 from llm_gateway.model.asking import Answer
 
 
@@ -188,6 +190,11 @@ class Gateway:
     def base_url(self) -> str:
         """Its root, without /v1."""
         return self.node.base_url
+
+    @property
+    def store(self) -> Store:
+        """Where what it holds is kept."""
+        return Store(self.node.host, layout.database(self.node.directory))
 
     @property
     def agents(self) -> list[Agent]:

@@ -13,10 +13,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
-from pyinfra.api.host import Host
-
 from llm_gateway.flavours.oneapi import OneAPIError, Unauthorised
 from llm_gateway.hosts import other_databases, remote, tables
+from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Gateway
 from llm_gateway.model import layout
 from llm_gateway.model.layout import PROJECT
@@ -124,10 +123,6 @@ class DatabaseError(Exception):
     """The database cannot be read or written; the text says why and what fixes it."""
 
 
-def _file(gateway: Gateway) -> str:
-    return layout.database(gateway.node.directory)
-
-
 def elsewhere(gateway: Gateway) -> str | None:
     """Why data/one-api.db is not what this gateway uses, with the fix; None where it is. Raises RemoteError."""
     script = f'{other_databases.SCRIPT.read_text(encoding="utf-8")}database_settings "$directory/data" {PROJECT}'
@@ -136,7 +131,7 @@ def elsewhere(gateway: Gateway) -> str | None:
         return None
     why = f"{named} is set" if named else "that file is not there"
     return (
-        f"the gateway does not use {_file(gateway)} ({why}), which is all that this can fix. In the"
+        f"the gateway does not use {gateway.store.file} ({why}), which is all that this can fix. In the"
         " database that it uses: set access_token of the user with role 100 to the ONEAPI_ACCESS_TOKEN of"
         f" {gateway.node.directory}/{layout.SECRETS}, then run this again"
     )
@@ -179,14 +174,14 @@ def back_up(gateway: Gateway) -> str:
 def _require_whole(gateway: Gateway, file: str, what: str) -> None:
     """Raises DatabaseError where not every row of a database can be read; what is odd besides does no harm here."""
     try:
-        damage = tables.examine(gateway.node.host, f"{gateway.node.directory}/{file}").damage
+        damage = Store(gateway.node.host, f"{gateway.node.directory}/{file}").examine().damage
     except tables.TablesError as problem:
         if recovery.LOCKED in str(problem):
             raise DatabaseError(recovery.locked_by_whom(gateway.node.directory, _holders(gateway))) from None
-        raise DatabaseError(f"{_file(gateway)} cannot be used: {problem}") from None
+        raise DatabaseError(f"{gateway.store.file} cannot be used: {problem}") from None
     if damage:
         raise DatabaseError(
-            f"{_file(gateway)} cannot be used: {what} is damaged ({damage}): deploys/restore.py restores a backup"
+            f"{gateway.store.file} cannot be used: {what} is damaged ({damage}): deploys/restore.py restores a backup"
         )
 
 
@@ -198,7 +193,9 @@ def set_token(gateway: Gateway, token: str) -> None:
         "SELECT changes();\nCOMMIT;\n",
     )
     if rows != ["1"]:
-        raise DatabaseError(f"{_file(gateway)} has no root user (role {ROOT_ROLE}): restore a backup of the database")
+        raise DatabaseError(
+            f"{gateway.store.file} has no root user (role {ROOT_ROLE}): restore a backup of the database"
+        )
 
 
 def told(gateway: Gateway, problem: Exception) -> str:
@@ -225,7 +222,7 @@ def _why_refused(gateway: Gateway) -> str | None:
     if rows != ["1"]:
         return None
     return (
-        f"the gateway refused an access token that its database holds: {_file(gateway)} was locked"
+        f"the gateway refused an access token that its database holds: {gateway.store.file} was locked"
         " by another program at that moment, or its disk was full (`df -h` on the host). Run the command again"
     )
 
@@ -257,19 +254,16 @@ def unstored_options(gateway: Gateway, wanted: Mapping[str, str]) -> list[str] |
     return None if rows == [_UNTOLD] else [name for mark, name in names.items() if mark in rows]
 
 
-def channel_urls(host: Host, file: str) -> list[tuple[str, str]]:
-    """The name and the base URL of each enabled channel that has one, of a database that may be an old gateway's.
-
-    Parameters: `file`, its path on the host. Raises DatabaseError.
-    """
+def channel_urls(store: Store) -> list[tuple[str, str]]:
+    """The name and the base URL of each enabled channel that has one, of a database on a host. Raises DatabaseError."""
     sql = "SELECT hex(name), hex(base_url) FROM channels WHERE status = 1 AND base_url <> '' ORDER BY id;\n"
-    script = f'file={shlex.quote(file)}\npatience={LOOK_SECONDS}\n{_SQL}[ ! -L "$file" ] && sql "$file"'
+    script = f'file={shlex.quote(store.file)}\npatience={LOOK_SECONDS}\n{_SQL}[ ! -L "$file" ] && sql "$file"'
     try:
-        rows = [line.split("|") for line in remote.run(host, script, sql)]
+        rows = [line.split("|") for line in store.run(script, sql)]
     except remote.ConnectionLostError:
         raise
     except remote.RemoteError as problem:
-        raise DatabaseError(f"{file} cannot be read: {problem}") from None
+        raise DatabaseError(f"{store.file} cannot be read: {problem}") from None
     return [(_of_hex(name), _of_hex(url)) for name, url in rows]
 
 
@@ -282,7 +276,7 @@ def _look(gateway: Gateway, sql: str) -> list[str]:
 
     Raises DatabaseError in words with the fix, RemoteError where the host cannot be asked.
     """
-    file = _file(gateway)
+    file = gateway.store.file
     script = f"directory={shlex.quote(gateway.node.directory)}\npatience={LOOK_SECONDS}\n{_SQL}{_LOOK}"
     try:
         rows = remote.run(gateway.node.host, script, sql)
@@ -319,7 +313,7 @@ def _run(gateway: Gateway, script: str, stdin: str | None = None) -> list[str]:
     except remote.RemoteError as problem:
         if recovery.LOCKED in str(problem):
             raise DatabaseError(recovery.locked_by_whom(gateway.node.directory, _holders(gateway))) from None
-        raise DatabaseError(f"{_file(gateway)} cannot be used: {problem}") from None
+        raise DatabaseError(f"{gateway.store.file} cannot be used: {problem}") from None
 
 
 def _holders(gateway: Gateway) -> str:

@@ -142,10 +142,10 @@ def make_safe(host: Host, node: Node) -> None:
     Nothing else has the database open, and the gateway's files are in place. A database of an older version is brought
     to the schema of this one. Raises as FAILURES says.
     """
-    file = layout.database(node.directory)
+    store = node.gateway.store
     rows: dict[str, int] | None = None
-    if old_schema.missing(host, file):
-        rows = tables.counts(host, file)
+    if old_schema.missing(store):
+        rows = store.counts()
         step(host, "the database is of One API v0.6.8 or older: bringing it to the new schema out of everybody's reach")
     files = f"--env-file {layout.SECRETS} -f {layout.FIRST_START_FILE}"
     compose = f"cd {shlex.quote(node.directory)} && docker compose {files}"
@@ -161,7 +161,7 @@ def make_safe(host: Host, node: Node) -> None:
         with route(host, address, PORT) as transport:
             _make_safe(host, node, f"http://{address}:{PORT}", transport)
     if rows is not None:
-        old_schema.require_migrated(host, file, rows)
+        old_schema.require_migrated(store, rows)
     mark = b"root has no known password, and nobody can register\n"
     remote.write_now(host, f"{node.directory}/{FIRST_START_DONE}", mark, "644")
 
@@ -182,7 +182,7 @@ def _recognise(host: Host, node: Node) -> None:
     """Before an old gateway is stopped, be sure whose its database is, where nothing could read it before the run."""
     if not finds_database(node) or can_be_recognised(node):
         return
-    found = recognition.look(host, layout.database(node.directory))
+    found = recognition.look(node.gateway.store)
     for note in found.notes:
         remote.tell(host, note)
     if found.problem:
@@ -192,7 +192,7 @@ def _recognise(host: Host, node: Node) -> None:
 def _require_channels_within_reach(host: Host, node: Node) -> None:
     """Before an old gateway is stopped, be sure that the new one gets where its channels go."""
     try:
-        problems = old_channels.problems(node, layout.database(node.directory), host)
+        problems = old_channels.problems(node, node.gateway.store)
     except database.DatabaseError as problem:
         raise FirstStartError(f"where its channels go is not known: {problem}") from None
     if problems:
@@ -244,8 +244,8 @@ def _be_admin(node: Node, base_url: str, transport: httpx.BaseTransport) -> tupl
             return admin, password
     if problem := database.trouble(node.gateway):  # One API calls a database that it cannot read a wrong password
         raise FirstStartError(problem)
-    file = layout.database(node.directory)
-    if problem := recognition.without_root(tables.schema(node.host, file), file):
+    store = node.gateway.store
+    if problem := recognition.without_root(store.schema(), store.file):
         raise FirstStartError(problem)
     raise FirstStartError(
         f"the database in {node.directory}/data knows another root password; export {ROOT_PASSWORD}=… in the"

@@ -27,7 +27,7 @@ def _of_its_database(node: Node) -> Iterator[str]:
     if not first_start.finds_database(node) or node.state.database_size == 0:
         return
     look = recognition.look if first_start.can_be_recognised(node) else recognition.glimpse
-    found = look(node.host, layout.database(node.directory))
+    found = look(node.gateway.store)
     for note in found.notes:
         remote.tell(node.host, note)
     if found.problem:
@@ -134,7 +134,7 @@ def _of_its_surroundings(node: Node) -> Iterator[str]:
         yield old_settings.unread(node.directory, file)
     if first_start.can_be_recognised(node):
         with suppress(database.DatabaseError):  # as it is told by the first start, which looks again
-            yield from old_channels.problems(node, layout.database(node.directory), node.host)
+            yield from old_channels.problems(node, node.gateway.store)
     if old is not None and old.labels.get("com.docker.compose.project") == PROJECT:
         yield (
             f"the container {old.name} is of a Compose project called {PROJECT}, as ours is, which would take it for"
@@ -149,7 +149,7 @@ def _kept_elsewhere(node: Node) -> Iterator[str]:
     if setting := other_databases.that_holds_all(named):
         yield (
             f"the gateway that is there has its data in another database ({setting} is set), and"
-            f" {layout.database(node.directory)} is all that can be taken over: move them there by that database's"
+            f" {node.gateway.store.file} is all that can be taken over: move them there by that database's"
             f" own means, and start it without {setting}. To begin anew instead, remove its container and"
             f" {node.directory}/data/.env; that database stays as it is"
         )

@@ -15,6 +15,7 @@ import pytest
 from llm_gateway.flavours.oneapi import Channel, Token
 from llm_gateway.flavours.oneapi.wire import ENABLED
 from llm_gateway.hosts import remote
+from llm_gateway.hosts.tables import Store
 from llm_gateway.parts.first_start import FirstStartError
 from llm_gateway.parts.takeover import old_channels
 from llm_gateway.proof import around
@@ -51,7 +52,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         connection.executemany("INSERT INTO channels VALUES (?, ?, ?, ?)", rows)
         connection.commit()
         connection.close()
-        return old_channels.problems(make_node(**chosen), str(file), HOST)
+        return old_channels.problems(make_node(**chosen), Store(HOST, str(file)))
 
     return problems
 

@@ -13,6 +13,7 @@ import pytest
 from pyinfra.api import DeployError
 
 from llm_gateway.hosts import remote, tables
+from llm_gateway.hosts.tables import Store
 from llm_gateway.parts.backups import recognition
 from llm_gateway.parts.backups.archive_members import SourceError
 from llm_gateway.tasks.migration import migration
@@ -114,7 +115,7 @@ def test_what_is_to_be_taken_over_is_looked_at_on_its_host(
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "one-api.db", isolation_level=None)) as made:
         made.executescript(_ONE_API + sql)
-    found = recognition.look(HOST, str(tmp_path / "one-api.db"))
+    found = recognition.look(Store(HOST, str(tmp_path / "one-api.db")))
     assert (found.problem is None) == (problem is None), found
     assert re.search(problem or "", found.problem or "", re.DOTALL), found.problem
     assert re.search(note, " ".join(found.notes), re.DOTALL) and bool(note) == bool(found.notes), found.notes
@@ -139,11 +140,11 @@ def test_one_in_utf_16_is_refused_with_what_makes_it_utf_8(tmp_path: Path) -> No
 
 def test_what_is_no_database_is_not_taken_over(told: list[str], tmp_path: Path) -> None:
     (tmp_path / "one-api.db").write_bytes(b"Dear diary, " * 400)
-    found = recognition.look(HOST, str(tmp_path / "one-api.db"))
+    found = recognition.look(Store(HOST, str(tmp_path / "one-api.db")))
     assert "one-api.db cannot be read: " in str(found.problem)
     assert "not a database" in str(found.problem)
     (tmp_path / "one-api.db").write_bytes(b"")
-    assert recognition.look(HOST, str(tmp_path / "one-api.db")) == recognition.Found(None)
+    assert recognition.look(Store(HOST, str(tmp_path / "one-api.db"))) == recognition.Found(None)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_what_is_no_database_is_not_taken_over(told: list[str], tmp_path: Path) 
 def test_whom_no_password_lets_in_is_told(tmp_path: Path, sql: str, words: str | None) -> None:
     with closing(sqlite3.connect(tmp_path / "one-api.db", isolation_level=None)) as made:
         made.executescript(_ONE_API + sql)
-    problem = recognition.without_root(tables.schema(None, str(tmp_path / "one-api.db")))
+    problem = recognition.without_root(Store(None, str(tmp_path / "one-api.db")).schema())
     assert (problem is None) == (words is None)
     assert re.search(words or "", problem or "")
 
@@ -183,7 +184,7 @@ def test_new_api_s_is_seen_on_a_host_that_has_no_sqlite_yet(
     with closing(sqlite3.connect(tmp_path / "one-api.db", isolation_level=None)) as made:
         made.executescript(_ONE_API + sql)
         made.execute("INSERT INTO abilities VALUES (randomblob(20000))")
-    found = recognition.glimpse(HOST, str(tmp_path / "one-api.db"))
+    found = recognition.glimpse(Store(HOST, str(tmp_path / "one-api.db")))
     assert ("seems to be new-api's" in str(found.problem)) == is_told
     assert ("once sqlite3 is installed" in " ".join(found.notes)) != is_told
 
@@ -195,8 +196,8 @@ def test_a_deployment_and_a_migration_refuse_it_before_anything_is_touched(
     asked = []
     name = "glimpse" if tools == "age\n" else "look"
 
-    def look(host: object, file: str) -> recognition.Found:
-        asked.append(file)
+    def look(store: Store) -> recognition.Found:
+        asked.append(store.file)
         return recognition.Found("it is new-api's", ("it has triggers",))
 
     monkeypatch.setattr(recognition, name, look)
@@ -205,8 +206,7 @@ def test_a_deployment_and_a_migration_refuse_it_before_anything_is_touched(
     assert (told, asked) == (["it has triggers"], [f"{DIRECTORY}/data/one-api.db"])
     assert found({**SET_UP, "tools": tools}) == []
     assert len(asked) == 1, "one of ours is not looked at again and again"
-    move: Any = SimpleNamespace(
-        found=SimpleNamespace(database="/x/data/one-api.db"), source=SimpleNamespace(host=HOST), is_over=False
-    )
+    old_store = Store(HOST, "/x/data/one-api.db")
+    move: Any = SimpleNamespace(old_store=old_store, source=SimpleNamespace(host=HOST), is_over=False)
     assert migration._recognise(move, name == "look") == "it is new-api's"
     assert asked[-1] == "/x/data/one-api.db"

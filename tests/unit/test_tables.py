@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from llm_gateway.hosts import remote, tables
-from llm_gateway.hosts.tables import Account, Schema, Table, Verdict
+from llm_gateway.hosts.tables import Account, Schema, Store, Table, Verdict
 from tests.unit import odd_databases
 
 HOST: Any = "a host"
@@ -62,7 +62,7 @@ def tool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def _run_with(programs: Path) -> Callable[[Any, str], list[str]]:
-    def run(host: Any, command: str) -> list[str]:
+    def run(host: Any, command: str, stdin: str | None = None) -> list[str]:
         done = subprocess.run(
             ["/bin/sh", "-c", command], env={"PATH": str(programs)}, capture_output=True, text=True, check=False
         )
@@ -90,8 +90,8 @@ _CHECKSUMS = {
 
 
 def test_every_tool_says_the_same(tool: str, database: Path) -> None:
-    assert tables.read(HOST, str(database)) == _CHECKSUMS
-    assert tables.counts(HOST, str(database)) == {name: table.count for name, table in _CHECKSUMS.items()}
+    assert Store(HOST, str(database)).read() == _CHECKSUMS
+    assert Store(HOST, str(database)).counts() == {name: table.count for name, table in _CHECKSUMS.items()}
 
 
 def test_every_tool_says_whose_it_is(tool: str, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_every_tool_says_whose_it_is(tool: str, tmp_path: Path) -> None:
             CREATE TRIGGER "de'l" AFTER INSERT ON users BEGIN DELETE FROM tokens; END;
             CREATE VIEW logs AS SELECT * FROM tokens;
         """)
-    assert tables.schema(HOST, str(tmp_path / "a.db")) == Schema(
+    assert Store(HOST, str(tmp_path / "a.db")).schema() == Schema(
         {
             "a\n            b": (),
             "tokens": ("k|ey", "models"),
@@ -118,25 +118,27 @@ def test_every_tool_says_whose_it_is(tool: str, tmp_path: Path) -> None:
     )
     with closing(sqlite3.connect(tmp_path / "b.db")) as made:
         made.execute("CREATE TABLE users (id INTEGER, role INTEGER, status_of INTEGER)")
-    assert tables.schema(HOST, str(tmp_path / "b.db")).users is None
+    assert Store(HOST, str(tmp_path / "b.db")).schema().users is None
 
 
 def test_a_database_in_utf_16_is_counted(tool: str, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "wide.db")) as made:
         made.executescript("PRAGMA encoding = 'UTF-16le'; CREATE TABLE users (a); INSERT INTO users VALUES (1);")
-    assert tables.counts(HOST, str(tmp_path / "wide.db")) == {"users": 1}
-    assert tables.schema(HOST, str(tmp_path / "wide.db")).columns == {"users": ("a",)}
+    assert Store(HOST, str(tmp_path / "wide.db")).counts() == {"users": 1}
+    assert Store(HOST, str(tmp_path / "wide.db")).schema().columns == {"users": ("a",)}
 
 
 def test_pages_do_not_count_but_values_do(tool: str, database: Path) -> None:
-    before = tables.read(HOST, str(database))
+    before = Store(HOST, str(database)).read()
     _change(database, "VACUUM")
-    assert tables.read(HOST, str(database)) == before
+    assert Store(HOST, str(database)).read() == before
     _change(database, "UPDATE users SET quota = 0.2 WHERE id = 1")
-    assert tables.differences(before, tables.read(HOST, str(database))) == ["users: as many rows (3), but not the same"]
+    assert tables.differences(before, Store(HOST, str(database)).read()) == [
+        "users: as many rows (3), but not the same"
+    ]
     _change(database, "DELETE FROM users WHERE id = 1")
     _change(database, "DROP TABLE empty")
-    assert tables.differences(before, tables.read(HOST, str(database))) == [
+    assert tables.differences(before, Store(HOST, str(database)).read()) == [
         "empty: this table is missing, and should not be",
         "users: 2 rows, not 3",
     ]
@@ -148,26 +150,26 @@ def test_what_is_no_database_is_told(tool: str, tmp_path: Path, content: bytes |
     if content is not None:
         path.write_bytes(content)
     if content == b"":
-        assert tables.read(HOST, str(path)) == {}
+        assert Store(HOST, str(path)).read() == {}
         return
     with pytest.raises(tables.TablesError, match="not there" if content is None else "not a database"):
-        tables.read(HOST, str(path))
+        Store(HOST, str(path)).read()
     assert path.exists() == (content is not None), "nothing is made where nothing was"
 
 
 def test_a_damaged_file_is_found_damaged(tool: str, database: Path) -> None:
-    assert tables.examine(HOST, str(database)) == tables.examine(None, str(database)) == Verdict(None, ())
+    assert Store(HOST, str(database)).examine() == Store(None, str(database)).examine() == Verdict(None, ())
     content = database.read_bytes()
     database.write_bytes(content[:4096] + b"\x99" * 500 + content[4596:])
     for host in (HOST, None):
-        assert tables.examine(host, str(database)).damage
+        assert Store(host, str(database)).examine().damage
 
 
 def test_an_odd_database_is_counted_whole_and_told_with_what_fixes_it(tool: str, tmp_path: Path) -> None:
     path = odd_databases.make(tmp_path / "odd.db", *odd_databases.KINDS)
     for host in (HOST, None):
-        assert tables.counts(host, str(path)) == odd_databases.ROWS
-        found = tables.examine(host, str(path))
+        assert Store(host, str(path)).counts() == odd_databases.ROWS
+        found = Store(host, str(path)).examine()
         assert found.damage is None
         assert dict(found.odd) == {
             "NULL in users.password, which may not hold it": (
@@ -179,12 +181,12 @@ def test_an_odd_database_is_counted_whole_and_told_with_what_fixes_it(tool: str,
     for _, fix in found.odd:
         connection.execute(fix)
     connection.close()
-    assert tables.examine(HOST, str(path)) == Verdict(None, ())
+    assert Store(HOST, str(path)).examine() == Verdict(None, ())
 
 
 def test_no_statement_is_told_that_holds_a_name_of_somebody_else_s_making(tool: str, tmp_path: Path) -> None:
     path = odd_databases.make(tmp_path / "odd.db", odd_databases.NULL, table='x" SET y = writefile(1, 2); --')
-    ((what, fix),) = tables.examine(HOST, str(path)).odd
+    ((what, fix),) = Store(HOST, str(path)).examine().odd
     assert "writefile" in what
     assert fix == "-- give each of its rows a value there"
 

@@ -6,10 +6,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pyinfra.api.host import Host
-
-from llm_gateway.hosts import remote, tables
-from llm_gateway.hosts.tables import Account, Schema
+from llm_gateway.hosts import tables
+from llm_gateway.hosts.tables import Account, Schema, Store
 from llm_gateway.model.layout import DATABASE
 from llm_gateway.parts.backups.archive_members import SourceError
 
@@ -91,34 +89,32 @@ def notes(schema: Schema) -> Iterator[str]:
         )
 
 
-def look(host: Host, database: str) -> Found:
-    """Look at a database on a host that is to be taken over; one that is empty, or that nobody has begun to use, is
+def look(store: Store) -> Found:
+    """Look at a database that is to be taken over; one that is empty, or that nobody has begun to use, is
     left to One API. Nothing is changed.
     """
     try:
-        schema = tables.schema(host, database)
+        schema = store.schema()
         if schema.columns and not {*NEEDED_TABLES} & {*schema.columns}:
             raise SourceError(f"it is not One API's: it has the tables {', '.join(list(schema.columns)[:5])}")
         if NEW_API_TABLE in schema.columns:
             raise _new_api(f"it has the table {NEW_API_TABLE}")
-        require_usable(schema, database)
+        require_usable(schema, store.file)
     except (tables.TablesError, SourceError) as problem:
-        return Found(str(problem) if isinstance(problem, tables.TablesError) else f"{database}: {problem}")
-    return Found(None, tuple(f"{database}: {note}" for note in notes(schema)))
+        return Found(str(problem) if isinstance(problem, tables.TablesError) else f"{store.file}: {problem}")
+    return Found(None, tuple(f"{store.file}: {note}" for note in notes(schema)))
 
 
-def glimpse(host: Host, database: str) -> Found:
+def glimpse(store: Store) -> Found:
     """The same where a host has no program yet that reads a database: by the texts of its tables alone, which may also
     be left over from others. Raises RemoteError.
     """
-    if not remote.run(
-        host, f"LC_ALL=C grep -acE {shlex.quote(_TEXT_OF_NEW_API)} {shlex.quote(database)} || [ $? = 1 ]"
-    )[-1].strip("0"):
-        return Found(
-            None, (f"{database} is looked at once sqlite3 is installed, before the gateway that serves it is stopped",)
-        )
+    count = f"LC_ALL=C grep -acE {shlex.quote(_TEXT_OF_NEW_API)} {shlex.quote(store.file)} || [ $? = 1 ]"
+    if not store.run(count)[-1].strip("0"):
+        note = f"{store.file} is looked at once sqlite3 is installed, before the gateway that serves it is stopped"
+        return Found(None, (note,))
     return Found(
-        f"{database} seems to be new-api's, or of a gateway like it, whose limits One API does not know; where it is"
+        f"{store.file} seems to be new-api's, or of a gateway like it, whose limits One API does not know; where it is"
         " not, install sqlite3 on the host (apt-get install sqlite3) and run again, which looks closer"
     )
 

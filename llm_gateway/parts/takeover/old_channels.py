@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote
+from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Node
 from llm_gateway.parts import database
 from llm_gateway.parts.firewall_rules import Reach, Upstream
@@ -53,14 +54,14 @@ class Way:
         return cls(channel, url, parts.hostname, port) if parts.hostname else None
 
 
-def problems(node: Node, file: str, host: Host) -> list[str]:
+def problems(node: Node, store: Store) -> list[str]:
     """What the new gateway could not reach of an old one's channels, each with the fix.
 
-    Parameters: `file`, the old database, on `host`; the new gateway is `node`'s.
+    Parameters: `store`, the old database; the new gateway is `node`'s.
     Raises DatabaseError and RemoteError.
     """
     declared = {channel.name for channel in node.settings.gateway_channels}
-    rows = database.channel_urls(host, file)
+    rows = database.channel_urls(store)
     ways = [way for name, url in rows if name not in declared and (way := Way.of(name, url))]
     known = hosts(node)
     names = sorted({way.host for way in ways if address_of(way.host) is None and way.host not in known})

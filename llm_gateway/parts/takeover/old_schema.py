@@ -14,6 +14,7 @@ from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote, tables
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.tables import Store
 from llm_gateway.model.layout import PORT
 from llm_gateway.parts import service
 
@@ -27,13 +28,13 @@ class OldSchemaError(Exception):
     """The database was not brought to the newer schema; the text says why."""
 
 
-def missing(host: Host, database: str) -> tuple[str, ...]:
-    """Which of COLUMNS a database on a host has not; none where it is not there, or empty, or the host has no SQLite.
+def missing(store: Store) -> tuple[str, ...]:
+    """Which of COLUMNS a database has not; none where it is not there, or empty, or the host has no SQLite.
 
     Raises RemoteError.
     """
     try:
-        there = tables.schema(host, database).columns.get("channels", ())
+        there = store.schema().columns.get("channels", ())
     except tables.TablesError:
         return ()  # what is wrong with it is told by whoever uses it
     return tuple(name for name in COLUMNS if there and name not in there)
@@ -56,16 +57,16 @@ def start_twice(host: Host, container: str, seconds: float) -> None:
     remote.run(host, f"docker start {container} >/dev/null")
 
 
-def require_migrated(host: Host, database: str, before: dict[str, int]) -> None:
+def require_migrated(store: Store, before: dict[str, int]) -> None:
     """Be sure that the columns are there and no row is lost. Parameters: `before`, the rows of each table then.
 
     Raises OldSchemaError.
     """
     try:
-        after = tables.counts(host, database)
+        after = store.counts()
     except tables.TablesError as problem:
         raise OldSchemaError(f"the migrated database cannot be read: {problem}") from None
-    if left := missing(host, database):
+    if left := missing(store):
         raise OldSchemaError(
             f"the table channels has no {', '.join(left)} after two starts: this image does not migrate"
         )

@@ -18,7 +18,7 @@ from llm_gateway.hosts import remote, tables, undo
 from llm_gateway.hosts.host_state import UnreadableError
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
-from llm_gateway.hosts.tables import Table
+from llm_gateway.hosts.tables import Store, Table
 from llm_gateway.hosts.topology import Agent
 from llm_gateway.model import layout
 from llm_gateway.model.layout import APPLIED_KEYS, FIRST_START_DONE, MOVING_IN, UNIT
@@ -93,7 +93,7 @@ def _copy_while_it_serves(move: Move, here: Place, there: Place) -> None:
 def _require_channels_within_reach(move: Move) -> None:
     """Where the survey had no sqlite3 to look with, too. Raises MigrationError, and RemoteError."""
     try:
-        problems = old_channels.problems(move.target, move.found.database, move.source.host)
+        problems = old_channels.problems(move.target, move.old_store)
     except database.DatabaseError as problem:
         problems = [f"where its channels go is not known: {problem}"]
     if problems:
@@ -144,12 +144,12 @@ def _cut_over(state: State, move: Move, here: Place, there: Place) -> None:
         try:
             with undo.undoable(host, move.what, source.undo_script(move.found), move.limit):
                 _stop(move)
-                counts = pool.submit(tables.counts, host, here.file)
-                ours = pool.submit(tables.read, host, here.file)
+                counts = pool.submit(move.old_store.counts)
+                ours = pool.submit(move.old_store.read)
                 step(target.host, "migration: the last copy")
                 delta.send(here, there, move.found.size, lambda sent: None)
                 delta.require_same(there)
-                theirs = pool.submit(tables.read, target.host, there.copies[0])
+                theirs = pool.submit(Store(target.host, there.copies[0]).read)
                 _put_in_place(move, there)
                 staged = _staged(move, counts.result())
                 swap.swap_in(state, target.host, target, staged, *_proofs(move, ours, theirs, agents))

@@ -142,7 +142,7 @@ def _survey(wanted: Move, run: Run) -> None:
 def _recognise(wanted: Move, has_tool: bool) -> str | None:
     """Why the gateway's database cannot be moved, while it serves; tells what there is to say of it."""
     look = recognition.look if has_tool else recognition.glimpse
-    found = look(wanted.source.host, wanted.found.database)
+    found = look(wanted.old_store)
     for note in found.notes:
         remote.tell(wanted.source.host, note)
     return found.problem
@@ -205,7 +205,7 @@ def _lost_settings(wanted: Move, found: source.Source) -> Iterator[str]:
         )
     if found.has_tool:  # else it is looked at once it was copied
         with suppress(database.DatabaseError):
-            for text in old_channels.problems(target, found.database, wanted.source.host):
+            for text in old_channels.problems(target, wanted.old_store):
                 yield f"{target.name}: {text}"
 
 

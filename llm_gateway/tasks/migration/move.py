@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import DeployError
 from pyinfra.api.state import State
 
+from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.inputs import run_options
 from llm_gateway.model.suggestion import suggest
@@ -47,6 +48,11 @@ class Move:
     """When this run stopped the old gateway, in seconds of the monotonic clock."""
     served: float | None = None
     """When the new one had completed its first request."""
+
+    @property
+    def old_store(self) -> Store:
+        """Where the old gateway has what it holds."""
+        return Store(self.source.host, self.found.database)
 
     @property
     def agents(self) -> list[Agent]:

@@ -211,7 +211,7 @@ def is_taken_over(node: Node, found: Found) -> bool:
 
 def _owner_back(node: Node, found: Found) -> str:
     """The data belong to whom the database belonged to, and no longer to the user of One API."""
-    places = (layout.database(node.directory), f"{node.directory}/{DATA}")
+    places = (node.gateway.store.file, f"{node.directory}/{DATA}")
     owner = next((noted.owner for place in places if (noted := found.before.get(place)) and noted.owner), "root:root")
     ours = node.settings.gateway_user_id
     return f"[ ! -d {DATA} ] || find -P {DATA} -xdev -uid {ours} -execdir chown -h {owner} {{}} +"

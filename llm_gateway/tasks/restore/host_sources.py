@@ -14,6 +14,7 @@ from typing import ClassVar
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote, tables
+from llm_gateway.hosts.tables import Store
 from llm_gateway.model.layout import DATABASE
 from llm_gateway.parts.backups import archive
 from llm_gateway.parts.backups.archive import MANIFEST, Manifest, ManifestError
@@ -157,7 +158,7 @@ def _directory(host: Host, path: str, note: str) -> HostDirectory:
     at = path[path.rindex("/") :].removeprefix("/replaced-").removeprefix("/other-image-")[:16]
     moment = datetime.strptime(at, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     try:
-        counts = tables.counts(host, f"{database}/{DATABASE}")
+        counts = Store(host, f"{database}/{DATABASE}").counts()
     except tables.TablesError as problem:
         raise SourceError(f"{path.rpartition('/')[2]}: {problem}") from None
     return HostDirectory(path, moment, int(size), counts, (note,) if note else ())

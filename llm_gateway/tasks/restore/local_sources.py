@@ -31,6 +31,7 @@ from typing import IO, ClassVar
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import streams, tables
+from llm_gateway.hosts.tables import Store
 from llm_gateway.model.layout import COMPANIONS, DATABASE
 from llm_gateway.parts.backups import recognition
 from llm_gateway.parts.backups.archive import MANIFEST, Manifest, ManifestError
@@ -417,8 +418,8 @@ class _Workshop:
             _require_journal(journal)
         newest = self._settle(notes)
         try:
-            verdict, counts = tables.examine(None, str(self.database)), tables.counts(None, str(self.database))
-            schema = tables.schema(None, str(self.database))
+            store = Store(None, str(self.database))
+            verdict, counts, schema = store.examine(), store.counts(), store.schema()
         except tables.TablesError as problem:
             raise SourceError(
                 f"its database is damaged ({str(problem).partition(': ')[2]}): take another backup"

@@ -168,7 +168,7 @@ def _tell_plan(target: Node, source: staging.Source) -> None:
         remote.tell(target.host, "there is no database that it would replace")
     else:
         try:
-            now = tables.counts(target.host, layout.database(target.directory))
+            now = target.gateway.store.counts()
         except tables.TablesError as problem:
             remote.tell(target.host, f"the rows that it would replace cannot be counted: {problem}")
     remote.tell(target.host, "\n".join(_compared(now, source.tables)))

@@ -16,6 +16,7 @@ from llm_gateway.hosts import remote, tables
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.streams import StreamError
+from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.secrets import ROOT_PASSWORD, Generated, SecretsError
 from llm_gateway.model import layout
@@ -92,12 +93,12 @@ def check(host: Host, node: Node, source: Source, what: str) -> Staged:
     Raises SourceError, RemoteError or TablesError.
     """
     manifest = source.manifest
-    database = f"{node.directory}/incoming.partial/{DATABASE}"
+    store = Store(host, f"{node.directory}/incoming.partial/{DATABASE}")
     if manifest is not None:
         lines = (line.split(maxsplit=1) for line in remote.run(host, _script(node, "sums")))
         require_sums({name: digest for digest, name in lines}, manifest)
     belongings = dict(line.split(" ", 1) for line in remote.run(host, _script(node, "belongings")))
-    verdict = tables.examine(host, database)
+    verdict = store.examine()
     if verdict.damage:
         raise SourceError(f"its database is damaged ({verdict.damage}): take another backup")
     for odd, fix in verdict.odd:
@@ -105,9 +106,9 @@ def check(host: Host, node: Node, source: Source, what: str) -> Staged:
             host,
             f"its database is inconsistent: {odd}. Fix, once it serves: {tables.fix_command(node.directory, fix)}",
         )
-    counts = tables.counts(host, database)
+    counts = store.counts()
     recognition.require_one_api(counts)
-    schema = tables.schema(host, database)
+    schema = store.schema()
     recognition.require_usable(schema)
     _require_told(counts, source.tables)
     for note in recognition.notes(schema):
@@ -139,15 +140,15 @@ def _require_access(node: Node, found: Staged) -> None:
     """Before a gateway is stopped for it: one that nobody could administer would be put back out again."""
     generated = found.generated or node.gateway.generated
     passwords = [] if found.is_secured else first_start.root_passwords(node, generated)
-    file = f"{node.directory}/incoming/{DATABASE}"
-    if database.root_access(node.gateway, file, generated.access_token, passwords) != "neither":
+    store = Store(node.host, f"{node.directory}/incoming/{DATABASE}")
+    if database.root_access(node.gateway, store.file, generated.access_token, passwords) != "neither":
         return
     if found.is_secured:
         raise SourceError(
             "its database knows another access token than its secrets.env: restore its one-api.db alone (--data"
             f" backup=…/one-api.db), with root's password in `export {ROOT_PASSWORD}=…`"
         )
-    if problem := recognition.without_root(tables.schema(node.host, file)):
+    if problem := recognition.without_root(store.schema()):
         raise SourceError(problem)
     raise SourceError(
         f"its database knows another root password; export {ROOT_PASSWORD}=… in the shell that runs pyinfra, and run"

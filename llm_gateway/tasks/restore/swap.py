@@ -145,7 +145,7 @@ def _replace(host: Host, node: Node, staged: Staged) -> float:
     for file in wanted_files(node):
         file.write_now(host)
     # One of an older version takes two starts, of which nobody is to see the first.
-    if not staged.is_secured or old_schema.missing(host, layout.database(node.directory)):
+    if not staged.is_secured or old_schema.missing(node.gateway.store):
         step(host, f"{staged.what}: starting it out of everybody's reach, and replacing the default password")
         first_start.make_safe(host, node)
     carry_out("starting the gateway", "start")
@@ -158,7 +158,7 @@ def _replace(host: Host, node: Node, staged: Staged) -> float:
 def _prove(state: State, host: Host, node: Node, staged: Staged) -> str:
     """All rows are there, what is declared is made so, and the models answer. Returns what they answered."""
     step(host, f"{staged.what}: comparing the numbers of rows")
-    if lost := tables.lost(staged.counts, tables.counts(host, layout.database(node.directory))):
+    if lost := tables.lost(staged.counts, node.gateway.store.counts()):
         raise SwapError(f"rows of {staged.source} are missing from the started gateway: {'; '.join(lost)}")
     with admin_api(node.gateway) as admin:
         tokens = admin.tokens()

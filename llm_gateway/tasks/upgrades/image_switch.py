@@ -87,7 +87,7 @@ def _switched(node: Node, switch: Switch) -> float:
     switch.place()
     if "@" not in switch.new.reference:
         remote.run(host, f"docker image tag {switch.new.identifier} {shlex.quote(switch.new.reference)}")
-    if old_schema.missing(host, layout.database(node.directory)):
+    if old_schema.missing(node.gateway.store):
         step(host, "switch: bringing the database of an older version to the new schema, out of everybody's reach")
         try:
             first_start.make_safe(host, node)

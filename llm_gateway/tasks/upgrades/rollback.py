@@ -18,6 +18,7 @@ from pyinfra.api.state import State
 
 from llm_gateway.hosts import remote, tables
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.hosts.undo import UndoError
 from llm_gateway.inputs import run_options
@@ -137,8 +138,8 @@ def _may_lose(state: State) -> list[str]:
 
 
 def _loss(node: Node, kept: Kept) -> str:
-    now = tables.read(node.host, layout.database(node.directory))
-    then = tables.read(node.host, layout.database(kept.place))
+    now = node.gateway.store.read()
+    then = Store(node.host, layout.database(kept.place)).read()
     left = rollback_tokens.unreached(node.gateway)
     stranded = f". Not in this run: {', '.join(left)}, which may be left without a token that works" if left else ""
     return (
