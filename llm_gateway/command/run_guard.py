@@ -12,7 +12,7 @@ from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_state
 from pyinfra_cli.exceptions import WrappedError
 
-from llm_gateway.command import screen
+from llm_gateway.command import leaving, screen
 from llm_gateway.hosts import connections, interruption, invocation
 from llm_gateway.hosts.interruption import INTERRUPTED
 from llm_gateway.inputs import inventory_file
@@ -41,7 +41,7 @@ def watch() -> None:
         else:
             _require_answer(context)
             _keep_journal()
-        context.call_on_close(lambda: _judge(context))
+        context.call_on_close(lambda: _end(context))
 
 
 def _keep_journal() -> None:
@@ -103,6 +103,20 @@ def _require_answer(context: click.Context) -> None:
     if not context.params.get("yes") and not invocation.is_plan(context) and not sys.stdin.isatty():
         logger.error("There is no terminal to ask on: add -y to carry it out, or --dry to see what it would change.")
         sys.exit(1)
+
+
+def _end(context: click.Context) -> None:
+    """Judge the run, and leave where its exit code is known: else click shows first what went wrong."""
+    ending = sys.exc_info()[1]
+    has_screen = bool(screen.current())  # and so last words of its own
+    try:
+        _judge(context)
+    except SystemExit as judged:
+        if has_screen:
+            raise
+        ending = judged
+    if isinstance(ending, SystemExit) and not has_screen:
+        leaving.leave(ending.code)
 
 
 def _judge(context: click.Context) -> None:

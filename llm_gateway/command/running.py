@@ -13,7 +13,7 @@ import click
 import pyinfra_cli  # noqa: F401 - patches Python for gevent, before anything else of pyinfra is imported
 from pyinfra.context import ctx_state
 
-from llm_gateway.command import pyinfra_adapter, screen
+from llm_gateway.command import leaving, pyinfra_adapter, screen
 from llm_gateway.command.commands import Command
 from llm_gateway.command.screen import WIDTH, Screen
 from llm_gateway.hosts import invocation
@@ -50,7 +50,7 @@ def run_on_screen(words: Sequence[str], shown: Shown, *, is_quiet: bool) -> NoRe
         run(words, shown.typed)
     except SystemExit as end:
         _tell_end(our_screen, shown, end.code if isinstance(end.code, int) else int(bool(end.code)))
-        raise
+        leaving.leave(end.code)
 
 
 def _tell_plan(our_screen: Screen, to_come: Mapping[str, Sequence[str]], is_dry: bool) -> None:
