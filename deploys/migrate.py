@@ -18,10 +18,9 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks wh
 from pyinfra import host, state
 
 from llm_gateway.contents import provisioning
-from llm_gateway.parts import firewall, image, service, skills, tiktoken
+from llm_gateway.parts import firewall, image, packages, service, skills, tiktoken
 from llm_gateway.parts.backups import scheduled_backups
 from llm_gateway.parts.canary import scheduled_canary
-from llm_gateway.parts.docker import packages
 from llm_gateway.tasks import agent_switch, verification
 from llm_gateway.tasks.migration import migration
 
@@ -35,7 +34,6 @@ if target:
     migration.place_files(target)
     image.provide(target)
     tiktoken.place(target)
-    scheduled_backups.install_packages(target)
     scheduled_backups.install(target)
 if is_involved:
     migration.prepare(machine)

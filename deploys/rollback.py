@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks wh
 
 from pyinfra import host, state
 
-from llm_gateway.parts import firewall
+from llm_gateway.parts import firewall, packages
 from llm_gateway.tasks import agent_switch, verification
 from llm_gateway.tasks.upgrades import rollback
 
@@ -23,7 +23,8 @@ machine = rollback.machine_to_roll_back(state, host)
 user = rollback.user_on(machine)
 
 if machine.node:
-    firewall.install(machine.node)  # the unit that is written needs it, and a host of an earlier version has none
+    packages.install_beside_docker(machine.node)  # a host of an earlier version has no firewall, which the unit needs
+    firewall.install(machine.node)
 rollback.roll_back(machine)
 
 if machine.node:

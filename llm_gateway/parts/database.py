@@ -19,7 +19,7 @@ from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Gateway
 from llm_gateway.model import layout
 from llm_gateway.model.layout import PROJECT
-from llm_gateway.parts import installation, recovery
+from llm_gateway.parts import apt, installation, recovery
 
 ROOT_ROLE = 100
 PATIENCE_SECONDS = 15
@@ -30,11 +30,7 @@ _UNTOLD = "untold"
 _DAMAGED = ("malformed", "not a database")
 _ROOT_USER = f"FROM users WHERE role = {ROOT_ROLE} ORDER BY id LIMIT 1"
 
-INSTALL = (
-    "export DEBIAN_FRONTEND=noninteractive && apt-get update -qq -o DPkg::Lock::Timeout=120 &&"
-    " apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=120 sqlite3 >/dev/null ||"
-    " { echo 'Install sqlite3 (or python3) on the host by hand, and run again.' >&2; exit 1; }"
-)
+INSTALL = apt.command(["sqlite3"])
 """A shell command that installs the distribution's sqlite3."""
 
 # Python does what sqlite3 does: the statements on standard input, each row of an answer on a line.

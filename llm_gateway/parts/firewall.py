@@ -25,7 +25,6 @@ from llm_gateway.model.layout import (
     RESOLVERS_UNIT,
     RESOLVERS_WATCH,
 )
-from llm_gateway.parts.backups.scheduled_backups import install_package
 from llm_gateway.parts.firewall_rules import Reach, Upstream, digest, upstream_of, version
 from llm_gateway.parts.installation import Wanted, is_as_wanted
 
@@ -62,14 +61,17 @@ def _files(reach: Reach) -> list[Wanted]:
     ]
 
 
+def missing_packages(node: Node) -> list[str]:
+    """The distribution's packages without which this host has no firewall."""
+    return [] if "nft" in node.state.tools else ["nftables"]
+
+
 def install(node: Node) -> None:
     """Put the firewall in place, and have it hold the rules; before anything of the gateway is published.
 
     Until `narrow`, what the deployment before let through is let through as well: should this run fail, then what
     serves now is still reached, and reaches its providers.
     """
-    if "nft" not in node.state.tools:
-        remote.shell(name="Install nftables, which the firewall needs", command=install_package("nftables"))
     reach = _with_what_is_deployed(node)
     differing = [file for file in _files(reach) if not is_as_wanted(node, file)]
     for file in differing:

@@ -15,7 +15,7 @@ from llm_gateway.hosts import progress, remote, streams
 from llm_gateway.hosts.topology import Machine, Node
 from llm_gateway.inputs import run_options
 from llm_gateway.model import layout
-from llm_gateway.parts import first_start
+from llm_gateway.parts import apt, first_start
 from llm_gateway.parts.backups import scheduled_backups
 from llm_gateway.parts.backups.archive import Outcome
 from llm_gateway.tasks import preflight, survey
@@ -114,8 +114,8 @@ def described(outcome: Outcome) -> str:
 def _provide(node: Node) -> None:
     for file in scheduled_backups.script_files(node):
         file.write_now(node.host)
-    for package in scheduled_backups.missing_packages(node):
-        remote.run(node.host, scheduled_backups.install_package(package))
+    if missing := scheduled_backups.missing_packages(node):
+        remote.run(node.host, apt.command(missing))
 
 
 def _encrypt(backups: str, name: str, recipient: str) -> str:

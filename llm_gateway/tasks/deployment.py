@@ -7,10 +7,19 @@ from __future__ import annotations
 
 from llm_gateway.contents import provisioning
 from llm_gateway.hosts.topology import Machine
-from llm_gateway.parts import firewall, first_start, image, installation, log_pruning, service, skills, tiktoken
+from llm_gateway.parts import (
+    firewall,
+    first_start,
+    image,
+    installation,
+    log_pruning,
+    packages,
+    service,
+    skills,
+    tiktoken,
+)
 from llm_gateway.parts.backups import scheduled_backups
 from llm_gateway.parts.canary import scheduled_canary
-from llm_gateway.parts.docker import packages
 from llm_gateway.proof import around
 from llm_gateway.tasks import agent_switch, verification
 from llm_gateway.tasks.rotation import rotation, rotation_end
@@ -22,7 +31,6 @@ def deploy_gateway(machine: Machine) -> None:
     if node := machine.node:
         packages.install(node)
         firewall.install(node)
-        scheduled_backups.install_packages(node)  # the first start looks into the database
         if upgrade.is_due(node):
             upgrade.carry_out(node)
         else:

@@ -95,7 +95,7 @@ def test_what_leaves_the_host_is_encrypted_for_the_recipient(gateway: Lab, tmp_p
     setting = "gateway_backup_recipient=age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
     first = gateway.deploy("--limit", "gw1", "--data", setting)
     assert first.code == 0, first.output[-3000:]
-    assert "Install age, which backups need" in first.output
+    assert "Install age" in first.output
     keys = gateway.ssh("gw1", "rm -rf /root/keys /root/out; age-keygen -o /root/keys 2>&1").split()
     data = ("--data", f"gateway_backup_recipient={keys[-1]}", "--data", 'gateway_backup_command=cp "$1" /root/out')
     deployed = gateway.deploy("--limit", "gw1", *data)

@@ -139,7 +139,7 @@ def test_without_a_schedule_the_timer_goes(tmp_path: Path) -> None:
 
 def test_a_recipient_needs_age_and_changes_the_settings_alone(tmp_path: Path) -> None:
     planned = fake_hosts.planned(_run(tmp_path, gateway_backup_recipient="age1" + "q" * 58))
-    assert planned == ["Install age, which backups need", "Write the settings of the backups"]
+    assert planned == ["Install age", "Write the settings of the backups"]
 
 
 def test_the_gateway_is_not_restarted_for_the_sake_of_backups(tmp_path: Path) -> None:

@@ -23,15 +23,13 @@ GATEWAY = "@fake/gw1"
 AGENT = "@fake/agent1"
 DIRECTORY = "/opt/openclaw-llm-gateway"
 ON_A_FRESH_GATEWAY = [
-    "Install Docker from the distribution's packages",
-    "Install nftables, which the firewall needs",
+    "Install Docker from the distribution's packages, and nftables, sqlite3",
     "Write the rules of the firewall",
     "Write the script that holds the firewall",
     "Write the unit that leads the container to the resolvers of its host",
     "Write the unit that watches over the resolvers of the host",
     "Write the unit of the firewall",
     "Start the firewall",
-    "Install sqlite3, which backups need",
     "Make the directories, writable by root alone",
     "Write the generated secrets",
     "Write the compose environment",

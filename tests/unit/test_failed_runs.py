@@ -42,7 +42,7 @@ def test_a_failed_run_ends_with_what_was_done_on_each_host_and_what_was_not(tmp_
     gateway, agent = told.partition("@fake/agent1: ")[::2]
     lines = gateway.splitlines()
     assert lines[0] == "@fake/gw1: FAILED at: Pull the image"
-    assert lines[1].startswith("  done: Install Docker from the distribution's packages; ")
+    assert lines[1].startswith("  done: Install Docker from the distribution's packages, and nftables, sqlite3; ")
     assert lines[1].endswith("Write the systemd unit")
     assert lines[2].startswith("  not done: Replace the default password out of everybody's reach; "), lines[2]
     assert "Declare channels, tokens and options; " in lines[2]
@@ -94,7 +94,7 @@ def test_an_interrupted_run_ends_with_the_same(tmp_path: Path) -> None:
         told = run.stderr.read()
         assert run.wait(timeout=30) == 130
     assert "@fake/gw1: INTERRUPTED\n" in told, told
-    assert "  done: Install Docker from the distribution's packages" in told
+    assert "  done: Install Docker from the distribution's packages, and nftables, sqlite3" in told
     assert "  not done: " in told
     assert "Traceback" not in told
 

@@ -9,8 +9,8 @@ import pytest
 
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.topology import Node
-from llm_gateway.parts import first_start, service
-from llm_gateway.parts.docker import daemon_settings, packages
+from llm_gateway.parts import first_start, packages, service
+from llm_gateway.parts.docker import daemon_settings
 from tests.unit.deployed import deployed
 from tests.unit.topology import DIRECTORY, make_node
 

@@ -15,11 +15,6 @@ from llm_gateway.parts.timers import Timer
 BACKUPS = Timer("backup", "the backups")
 TIMER, SERVICE = BACKUPS.timer, BACKUPS.service
 _WORDS = ("hourly", "daily", "weekly", "monthly")
-_APT = (
-    "export DEBIAN_FRONTEND=noninteractive && apt-get update -qq -o DPkg::Lock::Timeout=120 &&"
-    " apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=120 {package} >/dev/null ||"
-    " {{ echo 'Install {package} on the host by hand, and run again.' >&2; exit 1; }}"
-)
 
 
 def script_files(node: Node) -> list[Wanted]:
@@ -57,17 +52,6 @@ def missing_packages(node: Node) -> list[str]:
     tools = node.state.tools
     missing = [] if "sqlite3" in tools or "python3" in tools else ["sqlite3"]
     return [*missing, *(["age"] if node.settings.gateway_backup_recipient and "age" not in tools else [])]
-
-
-def install_package(package: str) -> str:
-    """The shell command that installs a package of the distribution."""
-    return _APT.format(package=package)
-
-
-def install_packages(node: Node) -> None:
-    """Install what backups need; what reads the gateway's database among it."""
-    for package in missing_packages(node):
-        remote.shell(name=f"Install {package}, which backups need", command=install_package(package))
 
 
 def install(node: Node) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.topology import Node
-from llm_gateway.parts.docker import daemon_settings, engine, repository
+from llm_gateway.parts import apt
+from llm_gateway.parts.docker import engine, repository
 from llm_gateway.parts.docker.engine import is_usable, major
 
 # Which release of a distribution is the first with Compose 2 among its own packages, and what they are called.
@@ -70,26 +73,24 @@ def supported_distributions() -> tuple[str, ...]:
     return tuple(_PACKAGES)
 
 
-def install(node: Node) -> None:
-    """Install the packages of the chosen source where Docker is missing, and bring the daemon's settings into line."""
-    if node.settings.docker_source == "preinstalled":
+def is_to_install(node: Node) -> bool:
+    """Whether Docker is missing, and to come from packages."""
+    return node.settings.docker_source != "preinstalled" and not is_usable(node)
+
+
+def install(node: Node, beside: Sequence[str] = ()) -> None:
+    """Install Docker from the chosen source, and other packages beside it."""
+    if node.settings.docker_source == "docker":
+        repository.install(node, beside)
         return
-    if not is_usable(node) and node.settings.docker_source == "docker":
-        repository.install(node)
-    elif not is_usable(node):
-        _, packages = _PACKAGES[node.state.os["ID"]]
-        remote.shell(
-            name="Install Docker from the distribution's packages",
-            command=(
-                # An earlier run may have been cut off in the middle, its apt-get even be at work still.
-                "export DEBIAN_FRONTEND=noninteractive && timeout 300 sh -c"
-                " 'until dpkg --configure -a >/dev/null 2>&1; do sleep 1; done' &&"
-                " apt-get update -qq -o DPkg::Lock::Timeout=120 &&"
-                " apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=120"
-                f" iptables ca-certificates {' '.join(packages)} >/dev/null &&"
-                # systemd does not start a Docker that ended too often before it is told to forget that.
-                " { systemctl reset-failed docker; systemctl enable --quiet docker && systemctl start docker &&"
-                " docker compose version >/dev/null; }"
-            ),
-        )
-    daemon_settings.bring_into_line(node)
+    _, packages = _PACKAGES[node.state.os["ID"]]
+    others = f", and {', '.join(beside)}" if beside else ""
+    remote.shell(
+        name=f"Install Docker from the distribution's packages{others}",
+        command=(
+            f"{apt.command(['iptables', 'ca-certificates', *packages, *beside])} &&"
+            # systemd does not start a Docker that ended too often before it is told to forget that.
+            " { systemctl reset-failed docker; systemctl enable --quiet docker && systemctl start docker &&"
+            " docker compose version >/dev/null; }"
+        ),
+    )

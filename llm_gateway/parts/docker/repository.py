@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import shlex
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 from pyinfra.api import FunctionCommand, operation
@@ -17,6 +17,7 @@ from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.model.layout import DOCKER_KEYRING, DOCKER_SOURCES
+from llm_gateway.parts import apt
 from llm_gateway.parts.docker import openpgp
 from llm_gateway.parts.docker.engine import major
 
@@ -37,13 +38,7 @@ _TRIAL = (
     " -o DPkg::Lock::Timeout=120 -o APT::Get::List-Cleanup=false -o Dir::Etc::SourceParts=/dev/null"
     f" -o Dir::Etc::SourceList={_TRIED}"
 )
-_INSTALL = (
-    "export DEBIAN_FRONTEND=noninteractive && timeout 300 sh -c"
-    " 'until dpkg --configure -a >/dev/null 2>&1; do sleep 1; done' &&"
-    " apt-get update -qq -o DPkg::Lock::Timeout=120 &&"
-    # Nothing of what is there goes, whatever else is in the way.
-    " apt-get install -qq -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=120"
-    f" iptables ca-certificates {' '.join(PACKAGES)} >/dev/null &&"
+_START = (
     " { systemctl reset-failed docker 2>/dev/null; systemctl enable --quiet docker && systemctl start docker &&"
     " docker compose version >/dev/null; }"
 )
@@ -103,23 +98,26 @@ def problems(node: Node) -> Iterator[str]:
             )
 
 
-def install(node: Node) -> None:
-    """Install Docker from there."""
-    _install(name="Install Docker from its own repository", node=node)
+def install(node: Node, beside: Sequence[str]) -> None:
+    """Install Docker from there, and other packages beside it."""
+    _install(name="Install Docker from its own repository", node=node, beside=beside)
 
 
 @operation()
-def _install(node: Node) -> Generator[FunctionCommand, None, None]:
-    yield remote.Callback(_carry_out, (node,), {})
+def _install(node: Node, beside: Sequence[str]) -> Generator[FunctionCommand, None, None]:
+    yield remote.Callback(_carry_out, (node, beside), {})
 
 
-def _carry_out(state: State, host: Host, node: Node) -> bool:
+def _carry_out(state: State, host: Host, node: Node, beside: Sequence[str]) -> bool:
     if not is_there(node):
         step(host, f"adding the apt repository {url(node)}")
         if not _add(host, node):
             return False
-    step(host, f"installing {', '.join(PACKAGES)}")
-    remote.run(host, _INSTALL)
+    packages = (*PACKAGES, *beside)
+    step(host, f"installing {', '.join(packages)}")
+    # Nothing of what is there goes, whatever else is in the way.
+    installing = apt.command(["iptables", "ca-certificates", *packages], "--no-remove")
+    remote.run(host, f"{installing} &&{_START}")
     return True
 
 
