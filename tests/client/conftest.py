@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from raw_server import BODY
 
+from tests import property_tests  # noqa: F401 - its profile
+
 # Programs that the tests start find the client as the tests do.
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[2] / "client")
 

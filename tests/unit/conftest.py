@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests import property_tests  # noqa: F401 - its profile
+
 
 @pytest.fixture(autouse=True)
 def _loopback_alone(monkeypatch: pytest.MonkeyPatch) -> None:
