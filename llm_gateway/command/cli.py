@@ -18,6 +18,7 @@ import click
 
 from llm_gateway.command import commands
 from llm_gateway.command.commands import COMMANDS, PYINFRA_OPTIONS, RAW, Command, Option
+from llm_gateway.model import layout
 from llm_gateway.model.checkout import IS_CHECKOUT, ROOT
 from llm_gateway.model.version import VERSION
 
@@ -172,6 +173,46 @@ def _passed(option: commands.PyinfraOption, given: dict[str, Any]) -> Sequence[s
     if not option.metavar:
         return [option.flags[0]] * value
     return [part for each in value for part in (option.flags[0], _absolute(option, each) if option.is_path else each)]
+
+
+@main.command(
+    cls=TwoLists,
+    context_settings=_CONTEXT,
+    short_help="Write an inventory and a file of secrets; overwrite nothing.",
+)
+@click.argument("inventory", required=False, type=click.Path(), metavar="[INVENTORY]")
+@click.option("--gateway", "gateways", multiple=True, metavar="HOST", help="a host that gets a gateway")
+@click.option("--openclaw", "openclaw", multiple=True, metavar="HOST", help="a host whose OpenClaw uses it")
+@click.option("--ssh-user", metavar="USER", help="the user to connect as (root)")
+@click.option("--sudo/--no-sudo", "has_sudo", default=None, help="whether that user needs sudo (unless root)")
+@click.pass_context
+def init(
+    context: click.Context,
+    inventory: str | None,
+    gateways: tuple[str, ...],
+    openclaw: tuple[str, ...],
+    ssh_user: str | None,
+    has_sudo: bool | None,
+) -> None:
+    """Write an inventory and a file of secrets; overwrite nothing.
+
+    \b
+    Example: llm-gateway init --gateway gw1 --openclaw agent1
+
+    What is not said is asked. Keys are asked without an echo, or taken from the environment (DASHSCOPE_API_KEY=…),
+    and go to secrets.env beside the inventory, which nobody else can read.
+    """
+    from llm_gateway.command import new_inventory
+
+    place = Path(inventory or DEFAULT_INVENTORY)
+    new_inventory.require_free(place)
+    hosts = new_inventory.ask_hosts(gateways, openclaw, ssh_user, has_sudo)
+    keys = new_inventory.ask_keys()
+    new_inventory.write(place, hosts, keys)
+    program = shlex.split(context.find_root().info_name or NAME)
+    click.echo(f"{place} and {place.with_name(layout.SECRETS)} (0600) are written.", err=True)
+    for line in new_inventory.next_commands(program, place, keys):
+        click.echo(f"Next: {line}", err=True)
 
 
 for _command in COMMANDS:

@@ -96,6 +96,16 @@ COMMANDS = (
         has_json="json",
     ),
     Command(
+        "logs",
+        "deploys/logs.py",
+        "Follow what every gateway's unit and One API log, keys hidden.",
+        "logs --limit gw1 --lines 20",
+        (
+            Option("--lines", "lines", "the last lines of each to begin with (100)", "N", "number"),
+            Option("--no-follow", "follow", "these lines alone", kind="flag=false"),
+        ),
+    ),
+    Command(
         "backup",
         "deploys/backup.py",
         "Make a checked backup of every gateway, while it serves.",

@@ -62,7 +62,7 @@ def _unfinished(screen: Screen, result: HostResult) -> Iterator[str]:
     yield f"{result.name}: {words(result.ending)}"
     parts = {
         "failed at": result.failed_at,
-        "done": "; ".join(shortened(screen, result.changes)),
+        "done": "; ".join(shortened(screen, result.changes)) or words("nothing"),
         "not done": "; ".join(shortened(screen, result.left)),
     }
     for name, text in parts.items():

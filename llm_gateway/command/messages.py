@@ -27,6 +27,8 @@ class Message:
 
 def read(record: logging.LogRecord) -> Message | None:
     """What a record of pyinfra's logger says to a person; None for what only pyinfra's own output has."""
+    if told := getattr(record, "told", ""):  # by `remote.tell`, which knows where pyinfra's own blanks end
+        return _told(told, getattr(record, "told_on", ""))
     text = click.unstyle(record.getMessage())
     host = ""
     if of_host := _OF_A_HOST.fullmatch(text):
@@ -40,8 +42,10 @@ def read(record: logging.LogRecord) -> Message | None:
         return Message("error" if is_error else "warning", text.removeprefix("--> "), host)
     if text.startswith("--> "):
         return Message("header", text.removeprefix("--> "))
-    if not (getattr(record, "is_told", False) or record.pathname.startswith(f"{PACKAGE}/")):
-        return None
+    return _told(text, host) if record.pathname.startswith(f"{PACKAGE}/") else None
+
+
+def _told(text: str, host: str) -> Message:
     if text.endswith(" ..."):
         return Message("progress", text.removesuffix(" ..."), host)
     return Message("info", text, host)

@@ -60,7 +60,8 @@ def show_on(screen: Screen, tell_plan: Callable[[Mapping[str, Sequence[str]]], N
 
     def tell(state: Any) -> None:
         screen.finish()
-        tell_plan({str(host.name): list(_to_come(state, host)) for host in state.inventory.iter_activated_hosts()})
+        reached = [host for host in state.inventory if host in state.activated_hosts]
+        tell_plan({str(host.name): list(_to_come(state, host)) for host in reached})
 
     # Behind the list of changes, pyinfra echoes a paragraph about it.
     silent = SimpleNamespace(echo=lambda *_, **__: None, style=click.style, secho=lambda *_, **__: None)

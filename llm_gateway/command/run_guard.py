@@ -19,7 +19,7 @@ from llm_gateway.inputs import inventory_file
 from llm_gateway.model import passwords
 from llm_gateway.model.checkout import ROOT
 
-READ_ONLY = ("plan.py", "export.py", "status.py", "history.py")
+READ_ONLY = ("plan.py", "export.py", "status.py", "history.py", "logs.py")
 """Scripts that have no operations: there is nothing to carry out, and so nothing to ask."""
 
 

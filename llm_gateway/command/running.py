@@ -94,12 +94,13 @@ def _next(shown: Shown, has_failed: bool) -> str:
         return shlex.join([word for word in shown.typed if word != "--dry"])
     if shown.command.name == "upgrade":
         return f"`gateway_image = {shown.data['gateway_image']}` into {shown.inventory or 'inventory.py'}"
-    then = "deploy" if shown.command.name == "plan" and _has_differences() else shown.command.then
-    return shlex.join([*_program(shown), then, *([shown.inventory] if shown.inventory else [])]) if then else ""
-
-
-def _program(shown: Shown) -> Sequence[str]:
-    return shown.typed[: list(shown.typed).index(shown.command.name)]
+    begin = list(shown.typed).index(shown.command.name)
+    program, options = shown.typed[:begin], shown.typed[begin + 1 :]
+    if shown.command.name == "plan":
+        kept = [word for word in options if word not in ("--check", "--json", "--quiet")]
+        return shlex.join([*program, "deploy", *kept]) if _has_differences() else ""
+    named = [shown.inventory] if shown.inventory else []
+    return shlex.join([*program, shown.command.then, *named]) if shown.command.then else ""
 
 
 def _has_differences() -> bool:

@@ -29,7 +29,7 @@ LOG_SECONDS = 10.0
 WIDTH = 80
 _CLEAR = "\r\x1b[K"
 _PHASES = {"Connecting to hosts...": "connecting", "Reading the hosts...": "reading"}
-_BETWEEN = ("Preparing operation files...", "Beginning operation run...")
+_BETWEEN = ("Preparing operation files...", "Reading the logs...", "Beginning operation run...")
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Screen(logging.Handler):
         self.words = Words(language(environment, encoding))
         self._done, self._failed, self._more = ("✓", "✗", "…") if is_unicode(encoding) else ("+", "!", "...")
         self._is_live = False
-        self._files: list[float] = []
+        self._files: dict[str, float] = {}
         self.step: Step | None = None
         self.seconds: dict[str, float] = {}
         """Of each host, by name, in its steps."""
@@ -136,7 +136,7 @@ class Screen(logging.Handler):
             return
         seconds = self._clock() - step.began
         if not step.has_failed and changed and step.name.startswith("Write ") and seconds < SHOWN_SECONDS:
-            self._files.append(seconds)
+            self._files[step.name] = seconds
             return
         if not (step.has_failed or changed or seconds >= SHOWN_SECONDS or step.is_told):
             return
@@ -175,7 +175,7 @@ class Screen(logging.Handler):
         if not self.is_terminal:
             if now - step.last_told >= LOG_SECONDS:
                 step.last_told = now
-                self.say(self._cut(f"{self._more} {step.name}{f' ({step.doing})' if step.doing else ''}", told))
+                self.say(self._cut(f"{self._more} {step.doing or step.name}", told))
         elif now - step.began >= LONG_SECONDS:
             self._is_live = True
             self._stream.write(_CLEAR + self._cut(f"{self._more} {step.doing or step.name}", told))
@@ -188,8 +188,9 @@ class Screen(logging.Handler):
 
     def _tell_files(self) -> None:
         if files := self._files:
-            self._files = []
-            self._tell_step(self.words("files", count=len(files)), sum(files), has_failed=False)
+            self._files = {}
+            name = next(iter(files)) if len(files) == 1 else self.words("files", count=len(files))
+            self._tell_step(name, sum(files.values()), has_failed=False)
 
     def _tell_step(self, name: str, seconds: float, *, has_failed: bool) -> None:
         mark = self._styled(self._failed if has_failed else self._done, "red" if has_failed else "green")

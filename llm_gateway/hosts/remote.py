@@ -12,7 +12,7 @@ import shlex
 import socket
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, cast
 
 import paramiko
@@ -131,15 +131,11 @@ def is_tailscale_ssh(host: Host) -> bool:
     return transport is not None and "Tailscale" in str(transport.remote_version)
 
 
-def _told(text: str) -> None:
-    """Log it marked as ours: pyinfra's own lines are left out of our command's output."""
-    logger.info(text, extra={"is_told": True})
-
-
 def tell(host: Host, text: str) -> None:
     """Tell the person at the terminal something about a host."""
     for line in text.splitlines():
-        host.log(line, _told)
+        # Marked as ours: pyinfra's own lines are left out of what our command shows.
+        host.log(line, partial(logger.info, extra={"told_on": str(host.name), "told": line}))
 
 
 class Callback(FunctionCommand):

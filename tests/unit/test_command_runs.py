@@ -116,7 +116,8 @@ def test_answers_stand_alone_on_stdout(fleet: Path) -> None:
     assert run(fleet, "history", "--quiet").stderr == ""
     differs = run(fleet, "plan", "--check", "--data", 'gateway_options={"RetryTimes": 3}', code=3)
     assert differs.stdout == f"{GATEWAY}: ~ option RetryTimes: 10 → 3\n"
-    assert differs.stderr.splitlines()[-1] == "Next: python -m llm_gateway deploy"
+    again = "Next: python -m llm_gateway deploy --data 'gateway_options={\"RetryTimes\": 3}'"
+    assert differs.stderr.splitlines()[-1] == again
 
 
 @pytest.mark.parametrize("name", ["plan", "status", "history", "deploy", "verify"])

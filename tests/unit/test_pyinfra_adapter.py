@@ -14,7 +14,7 @@ import pyinfra.api.operations
 from pyinfra.api.operation import OperationMeta
 
 from llm_gateway.command import commands, pyinfra_adapter, screen
-from llm_gateway.tasks import survey
+from llm_gateway.tasks import logs, survey
 from tests.unit.fake_hosts import ROOT
 from tests.unit.unpatched_pyinfra import cli
 
@@ -35,7 +35,7 @@ def test_pyinfra_calls_by_name_what_is_replaced() -> None:
 
 def test_pyinfra_says_what_steps_are_told_from() -> None:
     for text in (*screen._PHASES, *screen._BETWEEN):
-        assert f'"--> {text}"' in SOURCE + inspect.getsource(survey), text
+        assert f'"--> {text}"' in SOURCE + inspect.getsource(survey) + inspect.getsource(logs), text
     assert pyinfra_adapter.CHANGES in SOURCE
     assert "executed {executed_commands} commands" in inspect.getsource(pyinfra.api.operations)
     assert "No hosts remaining!" in inspect.getsource(pyinfra.api.state)

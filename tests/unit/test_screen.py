@@ -91,7 +91,7 @@ IN_A_LOG = """\
 ✓ Install Docker from the distribution's packages (gw1)                  24.0 s
 ✓ Write 3 files                                                           0.8 s
 ✓ A step with a name that is much longer than what has room in a line of… 1.0 s
-… Verify (gw1: asking qwen3.5-plus)                                      10.0 s
+… gw1: asking qwen3.5-plus                                               10.0 s
 ✗ gw1: the provider refuses its key
 ✗ Verify (gw1)                                                           12.0 s
 """
@@ -117,7 +117,7 @@ def test_its_own_words_are_chinese_where_the_locale_says_so() -> None:
 def test_an_output_without_unicode_gets_ascii() -> None:
     written = Recorded(Stream("ascii"), {"LC_ALL": "zh_CN.UTF-8"}).run()
     assert written.startswith("+ Read the hosts ")
-    assert "! Verify (gw1)" in written and "... Verify (gw1: asking" in written
+    assert "! Verify (gw1)" in written and "... gw1: asking" in written
 
 
 def shown(written: str) -> tuple[list[str], str]:
@@ -189,8 +189,9 @@ def test_what_pyinfra_logs(level: int, text: str, expected: Message | None) -> N
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[gw1] verified on http://…", Message("info", "verified on http://…", "gw1")),
-        ("[gw1] migrate: copying ...", Message("progress", "migrate: copying", "gw1")),
+        ("verified on http://…", Message("info", "verified on http://…", "gw1")),
+        ("  indented", Message("info", "  indented", "gw1")),
+        ("migrate: copying ...", Message("progress", "migrate: copying", "gw1")),
     ],
 )
 def test_what_our_steps_tell(text: str, expected: Message, tells: Callable[[str], logging.LogRecord]) -> None:
@@ -202,8 +203,8 @@ def tells() -> Callable[[str], logging.LogRecord]:
     """A record as `remote.tell` makes it."""
 
     def record(text: str) -> logging.LogRecord:
-        made = logging.LogRecord("pyinfra", logging.INFO, "/x/remote.py", 1, text, (), None)
-        made.__dict__["is_told"] = True
+        made = logging.LogRecord("pyinfra", logging.INFO, "/x/remote.py", 1, f"[gw1]    {text}", (), None)
+        made.__dict__ |= {"told_on": "gw1", "told": text}
         return made
 
     return record

@@ -1,0 +1,58 @@
+"""docs/commands.md, from what `llm-gateway COMMAND --help` says: `python -m scripts.commands_page` writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from llm_gateway.command import cli
+
+PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
+_HEAD = """\
+# The command `llm-gateway`
+
+[中文](commands.zh-CN.md)
+
+One command for all that the [README](../README.md)'s runbook does. It runs the same scripts as
+`pyinfra INVENTORY deploy.py` and `pyinfra INVENTORY deploys/….py`, which go on working; on hosts there is no
+difference.
+
+```sh
+llm-gateway deploy                 # in an environment with the wheel, see as-a-package.md
+python -m llm_gateway deploy       # from a checkout's root, where nothing has to be installed
+```
+
+- **INVENTORY** comes last; without one it is `./inventory.py`. `llm-gateway init` writes one.
+- **Output**: one line a step, with its seconds; what takes longer than 2 s has a live line on a terminal, and a line
+  every 10 s in a CI log, which gets no escape codes. At the end stand a table of the hosts and the next command. `-v`
+  shows pyinfra's own output instead.
+- **stdout** has answers alone (`plan`, `status`, `history`, `logs`, `deploy --dry`, `--json`); all else goes to stderr.
+  `--quiet`: errors alone.
+- **Language**: Chinese where `LC_ALL`, `LC_MESSAGES` or `LANG` begins with `zh`. `NO_COLOR` is heeded.
+- **Exit codes**: 0 done; 1 failed; 2 typed wrongly; 3 `--check` found something; 130 Ctrl-C.
+- **Completion**: `eval "$(_LLM_GATEWAY_COMPLETE=bash_source llm-gateway)"` in `~/.bashrc`; `zsh_source` in `~/.zshrc`;
+  `_LLM_GATEWAY_COMPLETE=fish_source llm-gateway | source` in fish.
+
+Each command but `init` also takes these options of pyinfra:
+
+"""
+_FOOT = "`python -m scripts.commands_page` writes this page from the command's `--help`.\n"
+_PYINFRA = "Options of pyinfra:\n"
+
+
+def text() -> str:
+    """The page."""
+    helps = {name: _help(name, command) for name, command in cli.main.commands.items()}
+    shared = helps["deploy"].partition(_PYINFRA)[2]
+    own = [f"## {name}\n\n```text\n{told.partition(_PYINFRA)[0].rstrip()}\n```\n" for name, told in helps.items()]
+    return "\n".join([f"{_HEAD}```text\n{shared.rstrip()}\n```\n", *own, _FOOT])
+
+
+def _help(name: str, command: click.Command) -> str:
+    parent = click.Context(cli.main, info_name="llm-gateway")
+    return command.get_help(click.Context(command, parent, name, help_option_names=["-h", "--help"], terminal_width=80))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(text(), encoding="utf-8")
