@@ -141,6 +141,7 @@ lint-imports:
 
 lint-generated:
 	@$(PYTHON_BIN) -m scripts.unasync --check
+	@$(PYTHON_BIN) -m scripts.generated --check
 
 # Scripts without the ending .sh are told by their first line. .shellcheckrc, of each folder, has the rest.
 lint-shell:
@@ -153,8 +154,9 @@ format: setup ## ruff: lay out the code and fix what can be fixed
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-generated: setup ## make the client for threads of the one for event loops
+generated: setup ## write what is made from the code: group_data/all.py, docs/settings.md, the client for threads
 	@$(PYTHON_BIN) -m scripts.unasync
+	@$(PYTHON_BIN) -m scripts.generated
 
 types: setup ## mypy, strict
 	@.venv/bin/mypy

@@ -15,6 +15,17 @@ _PIECE = 88
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 
 
+def flat(value: object) -> str:
+    """The value on one line."""
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_quoted(name)}: {flat(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(flat, value)) + "]"
+    return repr(value)
+
+
 def item(value: object, depth: int) -> list[str]:
     """The lines of an element of a list; a dict has each of its fields on a line of its own."""
     if isinstance(value, Mapping) and value:
@@ -47,7 +58,7 @@ def printable(text: str) -> str:
 
 
 def _lines(prefix: str, value: object, suffix: str, depth: int) -> Iterator[str]:
-    line = f"{_INDENT * depth}{prefix}{_flat(value)}{suffix}"
+    line = f"{_INDENT * depth}{prefix}{flat(value)}{suffix}"
     has_lines = isinstance(value, str) and "\n" in value[:-1]
     if len(line) <= WIDTH and not has_lines:
         yield line
@@ -77,17 +88,7 @@ def _opened(prefix: str, value: object, suffix: str, depth: int) -> Iterator[str
             yield from _lines("", each, ",", depth + 1)
         yield f"{indent}]{suffix}"
     else:
-        yield f"{indent}{prefix}{_flat(value)}{suffix}"
-
-
-def _flat(value: object) -> str:
-    if isinstance(value, str):
-        return _quoted(value)
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_quoted(name)}: {_flat(each)}" for name, each in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_flat, value)) + "]"
-    return repr(value)
+        yield f"{indent}{prefix}{flat(value)}{suffix}"
 
 
 def _quoted(text: str) -> str:

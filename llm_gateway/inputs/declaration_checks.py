@@ -33,7 +33,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Check = Callable[[Any], Any]
 
-model_name = text(_MODEL, "a model name without spaces, commas or quotes")
+model_name = text(_MODEL, "a model name without spaces, commas or quotes", "模型名，不含空格、逗号或引号")
 secret_name = text(_SECRET_NAME, 'the NAME of a secret, such as "DASHSCOPE_API_KEY"')
 name = text(_TRIMMED, "a name without blanks around it")
 _group = text(re.compile(r"[^\s,]+"), "the name of a group, without spaces or commas")

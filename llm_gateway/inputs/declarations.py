@@ -16,7 +16,7 @@ from llm_gateway.inputs import declaration_checks as fields
 from llm_gateway.inputs.declaration_checks import DEFAULT_GROUP as DEFAULT_GROUP
 from llm_gateway.inputs.declaration_checks import STATUSES as STATUSES
 from llm_gateway.inputs.secrets import Provided
-from llm_gateway.model.checks import InvalidError
+from llm_gateway.model.checks import InvalidError, takes
 from llm_gateway.model.suggestion import suggest
 
 _OPENAI = 1
@@ -119,16 +119,19 @@ class DeclaredToken:
 _Item = TypeVar("_Item", Channel, DeclaredToken)
 
 
+@takes("a list of dicts", "字典的列表", ())
 def channels(value: Any) -> tuple[Channel, ...]:
     """The setting `gateway_channels`. Raises InvalidError with all that is wrong."""
     return _items(value, "channel", _channel)
 
 
+@takes("a list of dicts", "字典的列表", ())
 def tokens(value: Any) -> tuple[DeclaredToken, ...]:
     """The setting `gateway_tokens`. Raises InvalidError with all that is wrong."""
     return _items(value, "token", _token)
 
 
+@takes("a dict", "字典", {})
 def options(value: Any) -> dict[str, object]:
     """The setting `gateway_options`, and `DEFAULT_OPTIONS` for what it does not name. Raises InvalidError."""
     if not isinstance(value, Mapping):
@@ -152,6 +155,12 @@ def _option_problem(name: object, value: object) -> str | None:
     return None
 
 
+@takes(
+    'False, True, or names such as `["channel:old", "token:old-host"]`',
+    'False、True，或名称，例如 `["channel:old", "token:old-host"]`',
+    False,
+    True,
+)
 def prune(value: Any) -> bool | frozenset[str]:
     """The setting `gateway_prune`; on the command line names may stand with commas between them."""
     if isinstance(value, bool):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llm_gateway.model import layout
-from llm_gateway.model.checks import InvalidError
+from llm_gateway.model.checks import InvalidError, takes
 
 OWN = {
     "PORT": "gateway_port says where it is published",
@@ -38,6 +38,7 @@ def may_be_secret(name: str, value: str) -> bool:
     return "@" in value or _SECRET_NAME.fullmatch(name) is not None
 
 
+@takes("a dict of variables", "变量的字典", {})
 def variables(value: Any) -> dict[str, str | None]:
     """A dict of variables; None stands for one that an old gateway has, and that is left out knowingly."""
     if not isinstance(value, Mapping):

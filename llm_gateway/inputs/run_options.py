@@ -9,7 +9,7 @@ from typing import Any
 from pyinfra.api import DeployError
 from pyinfra.api.state import State
 
-from llm_gateway.inputs import settings
+from llm_gateway.inputs.settings import SETTINGS
 from llm_gateway.model.suggestion import suggest
 
 
@@ -20,7 +20,7 @@ def read(state: State, known: Mapping[str, str], values: Collection[str] = ()) -
     numbers or truth values. The others are names and paths, of which each letter counts.
     Raises DeployError, with the fix, for a name that is neither, and for a text that is not known as it was written.
     """
-    given = {name: value for name, value in state.inventory.get_override_data().items() if name not in settings.names()}
+    given = {name: value for name, value in state.inventory.get_override_data().items() if name not in SETTINGS}
     if unknown := [name for name in given if name not in known]:
         raise DeployError("\n".join([*(_refusal(name, known) for name in unknown), *_listed(known)]))
     if problems := [problem for name, value in given.items() for problem in _problems(name, value, name in values)]:
@@ -58,7 +58,7 @@ def _kind(value: Any) -> str:
 
 
 def _refusal(name: str, known: Mapping[str, str]) -> str:
-    return f"--data {name}=…: there is no such option{suggest(name, [*known, *settings.names()])}"
+    return f"--data {name}=…: there is no such option{suggest(name, [*known, *SETTINGS])}"
 
 
 def _listed(known: Mapping[str, str]) -> list[str]:

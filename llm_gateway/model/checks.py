@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 # As Docker itself reads a reference (github.com/distribution/reference): anything else fails at the pull, on the host.
@@ -18,6 +18,7 @@ _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+
 _PATH_OF_URL = re.compile(r"(?:[A-Za-z0-9._~!&()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 
 _Checked = TypeVar("_Checked")
+_Checked_co = TypeVar("_Checked_co", covariant=True)
 
 
 class InvalidError(ValueError):
@@ -28,7 +29,28 @@ class InvalidError(ValueError):
         self.problems = problems
 
 
-def text(pattern: re.Pattern[str], wanted: str) -> Callable[[Any], str]:
+class Check(Generic[_Checked_co]):
+    """Returns a value as it is used, or raises InvalidError; says what it takes."""
+
+    def __init__(self, check: Callable[[Any], _Checked_co], wanted: str, zh: str, edges: tuple[Any, ...] = ()) -> None:
+        """Parameters: `wanted`, what it takes, as it follows "must be"; `zh`, the same in Chinese, for the reference of
+        the settings; `edges`, values that it takes: the ends of a range, or all there are.
+        """
+        self._check = check
+        self.wanted = wanted
+        self.zh = zh
+        self.edges = edges
+
+    def __call__(self, value: Any) -> _Checked_co:
+        return self._check(value)
+
+
+def takes(wanted: str, zh: str, *edges: Any) -> Callable[[Callable[[Any], _Checked]], Check[_Checked]]:
+    """Make a function a `Check` that takes this."""
+    return lambda check: Check(check, wanted, zh, edges)
+
+
+def text(pattern: re.Pattern[str], wanted: str, zh: str = "") -> Check[str]:
     """A printable string that matches as a whole; `wanted` completes "must be"."""
 
     def check(value: Any) -> str:
@@ -36,43 +58,47 @@ def text(pattern: re.Pattern[str], wanted: str) -> Callable[[Any], str]:
             raise InvalidError(f"must be {wanted}")
         return value
 
-    return check
+    return Check(check, wanted, zh)
 
 
-def integer(least: int, most: int) -> Callable[[Any], int]:
+def integer(least: int, most: int) -> Check[int]:
     """A whole number in a range, both ends included."""
+    wanted = f"a whole number from {least} to {most}"
 
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise InvalidError(f"must be a whole number from {least} to {most}")
+            raise InvalidError(f"must be {wanted}")
         return value
 
-    return check
+    return Check(check, wanted, f"{least} 到 {most} 的整数", (least, most))
 
 
-def number(least: float, most: float) -> Callable[[Any], float]:
+def number(least: float, most: float) -> Check[float]:
     """A number in a range, both ends included, to a hundredth."""
+    wanted = f"a number from {least:g} to {most:g}"
 
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-            raise InvalidError(f"must be a number from {least:g} to {most:g}")
+            raise InvalidError(f"must be {wanted}")
         return round(float(value), 2)
 
-    return check
+    return Check(check, wanted, f"{least:g} 到 {most:g} 的数", (least, most))
 
 
-def one_of(*allowed: str) -> Callable[[Any], str]:
+def one_of(*allowed: str) -> Check[str]:
     """One of a few words."""
+    words = [f'"{name}"' for name in allowed]
+    wanted = " or ".join(words)
 
     def check(value: Any) -> str:
         if not isinstance(value, str) or value not in allowed:
-            raise InvalidError("must be " + " or ".join(f'"{name}"' for name in allowed))
+            raise InvalidError(f"must be {wanted}")
         return value
 
-    return check
+    return Check(check, wanted, " 或 ".join(words), allowed)
 
 
-def list_of(check_item: Callable[[Any], str], wanted: str) -> Callable[[Any], tuple[str, ...]]:
+def list_of(check_item: Callable[[Any], str], wanted: str, zh: str = "") -> Check[tuple[str, ...]]:
     """A list whose items all pass a check."""
 
     def check(value: Any) -> tuple[str, ...]:
@@ -80,7 +106,7 @@ def list_of(check_item: Callable[[Any], str], wanted: str) -> Callable[[Any], tu
             raise InvalidError(f"must be a list of {wanted}")
         return tuple(check_item(item) for item in value)
 
-    return check
+    return Check(check, f"a list of {wanted}", f"{zh}的列表", ((),))
 
 
 def names(check_item: Callable[[Any], str], wanted: str) -> Callable[[Any], tuple[str, ...]]:
@@ -96,7 +122,7 @@ def names(check_item: Callable[[Any], str], wanted: str) -> Callable[[Any], tupl
     return check
 
 
-def map_of(check_value: Callable[[Any], str], wanted: str) -> Callable[[Any], dict[str, str]]:
+def map_of(check_value: Callable[[Any], str], wanted: str, zh: str) -> Check[dict[str, str]]:
     """A dict whose keys are texts and whose values all pass a check."""
 
     def check(value: Any) -> dict[str, str]:
@@ -110,12 +136,13 @@ def map_of(check_value: Callable[[Any], str], wanted: str) -> Callable[[Any], di
                 raise InvalidError(f"{key}: {problem}") from None
         return checked
 
-    return check
+    return Check(check, f"a dict of {wanted}", f"{zh}的字典", ({},))
 
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*")
 
 
+@takes("a dict of names to IPv4 addresses", "主机名到 IPv4 地址的字典", {})
 def extra_hosts(value: Any) -> dict[str, str | None]:
     """A dict of host names to IPv4 addresses; None stands for one that an old gateway knows, and that is left out."""
     wanted = 'must be a dict of names to IPv4 addresses, such as {"ollama": "192.168.1.5"}'
@@ -137,16 +164,25 @@ def extra_hosts(value: Any) -> dict[str, str | None]:
     return checked
 
 
-def optional(check_value: Callable[[Any], _Checked]) -> Callable[[Any], _Checked | None]:
+def optional(check: Check[_Checked]) -> Check[_Checked | None]:
     """None, or what passes a check."""
-    return lambda value: None if value is None else check_value(value)
+    wanted = check.wanted if check.wanted.endswith("None") else f"{check.wanted}, or None"
+    return Check(
+        lambda value: None if value is None else check(value), wanted, f"{check.zh}，或 None", (None, *check.edges)
+    )
 
 
-def either_all_or(check_list: Callable[[Any], tuple[str, ...]]) -> Callable[[Any], str | tuple[str, ...]]:
+def either_all_or(check: Check[tuple[str, ...]]) -> Check[str | tuple[str, ...]]:
     """The word "all", or a list that passes a check."""
-    return lambda value: "all" if value == "all" else check_list(value)
+    return Check(
+        lambda value: "all" if value == "all" else check(value),
+        f'{check.wanted}, or "all"',
+        f'{check.zh}，或 "all"',
+        ("all", *check.edges),
+    )
 
 
+@takes("True or False", "True 或 False", False, True)
 def flag(value: Any) -> bool:
     """True or False, and not a word for it."""
     if not isinstance(value, bool):
@@ -154,6 +190,7 @@ def flag(value: Any) -> bool:
     return value
 
 
+@takes("an IPv4 address of the tailnet (100.64.0.0/10)", "tailnet 的 IPv4 地址（100.64.0.0/10）")
 def tailscale_address(value: Any) -> str:
     """An IPv4 address of the range that Tailscale gives out (RFC 6598)."""
     try:
@@ -209,7 +246,7 @@ def in_seconds(span: str) -> int:
     return int(count) * _UNIT_SECONDS[span.removeprefix(count)]
 
 
-def time_span(least: str, most: str) -> Callable[[Any], str]:
+def time_span(least: str, most: str) -> Check[str]:
     """A span of time as systemd reads it, of one unit, such as "5min"; both ends included."""
 
     def check(value: Any) -> str:
@@ -219,9 +256,15 @@ def time_span(least: str, most: str) -> Callable[[Any], str]:
             raise InvalidError(f'must be from "{least}" to "{most}"')
         return value
 
-    return check
+    return Check(
+        check, f'a span of time from "{least}" to "{most}"', f'"{least}" 到 "{most}" 的时间间隔', (least, most)
+    )
 
 
+@takes(
+    'an image with its tag, such as "justsong/one-api:v0.6.10"; not "latest"',
+    '带标签的镜像，例如 "justsong/one-api:v0.6.10"；不能是 "latest"',
+)
 def image(value: Any) -> str:
     """An image with a tag that does not move."""
     checked = text(_IMAGE, 'an image with its tag, such as "justsong/one-api:v0.6.10"')(value)
@@ -230,6 +273,7 @@ def image(value: Any) -> str:
     return checked
 
 
+@takes('a URL such as "https://example.com"', 'URL，例如 "https://example.com"')
 def http_url(value: Any) -> str:
     """An http or https URL without user name, password or trailing slash."""
     if not isinstance(value, str) or not value.isprintable() or any(character in value for character in " '\"\\$`"):

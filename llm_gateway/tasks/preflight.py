@@ -63,7 +63,7 @@ def _unusable_secrets(machine: Machine) -> Iterator[str]:
 def declaration_problems(machine: Machine) -> Iterator[str]:
     """What a host declares that does not go with what the hosts around it declare.
 
-    Needs all hosts' settings; what is wrong within those of one host is told by `llm_gateway.inputs.settings`.
+    Needs all hosts' settings; what is wrong within those of one host is told by `llm_gateway.inputs.host_data`.
     """
     user = machine.agent or machine.node
     if user is None:

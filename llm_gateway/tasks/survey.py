@@ -21,7 +21,7 @@ from llm_gateway.hosts import before, carrier, host_state, invocation, journal, 
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.topology import Machine, Run
-from llm_gateway.inputs import settings
+from llm_gateway.inputs import host_data
 from llm_gateway.inputs.secrets import ROOT_PASSWORD, Generated, Provided, SecretsError
 from llm_gateway.model import checkout, layout
 from llm_gateway.model.concurrency import concurrently
@@ -112,7 +112,7 @@ class Survey(Run):
         problems: list[str] = []
         machines: list[Machine] = []
         for host in self._hosts(state):
-            found, wrong = settings.check(host.data.dict())
+            found, wrong = host_data.check(host.data.dict())
             problems += [f"{host.name}: {text}" for text in wrong]
             machine = Machine(host, found, Provided(found.secrets_file), self)
             if "gateways" in host.groups:

@@ -18,7 +18,7 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-from llm_gateway.inputs import settings
+from llm_gateway.inputs import host_data
 from llm_gateway.inputs.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -87,7 +87,7 @@ def _connect(name: str, data: dict[str, Any]) -> Host:
 @cache
 def _server(path: str, name: str) -> Server:
     data = next(entry["data"] for entry in _inventory(path) if entry["name"] == name)
-    found, problems = settings.check(data)
+    found, problems = host_data.check(data)
     if problems:
         raise pytest.UsageError(f"{name}: " + "; ".join(problems))
     return Server(name, found, _connect(name, data))

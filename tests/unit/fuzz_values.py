@@ -1,6 +1,7 @@
 """Values that a person, a mistake or an attacker may put into a setting; shared by the test_fuzz_*.py.
 
-A new setting needs a line in `EXAMPLES`, or test_fuzz_settings.py fails: all else here is the same for each.
+Of ranges, words and flags the checks themselves know the values. A new setting of another kind needs a line in
+`_WRITTEN`, or test_fuzz_settings.py fails.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from llm_gateway.inputs import settings
+from llm_gateway.inputs import host_data
+from llm_gateway.inputs.settings import SETTINGS
 from tests.unit.test_settings import CHANNEL
 
 HOSTILE = (
@@ -76,51 +78,37 @@ WORDS = (
 )
 """What YAML may take for something else than text."""
 
-EXAMPLES: dict[str, tuple[Any, ...]] = {
-    "secrets_file": (None, "/plain/keys.env", "~/a b/密钥 $HOME.env"),
+_WRITTEN: dict[str, tuple[Any, ...]] = {
+    "secrets_file": ("/plain/keys.env", "~/a b/密钥 $HOME.env"),
     "gateway_directory": ("/plain/gateway", "/srv/-gate.way_1+2/3"),
-    "gateway_port": (3000, 1, 65535),
     "gateway_tailscale_address": ("100.64.0.10",),
-    "gateway_allowed_peers": ((), ["100.64.0.7", "100.64.1.0/24", "100.64.1.1"]),
-    "gateway_private_upstreams": ((), ["192.168.1.5:8000", "10.0.0.0/24", "10.0.0.1", "10.0.0.1:1"]),
+    "gateway_allowed_peers": (["100.64.0.7", "100.64.1.0/24", "100.64.1.1"],),
+    "gateway_private_upstreams": (["192.168.1.5:8000", "10.0.0.0/24", "10.0.0.1", "10.0.0.1:1"],),
     "gateway_environment": (
         {"RELAY_TIMEOUT": "plain"},
-        {},
         {"THEME": None, "A_b1": """'"$X ${Y} $$ `id` #%n {}[]: 中\\ """, "PORT": None},
     ),
     "gateway_extra_hosts": (
         {"plain": "192.168.1.5"},
-        {},
         {"host.docker.internal": "172.17.0.1", "a_b-c.d": "10.0.0.1", "x": None},
     ),
-    "gateway_user_id": (59300, 0, 65533),
-    "gateway_memory_mb": (1024, 256, 1048576),
-    "gateway_cpus": (2.0, 0.1, 1024),
     "gateway_timezone": ("Plain/Zone", "null", "yes", "Etc/GMT+8"),
     "gateway_image": ("plain/one-api:v0.6.10", "a-b.c.d:5000/e---f/g__1:_-.x", "1:0"),
-    "gateway_image_digest": (None, "sha256:" + "d" * 64, "sha256:" + "0" * 64),
-    "gateway_image_archive": (None, "/nowhere/a b $x.tar"),
-    "gateway_tiktoken_directory": (None, "/plain/tiktoken", "/nowhere/tik token"),
-    "gateway_start_timeout": (120, 1, 3600),
-    "gateway_log_days": (90, None, 1, 36500),
-    "gateway_backup_schedule": (None, "daily", "*-*-* 03:30:00", "Mon..Fri 4:15", "*-*~3"),
-    "gateway_backup_keep": (14, 1, 10000),
-    "gateway_backup_keep_days": (90, 1, 36500),
-    "gateway_backup_recipient": (None, "age1plain" + "q" * 58, "ssh-ed25519 AAAA+/= me'\"$(id)`@中"),
-    "gateway_backup_command": (None, "plain-command", """printf '%s\\n' "$1" '$HOME' `id` #%n 中; echo "it's" """),
-    "gateway_canary_interval": ("5min", None, "10s", "1d"),
-    "gateway_canary_failures": (3, 1, 1000),
-    "gateway_alert_command": (None, "plain-alert", """curl -d "$1 $2" 'https://a.example/$x' `id` #%n 中"""),
-    "gateway_metrics_directory": (None, "/plain/metrics", "/var/-a+b_.c"),
-    "docker_source": ("distribution", "docker", "preinstalled"),
-    "docker_apt_url": ("https://download.docker.com/linux", "http://[fd00::1]:8080/docker-ce/linux"),
-    "docker_apt_key": ("9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88", "9dc858229fc7dd38854ae2d88d81803c0ebfcd88"),
-    "docker_registry_mirrors": ((), ["https://mirror.example", "http://[fd00::1]:5000/a%20b"]),
-    "docker_http_proxy": (None, "http://proxy.example:3128"),
-    "docker_https_proxy": (None, "http://1.2.3.4:3128/a(b)!"),
-    "docker_no_proxy": (None, "localhost,.ts.net,*.中文,100.64.0.0/10;{}"),
+    "gateway_image_digest": ("sha256:" + "d" * 64, "sha256:" + "0" * 64),
+    "gateway_image_archive": ("/nowhere/a b $x.tar",),
+    "gateway_tiktoken_directory": ("/plain/tiktoken", "/nowhere/tik token"),
+    "gateway_backup_schedule": ("daily", "*-*-* 03:30:00", "Mon..Fri 4:15", "*-*~3"),
+    "gateway_backup_recipient": ("age1plain" + "q" * 58, "ssh-ed25519 AAAA+/= me'\"$(id)`@中"),
+    "gateway_backup_command": ("plain-command", """printf '%s\\n' "$1" '$HOME' `id` #%n 中; echo "it's" """),
+    "gateway_alert_command": ("plain-alert", """curl -d "$1 $2" 'https://a.example/$x' `id` #%n 中"""),
+    "gateway_metrics_directory": ("/plain/metrics", "/var/-a+b_.c"),
+    "docker_apt_url": ("http://[fd00::1]:8080/docker-ce/linux",),
+    "docker_apt_key": ("9dc858229fc7dd38854ae2d88d81803c0ebfcd88",),
+    "docker_registry_mirrors": (["https://mirror.example", "http://[fd00::1]:5000/a%20b"],),
+    "docker_http_proxy": ("http://proxy.example:3128",),
+    "docker_https_proxy": ("http://1.2.3.4:3128/a(b)!",),
+    "docker_no_proxy": ("localhost,.ts.net,*.中文,100.64.0.0/10;{}",),
     "gateway_channels": (
-        (),
         [
             {
                 **CHANNEL,
@@ -132,33 +120,22 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
         ],
         [{**CHANNEL, "model_mapping": {"a'\"b": "$(id)"}, "groups": ["default", "g'\"$"], "priority": -5}],
     ),
-    "gateway_tokens": ((), [{"name": "令牌 '\"$(id)", "subnets": ["100.64.0.0/10"], "expires": "2031-01-31"}]),
-    "gateway_options": ({}, {"RetryTimes": 3, "Footer": "<b>'\"$(id)\n中</b>"}),
-    "gateway_prune": (False, True, ["channel:a '\"$", "token:中"]),
-    "gateway_force_keys": (False, True),
+    "gateway_tokens": ([{"name": "令牌 '\"$(id)", "subnets": ["100.64.0.0/10"], "expires": "2031-01-31"}],),
+    "gateway_options": ({"RetryTimes": 3, "Footer": "<b>'\"$(id)\n中</b>"},),
+    "gateway_prune": (["channel:a '\"$", "token:中"],),
     "llm_model": ("plain-model", "模型/x:free#{}&*!|>%n~()[]=;"),
     "embedding_model": ("plain-embedding", "#;%@=*"),
-    "embedding_dimensions": (1024, 1, 65536),
-    "verification_timeout": (60, 1, 3600),
-    "verification_models": (None, "all", "none"),
-    "verification_model_kinds": ({}, {"a'\"$\nb": "chat"}),
-    "openclaw_gateway": (None, "gw1", "主机 z'\"$(id)"),
+    "verification_model_kinds": ({"a'\"$\nb": "chat"},),
+    "openclaw_gateway": ("gw1", "主机 z'\"$(id)"),
     "openclaw_unit": ("openclaw-gateway.service", "a:b@c_1.d-.service"),
-    "openclaw_unit_scope": ("system", "user"),
-    "openclaw_unit_required": (False, True),
     "openclaw_user": ("claw", "_a-$"),
-    "openclaw_workspace": (None, "~/plain", "~/工作 区/%n $(id) '\"`\\"),
-    "openclaw_unset_environment": ((), ["OPENAI_BASE_URL", "_a1"]),
-    "openclaw_provider": ("default_llm", None, "gateway-2"),
-    "openclaw_default_model": (False, True),
-    "openclaw_memory_search": (False, True),
-    "openclaw_models": ("all", (), ["m1", "Qwen/Qwen3.5-2B"]),
-    "openclaw_context_window": (1024, 131072, 100_000_000),
-    "openclaw_max_tokens": (1, 8192, 100_000_000),
-    "openclaw_turn": ("first", "always", "never"),
-    "openclaw_start_timeout": (1, 300, 3600),
-    "openclaw_restart": ("now", "idle", "never"),
-    "openclaw_idle_timeout": (1, 600, 86400),
+    "openclaw_workspace": ("~/plain", "~/工作 区/%n $(id) '\"`\\"),
+    "openclaw_unset_environment": (["OPENAI_BASE_URL", "_a1"],),
+    "openclaw_provider": ("gateway-2",),
+    "openclaw_models": (["m1", "Qwen/Qwen3.5-2B"],),
+}
+EXAMPLES: dict[str, tuple[Any, ...]] = {
+    name: (*_WRITTEN.get(name, ()), setting.default, *setting.check.edges) for name, setting in SETTINGS.items()
 }
 """Values of each setting that are taken. Of a text, the first stands for it where it only has to be recognized."""
 
@@ -242,7 +219,7 @@ def candidates(name: str) -> st.SearchStrategy[Any]:
 
 def is_taken(name: str, value: Any) -> bool:
     """Whether the setting takes the value, with all others as they are by default."""
-    return not settings.check({name: value, **_with(name, value)})[1]
+    return not host_data.check({name: value, **_with(name, value)})[1]
 
 
 def _with(name: str, value: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from llm_gateway.contents import desired
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.remote import RemoteError
-from llm_gateway.inputs import settings
+from llm_gateway.inputs import host_data, settings
 from llm_gateway.model.checks import InvalidError, in_seconds, time_span
 from llm_gateway.parts import timers
 from llm_gateway.parts.canary import canary_health, scheduled_canary
@@ -193,7 +193,7 @@ def test_what_is_no_span_is_refused(value: object) -> None:
 def test_a_command_that_nobody_would_call_is_told() -> None:
     data = {**settings.defaults(), "gateway_canary_interval": None, "gateway_alert_command": "true"}
     assert any(
-        text.startswith("gateway_alert_command: gateway_canary_interval is None") for text in settings.check(data)[1]
+        text.startswith("gateway_alert_command: gateway_canary_interval is None") for text in host_data.check(data)[1]
     )
 
 

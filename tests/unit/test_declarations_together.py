@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from llm_gateway.inputs import consistency, declarations, settings
+from llm_gateway.inputs import consistency, declarations, host_data, settings
 from llm_gateway.inputs.secrets import Provided
 from llm_gateway.model.checks import InvalidError
 from tests.unit.test_declarations import CHANNEL, channel, wrong
@@ -23,7 +23,7 @@ PREVIEW = "justsong/one-api:v0.6.11-preview.7"
 
 def problems(**chosen: Any) -> list[str]:
     """What is wrong with the settings of a host that declares these."""
-    return settings.check({**settings.defaults(), **chosen})[1]
+    return host_data.check({**settings.defaults(), **chosen})[1]
 
 
 def test_what_is_not_declared_keeps_registration_closed_and_spares_taking_over() -> None:
@@ -178,7 +178,7 @@ def _sendable(fields: dict[str, Any]) -> None:
 @given(channels=_CHANNELS, tokens=_TOKENS, options=_OPTIONS, prune=_ANYTHING)
 def test_anything_is_taken_or_told(channels: Any, tokens: Any, options: Any, prune: Any) -> None:
     """No declaration is a traceback; what is taken is fit for One API and can be sent."""
-    found, told = settings.check(
+    found, told = host_data.check(
         {"gateway_channels": channels, "gateway_tokens": tokens, "gateway_options": options, "gateway_prune": prune}
     )
     assert all(problem.partition(":")[0] in settings.defaults() for problem in told)

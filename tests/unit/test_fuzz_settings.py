@@ -9,18 +9,19 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from llm_gateway.inputs import settings
+from llm_gateway.inputs import host_data, settings
+from llm_gateway.inputs.settings import SETTINGS
 from tests.unit import fuzz_values
 from tests.unit.fuzz_values import EXAMPLES, HOSTILE, bounded
 
 pytestmark = pytest.mark.slow
 
-NAMES = sorted(settings.names())
+NAMES = sorted(SETTINGS)
 
 
 def refused(chosen: dict[Any, Any]) -> bool:
     """Whether it is refused; each word of that must name what it is about."""
-    problems = settings.check({**settings.defaults(), **chosen})[1]
+    problems = host_data.check({**settings.defaults(), **chosen})[1]
     for problem in problems:
         assert any(name in problem for name in chosen if isinstance(name, str)), problem
         assert len(problem) < 3000, "a problem is for people"
@@ -28,8 +29,9 @@ def refused(chosen: dict[Any, Any]) -> bool:
 
 
 def test_every_setting_has_examples() -> None:
-    """A new setting is fuzzed with the others once it has a line in fuzz_values.py."""
-    assert set(EXAMPLES) == settings.names()
+    """Its check names the ends of a range or all words; what else it takes stands in fuzz_values.py."""
+    assert [name for name, values in EXAMPLES.items() if len(values) < 2] == []
+    assert EXAMPLES.keys() == SETTINGS.keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,7 +58,7 @@ def test_no_text_breaks_out_of_its_line(name: str) -> None:
         assert refused({name: text}), text
 
 
-@pytest.mark.parametrize("name", sorted(settings.names() - HERE - COMMANDS))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - HERE - COMMANDS))
 def test_what_a_shell_would_run_is_taken_for_commands_alone(name: str) -> None:
     for text in (text for text in HOSTILE if "$(" in text or "`" in text):
         assert refused({name: text}), text
@@ -73,7 +75,7 @@ def test_names_may_be_anything_too(chosen: dict[Any, Any]) -> None:
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_a_command_that_is_refused_is_not_shown(name: str) -> None:
-    assert "hush" not in "".join(settings.check({name: "curl https://hooks.example/hush\nid"})[1])
+    assert "hush" not in "".join(host_data.check({name: "curl https://hooks.example/hush\nid"})[1])
 
 
 @pytest.mark.parametrize("name", NAMES)

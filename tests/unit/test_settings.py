@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
+import re
+import runpy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyinfra.api.connectors import get_all_connectors
 
-from llm_gateway.inputs import settings
+from llm_gateway.inputs import host_data, settings
+from llm_gateway.inputs.declaration_checks import CHANNEL as CHANNEL_FIELDS
+from llm_gateway.inputs.declaration_checks import TOKEN as TOKEN_FIELDS
+from llm_gateway.inputs.declarations import DEFAULT_OPTIONS
+from llm_gateway.inputs.settings import SETTINGS
+from llm_gateway.model.checkout import ROOT
 
 CHANNEL = {"name": "c", "base_url": "https://a.example", "key": "A_API_KEY", "models": ["m"]}
 SHA = "sha256:" + "0" * 64
@@ -21,12 +28,12 @@ WORKSPACE = (
 
 def problems(**chosen: Any) -> list[str]:
     """What is wrong with the defaults and these."""
-    return settings.check({**settings.defaults(), **chosen})[1]
+    return host_data.check({**settings.defaults(), **chosen})[1]
 
 
 def found(**chosen: Any) -> settings.Settings:
     """The settings that come of these, which must be right."""
-    checked, wrong = settings.check(chosen)
+    checked, wrong = host_data.check(chosen)
     assert wrong == []
     return checked
 
@@ -38,21 +45,26 @@ def channel(**changes: Any) -> list[dict[str, Any]]:
 
 def test_the_defaults_are_right() -> None:
     assert problems() == []
-    assert settings.check({})[1] == []
+    assert host_data.check({})[1] == []
 
 
-def test_the_reference_holds_exactly_the_settings_that_exist() -> None:
-    assert set(settings.defaults()) == {field.name for field in dataclasses.fields(settings.Settings)}
+@pytest.mark.parametrize("name", SETTINGS)
+def test_each_setting_says_in_both_languages_what_it_takes_and_means(name: str) -> None:
+    setting = SETTINGS[name]
+    fields = [text for field in setting.fields for text in field[1:]]
+    for text in (setting.text, setting.zh, setting.check.wanted, setting.check.zh, *fields):
+        assert text.strip(), text
+        assert text.count("`") % 2 == 0, text
+    for chinese in (setting.zh, *(zh for _, _, zh in setting.fields)):
+        assert re.search("[\u4e00-\u9fff]", chinese), chinese
 
 
-def test_the_reference_documents_every_setting() -> None:
-    """A comment stands above each, or above the group of assignments that it is in."""
-    previous = ""
-    for line in settings.DEFAULTS_FILE.read_text().splitlines():
-        name = line.partition(" = ")[0]
-        if name in settings.defaults():
-            assert (previous.startswith("# ") and "----" not in previous) or " = " in previous, name
-        previous = line
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("gateway_channels", CHANNEL_FIELDS), ("gateway_tokens", TOKEN_FIELDS), ("gateway_options", DEFAULT_OPTIONS)],
+)
+def test_each_field_of_a_declaration_is_told(name: str, known: Mapping[str, object]) -> None:
+    assert [field for field, _, _ in SETTINGS[name].fields] == [*known]
 
 
 @pytest.mark.parametrize(
@@ -261,23 +273,15 @@ def test_the_user_of_a_user_unit_must_be_named() -> None:
     assert problems(openclaw_unit_scope="user", openclaw_user="claw") == []
 
 
-def test_a_reference_that_was_edited_wrongly_is_told_like_any_setting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """People set values in group_data/all.py itself: what is wrong there is wrong in the defaults as well."""
-    text = settings.DEFAULTS_FILE.read_text().replace("gateway_port = 3000", 'gateway_port = "3000"')
+def test_what_was_edited_wrongly_in_group_data_is_told_like_any_setting(tmp_path: Path) -> None:
+    """People set values in group_data/all.py itself; pyinfra reads it, and what it has not is as by default."""
+    text = (ROOT / "group_data/all.py").read_text().replace("gateway_port = 3000", 'gateway_port = "3000"')
     edited = tmp_path / "all.py"
     edited.write_text(text.replace("gateway_start_timeout = 120\n", ""))
-    monkeypatch.setattr(settings, "DEFAULTS_FILE", edited)
-    settings.defaults.cache_clear()
-    try:
-        wrong = settings.check(settings.defaults())[1]
-    finally:
-        settings.defaults.cache_clear()
-    assert wrong == [
-        "gateway_port: must be a whole number from 1 to 65535; it is '3000'",
-        "gateway_start_timeout: has no value; put its line back into group_data/all.py",
-    ]
+    data = {name: value for name, value in runpy.run_path(str(edited)).items() if not name.startswith("__")}
+    found, wrong = host_data.check(data)
+    assert wrong == ["gateway_port: must be a whole number from 1 to 65535; it is '3000'"]
+    assert found.gateway_start_timeout == 120
 
 
 def test_settings_of_the_daemon_need_a_docker_that_is_ours_to_configure() -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from llm_client import LLMClient, LLMError
-from llm_gateway.inputs import settings
+from llm_gateway.inputs import host_data, settings
 from llm_gateway.inputs.model_kinds import kind_of
 from llm_gateway.model import asking
 from llm_gateway.model.asking import AT_ONCE, Answer, Question, VerificationError, ask_all
@@ -239,7 +239,7 @@ def test_the_width_of_a_text(text: str, columns: int) -> None:
     ],
 )
 def test_what_a_name_says_of_its_kind(model: str, kind: str) -> None:
-    found, problems = settings.check(settings.defaults())
+    found, problems = host_data.check(settings.defaults())
     assert problems == []
     assert kind_of(model, found) == kind
 
@@ -250,7 +250,7 @@ def test_what_a_person_says_is_certain() -> None:
         "llm_model": "my-embedding-speaker",
         "embedding_model": "acme-rerank",
     }
-    found, problems = settings.check({**settings.defaults(), **declared})
+    found, problems = host_data.check({**settings.defaults(), **declared})
     assert problems == []
     assert [kind_of(model, found) for model in ("bge-chat", "acme-1", "text-embedding-v4")] == [
         "chat",
@@ -270,5 +270,5 @@ def test_what_a_person_says_is_certain() -> None:
     ],
 )
 def test_settings_that_do_not_fit(name: str, value: object, problem: str) -> None:
-    _, problems = settings.check({**settings.defaults(), name: value})
+    _, problems = host_data.check({**settings.defaults(), name: value})
     assert problems == [f"{name}: {problem}; it is {value!r}"]

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.topology import Agent, Machine, Node, Run
-from llm_gateway.inputs import settings
+from llm_gateway.inputs import host_data, settings
 from llm_gateway.inputs.secrets import Generated, Provided
 from tests.unit.fake_hosts import FRESH, KEYS, answer
 
@@ -31,7 +31,7 @@ def make_machine(
     **chosen: Any,
 ) -> Machine:
     """A machine whose host answers these values; `chosen` are its settings, `roles` of "gateway" and "openclaw"."""
-    found, problems = settings.check({**settings.defaults(), **chosen})
+    found, problems = host_data.check({**settings.defaults(), **chosen})
     assert problems == []
     run = Run() if run is None else run
     groups = [group for role, group in (("gateway", "gateways"), ("openclaw", "openclaw")) if role in roles]
