@@ -114,6 +114,7 @@ def test_delete_disabled_leaves_abilities(gateway: Gateway) -> None:
 
 
 def test_search_is_by_prefix_or_id_and_an_empty_one_finds_all(gateway: Gateway) -> None:
+    gateway.add_channel("another", "m", URL)
     channel_id = gateway.add_channel("prefix-one", "m", URL)
     assert [row["id"] for row in search(gateway, "prefix-")] == [channel_id]
     assert search(gateway, "one") == []
