@@ -140,7 +140,6 @@ lint-imports:
 	@told=$$(PYTHONPATH=client .venv/bin/lint-imports --no-logo) || { echo "$$told" >&2; exit 1; }
 
 lint-generated:
-	@$(PYTHON_BIN) -m scripts.unasync --check
 	@$(PYTHON_BIN) -m scripts.generated --check
 
 # Scripts without the ending .sh are told by their first line. .shellcheckrc, of each folder, has the rest.
@@ -154,8 +153,7 @@ format: setup ## ruff: lay out the code and fix what can be fixed
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-generated: setup ## write what is made from the code: group_data/all.py, docs/settings.md, the client for threads
-	@$(PYTHON_BIN) -m scripts.unasync
+generated: setup ## write what is made from the code: group_data/all.py, settings and commands in docs/, the client for threads
 	@$(PYTHON_BIN) -m scripts.generated
 
 types: setup ## mypy, strict

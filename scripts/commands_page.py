@@ -1,14 +1,11 @@
-"""docs/commands.md, from what `llm-gateway COMMAND --help` says: `python -m scripts.commands_page` writes it."""
+"""`docs/commands.md`, which `make generated` makes from what `llm-gateway COMMAND --help` says."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import click
 
 from llm_gateway.command import cli
 
-PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
 _HEAD = """\
 # The command `llm-gateway`
 
@@ -37,7 +34,7 @@ python -m llm_gateway deploy       # from a checkout's root, where nothing has t
 Each command but `init` also takes these options of pyinfra:
 
 """
-_FOOT = "`python -m scripts.commands_page` writes this page from the command's `--help`.\n"
+_FOOT = "`make generated` writes this page from the command's `--help`.\n"
 _PYINFRA = "Options of pyinfra:\n"
 
 
@@ -52,7 +49,3 @@ def text() -> str:
 def _help(name: str, command: click.Command) -> str:
     parent = click.Context(cli.main, info_name="llm-gateway")
     return command.get_help(click.Context(command, parent, name, help_option_names=["-h", "--help"], terminal_width=80))
-
-
-if __name__ == "__main__":
-    PAGE.write_text(text(), encoding="utf-8")

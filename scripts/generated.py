@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from scripts import settings_pages
+from scripts import commands_page, settings_pages, unasync
 
 ROOT = Path(__file__).parent.parent
 FILES: Mapping[str, Callable[[], str]] = {
     "group_data/all.py": settings_pages.group_data,
     "docs/settings.md": settings_pages.english,
     "docs/settings.zh-CN.md": settings_pages.chinese,
+    "docs/commands.md": commands_page.text,
+    **{f"client/llm_client/_sync/{module}.py": partial(unasync.generated, module) for module in unasync.MODULES},
 }
 """Each generated file, and what makes its text."""
 

@@ -1,6 +1,4 @@
-"""`make generated`: the client for threads, generated from the one for event loops.
-
-    python -m scripts.unasync [--check]
+"""The client for threads, which `make generated` makes from the one for event loops.
 
 Words are replaced in code, docstrings and comments alike. The library unasync does so in code alone, and imports
 setuptools; httpcore generates its own twin by a table like this one.
@@ -16,9 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "client/llm_client"
 MODULES = ("calls", "client", "exchange", "network", "streams", "transport")
-COMMAND = "make generated"
 
-_HEAD = f"# Generated from _async/{{}}.py by `{COMMAND}`: change that one.\n"
+_HEAD = "# Generated from _async/{}.py by `make generated`: change that one.\n"
 _WORDS = (
     (r"(async|await) ", ""),
     (r"AsyncByteStream\b", "SyncByteStream"),
@@ -39,19 +36,6 @@ _SENTENCES: dict[str, list[tuple[str, str]]] = {
 """What is true of event loops alone, and what is said of threads in its place."""
 
 
-def main(*arguments: str) -> int:
-    """Write the modules; with `--check`, tell which of them are stale, and write nothing."""
-    wanted = {PACKAGE / "_sync" / f"{module}.py": generated(module) for module in MODULES}
-    stale = {path: text for path, text in wanted.items() if not path.exists() or path.read_text() != text}
-    if "--check" not in arguments:
-        for path, text in stale.items():
-            path.write_text(text)
-    elif stale:
-        print(f"stale: {', '.join(str(path.relative_to(ROOT)) for path in stale)}; run `{COMMAND}`", file=sys.stderr)
-        return 1
-    return 0
-
-
 def generated(module: str) -> str:
     """Return the text of the module for threads."""
     text = (PACKAGE / "_async" / f"{module}.py").read_text()
@@ -68,7 +52,3 @@ def generated(module: str) -> str:
 def _ruff(text: str, *command: str) -> str:
     ruff = [str(Path(sys.executable).with_name("ruff")), "--quiet", *command]
     return subprocess.run(ruff, input=text, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

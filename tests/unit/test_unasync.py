@@ -20,24 +20,6 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy
 
 
-def test_the_client_for_threads_is_what_make_generated_makes() -> None:
-    assert unasync.main("--check") == 0
-
-
-def test_a_stale_module_is_named_with_the_command_and_left_alone(
-    package: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    edited = package / "_sync/exchange.py"
-    edited.write_text(edited.read_text() + "# by hand\n")
-    (package / "_sync/network.py").unlink()
-    assert unasync.main("--check") == 1
-    told = "stale: client/llm_client/_sync/exchange.py, client/llm_client/_sync/network.py; run `make generated`\n"
-    assert capsys.readouterr().err == told
-    assert edited.read_text().endswith("# by hand\n")
-    assert unasync.main() == 0
-    assert unasync.main("--check") == 0
-
-
 def test_words_of_event_loops_are_replaced_in_code_and_docstrings(package: Path) -> None:
     source = package / "_async/network.py"
     source.write_text(
