@@ -20,20 +20,24 @@ HOME = "/home/claw/.openclaw"
 
 
 @pytest.mark.parametrize(
-    ("problem", "told"),
-    [(None, []), ("openclaw-gateway.service has ended with 78: port is no number", ["has ended with 78"])],
+    ("variables", "problem", "told"),
+    [
+        (["PATH"], None, []),
+        ([], None, ["does not run with its former environment"]),
+        (["PATH"], "openclaw-gateway.service has ended with 78: port is no number", ["has ended with 78"]),
+    ],
 )
 def test_openclaw_serves_again_or_that_is_told(
-    monkeypatch: pytest.MonkeyPatch, problem: str | None, told: list[str]
+    monkeypatch: pytest.MonkeyPatch, variables: list[str], problem: str | None, told: list[str]
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(openclaw_restart, "restart", lambda *_: None)
-    monkeypatch.setattr(remote, "run", lambda *_: [])
+    monkeypatch.setattr(openclaw, "await_process", lambda _: variables)
     monkeypatch.setattr(remote, "complain", lambda _, text: said.append(text))
     monkeypatch.setattr(openclaw_ready, "await_ready", lambda _: problem)
     made = make_agent({**FRESH, **OPENCLAW})
     restarting = remote.Callback(openclaw_removal._restart_now, (made,), {})
-    assert restarting.execute(mock.Mock(), made.host, {}) is (problem is None)
+    assert restarting.execute(mock.Mock(), made.host, {}) is (not told)
     assert len(said) == len(told) and all(words in text for words, text in zip(told, said, strict=True))
 
 

@@ -6,7 +6,6 @@ Everything in the user's directories is done as that user, so that root follows 
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Generator
 
 from pyinfra.api import FunctionCommand, StringCommand, operation
@@ -23,9 +22,6 @@ from llm_gateway.parts import skills
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_json, openclaw_ready, openclaw_restart
 from llm_gateway.parts.openclaw.openclaw import NAMES
 from llm_gateway.tasks.removal import dotenv_restore, scope
-
-PROOF_SECONDS = 60
-"""How long the restarted unit may take to run."""
 
 
 def give_back(agent: Agent) -> None:
@@ -204,34 +200,15 @@ def _restart_now(state: State, host: Host, agent: Agent) -> bool:
         remote.run(host, f"{reload} && {agent.former_configuration}")
         return True
     openclaw_restart.restart(agent, reload, agent.former_configuration)
-    if not _runs(host, agent):
+    if not openclaw.await_process(agent):
+        unit = agent.settings.openclaw_unit
+        remote.complain(host, f"{unit} does not run with its former environment; `journalctl -u {unit}` tells why")
         return False
     # Its process is there seconds before it has read its configuration, and may end by that (2026.9.6: with 78).
     if problem := openclaw_ready.await_ready(agent):
         remote.complain(host, f"with its former environment, {problem}")
         return False
     return True
-
-
-def _runs(host: Host, agent: Agent) -> bool:
-    """Whether it runs. Its own mistakes of before are its own again, but that it does not run has to be told."""
-    unit = shlex.quote(agent.settings.openclaw_unit)
-    command = (
-        f'pid=$({openclaw.systemctl(agent, f"show -p MainPID --value {unit}")}) && [ "$pid" -gt 0 ] &&'
-        " ! grep -q '^(' /proc/$pid/comm"  # until it has become the program, it is systemd's own, called "(name)"
-    )
-    deadline = time.monotonic() + PROOF_SECONDS
-    while True:
-        try:
-            remote.run(host, command)
-            return True
-        except remote.RemoteError:
-            if time.monotonic() > deadline:
-                remote.complain(
-                    host, f"{unit} does not run with its former environment; `journalctl -u {unit}` tells why"
-                )
-                return False
-            time.sleep(0.25)
 
 
 @operation()
