@@ -67,7 +67,8 @@ id -u | emit uid
 { stat -L -c '%n %a %U:%G %.6Y' $TRACKED; } 2>/dev/null | emit tracked_stat # data/ may be a link to another disk
 # shellcheck disable=SC2086
 { sha256sum $TRACKED; } 2>/dev/null | emit tracked_sum
-{ ip -4 -o addr show dev tailscale0 2>/dev/null | awk '{print $4}'; } | emit tailscale0
+tailscale0=$(ip -4 -o addr show dev tailscale0 2>/dev/null | awk '{print $4}')
+printf '%s\n' "$tailscale0" | emit tailscale0
 
 case " $ROLES " in *" gateway "*)
     docker_endpoint | emit docker_endpoint
@@ -85,7 +86,8 @@ case " $ROLES " in *" gateway "*)
         xargs -d '\n' df -Pk "$(nearest "$DIRECTORY")" | emit disk
     problem=$(tailscale_problem)
     printf '%s' "$problem" | emit tailscale_problem
-    [ -n "$problem" ] || timeout 5 tailscale ip -4 2>/dev/null | emit tailscale_ip
+    # Each call of tailscale costs tens of milliseconds.
+    [ -n "$problem$tailscale0" ] || timeout 5 tailscale ip -4 2>/dev/null | emit tailscale_ip
     # Whether who listens is our container: both are looked at in the same moment, since it may be starting just now.
     container=$(docker container inspect "$PROJECT" 2>/dev/null)
     listeners=$(ss -ltnpH "sport = :$PORT" 2>/dev/null)
@@ -118,7 +120,8 @@ case " $ROLES " in *" gateway "*)
     content applied_keys "$DIRECTORY/applied-keys.json"
     {
         for tool in sqlite3 age nft; do ! command -v "$tool" >/dev/null || echo "$tool"; done
-        ! python3 -c 'import sqlite3' 2>/dev/null || echo python3 # python3-minimal has no sqlite3
+        # Only in the place of sqlite3, since Python takes its time; and python3-minimal has no sqlite3.
+        command -v sqlite3 >/dev/null || ! python3 -c 'import sqlite3' 2>/dev/null || echo python3
     } | emit tools
     content backup_last "$DIRECTORY/backups/last.json"
     # As files/hold-firewall has it: the same at each look.

@@ -291,11 +291,24 @@ def test_a_unit_that_never_ran_has_no_start_time() -> None:
 
 
 @pytest.mark.parametrize(("module", "tools"), [("exit 0", ["python3"]), ("exit 1", [])])
-def test_a_python_without_sqlite3_is_no_tool(tmp_path: Path, module: str, tools: list[str]) -> None:
-    """Debian's python3-minimal is one."""
+def test_a_python_without_sqlite3_is_no_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, tools: list[str]
+) -> None:
+    """Debian's python3-minimal is one; asked where there is no sqlite3."""
+    monkeypatch.setenv("PATH", str(_without(tmp_path / "others", "sqlite3")))
     programs = commands(tmp_path / "programs", python3=module)
     found = read(tmp_path, "gateway", path=programs)
-    assert [tool for tool in found.lines("tools") if tool == "python3"] == tools
+    assert [tool for tool in found.lines("tools") if tool in ("python3", "sqlite3")] == tools
+
+
+def _without(place: Path, name: str) -> Path:
+    """A directory with all of this machine's commands but one."""
+    place.mkdir()
+    for folder in os.environ["PATH"].split(":"):
+        for command in Path(folder).glob("*"):
+            if command.name != name and not (place / command.name).is_symlink():
+                (place / command.name).symlink_to(command)
+    return place
 
 
 @pytest.mark.parametrize(
