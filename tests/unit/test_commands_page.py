@@ -1,4 +1,4 @@
-"""docs/commands.md is what the command says of itself; its Chinese page names the same commands."""
+"""The Chinese page of the commands, which is written by hand, names those that there are."""
 
 from __future__ import annotations
 
