@@ -44,6 +44,6 @@ def hold(host: Host) -> None:
 
 def script(host: Host, text: str) -> str:
     """A script that may ask which process carries the connection; before it stand carrier.sh and what that needs."""
-    values = {"PROJECT": PROJECT, "RUN": journal.run_of(host.state).identity}
+    values = {"PROJECT": PROJECT, "RUN": journal.notes_of(host.state).identity}
     assignments = (f"{name}={shlex.quote(value)}" for name, value in values.items())
     return "\n".join((*assignments, CARRIER.read_text(encoding="utf-8"), text))

@@ -32,8 +32,8 @@ from llm_gateway.model.version import VERSION
 
 
 @dataclass
-class Run:
-    """This run, as journals know it."""
+class RunNotes:
+    """Who runs this and when, and what was written of it into journals so far."""
 
     identity: str = field(default_factory=lambda: secrets.token_hex(6))
     script: str = field(default_factory=invocation.script)
@@ -46,14 +46,14 @@ class Run:
     """The hosts whose journal has its last line already."""
 
 
-_runs: WeakKeyDictionary[State, Run] = WeakKeyDictionary()
+_notes: WeakKeyDictionary[State, RunNotes] = WeakKeyDictionary()
 
 
-def run_of(state: State) -> Run:
-    """The run that pyinfra's state belongs to."""
-    if state not in _runs:
-        _runs[state] = Run()
-    return _runs[state]
+def notes_of(state: State) -> RunNotes:
+    """The notes of the run that pyinfra's state belongs to."""
+    if state not in _notes:
+        _notes[state] = RunNotes()
+    return _notes[state]
 
 
 def lock_values(state: State) -> dict[str, str]:
@@ -61,7 +61,7 @@ def lock_values(state: State) -> dict[str, str]:
 
     A run that only looks at what would change has the lock, and no line.
     """
-    run = run_of(state)
+    run = notes_of(state)
     line = _line(run, "begun", script=run.script, who=run.who, version=VERSION)
     begun = "" if invocation.is_plan_now() else line
     return {"WHO": f"{run.script} by {run.who}", "RUN": run.identity, "BEGUN": begun}
@@ -72,7 +72,7 @@ def note(host: Host, text: str) -> None:
 
     A journal that cannot be written, on a full disk, is told and keeps nothing from being done.
     """
-    run = run_of(host.state)
+    run = notes_of(host.state)
     lines = [*changing(host), _line(run, "note", text=text)]
     for told in remote.run(host, append(lines)):
         remote.tell(host, told)
@@ -80,7 +80,7 @@ def note(host: Host, text: str) -> None:
 
 def changing(host: Host) -> list[str]:
     """The line that says that the run begins to change the host, the first time that this is asked."""
-    run = run_of(host.state)
+    run = notes_of(host.state)
     if host.name in run.changing:
         return []
     run.changing.add(host.name)
@@ -93,7 +93,7 @@ class Beginning(BaseStateCallback):
     @staticmethod
     def operation_host_start(state: State, host: Host, op_hash: str) -> None:
         """Called by pyinfra before each operation on each host, whether or not that finds something to do."""
-        if op_hash not in state.ops[host] or host.name in run_of(state).changing:
+        if op_hash not in state.ops[host] or host.name in notes_of(state).changing:
             return
         operation = state.ops[host][op_hash]
         commands = operation.command_generator
@@ -119,7 +119,7 @@ def end(host: Host, outcome: str, **facts: Any) -> None:
 
     Parameters: `outcome`, "done", "failed", "interrupted" or "refused"; `facts`, what else is worth keeping, for json.
     """
-    run = run_of(host.state)
+    run = notes_of(host.state)
     seconds = round(time.monotonic() - run.started, 1)
     remote.run(host, append([_line(run, "ended", outcome=outcome, seconds=seconds, **facts)]))
 
@@ -144,7 +144,7 @@ def append(lines: list[str]) -> str:
     )
 
 
-def _line(run: Run, event: str, **facts: Any) -> str:
+def _line(run: RunNotes, event: str, **facts: Any) -> str:
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return json.dumps({"at": at, "run": run.identity, "event": event, **facts}, ensure_ascii=False)
 

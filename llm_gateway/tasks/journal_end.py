@@ -25,7 +25,7 @@ def close(state: State) -> None:
     if state.current_stage < StateStage.Execute and _is_failure(ending):
         surveyed.note_refusal(surveyed.machines.values())
         return
-    run = journal.run_of(state)
+    run = journal.notes_of(state)
     is_carried_out = state.current_stage >= StateStage.Execute and not invocation.is_plan_now()
 
     def write(machine: Machine) -> None:

@@ -192,6 +192,6 @@ def _tell_rest(state: State, host: Host) -> bool:
 
 
 def _close_journal(state: State, host: Host, machine: Machine) -> None:
-    journal.run_of(state).closed.add(str(host.name))
+    journal.notes_of(state).closed.add(str(host.name))
     if machine.node and machine.state.has_secrets:
         remote.tell(host, gateway_removal.what_stays(machine.node))
