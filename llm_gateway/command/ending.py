@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 
 from pyinfra.api.state import State
@@ -20,9 +19,13 @@ def tell(screen: Screen, state: State) -> bool:
 
     Returns whether there was anything to tell: not where the run has not begun to change hosts.
     """
-    results = summary.results(state)
-    if not results:
-        return False
+    if results := summary.results(state):
+        tell_results(screen, results)
+    return bool(results)
+
+
+def tell_results(screen: Screen, results: Sequence[HostResult]) -> None:
+    """The table of the hosts, and behind it what each is or what it lacks."""
     screen.say("", is_error=_has_failed(results))
     screen.say_all(_table(screen, results), are_errors=_has_failed(results))
     for result in results:
@@ -30,7 +33,6 @@ def tell(screen: Screen, state: State) -> bool:
             screen.say_all(_unfinished(screen, result), are_errors=True)
         elif result.role:
             screen.say(f"{result.name}: {result.role}")
-    return True
 
 
 def _has_failed(results: Sequence[HostResult]) -> bool:
@@ -69,7 +71,18 @@ def _unfinished(screen: Screen, result: HostResult) -> Iterator[str]:
         if text:
             label = words(name)
             head = f"  {label}{' ' * max(1, _LABEL - width(label))}"
-            yield from textwrap.wrap(text, WIDTH - 1, initial_indent=head, subsequent_indent="  " + " " * _LABEL)
+            yield from wrapped(text, head, "  " + " " * _LABEL)
+
+
+def wrapped(text: str, head: str, indent: str) -> Iterator[str]:
+    """Lines of 80 columns, the first with `head`, others indented. textwrap takes a Chinese character for one column."""
+    line = head
+    for word in text.split():
+        if width(line) + width(word) >= WIDTH:
+            yield line.rstrip()
+            line = indent
+        line += f"{word} "
+    yield line.rstrip()
 
 
 def shortened(screen: Screen, names: Sequence[str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -15,7 +14,7 @@ from pyinfra.context import ctx_state
 
 from llm_gateway.command import leaving, pyinfra_adapter, screen
 from llm_gateway.command.commands import Command
-from llm_gateway.command.screen import WIDTH, Screen
+from llm_gateway.command.screen import Screen
 from llm_gateway.hosts import invocation
 from llm_gateway.hosts.interruption import INTERRUPTED
 
@@ -61,10 +60,8 @@ def _tell_plan(our_screen: Screen, to_come: Mapping[str, Sequence[str]], is_dry:
         line
         for host, names in to_come.items()
         if names
-        for line in textwrap.wrap(
-            f"{our_screen.words('to come', host=host)}: {'; '.join(ending.shortened(our_screen, names))}",
-            WIDTH - 1,
-            subsequent_indent="  ",
+        for line in ending.wrapped(
+            "; ".join(ending.shortened(our_screen, names)), f"{our_screen.words('to come', host=host)}: ", "  "
         )
     ]
     for line in lines or [our_screen.words("nothing to come")]:

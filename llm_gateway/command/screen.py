@@ -34,12 +34,13 @@ _BETWEEN = ("Preparing operation files...", "Reading the logs...", "Beginning op
 
 @dataclass
 class Step:
-    """A step that goes on: the hosts that it runs on with when it began there, and when somebody heard of it last."""
+    """A step that goes on. `hosts` are those that it has begun on, `running` when, for those where it has not ended."""
 
     name: str
     began: float
     last_told: float
-    hosts: dict[str, float] = field(default_factory=dict)
+    hosts: list[str] = field(default_factory=list)
+    running: dict[str, float] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     has_failed: bool = False
     is_told: bool = False
@@ -119,18 +120,21 @@ class Screen(logging.Handler):
     def begin_on(self, host: str) -> None:
         """The step begins on a host."""
         if self.step:
-            self.step.hosts[host] = self._clock()
+            self.step.hosts.append(host)
+            self.step.running[host] = self._clock()
 
     def end_on(self, host: str, *, has_failed: bool) -> None:
         """The step has ended on a host."""
-        if self.step and host in self.step.hosts:
-            self.seconds[host] = self.seconds.get(host, 0.0) + self._clock() - self.step.hosts[host]
+        if self.step and host in self.step.running:
+            self.seconds[host] = self.seconds.get(host, 0.0) + self._clock() - self.step.running.pop(host)
             if has_failed:
                 self.step.has_failed = True
                 self.step.failed.append(host)
 
     def finish(self, changed: Sequence[str] = (), all_hosts: int = 1) -> None:
         """The step has ended; it has changed something on these hosts, of so many in the run."""
+        for host in list(self.step.running) if self.step else ():  # it was interrupted there
+            self.end_on(host, has_failed=True)
         step, self.step = self.step, None
         if step is None:
             return

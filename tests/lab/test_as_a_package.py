@@ -39,12 +39,19 @@ class Theirs:
 
     def pyinfra(self, *arguments: str, **environment: str) -> Run:
         """`pyinfra …` in the folder; nothing of the checkout is to be found there."""
+        return self._run("pyinfra", *arguments, **environment)
+
+    def _run(self, program: str, *arguments: str, **environment: str) -> Run:
         kept = {name: value for name, value in os.environ.items() if name in ("HOME", "PATH", "SSH_AUTH_SOCK")}
-        command = [str(self.python.with_name("pyinfra")), *arguments]
+        command = [str(self.python.with_name(program)), *arguments]
         done = subprocess.run(
             command, cwd=self.folder, env=kept | environment, capture_output=True, text=True, timeout=600, check=False
         )
         return Run(done.returncode, done.stdout, done.stderr)
+
+    def command(self, *arguments: str) -> Run:
+        """`llm-gateway …` in the folder, which the wheel brings."""
+        return self._run("llm-gateway", *arguments)
 
     def deploy(self, *arguments: str, **environment: str) -> Run:
         """`pyinfra -y inventory.py deploy.py`."""
@@ -114,6 +121,12 @@ def test_it_deploys_both_beside_steps_of_their_own(theirs: Theirs) -> None:
     again = theirs.deploy("--json")
     assert again.code == 0, again.output[-3000:]
     assert json.loads(again.stdout)["results"]["totals"]["success"] == 0, again.stdout
+
+    only = ("--limit", "gateways", "--limit", "openclaw")
+    ours = theirs.command("deploy", "-y", *only)
+    assert ours.code == 0, ours.output[-3000:]
+    assert ours.output.count("  nothing  ") == 2, ours.output
+    assert "All is well." in theirs.command("status", *only).stdout
 
     nobody = theirs.deploy("--limit", "another")
     assert nobody.code != 0, "pyinfra itself ends with 0"

@@ -153,6 +153,16 @@ def test_quiet_says_what_failed_and_nothing_else() -> None:
     assert written == "".join(line + "\n" for line in IN_A_LOG.splitlines() if line.startswith("✗"))
 
 
+def test_a_step_that_was_interrupted_is_not_told_as_done() -> None:
+    recorded = Recorded(Stream(), {"LANG": "C.UTF-8"})
+    recorded.screen.begin("Load the image")
+    recorded.screen.begin_on("gw1")
+    recorded.wait(3)
+    recorded.screen.finish()
+    assert recorded.stream.text.startswith("✗ Load the image (gw1) ")
+    assert recorded.screen.seconds == {"gw1": 3.0}
+
+
 def test_each_hosts_seconds_are_added_up() -> None:
     recorded = Recorded(Stream(), {})
     recorded.run()
