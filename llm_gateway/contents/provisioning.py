@@ -43,7 +43,7 @@ def _reconcile(machine: Machine) -> Generator[FunctionCommand, None, None]:
     if is_plan and not first_start.is_done(machine.node):
         yield _failure("it is not set up yet")  # counted as a change to come, never carried out
         return
-    if is_plan and not machine.state.text("api_options"):
+    if is_plan and not machine.state.api_options:
         remote.tell(machine.host, "the gateway does not answer now, so its channels and tokens cannot be planned")
         return
     try:

@@ -30,7 +30,7 @@ def problems(gateway: Gateway, channels: Iterable[Channel]) -> Iterator[str]:
 
 def recorded_problems(gateway: Gateway) -> list[str]:
     """The same of a host that was read, without asking its gateway anew; none where it did not answer."""
-    if not first_start.is_done(gateway.node) or not gateway.node.state.text("api_channels"):
+    if not first_start.is_done(gateway.node) or not gateway.node.state.api_channels:
         return []
     try:
         with admin_api(gateway) as admin:

@@ -6,16 +6,16 @@ secrets. `host.run_shell_command` prints nothing unless asked to.
 
 from __future__ import annotations
 
-import base64
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from llm_gateway.hosts import other_databases
+from llm_gateway.hosts.answers import Answers, Content, FileState, Flag, Lines, Properties, Stat, Text
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import CARRIER, TAILSCALE_PROBLEM
 from llm_gateway.model.layout import PROJECT
@@ -26,16 +26,6 @@ _SCRIPTS = (
     other_databases.SCRIPT,
     *(Path(__file__).parent / f"{name}.sh" for name in ("registry", "look", "old_gateway", "host_state")),
 )
-
-
-@dataclass(frozen=True)
-class FileState:
-    """A file as it is on the host: mode as octal digits ("600"), owner as "user:group", mtime in seconds."""
-
-    mode: str
-    owner: str
-    modified: float
-    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,48 +56,17 @@ def script(roles: Sequence[str], values: Mapping[str, str], tracked: Sequence[st
     return "\n".join([*assignments, *(path.read_text(encoding="utf-8") for path in _SCRIPTS)])
 
 
-class UnreadableError(ValueError):
-    """The answer of the script is not whole."""
-
-
 @dataclass(frozen=True)
-class HostState:
-    """The state of one host. `repr` shows nothing of it, since it holds secrets."""
-
-    answers: Mapping[str, str] = field(repr=False)
-
-    @classmethod
-    def parse(cls, lines: Sequence[str]) -> HostState:
-        """Read the script's output. Raises UnreadableError when it is cut or garbled."""
-        answers = {}
-        for line in lines:
-            name, _, encoded = line.strip().partition(" ")
-            try:
-                answers[name] = base64.b64decode(encoded, validate=True).decode("utf-8", "surrogateescape")
-            except ValueError:
-                continue  # a login banner or a warning of sudo among the answers
-        if answers.get("end") != "complete":
-            raise UnreadableError("the host's answer broke off before its end")
-        return cls(answers)
-
-    def text(self, name: str) -> str:
-        """The answer of that name without surrounding white space; "" where there is none."""
-        return self.answers.get(name, "").strip()
-
-    def lines(self, name: str) -> list[str]:
-        """The non-empty lines of the answer of that name."""
-        return [line for line in self.text(name).splitlines() if line.strip()]
-
-    def properties(self, name: str) -> dict[str, str]:
-        """The answer of that name as `KEY=value` lines, such as `systemctl show` prints."""
-        return dict(line.split("=", 1) for line in self.lines(name) if "=" in line)
+class HostState(Answers):
+    """The state of one host; each fact is the answer of `host_state.sh` of its name. `repr` shows nothing of it."""
 
     # -- the run -------------------------------------------------------------------------------------
 
-    @property
-    def busy(self) -> str:
-        """Which other run has the host, in words; "" where this run may have it."""
-        return self.text("busy")
+    last_run_is_bad = Flag()
+    """Whether the last run that did something ended badly."""
+
+    busy = Text()
+    """Which other run has the host, in words; "" where this run may have it."""
 
     @property
     def is_root(self) -> bool:
@@ -115,6 +74,17 @@ class HostState:
         return self.text("uid") == "0"
 
     # -- the machine -------------------------------------------------------------------------------
+
+    systemd = Flag()
+    """Whether it was booted with systemd."""
+    disk_places = Lines()
+    """The directories that Docker keeps images and containers in."""
+    tailscale0 = Lines()
+    """The addresses of the interface, each with its prefix."""
+    tailscale_ip = Lines()
+    """What `tailscale ip -4` says; asked only where the interface has no address."""
+    listeners = Lines()
+    """Who listens on the gateway's port, as `ss -ltnp` tells it."""
 
     @property
     def os(self) -> dict[str, str]:
@@ -133,23 +103,19 @@ class HostState:
         Parameters: `directory`, the install directory.
         """
         free = [int(line.split()[3]) for line in self.lines("disk")[1:]]
-        return min(zip(free, [directory, *self.lines("disk_places")], strict=False), default=(0, directory))
+        return min(zip(free, [directory, *self.disk_places], strict=False), default=(0, directory))
 
     @property
     def tailscale_addresses(self) -> list[str]:
         """The IPv4 addresses of `tailscale0`, else what `tailscale ip -4` says."""
-        on_interface = [line.split("/")[0] for line in self.lines("tailscale0")]
-        return on_interface or self.lines("tailscale_ip")
+        on_interface = [line.split("/")[0] for line in self.tailscale0]
+        return on_interface or self.tailscale_ip
 
-    @property
-    def tools(self) -> list[str]:
-        """Which of the programs that runs can use are there: "sqlite3", "python3", "nft", "age"."""
-        return self.lines("tools")
+    tools = Lines()
+    """Which of the programs that runs can use are there: "sqlite3", "python3", "nft", "age"."""
 
-    @property
-    def tailscale_problem(self) -> str:
-        """What is wrong with Tailscale, with what to do; "" where nothing is."""
-        return self.text("tailscale_problem")
+    tailscale_problem = Text()
+    """What is wrong with Tailscale, with what to do; "" where nothing is."""
 
     @property
     def left_unfinished(self) -> str:
@@ -171,19 +137,105 @@ class HostState:
                 return digest
         return None
 
-    def stat(self, name: str) -> FileState | None:
-        """A file whose `stat` is the answer of that name, or None where there is none."""
-        if not (text := self.text(name)):
-            return None
-        mode, owner, modified = text.split()
-        return FileState(mode, owner, float(modified))
-
     # -- Docker and the gateway --------------------------------------------------------------------
 
-    @property
-    def secrets(self) -> str | None:
-        """The content of secrets.env; None where there is none."""
-        return self.answers.get("secrets")
+    docker_endpoint = Text()
+    """Where `docker` is pointed, where that is not this host's own engine."""
+    docker_info = Text()
+    """JSON: what the engine says of itself."""
+    docker_says = Lines()
+    """The version of `docker`, and what it says, where no engine answers."""
+    docker_view = Text()
+    """"same" or "elsewhere": whose files the daemon sees."""
+    docker_flags = Text()
+    """The command line of dockerd."""
+    docker_commands = Lines()
+    """Where `docker` and `dockerd` are."""
+    docker_packages = Lines()
+    """Packages that have to do with Docker: name, status and version."""
+    masquerades = Text()
+    """"yes" or "no": whether somebody else masquerades; asked where Docker is told not to."""
+    apt_sources = Lines()
+    """The URLs of the repositories that apt has; asked where Docker is missing."""
+    apt_sources_file = Flag()
+    """Whether there is a file of Docker's repository, whatever apt makes of it."""
+    apt_keyring = Content()
+    """The file with the key of Docker's repository."""
+    registry = Lines()
+    """"yes", or for each registry why it is not reached; asked where the image has to be pulled."""
+    daemon_json = Text()
+    """The daemon's settings."""
+    daemon_stat = Stat()
+    """The file of the daemon's settings."""
+    daemon_link = Text()
+    """Where that file leads to, where it is a link."""
+    daemon_before = Content()
+    """What they were before the first run that has set something; None where there were none."""
+    daemon_ours = Text()
+    """JSON: what earlier runs have set in it."""
+
+    next_secrets = Text()
+    """The secrets that a rotation is going over to."""
+    session_secret = Text()
+    """The one that the gateway runs with, where secrets.env is lost."""
+    applied_keys = Text()
+    """JSON: the record of what earlier runs made of its contents."""
+    data = Lines()
+    """The names in its data/."""
+    data_path = Text()
+    """Where data/ leads to."""
+    data_users = Lines()
+    """The containers that have data/ mounted."""
+    user_of_data = Text()
+    """The line of /etc/passwd of the user that the data are to belong to."""
+    composed_image = Text()
+    """ID and name of the image in the compose file, where the container is gone."""
+    api_channels = Text()
+    """The HTTP response of the admin API with its channels; "" where it does not answer."""
+    api_tokens = Text()
+    """The same with its tokens."""
+    api_options = Text()
+    """The same with its options."""
+    firewall_table = Text()
+    """The table as nft lists it."""
+    firewall_rules = Text()
+    """The rules that the host holds."""
+    firewall_loaded = Text()
+    """The digests of the table as it was loaded."""
+    timer_units = Text()
+    """What systemd says of the timers and their services, a block each."""
+    backup_last = Text()
+    """JSON: how the last backup ended."""
+    canary_state = Lines()
+    """What the canary remembers."""
+    canary_metrics = Text()
+    """Where it writes its metrics, quoted for a shell."""
+    prune_last = Text()
+    """JSON: how the last pruning of the log ended."""
+
+    # A gateway that is to be taken over.
+
+    data_settings = Lines()
+    """Names of the settings by which it keeps data elsewhere than in data/one-api.db."""
+    databases = Lines()
+    """Directories below the install directory with a one-api.db."""
+    gateways = Lines()
+    """Containers with data of One API: name, settings that lead elsewhere or "-", and directory."""
+    old_container = Text()
+    """JSON: what Docker says of its container."""
+    old_environment = Lines()
+    """The variables of its process."""
+    old_ports = Lines()
+    """The ports that it listens on."""
+    old_hosts = Lines()
+    """The lines of its /etc/hosts."""
+    old_compose = Lines()
+    """What its compose file says, where it has no container."""
+    old_compose_file = Text()
+    """The compose file that could not be read."""
+
+    secrets = Content()
+    """The content of secrets.env; None where there is none."""
 
     @property
     def has_secrets(self) -> bool:
@@ -196,25 +248,17 @@ class HostState:
         size = self.text("database_size")
         return int(size) if size else None
 
-    @property
-    def data_environment(self) -> list[str]:
-        """The names of the variables in the .env beside the database."""
-        return self.lines("data_environment")
+    data_environment = Lines()
+    """The names of the variables in the .env beside the database."""
 
-    @property
-    def gateway_unit(self) -> dict[str, str]:
-        """What systemd says of the gateway's unit, by property."""
-        return self.properties("gateway_unit")
+    gateway_unit = Properties()
+    """What systemd says of the gateway's unit, by property."""
 
-    @property
-    def firewall_unit(self) -> dict[str, str]:
-        """What systemd says of the firewall's unit, by property."""
-        return self.properties("firewall_unit")
+    firewall_unit = Properties()
+    """What systemd says of the firewall's unit, by property."""
 
-    @property
-    def docker_unit(self) -> dict[str, str]:
-        """What systemd says of docker.service, by property."""
-        return self.properties("docker_unit")
+    docker_unit = Properties()
+    """What systemd says of docker.service, by property."""
 
     @property
     def container(self) -> dict[str, Any] | None:
@@ -249,10 +293,43 @@ class HostState:
 
     # -- OpenClaw ------------------------------------------------------------------------------------
 
-    @property
-    def openclaw_unit(self) -> dict[str, str]:
-        """What systemd says of OpenClaw's unit, by property."""
-        return self.properties("openclaw_unit")
+    openclaw_user_units = Lines()
+    """Users with a unit of that name, and whether their systemd runs."""
+    openclaw_processes = Lines()
+    """Processes of OpenClaw: number, user and control group."""
+    openclaw_process = Lines()
+    """The names of its process's variables."""
+    openclaw_command = Lines()
+    """The words by which its unit calls it, up to "gateway"."""
+    openclaw_variables = Lines()
+    """Its variables that say where it keeps what it has."""
+    openclaw_config_path = Text()
+    """Where its openclaw.json is."""
+    openclaw_config = Content()
+    """What is in it; None where there is none that its user can read."""
+    openclaw_config_record = Content()
+    """JSON: what earlier runs have set in it."""
+    openclaw_dropin = Content()
+    """What is in our drop-in; None where there is none."""
+    openclaw_env_path = Text()
+    """Where its .env is."""
+    openclaw_env_exists = Flag()
+    """Whether there is one, be it unreadable for its user."""
+    openclaw_env_dangles = Flag()
+    """Whether that is a link to nothing."""
+    openclaw_env_stat = Stat()
+    """The file .env."""
+    openclaw_dropin_stat = Stat()
+    """The file of our drop-in."""
+    openclaw_other_env = Lines()
+    """Names of variables in other files that OpenClaw reads, each with its file."""
+    openclaw_kept = Flag()
+    """Whether a run that was cut off has left copies behind."""
+    openclaw_workspace_way = Lines()
+    """Each directory and link on the way to the Skills, as `namei -l` tells it."""
+
+    openclaw_unit = Properties()
+    """What systemd says of OpenClaw's unit, by property."""
 
     @property
     def openclaw_account(self) -> Account | None:
@@ -260,20 +337,14 @@ class HostState:
         fields = self.text("openclaw_passwd").split(":")
         return Account(fields[0], fields[2], fields[3], fields[5]) if len(fields) > 5 else None
 
-    @property
-    def openclaw_env(self) -> str | None:
-        """The content of OpenClaw's .env; None where there is none that its user can read."""
-        return self.answers.get("openclaw_env")
+    openclaw_env = Content()
+    """The content of OpenClaw's .env; None where there is none that its user can read."""
 
-    @property
-    def openclaw_workspace(self) -> dict[str, str]:
-        """What is known of the workspace and the client in it, by name; empty where there is no such directory."""
-        return self.properties("openclaw_workspace")
+    openclaw_workspace = Properties()
+    """What is known of the workspace and the client in it, by name; empty where there is no such directory."""
 
-    @property
-    def openclaw_client_record(self) -> str:
-        """The SHA-256 of the client that was deployed last; "" where none was."""
-        return self.text("openclaw_client_record")
+    openclaw_client_record = Text()
+    """The SHA-256 of the client that was deployed last; "" where none was."""
 
 
 def started_at(unit: Mapping[str, str]) -> float | None:

@@ -92,7 +92,7 @@ def install(node: Node) -> None:
 
 
 def _with_what_is_deployed(node: Node) -> Reach:
-    deployed = Reach.of_file(node.state.text("firewall_rules"))
+    deployed = Reach.of_file(node.state.firewall_rules)
     return Reach.wanted(node) | deployed if deployed else Reach.wanted(node)
 
 
@@ -127,7 +127,7 @@ def problems(node: Node) -> Iterator[str]:
     """What prevents a firewall that lets in whom it should, each with the fix."""
     if node.state.busy:
         return
-    if node.state.lines("tailscale_ip") and not node.state.lines("tailscale0"):
+    if node.state.tailscale_ip and not node.state.tailscale0:
         yield (
             f"its Tailscale address {node.state.lines('tailscale_ip')[0]} is on no interface tailscale0, by which"
             " alone the firewall lets anybody in: `tailscale up` on the host, without userspace networking or another"
@@ -167,6 +167,6 @@ def _problem(node: Node, reach: Reach) -> str | None:
         return "the loaded rules do not match the settings; run deploy.py"
     if reach.doors and any(not is_as_wanted(node, file) for file in _files(reach)):
         return "its files do not match what a deployment writes; run deploy.py"
-    if digest(table.encode()) not in node.state.text("firewall_loaded"):
+    if digest(table.encode()) not in node.state.firewall_loaded:
         return "the rules in the kernel do not match those that were loaded; run deploy.py"
     return None

@@ -37,12 +37,12 @@ def _of_its_database(node: Node) -> Iterator[str]:
 def _of_what_was_read(node: Node) -> Iterator[str]:
     data = f"{node.directory}/data"
     source = node.state.data_source
-    if source is not None and source not in (data, node.state.text("data_path")):
+    if source is not None and source not in (data, node.state.data_path):
         yield f"a gateway runs there already ({PROJECT}) with its data in {source}: {_taking_over(node, source)}"
     has_database = node.state.database_size is not None
     old = old_gateway.of(node.state)
     known = {PROJECT, layout.REPLACED, layout.FIRST_START, *([old.name] if old else [])}
-    if others := [name for name in node.state.lines("data_users") if name not in known]:
+    if others := [name for name in node.state.data_users if name not in known]:
         yield f"the container {', '.join(others)} uses {data} too: stop and remove it (docker rm -f {others[0]})"
     if not first_start.is_done(node):
         yield from _kept_elsewhere(node)
@@ -68,7 +68,7 @@ def _of_what_was_read(node: Node) -> Iterator[str]:
         layout.ENVIRONMENT,
         f"{layout.DATABASE}-journal",
     }  # One API's own, without which its database can be gone
-    if not has_database and (strangers := [name for name in node.state.lines("data") if name not in leftovers]):
+    if not has_database and (strangers := [name for name in node.state.data if name not in leftovers]):
         yield (
             f"{data} holds {', '.join(strangers[:3])} but no one-api.db: it is not One API's; move it away or choose"
             " another gateway_directory"
@@ -94,7 +94,7 @@ def _taking_over(node: Node, place: str) -> str:
 
 def hints(node: Node) -> Iterator[str]:
     """Where gateways are that a person may mean to have taken over."""
-    for line in node.state.lines("gateways"):
+    for line in node.state.gateways:
         name, setting, place = line.split(maxsplit=2)
         if setting == "-" and not name.startswith(PROJECT):
             yield f". (The container {name} is a gateway: {_taking_over(node, place)})"
@@ -104,7 +104,7 @@ def _beside(node: Node) -> Iterator[str]:
     """Gateways with their data below the install directory, and not in data/: no new and empty one is begun there."""
     here = f"{node.directory}/"
     told = set()
-    for line in node.state.lines("gateways"):
+    for line in node.state.gateways:
         name, setting, place = line.split(maxsplit=2)
         if not f"{place}/".startswith(here) or place == f"{node.directory}/data":
             continue
@@ -117,7 +117,7 @@ def _beside(node: Node) -> Iterator[str]:
             )
         else:
             yield f"the container {name} is a gateway with its data in {place}: {_taking_over(node, place)}"
-    for place in node.state.lines("databases"):
+    for place in node.state.databases:
         if place not in told:
             yield f"{place}/{layout.DATABASE} is a gateway's database: {_taking_over(node, place)}"
 
@@ -130,7 +130,7 @@ def _of_its_surroundings(node: Node) -> Iterator[str]:
     given = old_settings.of(node.state, node.directory)
     if given is not None:
         yield from old_settings.problems(given, node.settings, node.state.data_environment, node.directory)
-    elif file := node.state.text("old_compose_file"):
+    elif file := node.state.old_compose_file:
         yield old_settings.unread(node.directory, file)
     if first_start.can_be_recognised(node):
         with suppress(database.DatabaseError):  # as it is told by the first start, which looks again
@@ -145,7 +145,7 @@ def _of_its_surroundings(node: Node) -> Iterator[str]:
 
 def _kept_elsewhere(node: Node) -> Iterator[str]:
     """Data of a gateway that is to be taken over which are not in its database file."""
-    named = node.state.lines("data_settings")
+    named = node.state.data_settings
     if setting := other_databases.that_holds_all(named):
         yield (
             f"the gateway that is there has its data in another database ({setting} is set), and"

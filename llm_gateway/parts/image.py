@@ -115,7 +115,7 @@ def pull_sources(settings: Settings) -> dict[str, str]:
 
 def pull_problem(node: Node) -> str | None:
     """Why the image cannot be pulled, with the fix; None where it can be, or need not."""
-    said = node.state.lines("registry")
+    said = node.state.registry
     if not said or said == ["yes"]:
         return None
     return (

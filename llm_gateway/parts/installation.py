@@ -14,7 +14,7 @@ import jinja2
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import before, remote
-from llm_gateway.hosts.host_state import FileState
+from llm_gateway.hosts.answers import FileState
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT

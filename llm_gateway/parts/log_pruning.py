@@ -68,7 +68,7 @@ def install(node: Node) -> None:
 
 def last(node: Node) -> Pruned | None:
     """What the host's pruning has done last; None where it has not run yet."""
-    return Pruned.parse(node.state.text("prune_last"))
+    return Pruned.parse(node.state.prune_last)
 
 
 def problem_of(node: Node) -> str | None:

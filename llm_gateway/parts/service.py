@@ -51,7 +51,7 @@ def publish(node: Node) -> None:
     if node.is_republished or differing_files(node) or not image.is_present(node) or not is_published(node):
         node.is_republished = True
         _restart(name="Publish the gateway on its Tailscale address", node=node)
-    elif not node.state.text("api_options"):  # it runs and does not answer yet
+    elif not node.state.api_options:  # it runs and does not answer yet
         node.is_republished = True
         _await(name="Wait until the gateway answers", node=node)
 

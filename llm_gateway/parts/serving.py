@@ -43,7 +43,7 @@ def serving(node: Node) -> Serving | None:
         return None
     if container := node.state.container:
         return Serving(container["Image"], container["Config"]["Image"])
-    identifier, _, reference = node.state.text("composed_image").partition(" ")
+    identifier, _, reference = node.state.composed_image.partition(" ")
     return Serving(identifier, reference) if reference else None
 
 

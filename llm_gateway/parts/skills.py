@@ -77,7 +77,7 @@ def problems(agent: Agent) -> Iterator[str]:
 def _changeable_by_others(agent: Agent) -> list[str]:
     """Where OpenClaw runs as root: what somebody else can replace on the way to the client, links included."""
     found = []
-    for line in agent.state.lines("openclaw_workspace_way"):
+    for line in agent.state.openclaw_workspace_way:
         if (match := _ON_THE_WAY.match(line)) is None:
             continue  # the heading, or what is not there yet
         mode, owner, group, name = match.groups()

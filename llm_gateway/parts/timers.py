@@ -51,7 +51,7 @@ def _file(path: str, what: str, values: Mapping[str, object]) -> Wanted:
 
 def properties(node: Node) -> dict[str, dict[str, str]]:
     """What systemd says of our timers and of what they start, by unit and property."""
-    blocks = node.state.text("timer_units").split("\n\n")
+    blocks = node.state.timer_units.split("\n\n")
     found = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in blocks]
     return {block["Id"]: block for block in found if "Id" in block}
 

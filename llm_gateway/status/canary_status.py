@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.topology import Node
 from llm_gateway.parts import first_start
 from llm_gateway.parts.canary import canary_health
 from llm_gateway.parts.canary.canary_health import FAILED
 from llm_gateway.status import ages
+from llm_gateway.status.status_answers import StatusAnswers
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ NONE = Canary(None, None, None, "", 0, 0, "")
 """Of a host that has none."""
 
 
-def of(node: Node, seen: HostState, now: float) -> Canary:
+def of(node: Node, seen: StatusAnswers, now: float) -> Canary:
     """The canary of a gateway's host.
 
     Parameters: `seen`, the answers of `status.sh`; `now`, by the host's clock, in seconds since 1970.
@@ -42,7 +42,7 @@ def of(node: Node, seen: HostState, now: float) -> Canary:
     if node.settings.gateway_canary_interval is None or not first_start.is_done(node):
         return NONE
     last = canary_health.found(node)
-    answers = [came for line in seen.lines("canary_results") if (came := _came(line)) is not None]
+    answers = [came for line in seen.canary_results if (came := _came(line)) is not None]
     return Canary(
         last.result if last else None,
         max(0.0, now - last.at.timestamp()) if last else None,

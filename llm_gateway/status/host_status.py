@@ -12,7 +12,6 @@ import httpx
 from llm_gateway.contents.admin import admin_api, parse_answer
 from llm_gateway.flavours.oneapi import OneAPIError, Status
 from llm_gateway.flavours.oneapi.wire import ENABLED
-from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.route import RouteError
 from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.parts import first_start, log_pruning
@@ -35,6 +34,7 @@ from llm_gateway.status.shapes import (
     OpenClawStatus,
     Place,
 )
+from llm_gateway.status.status_answers import StatusAnswers
 
 _LONGEST_RUN_SECONDS = 3600.0
 """A run that is at work for longer may hang: then what is not in order is told as it always is."""
@@ -53,7 +53,7 @@ def unreadable(name: str, roles: tuple[str, ...], problem: str) -> HostStatus:
     return HostStatus(name, roles, UNREADABLE, problem, attention=(problem,))
 
 
-def of(machine: Machine, seen: HostState, problems: Iterable[str], gateway_is_changing: bool = False) -> HostStatus:
+def of(machine: Machine, seen: StatusAnswers, problems: Iterable[str], gateway_is_changing: bool = False) -> HostStatus:
     """What a host that was read is like.
 
     Parameters: `seen`, the answers of `status.sh`; `problems`, what prevents looking at it;
@@ -79,7 +79,7 @@ def roles_of(machine: Machine) -> tuple[str, ...]:
     return tuple(group for group, is_in in groups if is_in)
 
 
-def _gateway(node: Node, seen: HostState) -> GatewayStatus:
+def _gateway(node: Node, seen: StatusAnswers) -> GatewayStatus:
     container = node.state.container or {}
     is_running = bool(container.get("State", {}).get("Running"))
     address, port = node.state.published
@@ -92,8 +92,8 @@ def _gateway(node: Node, seen: HostState) -> GatewayStatus:
         _models(node),
         _backup(node, seen),
         _disk(seen),
-        seen.text("migrated_to") or None,
-        seen.text("migrating_from") or None,
+        seen.migrated_to or None,
+        seen.migrating_from or None,
         _waits_for(seen),
         canary_status.of(node, seen, _now(seen)),
         _logs(node, seen),
@@ -102,8 +102,8 @@ def _gateway(node: Node, seen: HostState) -> GatewayStatus:
     )
 
 
-def _logs(node: Node, seen: HostState) -> Logs:
-    database, kib = seen.text("database_bytes"), seen.text("log_files").partition("\t")[0]
+def _logs(node: Node, seen: StatusAnswers) -> Logs:
+    database, kib = seen.database_bytes, seen.log_files.partition("\t")[0]
     pruned = log_pruning.last(node)
     return Logs(
         int(database) if database else None,
@@ -113,18 +113,18 @@ def _logs(node: Node, seen: HostState) -> Logs:
     )
 
 
-def _elsewhere(seen: HostState) -> tuple[Place, ...]:
-    lines = (line.split(" ", 3) for line in seen.lines("places"))
+def _elsewhere(seen: StatusAnswers) -> tuple[Place, ...]:
+    lines = (line.split(" ", 3) for line in seen.places)
     return tuple(Place(name, path, kind, there == "yes") for name, there, kind, path in lines)
 
 
-def _waits_for(seen: HostState) -> str:
+def _waits_for(seen: StatusAnswers) -> str:
     """What files/start-gateway says that it waits for."""
-    kind, _, reason = seen.text("unit_says").partition(": ")
+    kind, _, reason = seen.unit_says.partition(": ")
     return reason if kind == "waiting" else ""
 
 
-def _version(seen: HostState) -> str | None:
+def _version(seen: StatusAnswers) -> str | None:
     """What One API says of itself; None where it does not answer."""
     try:
         body = parse_answer(seen.answers.get("api_status", "")).json()
@@ -133,7 +133,7 @@ def _version(seen: HostState) -> str | None:
         return None
 
 
-def _uptime(container: Mapping[str, Any], seen: HostState) -> float | None:
+def _uptime(container: Mapping[str, Any], seen: StatusAnswers) -> float | None:
     """By the host's own clock, which may go otherwise than this machine's."""
     started = str(container.get("State", {}).get("StartedAt", ""))
     try:
@@ -144,13 +144,13 @@ def _uptime(container: Mapping[str, Any], seen: HostState) -> float | None:
     return max(0.0, _now(seen) - moment.timestamp())
 
 
-def _now(seen: HostState) -> float:
-    return float(seen.text("now"))
+def _now(seen: StatusAnswers) -> float:
+    return float(seen.now)
 
 
 def _models(node: Node) -> tuple[str, ...]:
     """The models of the channels that are switched on, as the gateway itself lists them."""
-    if not first_start.is_done(node) or not node.state.text("api_channels"):
+    if not first_start.is_done(node) or not node.state.api_channels:
         return ()
     try:
         with admin_api(node.gateway) as admin:
@@ -160,17 +160,17 @@ def _models(node: Node) -> tuple[str, ...]:
     return tuple(dict.fromkeys(model for each in channels if each.status == ENABLED for model in each.models))
 
 
-def _disk(seen: HostState) -> Disk | None:
-    lines = [line.split(maxsplit=5) for line in seen.lines("disks")[1:]]
+def _disk(seen: StatusAnswers) -> Disk | None:
+    lines = [line.split(maxsplit=5) for line in seen.disks[1:]]
     disks = [Disk(int(size), int(free), mount) for _, size, _, free, _, mount in lines]
     return min(disks, key=lambda disk: disk.free / (disk.size or 1), default=None)
 
 
-def _backup(node: Node, seen: HostState) -> Backup:
-    files = [line.split() for line in seen.lines("backups")]
+def _backup(node: Node, seen: StatusAnswers) -> Backup:
+    files = [line.split() for line in seen.backups]
     name, size, made = files[-1] if files else (None, None, None)
     age = _now(seen) - float(made) if made else None
-    last = Outcome.parse(node.state.text("backup_last"))
+    last = Outcome.parse(node.state.backup_last)
     size_of = int(size) if size else None
     return Backup(name, age, size_of, len(files), _backup_problem(node), last.odd if last else "")
 
@@ -201,8 +201,8 @@ def _readiness(agent: Agent, state: str) -> str | None:
         return f"where it listens is not known, because {openclaw_config.path(agent)} cannot be read: {broken}"
 
 
-def _last_run(seen: HostState) -> LastRun | None:
-    runs, _, _ = history.parse([*seen.lines("journal"), *seen.lines("at_work")])
+def _last_run(seen: StatusAnswers) -> LastRun | None:
+    runs, _, _ = history.parse([*seen.journal, *seen.at_work])
     told = [run for run in runs if run.began is not None]  # the journal is read from its last lines on
     if not told:
         return None
@@ -213,9 +213,9 @@ def _last_run(seen: HostState) -> LastRun | None:
     return LastRun(str(run.script), str(run.who), str(run.began), run.how, run.is_bad, is_changing)
 
 
-def has_just_ended(seen: HostState) -> bool:
+def has_just_ended(seen: StatusAnswers) -> bool:
     """Whether a run came to its end while the host was looked at: what was read may be of before and after."""
-    runs, _, _ = history.parse(seen.lines("journal"))
+    runs, _, _ = history.parse(seen.journal)
     return any(_now(seen) - _moment(run.ended) < _READING_SECONDS for run in runs if run.has_changed and run.ended)
 
 

@@ -96,7 +96,7 @@ def _point(agent: Agent) -> Generator[FunctionCommand, None, None]:
         key = present[1] if present is not None and is_known else ""
     if not key or _is_due(agent, key):
         yield remote.Callback(_switch, (agent,), {})
-    elif agent.state.text("openclaw_kept"):
+    elif agent.state.openclaw_kept:
         yield remote.Callback(_discard, (agent,), {})
     elif openclaw.has_unit(agent) and (names := openclaw.left_over(agent)):
         yield remote.Callback(_blame_unit, (agent, names), {})  # a restart would change nothing
@@ -256,7 +256,7 @@ def _not_as_before(agent: Agent, text: str) -> str | None:
         return openclaw.environment_path(agent)
     if not openclaw.has_unit(agent):
         return None
-    path, former = openclaw.drop_in_path(agent), agent.state.answers.get("openclaw_dropin", "")
+    path, former = openclaw.drop_in_path(agent), agent.state.openclaw_dropin or ""
     lines = remote.run(agent.host, f"[ ! -e {shlex.quote(path)} ] || cat {shlex.quote(path)}")
     return None if lines == former.splitlines() else path
 

@@ -130,7 +130,7 @@ def _way(node: Node) -> tuple[str, int]:
     if container.get("State", {}).get("Running") and inside:
         return inside[0], PORT
     port = node.settings.gateway_port
-    local = [line.split()[3].rpartition(":")[0].partition("%")[0] for line in node.state.lines("listeners")]
+    local = [line.split()[3].rpartition(":")[0].partition("%")[0] for line in node.state.listeners]
     wanted = node.settings.gateway_tailscale_address
     for address in ([wanted] if wanted else []) + node.state.tailscale_addresses:
         if address in local:

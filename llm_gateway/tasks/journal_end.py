@@ -33,7 +33,7 @@ def close(state: State) -> None:
             return
         has_failed = machine.host in state.failed_hosts and state.current_stage >= StateStage.Execute
         has_found_all_well = (
-            is_carried_out and machine.state.text("last_run_is_bad") and _outcome(state, machine, ending) == "done"
+            is_carried_out and machine.state.last_run_is_bad and _outcome(state, machine, ending) == "done"
         )
         if not has_failed and machine.name not in run.changing and not has_found_all_well:
             return  # nothing was done, or it was refused before anything was

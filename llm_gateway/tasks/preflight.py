@@ -141,7 +141,7 @@ def machine_problems(machine: Machine) -> Iterator[str]:
             'the user that pyinfra connects as is not root: put "_sudo": True in the host\'s data, or run'
             " pyinfra with --sudo (--same-sudo-password, if sudo asks for one)"
         )
-    if not machine.state.text("systemd"):
+    if not machine.state.systemd:
         yield "it does not run systemd, which the deployment needs"
 
 
@@ -154,7 +154,7 @@ def _gateway_machine(node: Node) -> Iterator[str]:
         yield f"One API has no image for {node.state.architecture}; use an amd64 or arm64 host"
     if text := packages.problem(node):
         yield text
-    if node.settings.gateway_user_id and (account := node.state.text("user_of_data")):
+    if node.settings.gateway_user_id and (account := node.state.user_of_data):
         yield (
             f"gateway_user_id: {node.settings.gateway_user_id} is the user {account.partition(':')[0]} on this host,"
             " who could read all keys: choose a number that nobody has"
@@ -199,7 +199,7 @@ def _tailscale(node: Node) -> Iterator[str]:
 def _port(node: Node) -> Iterator[str]:
     """Who listens where we want to: nobody, or our own container."""
     addresses = {*node.state.tailscale_addresses, "0.0.0.0", "*", "[::]"}  # noqa: S104 - what ss prints
-    for line in node.state.lines("listeners"):
+    for line in node.state.listeners:
         local = line.split()[3]
         address, _, port = local.rpartition(":")
         if address.partition("%")[0] not in addresses or _is_ours(node, line, port):
@@ -273,9 +273,9 @@ def openclaw_problems(agent: Agent) -> Iterator[str]:
         )
         return
     path = openclaw.environment_path(agent)
-    if agent.state.text("openclaw_env_dangles"):
+    if agent.state.openclaw_env_dangles:
         yield f"OpenClaw's .env is a link to {path}, which is not there: mount or make it, or remove the link"
-    elif agent.state.text("openclaw_env_exists") and "openclaw_env" not in agent.state.answers:
+    elif agent.state.openclaw_env_exists and agent.state.openclaw_env is None:
         yield (
             f"OpenClaw's .env ({path}) is not a file that its user can read: if it is a link, replace the link by a"
             " file; otherwise give the file to that user"
@@ -299,7 +299,7 @@ def openclaw_problems(agent: Agent) -> Iterator[str]:
 def _elsewhere(agent: Agent) -> Iterator[str]:
     """A unit of that name that the settings do not lead to: another one's .env would be written, and nothing used."""
     unit, chosen = agent.settings.openclaw_unit, agent.settings.openclaw_user
-    for name, state in (line.split() for line in agent.state.lines("openclaw_user_units")):
+    for name, state in (line.split() for line in agent.state.openclaw_user_units):
         if agent.settings.openclaw_unit_scope == "system":
             yield (
                 f"{unit} is a unit of the user {name} here, and none of the system: set openclaw_unit_scope to"
@@ -307,9 +307,9 @@ def _elsewhere(agent: Agent) -> Iterator[str]:
             )
         elif name == chosen and state == "stopped":
             yield f"the systemd of the user {name} does not run, nor does {unit}: `loginctl enable-linger {name}`"
-    if agent.state.lines("openclaw_user_units"):
+    if agent.state.openclaw_user_units:
         return
-    for process, user, group in (line.split() for line in agent.state.lines("openclaw_processes")):
+    for process, user, group in (line.split() for line in agent.state.openclaw_processes):
         if not group.endswith(".service"):
             yield (
                 f"OpenClaw runs here as process {process} of {user}, which is in no unit ({group}: a container, or"

@@ -162,7 +162,7 @@ def _as_on_the_host(node: Node) -> Generated:
     """
     if node.state.has_secrets:
         return node.gateway.generated
-    in_force = node.state.text("session_secret")
+    in_force = node.state.session_secret
     return replace(node.gateway.generated, session_secret=in_force or node.gateway.generated.session_secret)
 
 

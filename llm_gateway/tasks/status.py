@@ -56,8 +56,7 @@ from pyinfra.api import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.hosts import host_state, remote
-from llm_gateway.hosts.host_state import HostState
+from llm_gateway.hosts import answers, remote
 from llm_gateway.hosts.topology import Machine
 from llm_gateway.inputs import run_options
 from llm_gateway.model.checkout import CARRIER
@@ -66,6 +65,7 @@ from llm_gateway.model.layout import PROJECT
 from llm_gateway.parts.docker.engine import LOOK
 from llm_gateway.status import attention, host_status, status_page, status_table
 from llm_gateway.status.shapes import HostStatus
+from llm_gateway.status.status_answers import StatusAnswers
 from llm_gateway.tasks import preflight, survey
 
 ATTENTION = 3
@@ -113,7 +113,7 @@ class Survey(survey.Survey):
             seen = _seen(machine)
             found = host_status.of(machine, seen, problems, gateway is not None and attention.is_changing(gateway))
             return found, host_status.has_just_ended(seen)
-        except (remote.RemoteError, host_state.UnreadableError, OSError) as unread:
+        except (remote.RemoteError, answers.UnreadableError, OSError) as unread:
             return host_status.unreadable(machine.name, roles, f"its state cannot be read: {unread}"), False
 
 
@@ -178,7 +178,7 @@ def _roles(host: Host) -> tuple[str, ...]:
     return tuple(group for group in ("gateways", "openclaw") if group in host.groups)
 
 
-def _seen(machine: Machine) -> HostState:
+def _seen(machine: Machine) -> StatusAnswers:
     """What `status.sh` answers. Raises RemoteError or UnreadableError."""
     address, port = machine.state.published
     roles = {"gateways": "gateway", "openclaw": "openclaw"}
@@ -191,4 +191,4 @@ def _seen(machine: Machine) -> HostState:
     }
     assignments = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
     script = "\n".join([*assignments, *(path.read_text(encoding="utf-8") for path in _SCRIPTS)])
-    return HostState.parse(remote.run(machine.host, script))
+    return StatusAnswers.parse(remote.run(machine.host, script))

@@ -17,7 +17,7 @@ from pyinfra.api import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.hosts import before, carrier, host_state, invocation, journal, remote, undo
+from llm_gateway.hosts import answers, before, carrier, host_state, invocation, journal, remote, undo
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.topology import Machine, Run
@@ -185,14 +185,14 @@ class Survey(Run):
             if machine.node:
                 gateway, text = machine.node.gateway, machine.state.secrets
                 gateway.generated = Generated.read(text) if text else Generated.new()
-                gateway.record = Record.parse(machine.state.text("applied_keys"))
+                gateway.record = Record.parse(machine.state.applied_keys)
         except SecretsError as problem:
             place = f"{machine.settings.gateway_directory}/{layout.SECRETS}"
             return (
                 f"{place} is damaged: {problem}; restore it from a backup, or move it away and export"
                 f" {ROOT_PASSWORD}=… (the gateway's root password)"
             )
-        except (remote.RemoteError, host_state.UnreadableError, OSError) as problem:
+        except (remote.RemoteError, answers.UnreadableError, OSError) as problem:
             return f"its state cannot be read: {problem}"
         return None
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.record import Record
 from llm_gateway.model.layout import UNIT_PATH
 from llm_gateway.parts import found_data, service
 from llm_gateway.status import host_status, shapes
+from llm_gateway.status.status_answers import StatusAnswers
 from tests.unit.deployed import WRITTEN, gateway_answers
 from tests.unit.fake_hosts import answer
 from tests.unit.test_history import BEGUN, lines
@@ -35,7 +35,7 @@ def told(seen: dict[str, str], changed: dict[str, str] | None = None, without: t
     """What the status says of a gateway that was deployed, and has been changed since."""
     answers = {**gateway_answers(make_node(), Record().content().decode()), **(changed or {})}
     host = make_node({name: text for name, text in answers.items() if name not in without})
-    return list(host_status.of(host.machine, HostState.parse(answer({**SEEN, **seen})), ()).attention)
+    return list(host_status.of(host.machine, StatusAnswers.parse(answer({**SEEN, **seen})), ()).attention)
 
 
 def found(texts: list[str], words: str) -> bool:
@@ -142,7 +142,7 @@ def test_the_size_of_the_logs_is_read() -> None:
     last = {"at": "2026-11-22T10:00:00Z", "ok": True, "removed": 5, "rows": 1_000_000, "error": ""}
     host = make_node({**gateway_answers(make_node(), ""), "prune_last": json.dumps(last)})
     sizes = {"database_bytes": "214958080\n", "log_files": "3072\t/opt/x/data/logs\n"}
-    gateway = host_status.of(host.machine, HostState.parse(answer({**SEEN, **sizes})), ()).gateway
+    gateway = host_status.of(host.machine, StatusAnswers.parse(answer({**SEEN, **sizes})), ()).gateway
     assert gateway is not None
     assert gateway.logs == shapes.Logs(214958080, 3072 * 1024, 1_000_000, "")
 
@@ -212,5 +212,5 @@ def test_a_run_that_ended_while_the_host_was_looked_at_is_seen() -> None:
     ended = {"run": "a", "event": "ended", "outcome": "done", "seconds": 7.0, "changes": []}
     journal = "\n".join(lines(*RESTORING[:2], ended))
     for seconds, is_new in ((3, True), (60, False)):
-        seen = HostState.parse(answer({"now": f"{BEGAN + seconds}\n", "journal": journal}))
+        seen = StatusAnswers.parse(answer({"now": f"{BEGAN + seconds}\n", "journal": journal}))
         assert host_status.has_just_ended(seen) == is_new

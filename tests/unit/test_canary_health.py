@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from llm_gateway.contents import desired
-from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.remote import RemoteError
 from llm_gateway.inputs import host_data, settings
 from llm_gateway.model.checks import InvalidError, in_seconds, time_span
@@ -20,6 +19,7 @@ from llm_gateway.parts.canary.canary_health import Found, first_ones
 from llm_gateway.parts.canary.scheduled_canary import CANARY
 from llm_gateway.status import canary_status
 from llm_gateway.status.canary_status import Canary
+from llm_gateway.status.status_answers import StatusAnswers
 from tests.unit import fake_hosts
 from tests.unit.deployed import BACKUP_UNITS, CANARY_UNITS, deployed
 from tests.unit.fake_hosts import FRESH, answer
@@ -200,7 +200,7 @@ def test_a_command_that_nobody_would_call_is_told() -> None:
 def _status(state: str, results: str) -> Canary:
     now = int(datetime.now(UTC).timestamp())
     made = make_node({**deployed(GATEWAY, AGENT).gateway, "canary_state": state.replace("1795348800", str(now - 180))})
-    return canary_status.of(made, HostState.parse(answer({"canary_results": results})), float(now))
+    return canary_status.of(made, StatusAnswers.parse(answer({"canary_results": results})), float(now))
 
 
 def test_status_counts_what_came_and_says_what_did_not() -> None:

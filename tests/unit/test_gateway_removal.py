@@ -14,7 +14,7 @@ from llm_gateway.hosts.before import Before
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.model import layout
 from llm_gateway.tasks.removal import gateway_removal, home, scope
-from llm_gateway.tasks.removal.scope import Found
+from llm_gateway.tasks.removal.scope import Found, Leftovers
 from tests.unit.fake_hosts import answer
 from tests.unit.topology import make_node
 
@@ -78,7 +78,7 @@ def test_taken_over_data_belong_to_whom_they_belonged(
         (tmp_path / "data" / name).touch()
         os.chown(tmp_path / "data" / name, uid, uid)
     notes = {f"{tmp_path}{path}": Before("755", who, str(tmp_path)) for path, who in noted.items()}
-    command = gateway_removal._owner_back(made, Found(HostState.parse(answer({})), notes))
+    command = gateway_removal._owner_back(made, Found(Leftovers.parse(answer({})), notes))
     for _ in range(2):
         subprocess.run(["sh", "-euc", command], cwd=tmp_path, check=True)
     found = {path.name: (path.stat().st_uid, path.stat().st_gid) for path in (tmp_path / "data").iterdir()}
@@ -124,7 +124,7 @@ def test_what_runs_keep_goes_and_what_a_person_has_put_beside_it_stays(tmp_path:
 
 def test_metrics_go_before_the_settings_that_say_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     made = make_node({"canary_metrics": "/srv/old\n"}, gateway_metrics_directory="/srv/new")
-    monkeypatch.setattr(scope, "found_on", lambda _: Found(HostState({}), {}))
+    monkeypatch.setattr(scope, "found_on", lambda _: Found(Leftovers({}), {}))
     lines = gateway_removal._files_script(made).splitlines()
     (metrics,) = (number for number, line in enumerate(lines) if "/srv/old/openclaw_llm_gateway.prom" in line)
     assert "/srv/new/openclaw_llm_gateway.prom" in lines[metrics]

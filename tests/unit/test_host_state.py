@@ -20,7 +20,8 @@ import pytest
 
 from llm_gateway.contents import admin
 from llm_gateway.hosts import host_state
-from llm_gateway.hosts.host_state import Account, HostState, UnreadableError, started_at
+from llm_gateway.hosts.answers import UnreadableError
+from llm_gateway.hosts.host_state import Account, HostState, started_at
 from llm_gateway.parts.docker import engine
 from tests.unit import fake_hosts
 from tests.unit.state_reader import commands, read

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.topology import Run
 from llm_gateway.status import host_status
+from llm_gateway.status.status_answers import StatusAnswers
 from llm_gateway.tasks import summary
 from tests.unit.fake_hosts import FRESH, OPENCLAW, answer
 from tests.unit.test_history import BEGUN, lines
@@ -38,14 +38,14 @@ AT_WORK = (*REFUSED, {"event": "at work", "run": "refused"})
     ],
 )
 def test_a_refused_run_does_not_hide_a_bad_one(journal: list[dict[str, object]], script: str, is_bad: bool) -> None:
-    seen = HostState.parse(answer({"journal": "\n".join(lines(*journal))}))
+    seen = StatusAnswers.parse(answer({"journal": "\n".join(lines(*journal))}))
     found = host_status._last_run(seen)
     assert found is not None
     assert (found.script, found.is_bad) == (script, is_bad)
 
 
 def test_a_gateway_that_has_not_arrived_needs_a_person() -> None:
-    seen = HostState.parse(answer({"migrating_from": "old1\n", "now": "1800000000\n"}))
+    seen = StatusAnswers.parse(answer({"migrating_from": "old1\n", "now": "1800000000\n"}))
     found = host_status.of(make_node().machine, seen, ())
     assert found.gateway is not None
     assert found.gateway.migrating_from == "old1"

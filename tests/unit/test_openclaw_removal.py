@@ -8,7 +8,6 @@ import pytest
 
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.before import Before
-from llm_gateway.hosts.host_state import HostState
 from llm_gateway.model import dotenv
 from llm_gateway.parts.openclaw import openclaw, openclaw_ready, openclaw_restart
 from llm_gateway.tasks.removal import openclaw_removal, scope
@@ -57,6 +56,6 @@ def test_the_environment_is_given_back(
     present = dotenv.merge(copy or "", dict.fromkeys(openclaw.NAMES, "ours"))
     made = make_agent({**FRESH, **OPENCLAW, "openclaw_env": present})
     notes = {openclaw.environment_path(made): noted} if noted else {}
-    found = scope.Found(HostState({} if copy is None else {"env_before": f"{copy}\n"}), notes)
+    found = scope.Found(scope.Leftovers({} if copy is None else {"env_before": f"{copy}\n"}), notes)
     monkeypatch.setattr(scope, "found_on", lambda _: found)
     assert openclaw_removal.restored_environment(made) == expected

@@ -35,7 +35,7 @@ def problem_of(node: Node) -> str | None:
     installed = node.state.file(scheduled_backups.BACKUPS.path)
     return problem(
         timers.properties(node),
-        Outcome.parse(node.state.text("backup_last")),
+        Outcome.parse(node.state.backup_last),
         None if installed is None else datetime.fromtimestamp(installed.modified, UTC),
         datetime.now(UTC),
     )

@@ -48,7 +48,7 @@ class Found:
 
 def found(node: Node) -> Found | None:
     """What the canary of a host found last; None where it has not looked yet."""
-    return Found.parse(first_ones(node.state.lines("canary_state")))
+    return Found.parse(first_ones(node.state.canary_state))
 
 
 def first_ones(lines: Sequence[str]) -> dict[str, str]:

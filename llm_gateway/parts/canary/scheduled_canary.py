@@ -27,7 +27,7 @@ def metrics_directory(node: Node) -> str:
 def deployed_metrics_directory(node: Node) -> str | None:
     """Where the canary that is on the host writes its metrics; None where there is none that says so."""
     try:
-        return next(iter(shlex.split(node.state.text("canary_metrics"))), None) or None
+        return next(iter(shlex.split(node.state.canary_metrics)), None) or None
     except ValueError:  # somebody has edited it
         return None
 

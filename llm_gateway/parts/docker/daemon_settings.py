@@ -60,11 +60,11 @@ def change(node: Node) -> Change | None:
     if node.settings.docker_source == "preinstalled":
         return None
     ours = daemon_json.asked(node.settings)
-    record = daemon_json.recorded(node.state.text("daemon_ours"))
+    record = daemon_json.recorded(node.state.daemon_ours)
     if not ours and not record:
         return None
-    former_text = node.state.answers.get("daemon_before")
-    present = daemon_json.read(node.state.text("daemon_json"))
+    former_text = node.state.daemon_before
+    present = daemon_json.read(node.state.daemon_json)
     theirs = daemon_json.without(present, record, daemon_json.recorded(former_text or ""))
     wanted = daemon_json.merged(theirs, ours)
     if wanted == present and _UNFINISHED not in record:
@@ -87,17 +87,17 @@ def problems(node: Node) -> Iterator[str]:
         return
     if wanted is None or not engine.is_usable(node):
         return  # the daemon that is yet to be installed is asked once it is
-    is_ours = _UNFINISHED in node.state.text("daemon_ours")
+    is_ours = _UNFINISHED in node.state.daemon_ours
     unit = node.state.docker_unit
-    stat = node.state.stat("daemon_stat")
+    stat = node.state.daemon_stat
     started = host_state.started_at(unit)
-    elsewhere = _CONFIG_FILE.search(node.state.text("docker_flags"))
+    elsewhere = _CONFIG_FILE.search(node.state.docker_flags)
     if elsewhere and elsewhere[1] != daemon_json.PATH:
         yield (
             f"Docker is started with --config-file {elsewhere[1]} and does not read {daemon_json.PATH}: put the docker_"
             " settings there by hand and leave them out here, or take that out of docker.service"
         )
-    elif where := node.state.text("daemon_link"):
+    elif where := node.state.daemon_link:
         yield f"{daemon_json.PATH} is a link to {where}: put the docker_ settings into that, or replace the link"
     elif stat and started and stat.modified > started + 1 and not is_ours:
         yield (
@@ -161,7 +161,7 @@ def _carry_out(state: State, host: Host, node: Node, wanted: Change) -> bool:
         names = ", ".join(running.others.values())
         remote.tell(host, f"Docker is restarted now, and with it what else it runs: {names}")
     step(host, "restarting Docker with its new settings")
-    record = daemon_json.recorded(node.state.text("daemon_ours"))
+    record = daemon_json.recorded(node.state.daemon_ours)
     present = daemon_json.PATH
     remote.run(
         host, f"{before.keep(present)} && rm -f {_FORMER} && {{ [ ! -f {present} ] || cp -p {present} {_FORMER}; }}"
@@ -189,7 +189,7 @@ def _end(host: Host, ours: daemon_json.Document) -> None:
 
 
 def _restart(host: Host, node: Node, wanted: Change) -> None:
-    stat = node.state.stat("daemon_stat")
+    stat = node.state.daemon_stat
     values = {
         "DAEMON_JSON": daemon_json.PATH,
         "MODE": stat.mode if stat else "644",

@@ -32,7 +32,7 @@ def major(version: str) -> int:
 def info(state: HostState) -> dict[str, Any]:
     """What `docker info` says; empty where that is no JSON object."""
     try:
-        found = json.loads(state.text("docker_info") or "{}")
+        found = json.loads(state.docker_info or "{}")
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -63,7 +63,7 @@ def words(state: HostState) -> str:
     """Why no engine answers, in `docker`'s own words; "" where it has none."""
     errors = info(state).get("ServerErrors")
     told = errors if isinstance(errors, list) else []
-    lines = [str(each).strip() for each in told] or state.lines("docker_says")[1:]
+    lines = [str(each).strip() for each in told] or state.docker_says[1:]
     return lines[-1][:300] if lines else ""
 
 
@@ -76,7 +76,7 @@ def problem(state: HostState) -> str | None:
 
 
 def _problems(state: HostState) -> Iterator[str]:
-    if where := state.text("docker_endpoint"):
+    if where := state.docker_endpoint:
         yield (
             f"`docker` is pointed at {where}, not at this host's own engine: take DOCKER_HOST and DOCKER_CONTEXT out of"
             " root's environment (/etc/environment, sudo's env_keep), or `docker context use default`"
@@ -89,7 +89,7 @@ def _problems(state: HostState) -> Iterator[str]:
             "podman answers to `docker` (podman-docker, a wrapper, or its service on Docker's socket):"
             f" {_OWN_ENGINE}; `apt-get remove podman-docker`, or remove the wrapper, and run again"
         )
-    if root.startswith("/var/snap/") or "/snap/bin/docker" in state.lines("docker_commands"):
+    if root.startswith("/var/snap/") or "/snap/bin/docker" in state.docker_commands:
         yield (
             f"its Docker is the snap's, which sees nothing below /opt or /srv: {_OWN_ENGINE}; `snap remove docker` (its"
             " containers and volumes are gone with it: save them first), and run again"
@@ -100,7 +100,7 @@ def _problems(state: HostState) -> Iterator[str]:
 
 def _is_podman(state: HostState, found: dict[str, Any], root: str) -> bool:
     is_its_own = "host" in found and "store" in found
-    says_so = any("podman" in line.lower() for line in state.lines("docker_says"))
+    says_so = any("podman" in line.lower() for line in state.docker_says)
     return is_its_own or says_so or root.endswith("/containers/storage")
 
 
@@ -132,7 +132,7 @@ def _engine_problems(state: HostState, found: dict[str, Any], root: str) -> Iter
             f"Docker answers, but docker.service is {unit.get('ActiveState')}, so something else runs it: end that, and"
             " `systemctl enable --now docker`"
         )
-    if state.text("docker_view") == "elsewhere":
+    if state.docker_view == "elsewhere":
         yield (
             f"its Docker sees other files than the host has (its root directory is {root}), because it runs in a"
             f" container, a virtual machine or a sandbox: {_OWN_ENGINE}"
@@ -153,8 +153,8 @@ def _engine_problems(state: HostState, found: dict[str, Any], root: str) -> Iter
 
 def _is_without_nat(state: HostState) -> bool:
     try:
-        told = json.loads(state.text("daemon_json") or "{}")
+        told = json.loads(state.daemon_json or "{}")
     except (ValueError, RecursionError):
         told = {}
     is_off = isinstance(told, dict) and told.get("iptables") is False
-    return (is_off or bool(_NO_IPTABLES.search(state.text("docker_flags")))) and state.text("masquerades") == "no"
+    return (is_off or bool(_NO_IPTABLES.search(state.docker_flags))) and state.masquerades == "no"

@@ -34,7 +34,7 @@ def problem(node: Node) -> str | None:
             "Docker is there but Compose 2 is not (`docker compose version` must answer): install the package that"
             " belongs to this Docker, docker-compose-plugin for Docker's own, docker-compose for Debian's"
         )
-    if node.state.text("docker_commands"):
+    if node.state.docker_commands:
         said = f" ({words})" if (words := engine.words(node.state)) else ""
         return (
             f"Docker is installed but its engine does not answer{said}: `systemctl enable --now docker` (after an"

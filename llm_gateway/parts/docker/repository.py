@@ -46,7 +46,7 @@ _START = (
 
 def installed(node: Node) -> dict[str, str]:
     """The packages that have to do with Docker, installed or half so, by name, with their versions."""
-    fields = (line.split() for line in node.state.lines("docker_packages"))
+    fields = (line.split() for line in node.state.docker_packages)
     return {each[0]: each[2] for each in fields if len(each) == 3 and each[1] not in _GONE}
 
 
@@ -60,7 +60,7 @@ def is_there(node: Node) -> bool:
     own = node.settings.docker_apt_url.rstrip("/")
     return any(
         each.startswith(f"{own}/") or "//download.docker.com/" in each or "/docker-ce/" in each
-        for each in node.state.lines("apt_sources")
+        for each in node.state.apt_sources
     )
 
 
@@ -78,12 +78,12 @@ def problems(node: Node) -> Iterator[str]:
         yield 'docker_source is "docker", and /etc/os-release names no release (VERSION_CODENAME): use "distribution"'
     if is_there(node):
         return
-    if node.state.text("apt_sources_file"):
+    if node.state.apt_sources_file:
         yield (
             f"{DOCKER_SOURCES} is there, and apt takes no repository of Docker's from it (`Enabled: no`?): correct it,"
             " or remove it, and run again"
         )
-    if (text := node.state.answers.get("apt_keyring")) is None:
+    if (text := node.state.apt_keyring) is None:
         return
     try:
         found = openpgp.fingerprints(text.encode("utf-8", "surrogateescape"))
@@ -122,7 +122,7 @@ def _carry_out(state: State, host: Host, node: Node, beside: Sequence[str]) -> b
 
 
 def _add(host: Host, node: Node) -> bool:
-    if "apt_keyring" not in node.state.answers:
+    if node.state.apt_keyring is None:
         where = f"{url(node)}/gpg"
         try:
             encoded = "".join(remote.run(host, f"URL={shlex.quote(where)}\n{_PREPARE.read_text(encoding='utf-8')}"))
@@ -147,7 +147,7 @@ def _add(host: Host, node: Node) -> bool:
     except remote.ConnectionLostError:
         raise
     except remote.RemoteError:
-        if "apt_keyring" not in node.state.answers:
+        if node.state.apt_keyring is None:
             remote.run(host, f"rm -f {DOCKER_KEYRING}")
         raise
     return True

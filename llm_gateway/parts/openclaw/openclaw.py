@@ -33,7 +33,7 @@ def account(agent: Agent) -> Account:
 
 def environment_path(agent: Agent) -> str:
     """The path of OpenClaw's .env on the host; where that is a link, of what it leads to."""
-    return agent.state.text("openclaw_env_path") or f"{account(agent).home}/.openclaw/.env"
+    return agent.state.openclaw_env_path or f"{account(agent).home}/.openclaw/.env"
 
 
 def drop_in_path(agent: Agent) -> str:
@@ -63,7 +63,7 @@ def merged_environment(agent: Agent, base_url: str, key: str, text: str | None =
 
 def environment_is_theirs(agent: Agent) -> bool:
     """Whether the host's .env belongs to OpenClaw's user, and to nobody else."""
-    found = agent.state.stat("openclaw_env_stat")
+    found = agent.state.openclaw_env_stat
     return found is not None and (found.mode, found.owner.split(":")[0]) == ("600", account(agent).user)
 
 
@@ -107,7 +107,7 @@ def _wanted_drop_in(agent: Agent) -> str:
 
 def drop_in_differs(agent: Agent) -> bool:
     """Whether the host's drop-in is not the wanted one."""
-    return agent.state.answers.get("openclaw_dropin") != _wanted_drop_in(agent)
+    return agent.state.openclaw_dropin != _wanted_drop_in(agent)
 
 
 def drop_in_command(agent: Agent) -> tuple[str, str]:
@@ -173,7 +173,7 @@ def runs_with_older_files(agent: Agent) -> bool:
     started = started_at(unit)
     if started is None or unit.get("MainPID", "0") == "0":
         return False
-    files = (agent.state.stat("openclaw_env_stat"), agent.state.stat("openclaw_dropin_stat"))
+    files = (agent.state.openclaw_env_stat, agent.state.openclaw_dropin_stat)
     return any(file is not None and file.modified > started for file in files)
 
 
@@ -182,7 +182,7 @@ def left_over(agent: Agent, names: list[str] | None = None) -> list[str]:
 
     Parameters: `names`, all that it has; None: those that it had when the host was read.
     """
-    found = agent.state.lines("openclaw_process") if names is None else names
+    found = agent.state.openclaw_process if names is None else names
     return sorted(set(found) & set(removed_names(agent)))
 
 

@@ -35,17 +35,17 @@ def is_managed(agent: Agent) -> bool:
 
 def has_command(agent: Agent) -> bool:
     """Whether the unit tells how OpenClaw's own command is called."""
-    return bool(agent.state.lines("openclaw_command"))
+    return bool(agent.state.openclaw_command)
 
 
 def path(agent: Agent) -> str:
     """The configuration's path on the host."""
-    return agent.state.text("openclaw_config_path")
+    return agent.state.openclaw_config_path
 
 
 def document(agent: Agent) -> dict[str, object]:
     """The configuration as it was read. Raises ConfigurationError."""
-    return openclaw_json.parse(agent.state.answers.get("openclaw_config") or "{}")
+    return openclaw_json.parse(agent.state.openclaw_config or "{}")
 
 
 def problem(agent: Agent) -> str | None:
@@ -89,7 +89,7 @@ def _models(agent: Agent) -> list[str]:
 
 def record(agent: Agent) -> Record:
     """What earlier runs found and wrote."""
-    return openclaw_json.parse_record(agent.state.answers.get("openclaw_config_record", ""))
+    return openclaw_json.parse_record(agent.state.openclaw_config_record or "")
 
 
 def differences(agent: Agent) -> list[Difference]:
@@ -108,7 +108,7 @@ def _outdated(agent: Agent) -> Values:
 
 def announce(agent: Agent) -> None:
     """Say what is to change, and what of a person's own stays past the gateway, before anything is touched."""
-    for name, file in (line.split(" ", 1) for line in agent.state.lines("openclaw_other_env")):
+    for name, file in (line.split(" ", 1) for line in agent.state.openclaw_other_env):
         if name in openclaw.removed_names(agent):
             remote.tell(agent.host, f"{file} sets {name}, which OpenClaw may take from there: take it out")
     for name in _set_in_environment(agent):
@@ -141,7 +141,7 @@ def announce(agent: Agent) -> None:
     if invocation.is_plan_now():
         changes = {difference.path: difference.after for difference in differences(agent)}
         remote.tell(agent.host, json.dumps(openclaw_json.patch(changes), indent=2))
-    if openclaw_json.has_comments(agent.state.answers.get("openclaw_config", "")):
+    if openclaw_json.has_comments(agent.state.openclaw_config or ""):
         remote.tell(agent.host, f"OpenClaw's command drops its comments: {path(agent)}{layout.BEFORE_SUFFIX} has them")
     for left in openclaw_json.past_the_gateway(document(agent), agent.settings.openclaw_provider):
         remote.tell(agent.host, left)
@@ -169,7 +169,7 @@ def keep(agent: Agent) -> None:
     outdated = openclaw_json.outdated(record(agent), wanted(agent))
     kept = openclaw_json.recorded(record(agent), document(agent), differences(agent))
     _write_record(agent, {at: each for at, each in kept.items() if at not in outdated})
-    if openclaw_json.has_comments(agent.state.answers.get("openclaw_config", "")):
+    if openclaw_json.has_comments(agent.state.openclaw_config or ""):
         copy = f"cp -n {shlex.quote(path(agent))} {shlex.quote(path(agent) + layout.BEFORE_SUFFIX)}"
         remote.run(agent.host, openclaw.as_user(openclaw.account(agent).user, f"umask 077; {copy} || true"))
 
@@ -239,12 +239,12 @@ def command(agent: Agent, arguments: list[str], variables: Sequence[str] = ()) -
     """The shell command of `run`, with more variables ("NAME=value") in its environment."""
     own = openclaw.account(agent)
     user, home = own.user, own.home
-    words = agent.state.lines("openclaw_command")
+    words = agent.state.openclaw_command
     beside = words[0].rpartition("/")[0]
     environment = [
         f"HOME={home}",
         f"PATH={beside}:/usr/local/bin:/usr/bin:/bin",
-        *agent.state.lines("openclaw_variables"),
+        *agent.state.openclaw_variables,
         *variables,
     ]
     # Not in a directory that may have a .env of its own.
@@ -275,7 +275,7 @@ def invalid(agent: Agent) -> str | None:
 
     Raises RemoteError.
     """
-    if not has_command(agent) or "openclaw_config" not in agent.state.answers:
+    if not has_command(agent) or agent.state.openclaw_config is None:
         return None
     # It fails where it has something to say.
     lines = remote.run(agent.host, f"{command(agent, ['config', 'validate', '--json'])} || true")

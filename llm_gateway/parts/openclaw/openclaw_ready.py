@@ -105,7 +105,7 @@ def _cure(agent: Agent, reason: str) -> str:
         )
     if _DOCTOR not in reason:
         return ""
-    words = ["env", *agent.state.lines("openclaw_variables"), *agent.state.lines("openclaw_command")]
+    words = ["env", *agent.state.openclaw_variables, *agent.state.openclaw_command]
     called = shlex.join([*words, "doctor", "--fix"])
     stop, start = openclaw.by_hand(agent, "stop"), openclaw.by_hand(agent, "start")
     return f"on the host: {stop}; `{called}` as {openclaw.account(agent).user}; {start}"

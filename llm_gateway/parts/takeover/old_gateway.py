@@ -39,15 +39,15 @@ class OldGateway:
 
 def of(state: HostState) -> OldGateway | None:
     """The gateway that a host's answers tell of, if they do."""
-    text = state.text("old_container")
+    text = state.old_container
     if not text:
         return None
     details: dict[str, Any] = json.loads(text)
     host = details.get("HostConfig") or {}
     policy = host.get("RestartPolicy") or {}
     retries = policy.get("MaximumRetryCount")
-    variables = dict(map(variable, state.lines("old_environment")))
-    port = _port(variables.get("PORT"), details.get("Args") or [], [int(each) for each in state.lines("old_ports")])
+    variables = dict(map(variable, state.old_environment))
+    port = _port(variables.get("PORT"), details.get("Args") or [], [int(each) for each in state.old_ports])
     name = str(details.get("Name") or "").removeprefix("/")
     return OldGateway(
         name=PROJECT if name == REPLACED else name,
@@ -56,7 +56,7 @@ def of(state: HostState) -> OldGateway | None:
         port=port,
         published=_published(details, port),
         environment=variables,
-        hosts=dict(hosts(host.get("ExtraHosts") or [], state.lines("old_hosts"))),
+        hosts=dict(hosts(host.get("ExtraHosts") or [], state.old_hosts)),
         image=(details.get("Config") or {}).get("Image") or "",
         labels=(details.get("Config") or {}).get("Labels") or {},
     )

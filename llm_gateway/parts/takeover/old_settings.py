@@ -30,11 +30,11 @@ def of(state: HostState, directory: str) -> Given | None:
         template = "{{range .Config.Env}}{{println .}}{{end}}"
         shown_by = f"docker inspect {old.name} --format '{template}'"
         return Given(f"container {old.name}", old.environment, old.hosts, shown_by)
-    if not (lines := state.lines("old_compose")):
+    if not (lines := state.old_compose):
         return None
     told = [line.partition(" ") for line in lines[1:]]
     variables = dict(old_gateway.variable(text) for kind, _, text in told if kind == "environment")
-    hosts = dict(old_gateway.hosts([text for kind, _, text in told if kind == "host"], state.lines("old_hosts")))
+    hosts = dict(old_gateway.hosts([text for kind, _, text in told if kind == "host"], state.old_hosts))
     return Given(f"{directory}/{lines[0]}", variables, hosts, "")
 
 

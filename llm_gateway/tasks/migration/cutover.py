@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pyinfra.api.state import State
 
 from llm_gateway.hosts import remote, tables, undo
-from llm_gateway.hosts.host_state import UnreadableError
+from llm_gateway.hosts.answers import UnreadableError
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.tables import Store, Table

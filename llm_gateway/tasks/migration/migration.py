@@ -16,7 +16,7 @@ from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import own_tokens
 from llm_gateway.flavours.oneapi import AdminClient, OneAPIError
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.host_state import UnreadableError
+from llm_gateway.hosts.answers import UnreadableError
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.route import RouteError, route
 from llm_gateway.hosts.topology import Machine, Node, Run

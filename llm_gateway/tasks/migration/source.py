@@ -10,6 +10,7 @@ from pathlib import Path
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import other_databases, remote
+from llm_gateway.hosts.answers import Flag, Lines, Properties, Text
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.inputs.secrets import Generated
 from llm_gateway.model import layout
@@ -38,6 +39,22 @@ _PASSING = tuple(name.removeprefix(PROJECT) for name in (FIRST_START, REPLACED, 
 
 class SourceError(Exception):
     """There is no gateway that could be moved; the text says why and what fixes it."""
+
+
+class SourceState(HostState):
+    """What `find_gateway.sh` says on a host; each fact is the answer of its name."""
+
+    expected = Text()
+    """The directory of the data of a gateway that has no container."""
+    unit = Properties()
+    timer = Properties()
+    """What systemd says of our units."""
+    migrated_to = Text()
+    """The mark that it was moved; its first word is the new host."""
+    strangers = Lines()
+    """The names of what lies beside its database."""
+    tool = Flag()
+    """Whether there is sqlite3."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +119,13 @@ def find(host: Host, directory: str, container: str | None) -> Source:
     Raises SourceError, RemoteError and UnreadableError.
     """
     seen = _ask(host, directory, {"READ": "", "CONTAINER": "", "DATA": ""})
-    name, data = _choose([tuple(line.split(" ", 1)) for line in seen.lines("gateways")], seen, container, directory)
+    name, data = _choose([tuple(line.split(" ", 1)) for line in seen.gateways], seen, container, directory)
     place, _, last = data.rpartition("/")
     place = place if last == DATA else data
     found = _ask(host, directory, {"READ": place, "CONTAINER": name or "", "DATA": data})
     container_found = old_gateway.of(found)
     _refuse_other_databases(found, data)
-    unit = seen.properties("unit")
+    unit = seen.unit
     # systemd shows a WorkingDirectory=- with "!"; earlier versions of ours had none.
     is_ours = unit.get("LoadState") == "loaded" and unit.get("WorkingDirectory", "").removeprefix("!") == place
     names = {SECRETS: "secrets", APPLIED_KEYS: "applied_keys", FIRST_START_DONE: "first_start_done"}
@@ -121,28 +138,28 @@ def find(host: Host, directory: str, container: str | None) -> Source:
         is_enabled=is_ours and unit.get("UnitFileState") == "enabled",
         is_running=container_found is not None and container_found.is_running,
         restart=container_found.restart if container_found else "no",
-        backs_up=found.properties("timer").get("UnitFileState") == "enabled",
+        backs_up=found.timer.get("UnitFileState") == "enabled",
         published=container_found.published if container_found else None,
         size=found.database_size or 0,
-        moved_to=next(iter(found.text("migrated_to").split()), None),
-        strangers=tuple(found.lines("strangers")),
+        moved_to=next(iter(found.migrated_to.split()), None),
+        strangers=tuple(found.strangers),
         given=old_settings.of(found, place),
         in_file=tuple(found.data_environment),
-        unread=found.text("old_compose_file"),
-        has_tool=bool(seen.text("tool")),
+        unread=found.old_compose_file,
+        has_tool=seen.tool,
         files={file: found.answers[answer] for file, answer in names.items() if answer in found.answers},
     )
 
 
-def _ask(host: Host, directory: str, values: Mapping[str, str]) -> HostState:
+def _ask(host: Host, directory: str, values: Mapping[str, str]) -> SourceState:
     variables = {"PROJECT": PROJECT, "DIRECTORY": directory, **values}
     assignments = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
     script = "\n".join([*assignments, *(path.read_text(encoding="utf-8") for path in _SCRIPTS)])
-    return HostState.parse(remote.run(host, script))
+    return SourceState.parse(remote.run(host, script))
 
 
 def _choose(
-    gateways: Sequence[tuple[str, ...]], seen: HostState, wanted: str | None, directory: str
+    gateways: Sequence[tuple[str, ...]], seen: SourceState, wanted: str | None, directory: str
 ) -> tuple[str | None, str]:
     """The container, if there is one, and the directory of its data."""
     known = {name: data for name, data in gateways if not name.endswith(_PASSING)}
@@ -160,16 +177,16 @@ def _choose(
             f"several containers have a one-api.db at /data ({', '.join(known)}): say which one, --data"
             f" container={next(iter(known))}"
         )
-    if seen.text("expected"):
-        return None, seen.text("expected")
+    if seen.expected:
+        return None, seen.expected
     raise SourceError(
         f"no gateway is found on it: no container has a one-api.db at /data, and {layout.database(directory)} is not"
         " there; name its directory, the one that holds data/, by gateway_directory in this host's data"
     )
 
 
-def _refuse_other_databases(found: HostState, data: str) -> None:
-    settings = found.lines("data_settings")
+def _refuse_other_databases(found: SourceState, data: str) -> None:
+    settings = found.data_settings
     if named := other_databases.that_holds_all(settings):
         raise SourceError(
             f"it does not use {data}/{layout.DATABASE} ({named} is set), which is all that this can move: move that"
@@ -180,7 +197,7 @@ def _refuse_other_databases(found: HostState, data: str) -> None:
             f"it keeps its log outside {data}/{layout.DATABASE} ({named} is set), which is all that this can move:"
             f" start it there without {named}, then run this again. What is in that log stays where it is"
         )
-    if found.text("next_secrets"):
+    if found.next_secrets:
         raise SourceError("new keys have been begun there (secrets.env.next): run deploy.py, which ends that, first")
 
 

@@ -38,10 +38,10 @@ def take_off(node: Node) -> None:
     found = scope.found_on(node.host)
     if node.state.has_secrets and node.state.database_size:
         _back_up(name="Stop the gateway and keep a last backup of it", node=node)
-    if found.state.text("units"):
+    if found.state.units:
         _remove_units(name="Remove the gateway's units", node=node)
     _remove_containers(name="Remove the gateway's containers and networks", node=node)
-    if node.state.text("firewall_table"):
+    if node.state.firewall_table:
         remote.shell(name="Remove the gateway's firewall", command=firewall.REMOVE)
     _restore_daemon(node)
     if _has_files(node, found):
@@ -52,7 +52,7 @@ def _has_files(node: Node, found: Found) -> bool:
     """Whether files of ours are there; without our secrets only in a directory that was made by a deployment."""
     noted = found.before.get(node.directory)
     is_made = noted is not None and noted.mode is None
-    return node.state.has_secrets or (is_made and found.state.lines("directory") not in ([], [BACKUPS]))
+    return node.state.has_secrets or (is_made and found.state.directory not in ([], [BACKUPS]))
 
 
 @operation()
@@ -86,7 +86,7 @@ def _back_up_now(state: State, host: Host, node: Node) -> bool:
 
 @operation()
 def _remove_units(node: Node) -> Generator[FunctionCommand | StringCommand, None, None]:
-    paths = scope.found_on(node.host).state.lines("units")
+    paths = scope.found_on(node.host).state.units
     units = [path.rpartition("/")[2] for path in paths if path.startswith("/etc/")]
     # The boot's unit of the undo goes with the rest of what runs keep on the host, on hosts of every kind.
     ours = [unit for unit in units if unit not in (layout.UNDO_UNIT, layout.GUARD_UNIT)]
@@ -99,15 +99,15 @@ def _remove_units(node: Node) -> Generator[FunctionCommand | StringCommand, None
             f"rm -f {' '.join(map(shlex.quote, gone))} && systemctl daemon-reload &&"
             f" {{ systemctl reset-failed {' '.join(ours) or UNIT} 2>/dev/null || true; }}"
         )
-    for place in scope.found_on(node.host).state.lines("unit_drop_ins"):
+    for place in scope.found_on(node.host).state.unit_drop_ins:
         scope.mention(node.host, f"{place} stays: it was put there by a person")
 
 
 @operation()
 def _remove_containers(node: Node) -> Generator[FunctionCommand | StringCommand, None, None]:
     found = scope.found_on(node.host).state
-    names = [name for name in found.lines("containers") if name != REPLACED]
-    networks, tags = found.lines("networks"), found.lines("image_tags")
+    names = [name for name in found.containers if name != REPLACED]
+    networks, tags = found.networks, found.image_tags
     if not (names or networks or tags):
         return
     yield scope.tell("remove: removing the containers and networks")
@@ -135,7 +135,7 @@ def restored_daemon_json(text: str | None, state: HostState) -> str | None:
 
     What somebody has changed since is left alone, and so is a file that cannot be read. None: no file.
     """
-    ours, former_text = daemon_json.recorded(state.text("daemon_ours")), state.answers.get("daemon_before")
+    ours, former_text = daemon_json.recorded(state.daemon_ours), state.daemon_before
     try:
         present = daemon_json.read(text or "")
     except ValueError:
@@ -169,7 +169,7 @@ def _remove_files(node: Node) -> Generator[FunctionCommand | StringCommand, None
 def _files_script(node: Node) -> str:
     """Known names alone: what a person has put there stays. What was there before the take-over is put back."""
     found = scope.found_on(node.host)
-    given_back = found.state.lines("taken_over_files")
+    given_back = found.state.taken_over_files
     # The metrics before the settings that say where they are.
     metrics = " ".join(map(shlex.quote, scheduled_canary.metrics_files(node)))
     lines = ["set -eu", f"rm -f {metrics}", f"cd {shlex.quote(node.directory)}"]
@@ -206,7 +206,7 @@ def is_taken_over(node: Node, found: Found) -> bool:
     """Whether a person's gateway was there before, whose data are theirs."""
     noted = found.before.get(f"{node.directory}/{DATA}")
     had_data = noted is not None and noted.mode is not None
-    return had_data or bool(found.state.lines("taken_over_files"))
+    return had_data or bool(found.state.taken_over_files)
 
 
 def _owner_back(node: Node, found: Found) -> str:
@@ -239,7 +239,7 @@ def _remove_directory(node: Node, found: Found) -> str:
 def _tell_rest(state: State, host: Host, node: Node) -> bool:
     found = scope.found_on(node.host)
     here = shlex.quote(node.directory)
-    theirs = [DATA, *found.state.lines("taken_over_files")] if is_taken_over(node, found) else []
+    theirs = [DATA, *found.state.taken_over_files] if is_taken_over(node, found) else []
     for line in remote.run(host, f"ls -A {here} 2>/dev/null || true"):
         if line not in (BACKUPS, *theirs):
             remote.tell(host, f"{node.directory}/{line} was kept: it is not part of the deployment")

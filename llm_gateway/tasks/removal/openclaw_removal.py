@@ -37,7 +37,7 @@ def give_back(agent: Agent) -> None:
         )
     if openclaw_restart.waits(agent):
         _await_idle(name="Wait until OpenClaw is idle", agent=agent)
-    was_cut_off = REMOVING in scope.found_on(agent.host).state.lines("home")
+    was_cut_off = REMOVING in scope.found_on(agent.host).state.home
     is_changed = _give_configuration_back(agent)
     is_changed |= _give_environment_back(agent)
     is_changed |= _take_drop_in_off(agent)
@@ -135,7 +135,7 @@ def _restore_environment(agent: Agent) -> Generator[StringCommand | FunctionComm
 
 
 def _take_drop_in_off(agent: Agent) -> bool:
-    if "openclaw_dropin" not in agent.state.answers:
+    if agent.state.openclaw_dropin is None:
         return False
     _remove_drop_in(name="Take our drop-in out of OpenClaw's unit", agent=agent)
     return True
@@ -170,7 +170,7 @@ def _give_client_back(agent: Agent) -> None:
 def _restore_client(agent: Agent) -> Generator[StringCommand | FunctionCommand, None, None]:
     path = skills.client_path(agent)
     noted = _noted(agent, path)
-    kept = scope.found_on(agent.host).state.lines("client_kept")
+    kept = scope.found_on(agent.host).state.client_kept
     had_one = noted is None or noted.mode is not None
     yield scope.tell("remove: taking the client of the Skills out of the workspace")
     if kept and had_one:

@@ -14,7 +14,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from llm_gateway.hosts import invocation, journal, remote, undo
-from llm_gateway.hosts.host_state import UnreadableError
+from llm_gateway.hosts.answers import UnreadableError
 from llm_gateway.hosts.topology import Machine
 from llm_gateway.inputs import run_options
 from llm_gateway.model import dotenv, layout

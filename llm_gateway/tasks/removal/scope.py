@@ -15,8 +15,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from llm_gateway.hosts import before, remote
+from llm_gateway.hosts.answers import Answers, Lines
 from llm_gateway.hosts.before import Before
-from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.route import TAILNET
 from llm_gateway.hosts.topology import Agent, Gateway, Machine
@@ -29,11 +29,33 @@ from llm_gateway.tasks.removal import dotenv_restore, home
 _SCRIPT = Path(__file__).with_name("scope.sh")
 
 
+class Leftovers(Answers):
+    """What `scope.sh` says on a host; each fact is the answer of its name."""
+
+    notes = Lines()
+    """What was noted before the first deployment."""
+    home = Lines()
+    """The names in the directory where a host keeps what is about its runs."""
+    units = Lines()
+    """The paths of our units' files."""
+    unit_drop_ins = Lines()
+    """The directories of drop-ins for them, which are a person's own."""
+    directory = Lines()
+    """The names in the install directory."""
+    taken_over_files = Lines()
+    """The names of what a person's gateway had, kept among the backups."""
+    containers = Lines()
+    networks = Lines()
+    image_tags = Lines()
+    client_kept = Lines()
+    """Copies of the client of before, the oldest first."""
+
+
 @dataclass(frozen=True)
 class Found:
     """One host, read."""
 
-    state: HostState
+    state: Leftovers
     before: Mapping[str, Before]
     """What was noted before the first deployment, by path."""
 
@@ -102,8 +124,8 @@ def read(machine: Machine) -> Found:
     }
     assignments = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
     script = "\n".join([*assignments, _SCRIPT.read_text(encoding="utf-8")])
-    state = HostState.parse(remote.run(machine.host, script))
-    return Found(state, before.read(state.lines("notes")))
+    state = Leftovers.parse(remote.run(machine.host, script))
+    return Found(state, before.read(state.notes))
 
 
 def is_installed(machine: Machine, found: Found) -> bool:
@@ -111,8 +133,8 @@ def is_installed(machine: Machine, found: Found) -> bool:
     is_set_up = machine.node is not None and machine.state.has_secrets
     return bool(
         is_set_up
-        or home.is_ours(found.state.lines("home"))
-        or found.state.text("units")
+        or home.is_ours(found.state.home)
+        or found.state.units
         or (machine.agent and _has_openclaw(machine.agent, found))
     )
 
@@ -132,7 +154,7 @@ def points_here(agent: Agent) -> bool:
 def is_elsewhere(agent: Agent) -> bool:
     """Whether a person has pointed OpenClaw at something else, by hand: then the four lines are theirs."""
     url = dotenv_restore.value(agent.state.openclaw_env or "", openclaw.NAMES[0])
-    is_given_back = GIVEN_BACK in found_on(agent.host).state.lines("home")
+    is_given_back = GIVEN_BACK in found_on(agent.host).state.home
     return url is not None and not points_here(agent) and not is_given_back
 
 
@@ -163,10 +185,10 @@ def mention(host: Host, text: str) -> None:
 def _has_openclaw(agent: Agent, found: Found) -> bool:
     has_environment = points_here(agent) or (found.environment is not None and not is_elsewhere(agent))
     has_client = bool(agent.state.openclaw_client_record)
-    return has_environment or has_client or "openclaw_dropin" in agent.state.answers
+    return has_environment or has_client or agent.state.openclaw_dropin is not None
 
 
-def _content(state: HostState, name: str) -> str | None:
+def _content(state: Leftovers, name: str) -> str | None:
     """Without the line end that the script has added."""
     text = state.answers.get(name)
     return None if text is None else text[:-1]

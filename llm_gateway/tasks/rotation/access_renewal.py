@@ -35,7 +35,7 @@ class RotationError(Exception):
 
 def staged(node: Node) -> Generated | None:
     """The new secrets that a run which was cut off has left; None where there are none. Raises SecretsError."""
-    text = node.state.text("next_secrets")
+    text = node.state.next_secrets
     if not text:
         return None
     try:

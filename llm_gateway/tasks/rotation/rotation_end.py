@@ -18,7 +18,7 @@ from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN, own_tokens, token_name
 from llm_gateway.flavours.oneapi import AdminClient, OneAPIError, Token, only
 from llm_gateway.hosts import progress, remote
-from llm_gateway.hosts.host_state import UnreadableError
+from llm_gateway.hosts.answers import UnreadableError
 from llm_gateway.hosts.route import RouteError, route
 from llm_gateway.hosts.topology import Agent, Gateway
 from llm_gateway.model.asking import VerificationError
@@ -48,7 +48,7 @@ def remove_old_tokens(gateway: Gateway) -> None:
 @operation()
 def _remove(gateway: Gateway) -> Generator[FunctionCommand, None, None]:
     """Entered where there are any; for that nothing is asked that the run knows already."""
-    if not gateway.node.host.state.is_executing and not gateway.node.state.text("api_tokens"):
+    if not gateway.node.host.state.is_executing and not gateway.node.state.api_tokens:
         return  # it is not set up yet, or does not answer now
     try:
         with admin_api(gateway) as admin:
