@@ -75,7 +75,7 @@ def _unfinished(screen: Screen, result: HostResult) -> Iterator[str]:
 
 
 def wrapped(text: str, head: str, indent: str) -> Iterator[str]:
-    """Lines of 80 columns, the first with `head`, others indented. textwrap takes a Chinese character for one column."""
+    """Lines of 80 columns, the first with `head`, others indented. textwrap takes Chinese characters for one column."""
     line = head
     for word in text.split():
         if width(line) + width(word) >= WIDTH:

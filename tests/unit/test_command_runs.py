@@ -105,7 +105,8 @@ def test_what_is_refused_changes_nothing_and_says_so(fleet: Path) -> None:
 
 def test_a_plan_of_a_deployment_is_an_answer(bare: Path) -> None:
     done = run(bare, "deploy", "--dry")
-    assert done.stdout.startswith("@fake/gw1: to come: Install Docker from the distribution's packages; Install")
+    assert done.stdout.startswith("@fake/gw1: to come: Install Docker from the distribution's packages")
+    assert "Write 5 files; Start the firewall" in done.stdout
     assert "@fake/agent1: to come: Point OpenClaw at the gateway" in done.stdout
     assert max(map(len, done.stdout.splitlines())) < 80
     assert done.stderr.splitlines()[-1] == "Next: python -m llm_gateway deploy"
