@@ -12,7 +12,7 @@ from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_state
 from pyinfra_cli.exceptions import WrappedError
 
-from llm_gateway.command import leaving, screen
+from llm_gateway.command import leaving, pyinfra_costs, screen
 from llm_gateway.hosts import connections, interruption, invocation
 from llm_gateway.hosts.interruption import INTERRUPTED
 from llm_gateway.inputs import inventory_file
@@ -28,6 +28,7 @@ def watch() -> None:
 
     pyinfra ends with 0 when the inventory's path is mistyped, when a group or --limit matches no host, and on Ctrl-C.
     """
+    pyinfra_costs.cut()
     interruption.watch()
     passwords.watch()
     connections.watch()
