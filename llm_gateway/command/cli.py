@@ -18,7 +18,6 @@ import click
 
 from llm_gateway.command import commands
 from llm_gateway.command.commands import COMMANDS, PYINFRA_OPTIONS, RAW, Command, Option
-from llm_gateway.model import layout
 from llm_gateway.model.checkout import IS_CHECKOUT, ROOT
 from llm_gateway.model.version import VERSION
 
@@ -204,15 +203,8 @@ def init(
     """
     from llm_gateway.command import new_inventory
 
-    place = Path(inventory or DEFAULT_INVENTORY)
-    new_inventory.require_free(place)
-    hosts = new_inventory.ask_hosts(gateways, openclaw, ssh_user, has_sudo)
-    keys = new_inventory.ask_keys()
-    new_inventory.write(place, hosts, keys)
     program = shlex.split(context.find_root().info_name or NAME)
-    click.echo(f"{place} and {place.with_name(layout.SECRETS)} (0600) are written.", err=True)
-    for line in new_inventory.next_commands(program, place, keys):
-        click.echo(f"Next: {line}", err=True)
+    new_inventory.make(program, Path(inventory or DEFAULT_INVENTORY), gateways, openclaw, ssh_user, has_sudo)
 
 
 for _command in COMMANDS:

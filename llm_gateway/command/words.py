@@ -29,6 +29,37 @@ _WORDS = {
     "nothing changed": ("Nothing was changed.", "未做任何更改。"),
     "fix": ("Fix what the errors above say, then:", "请按上面的错误提示修复，然后运行："),
     "next": ("Next:", "下一步："),
+    "interrupted before": ("Interrupted: nothing was changed.", "已中断：未做任何更改。"),
+    "ask gateways": ("Hosts that get a gateway, with commas between", "部署网关的主机（用逗号分隔）"),
+    "ask openclaw": (
+        "Hosts whose OpenClaw uses it, with commas between (Enter: none)",
+        "使用该网关的 OpenClaw 主机（用逗号分隔；回车：没有）",
+    ),
+    "ask user": ("User of SSH", "SSH 用户"),
+    "ask key": ("{name} (not shown; Enter: later)", "{name}（不显示；回车：以后再填）"),
+    "name a gateway": (
+        "--gateway: name the host of the gateway (there is no terminal to ask on)",
+        "--gateway：请写明网关主机（没有终端可供询问）",
+    ),
+    "no host": ("{text!r} names no host", "{text!r} 中没有主机名"),
+    "user in host": (
+        "{name!r} names a user: name the host alone, and the user by --ssh-user {user}",
+        "{name!r} 中带有用户：只写主机名，用户用 --ssh-user {user} 指定",
+    ),
+    "key in environment": ("in the environment: {problem}", "环境变量：{problem}"),
+    "there already": (
+        "{path} is there already and is left as it is; name another place: init DIR/hosts.py",
+        "{path} 已经存在，保持不变；请指定其他位置：init DIR/hosts.py",
+    ),
+    "secrets' name": (
+        "an inventory cannot be called {path}: the secrets go there; name it otherwise: init hosts.py",
+        "inventory 不能叫 {path}：该文件用来放密钥；请换个名字：init hosts.py",
+    ),
+    "no directory": ("there is no directory {path}; make it first: {command}", "没有目录 {path}；请先创建：{command}"),
+    "not writable": ("you may not write into the directory {path}", "没有写入目录 {path} 的权限"),
+    "not written": ("{path} cannot be written: {reason}", "{path} 无法写入：{reason}"),
+    "written": ("{inventory} and {secrets} (0600) are written.", "已写入 {inventory} 和 {secrets}（0600）。"),
+    "write keys": ("write the keys into {secrets}", "把密钥写入 {secrets}"),
 }
 
 
@@ -38,7 +69,7 @@ class Words:
     def __init__(self, language: str = ENGLISH) -> None:
         self._column = (ENGLISH, CHINESE).index(language)
 
-    def __call__(self, name: str, **values: object) -> str:
+    def __call__(self, name: str, /, **values: object) -> str:
         """The words of that name."""
         return _WORDS[name][self._column].format(**values)
 

@@ -85,7 +85,7 @@ def _wrong_group(name: str, value: Any) -> Iterator[str]:
     if name not in OURS and not all(isinstance(host, (str, tuple)) for host in hosts):
         return  # pyinfra leaves it alone: it is a list of something else
     for host in hosts:
-        if problem := _wrong_host(host):
+        if problem := wrong_host(host):
             yield f"{name}: {problem}"
         elif isinstance(host, tuple):
             yield from (f"{name}: {host[0]}: {problem}" for problem in misspelt_connection(host[1]))
@@ -100,7 +100,8 @@ def _is_network_name(name: str) -> bool:
     return True
 
 
-def _wrong_host(host: Any) -> str | None:
+def wrong_host(host: Any) -> str | None:
+    """What is wrong with one host of a group, with the fix; None where nothing is."""
     name, data = host if isinstance(host, tuple) and len(host) == 2 else (host, {})
     if not isinstance(name, str):
         return f"a host must be a name, or a name with its settings: {_FORM}"
