@@ -68,23 +68,36 @@ def _own(option: Option) -> click.Option:
         settings |= {"type": click.Choice(option.choices), "metavar": None}
     elif option.kind in ("path", "source"):
         settings |= {"type": click.Path()}
+    elif option.kind == "integer":
+        settings |= {"type": click.IntRange(min=1)}
     return click.Option([option.flag, _name(option)], **settings)
 
 
 def _pyinfras(option: commands.PyinfraOption) -> click.Option:
     settings: dict[str, Any] = {"multiple": True, "metavar": option.metavar, "help": option.help}
     if option.is_path:
-        settings |= {"type": click.Path()}
+        settings |= {"type": click.Path(exists=True)}
+    elif option.metavar in ("N", "PORT", "SECONDS"):
+        settings |= {"type": click.IntRange(min=0)}
+    elif option.metavar == "NAME=VALUE":
+        settings |= {"callback": _require_names}
     elif not option.metavar:
         settings = {"count": True, "help": option.help}
     return click.Option([*option.flags, _name(option)], **settings)
+
+
+def _require_names(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    for each in given:
+        if not each.partition("=")[0].isidentifier() or "=" not in each:
+            raise click.UsageError("--data: write it as NAME=VALUE")  # without it: it may be a secret
+    return given
 
 
 def _common(command: Command) -> list[click.Parameter]:
     flags = [
         ("-y", "--yes", "do it without asking") if command.asks else None,
         ("--dry", "--dry", "say what would be done; do nothing") if command.asks else None,
-        ("--json", "--json", "JSON on stdout, and nothing else there"),
+        ("--json", "--json", "JSON on stdout, and nothing else there") if command.has_json is not None else None,
         ("--quiet", "--quiet", "say nothing but errors and the answer"),
     ]
     return [
@@ -113,22 +126,30 @@ def _build(command: Command) -> click.Command:
 
 def _run(command: Command, inventory: str | None, given: dict[str, Any]) -> None:
     context = click.get_current_context()
-    place = inventory or DEFAULT_INVENTORY
-    if inventory is None and not Path(place).is_file():
-        raise click.UsageError(f"there is no ./{place} here: name your inventory, or make one by `{NAME} init`")
-    data = {each.data: _value(each, given[_name(each)]) for each in command.options if given[_name(each)]}
+    place = DEFAULT_INVENTORY if inventory is None else inventory
+    if not Path(place).is_file() and place in ("", DEFAULT_INVENTORY):
+        program = context.find_root().info_name or NAME
+        raise click.UsageError(f"there is no ./{DEFAULT_INVENTORY} here: name yours, or make one by `{program} init`")
+    is_json = given.get("json", False)
+    if is_json and command.asks and not given["yes"] and not given["dry"]:
+        raise click.UsageError("with --json nothing is asked: add -y to carry it out, or --dry to see what it would do")
+    data = {each.data: value for each in command.options if (value := _value(each, given[_name(each)])) is not None}
     passed = [part for option in PYINFRA_OPTIONS for part in _passed(option, given)]
+    is_raw = any(option.startswith(RAW) for option in passed)
+    if is_raw and given["quiet"]:
+        raise click.UsageError(
+            f"--quiet, and an option that shows pyinfra's own output ({', '.join(RAW)}): leave one out"
+        )
     arguments = commands.pyinfra_arguments(
         command,
         data,
         passed,
         is_yes=given.get("yes", False),
         is_dry=given.get("dry", False),
-        is_json=given["json"],
+        is_json=is_json,
     )
-    is_raw = any(option.startswith(RAW) for option in passed)
     typed = _typed(context)
-    place = str(Path(place).resolve()) if Path(place).exists() else place
+    place = commands.seen_from_here(place)
     if IS_CHECKOUT:
         os.chdir(ROOT)  # pyinfra reads group_data of where it is run, and people edit it there
     # Ctrl-C while pyinfra is loaded would end in a traceback; config.py takes it.
@@ -139,20 +160,26 @@ def _run(command: Command, inventory: str | None, given: dict[str, Any]) -> None
     if is_raw:
         running.run(words, typed)
     else:
-        shown = running.Shown(command, typed, inventory or "", data, is_dry=given.get("dry", False))
+        shown = running.Shown(
+            command, typed, [*passed, *([inventory] if inventory else [])], data, given.get("dry", False)
+        )
         running.run_on_screen(words, shown, is_quiet=given["quiet"])
 
 
 def _typed(context: click.Context) -> list[str]:
-    """What a person has typed, to be typed again; no password is ever in it."""
+    """What a person has typed, to be typed again."""
     return [*shlex.split(context.find_root().info_name or NAME), *sys.argv[1:]]
 
 
-def _value(option: Option, given: Any) -> str:
+def _value(option: Option, given: Any) -> str | None:
     """A value as pyinfra takes it by --data: it makes numbers of texts that look like one, unless they are JSON."""
     if option.kind.startswith("flag"):
-        return option.kind.partition("=")[2] or "True"
-    if option.kind == "number":
+        return (option.kind.partition("=")[2] or "True") if given else None
+    if given is None:
+        return None
+    if given == "":
+        raise click.UsageError(f"{option.flag}: there is nothing behind it; leave it out, or name a {option.metavar}")
+    if option.kind in ("number", "integer"):
         return str(given)
     is_place = (option.kind == "path" and given != "-") or (option.kind == "source" and "/" in given)
     return json.dumps(_absolute(option, given) if is_place else given, ensure_ascii=False)
@@ -171,7 +198,9 @@ def _passed(option: commands.PyinfraOption, given: dict[str, Any]) -> Sequence[s
     value = given[_name(option)]
     if not option.metavar:
         return [option.flags[0]] * value
-    return [part for each in value for part in (option.flags[0], _absolute(option, each) if option.is_path else each)]
+    return [
+        part for each in value for part in (option.flags[0], _absolute(option, each) if option.is_path else str(each))
+    ]
 
 
 @main.command(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Option:
     """An option of a command, handed to its script by `--data`.
 
-    `kind`: "text"; "number"; "flag"; "path", a place on this machine; "source", a path if it has a slash, else a name.
+    `kind`: "text"; "number", or a word in its place; "integer"; "flag"; "path", a place on this machine; "source", a
+    path if it has a slash, else a name.
     """
 
     flag: str
@@ -26,8 +28,8 @@ class Option:
 class Command:
     """A command, and the script that it runs.
 
-    `asks`: it changes hosts, so that it asks before it does; `has_json`: by its script, otherwise by pyinfra;
-    `then`: the command to run after it.
+    `asks`: it changes hosts, so that it asks before it does; `has_json`: the datum by which its script writes JSON, ""
+    where pyinfra does, None where it has none; `then`: the command to run after it.
     """
 
     name: str
@@ -36,7 +38,7 @@ class Command:
     example: str
     options: tuple[Option, ...] = ()
     asks: bool = False
-    has_json: str = ""
+    has_json: str | None = ""
     then: str = ""
 
 
@@ -83,7 +85,7 @@ COMMANDS = (
         (
             Option("--check", "status_check", "exit code 3 if something needs a person", kind="flag"),
             Option("--html", "status_html", "write a page that needs nothing beside itself", "FILE", "path"),
-            Option("--every", "status_every", "how often that page is made anew (10)", "MINUTES", "number"),
+            Option("--every", "status_every", "how often that page is made anew (10)", "MINUTES", "integer"),
         ),
         has_json="status_json",
     ),
@@ -101,9 +103,10 @@ COMMANDS = (
         "Follow what every gateway's unit and One API log, keys hidden.",
         "logs --limit gw1 --lines 20",
         (
-            Option("--lines", "lines", "the last lines of each to begin with (100)", "N", "number"),
+            Option("--lines", "lines", "the last lines of each to begin with (100)", "N", "integer"),
             Option("--no-follow", "follow", "these lines alone", kind="flag=false"),
         ),
+        has_json=None,
     ),
     Command(
         "backup",
@@ -135,7 +138,7 @@ COMMANDS = (
             Option("--target", "target", "the host that it is moved to, if there are several", "HOST"),
             Option("--replace", "replace", "the target, if it has a gateway already", "HOST"),
             Option("--container", "container", "the source's container, if there are several", "NAME"),
-            Option("--time-limit", "limit", "until the old gateway serves again (240)", "SECONDS", "number"),
+            Option("--time-limit", "limit", "until the old gateway serves again (240)", "SECONDS", "integer"),
         ),
         asks=True,
         then="status",
@@ -192,6 +195,7 @@ COMMANDS = (
         "Write the declaration of what every gateway holds now.",
         "export --output declared",
         (Option("--output", "export_output", "where the files go (declared); -: stdout", "DIRECTORY|-", "path"),),
+        has_json=None,  # it may write its files to stdout
     ),
     Command(
         "reset-admin",
@@ -292,3 +296,9 @@ def pyinfra_arguments(
         *passed,
         *(part for name, value in values.items() for part in ("--data", f"{name}={value}")),
     ]
+
+
+def seen_from_here(inventory: str) -> str:
+    """An inventory, its path made absolute: pyinfra runs elsewhere, and a file of the same name may be there."""
+    is_path = inventory.endswith(".py") or "/" in inventory or Path(inventory).exists()
+    return str(Path(inventory).resolve()) if is_path and not inventory.startswith("@") else inventory

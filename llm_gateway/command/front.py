@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from llm_gateway.command import commands
 from llm_gateway.model.checkout import ROOT
 from llm_gateway.proof import openclaw_turn
 from llm_gateway.proof.model_questions import ALL, CHANGED, NOTHING
@@ -146,7 +147,7 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
 
 def _command(script: str, inventory: str, pyinfras: Sequence[str], data: dict[str, str]) -> list[str]:
     handed_over = [part for name, value in data.items() for part in ("--data", f"{name}={value}")]
-    place = str(Path(inventory).resolve()) if Path(inventory).exists() else inventory
+    place = commands.seen_from_here(inventory)
     # -y: there is nothing to ask about, as nothing is changed.
     return [sys.executable, "-m", "pyinfra", "-y", *pyinfras, *handed_over, place, script]
 

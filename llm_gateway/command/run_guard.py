@@ -37,7 +37,7 @@ def watch() -> None:
         invocation.remember(context)
         _require_inventory(str(context.params.get("inventory", "")))
         inventory_file.watch(str(context.params.get("inventory", "")))
-        if _is_read_only(context) or (invocation.is_plan(context) and not sys.stdin.isatty()):
+        if _is_read_only(context) or (invocation.is_plan(context) and not _can_ask()):
             pyinfra_cli.cli._do_confirm = lambda message: True  # pyinfra itself asks, whatever there is to do
         else:
             _require_answer(context)
@@ -64,8 +64,13 @@ def _keep_journal() -> None:
 def _require_inventory(path: str) -> None:
     """Before pyinfra takes a mistyped path for a host's name: where it is long, that ends in a traceback."""
     if path.endswith(".py") and not Path(path).is_file():
-        logger.error(f"There is no inventory file {path} (seen from {Path.cwd()}): correct the path.")
+        seen = "" if Path(path).is_absolute() else f" (seen from {Path.cwd()})"
+        logger.error(f"There is no inventory file {path}{seen}: correct the path.")
         sys.exit(1)
+
+
+def _can_ask() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()  # None: closed, as by some daemons
 
 
 def _is_read_only(context: click.Context) -> bool:
@@ -101,7 +106,7 @@ def _tell_status(context: click.Context) -> int | None:
 
 def _require_answer(context: click.Context) -> None:
     """Without a terminal, pyinfra's question before it acts would end in a traceback."""
-    if not context.params.get("yes") and not invocation.is_plan(context) and not sys.stdin.isatty():
+    if not context.params.get("yes") and not invocation.is_plan(context) and not _can_ask():
         logger.error("There is no terminal to ask on: add -y to carry it out, or --dry to see what it would change.")
         sys.exit(1)
 

@@ -23,12 +23,13 @@ from llm_gateway.hosts.interruption import INTERRUPTED
 class Shown:
     """What was asked for.
 
-    Parameters: `typed`, the words of the command; `inventory`, as it was typed, or ""; `data`, values of its options.
+    Parameters: `typed`, the words of the command; `passed`, those of pyinfra's options and the inventory, which another
+    command takes as well; `data`, values of its own options.
     """
 
     command: Command
     typed: Sequence[str]
-    inventory: str
+    passed: Sequence[str]
     data: Mapping[str, str]
     is_dry: bool
 
@@ -56,6 +57,8 @@ def _tell_plan(our_screen: Screen, to_come: Mapping[str, Sequence[str]], is_dry:
     """The steps that would change something; on stdout where they are what was asked for."""
     from llm_gateway.command import ending
 
+    if not to_come:  # no host was reached, which is told elsewhere
+        return
     lines = [
         line
         for host, names in to_come.items()
@@ -85,19 +88,26 @@ def _tell_end(our_screen: Screen, shown: Shown, code: int) -> None:
 
 def _next(shown: Shown, has_failed: bool) -> str:
     """The command that a person wants to run then, or what there is to do; "" where nothing is."""
+    if shown.command.name == "upgrade" and not has_failed and not shown.is_dry:
+        return f"`gateway_image = {shown.data['gateway_image']}` into the inventory"
+    return shlex.join(invocation.shown(_words(shown, has_failed)))
+
+
+def _words(shown: Shown, has_failed: bool) -> Sequence[str]:
     if has_failed:
-        return shlex.join(shown.typed)
+        return shown.typed
     if shown.is_dry:
-        return shlex.join([word for word in shown.typed if word != "--dry"])
-    if shown.command.name == "upgrade":
-        return f"`gateway_image = {shown.data['gateway_image']}` into {shown.inventory or 'inventory.py'}"
-    begin = list(shown.typed).index(shown.command.name)
-    program, options = shown.typed[:begin], shown.typed[begin + 1 :]
+        return [word for word in (_carry_out(each, shown.typed) for each in shown.typed) if word]
+    program = shown.typed[: list(shown.typed).index(shown.command.name)]
+    then = shown.command.then
     if shown.command.name == "plan":
-        kept = [word for word in options if word not in ("--check", "--json", "--quiet")]
-        return shlex.join([*program, "deploy", *kept]) if _has_differences() else ""
-    named = [shown.inventory] if shown.inventory else []
-    return shlex.join([*program, shown.command.then, *named]) if shown.command.then else ""
+        then = "deploy" if _has_differences() else ""
+    return [*program, then, *shown.passed] if then else []
+
+
+def _carry_out(word: str, typed: Sequence[str]) -> str:
+    """With JSON on stdout nothing is asked."""
+    return word if word != "--dry" else "-y" if "--json" in typed else ""
 
 
 def _has_differences() -> bool:

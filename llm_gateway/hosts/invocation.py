@@ -24,6 +24,7 @@ _refused: list[bool] = []
 _PASSWORDS = ("--ssh-password", "--ssh-key-password")
 """The options of pyinfra that are followed by a password."""
 _HIDDEN = "…"
+_SECRET = re.compile(r"(?<!ssh)_key$|api_?key|pass(word|phrase|wd)|secret|token", re.IGNORECASE)
 
 
 def remember(context: click.Context) -> None:
@@ -32,8 +33,30 @@ def remember(context: click.Context) -> None:
 
 
 def typed(words: Sequence[str]) -> None:
-    """Keep the words of our own command; there is no password among its options."""
+    """Keep the words of our own command."""
     _typed[:] = words
+
+
+def shown(words: Sequence[str]) -> list[str]:
+    """Words of a command line as they may be printed: what is a password, or may be a secret, is hidden."""
+    return [_shown(before, word) for before, word in zip(["", *words], words, strict=False)]
+
+
+def _shown(before: str, word: str) -> str:
+    if before in _PASSWORDS:
+        return _HIDDEN
+    option, given = ("", word) if before == "--data" else word.split("=", 1) if "=" in word else ("", "")
+    name, equals, _ = given.partition("=")
+    if (before == "--data" or option == "--data") and equals and _is_secret(name):
+        return f"{option}{'=' if option else ''}{name}={_HIDDEN}"
+    return re.sub(r"(?<=password=).*", _HIDDEN, word, flags=re.DOTALL)
+
+
+def _is_secret(name: str) -> bool:
+    """Whether the value of that name in a host's data may be one, or hold one."""
+    from llm_gateway.inputs.settings import SETTINGS  # late: config.py should not keep the connections waiting
+
+    return SETTINGS[name].hidden if name in SETTINGS else bool(_SECRET.search(name))
 
 
 def is_plan_now() -> bool:
@@ -52,13 +75,11 @@ def command(*, root: Path | None = None) -> str:
     Parameters: `root`, the directory in which it is to be run, where that is not the present one.
     """
     if _typed:
-        return shlex.join(_typed)
-    typed = [re.sub(r"(?<=password=).*", _HIDDEN, part, flags=re.DOTALL) for part in sys.argv[1:]]
-    before = ["", *typed]
-    shown = [_HIDDEN if last in _PASSWORDS else part for last, part in zip(before, typed, strict=False)]
+        return shlex.join(shown(_typed))
+    words = shown(sys.argv[1:])
     if root is None:
-        return shlex.join(["pyinfra", *shown])
-    return shlex.join(["pyinfra", "--chdir", str(root), *(_absolute(part) for part in shown)])
+        return shlex.join(["pyinfra", *words])
+    return shlex.join(["pyinfra", "--chdir", str(root), *map(_absolute, words)])
 
 
 def _absolute(part: str) -> str:

@@ -52,9 +52,12 @@ def watch() -> None:
 
 def _asking(refused: Callable[[], Exception]) -> Callable[[str], str]:
     def ask(prompt: str = "Password: ") -> str:
-        if _has_terminal():
-            return getpass.getpass(prompt)
-        if line := sys.stdin.readline():  # as getpass reads one that is handed in by a pipe
+        try:
+            if _has_terminal():
+                return getpass.getpass(prompt)
+        except EOFError:  # Ctrl-D
+            raise refused() from None
+        if sys.stdin and (line := sys.stdin.readline()):  # as getpass reads one that is handed in by a pipe
             return line.rstrip("\n")
         raise refused()
 
@@ -65,5 +68,5 @@ def _has_terminal() -> bool:
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
-        return sys.stdin.isatty()
+        return sys.stdin is not None and sys.stdin.isatty()
     return True

@@ -170,3 +170,47 @@ def test_help_loads_nothing_of_pyinfra() -> None:
     loaded = "import sys; from llm_gateway.command import cli; print([m for m in sys.modules if 'pyinfra' in m])"
     result = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("deploy", "--json"), "add -y to carry it out, or --dry"),
+        (("restore", "--json", "--backup", "a"), "add -y to carry it out, or --dry"),
+        (("upgrade", "--image", ""), "--image: there is nothing behind it"),
+        (("restore", "--backup", ""), "--backup: there is nothing behind it"),
+        (("status", "--html", ""), "--html: there is nothing behind it"),
+        (("remove", "--fetch", ""), "--fetch: there is nothing behind it"),
+        (("logs", "--json"), "No such option"),
+        (("export", "--json"), "No such option"),
+        (("deploy", "--group-data", "nosuch"), "does not exist"),
+        (("deploy", "--parallel", "x"), "is not a valid integer"),
+        (("logs", "--lines", "abc"), "is not a valid integer"),
+        (("deploy", "--data", "foo"), "write it as NAME=VALUE"),
+        (("deploy", "--quiet", "--serial"), "--quiet, and an option that shows"),
+        (("deploy", ""), "there is no ./inventory.py"),
+    ],
+)
+def test_what_is_typed_wrongly_is_refused(words: Run, arguments: tuple[str, ...], told: str) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 2, result.output
+    assert told in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("inventory", "seen"),
+    [
+        ("hosts.py", "{here}/hosts.py"),
+        ("nope.py", "{here}/nope.py"),
+        ("lab/inventory.py", "{here}/lab/inventory.py"),
+        ("@local", "@local"),
+        ("gw1,gw2", "gw1,gw2"),
+        ("@ssh/gw1", "@ssh/gw1"),
+    ],
+)
+def test_an_inventory_is_one_that_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inventory: str, seen: str
+) -> None:
+    (tmp_path / "hosts.py").touch()
+    monkeypatch.chdir(tmp_path)
+    assert commands.seen_from_here(inventory) == seen.format(here=tmp_path)
