@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from pyinfra.api import StringCommand
@@ -21,7 +20,7 @@ from llm_gateway.hosts.topology import Agent
 from llm_gateway.model import layout
 from llm_gateway.parts import skills
 from llm_gateway.tasks import preflight
-from llm_gateway.tasks.removal import openclaw_removal
+from llm_gateway.tasks.removal import openclaw_removal, scope
 from tests.unit import fake_hosts
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.topology import make_agent
@@ -193,7 +192,7 @@ def test_the_package_beside_it_is_taken_away_with_it(
     shared.mkdir(parents=True)
     (shared / "llm_client.js").write_bytes(CLIENT)
     (shared / "package.json").write_text(package)
-    nothing_kept = SimpleNamespace(state=SimpleNamespace(lines=lambda name: []))
+    nothing_kept = scope.Found(scope.Leftovers({}), {})
     monkeypatch.setattr(openclaw_removal, "_noted", lambda agent, path: None)
     monkeypatch.setattr(openclaw_removal.scope, "found_on", lambda agent: nothing_kept)
     for command in openclaw_removal._restore_client._inner(here(tmp_path)):  # type: ignore[attr-defined]
