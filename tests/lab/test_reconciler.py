@@ -120,8 +120,9 @@ def test_five_changes_by_hand_are_named_exactly_and_healed(deployed: Lab, reconc
         "~ option RetryTimes",
         "~ token token-9",
     ]
-    assert "~ channel channel-3: models +模型-3, priority 99 → 3" in by_hand.stdout
-    assert "~ option RetryTimes: 7 → 2" in by_hand.stdout
+    details = {change["name"]: change["details"] for change in json.loads(by_hand.stdout)["gw1"]}
+    assert details["channel-3"] == ["models +模型-3", "priority 99 → 3"]
+    assert details["RetryTimes"] == ["7 → 2"]
     dry = deployed.pyinfra("--dry", *_declared(deployed), INVENTORY, "deploy.py")
     assert dry.output.count("to come: ") == 5
     assert deployed.deploy(*_declared(deployed)).code == 0
