@@ -53,7 +53,8 @@ def problems(given: Given, settings: Settings, in_file: Collection[str], directo
     Parameters: `in_file`, the names of the variables in data/.env of the new gateway's `directory`.
     """
     known = {*OWN, *settings.gateway_environment, *in_file}
-    missing = {name: value for name, value in given.environment.items() if name not in known}
+    # In the order of their names: Docker keeps none.
+    missing = {name: value for name, value in sorted(given.environment.items()) if name not in known}
     if carried := {name: value for name, value in missing.items() if value is not None}:
         yield (
             f"the gateway that is there ({given.where}) has variables that would be lost: add them to"
@@ -69,5 +70,5 @@ def problems(given: Given, settings: Settings, in_file: Collection[str], directo
     if hosts := {name: address for name, address in given.hosts.items() if name not in settings.gateway_extra_hosts}:
         yield (
             f"the gateway that is there ({given.where}) knows hosts that the new one would not: add them to"
-            f" gateway_extra_hosts, or with None what is not wanted: {json.dumps(hosts)}"
+            f" gateway_extra_hosts, or with None what is not wanted: {json.dumps(hosts, sort_keys=True)}"
         )
