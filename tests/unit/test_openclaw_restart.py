@@ -146,7 +146,7 @@ def test_the_restart_comes_once_and_says_what_it_waits_for(monkeypatch: pytest.M
     assert commands[0].endswith(
         "systemctl daemon-reload && swap-it && systemctl restart --no-block openclaw-gateway.service"
     )
-    assert "SINCE=-15s" in commands[1]
+    assert "SINCE=-20s" in commands[1]
     assert "whose stop may take 330 s" in told[0]
     assert told[1].endswith("of at most 330 s: it finishes what it has begun: queueSize=2 embeddedRuns=1")
     assert "waiting until it has started" in told[2]

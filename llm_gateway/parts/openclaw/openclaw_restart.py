@@ -21,6 +21,7 @@ _START_SECONDS = 120
 """How long systemd may take beyond the stop: 90 s is what it gives a start (TimeoutStartSec=)."""
 _LOOK_SECONDS = 15
 _PAUSE_SECONDS = 5
+_MOMENT_SECONDS = 5
 _SCRIPT = Path(__file__).with_name("openclaw_restart.sh")
 _UNITS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(w|d|h|min|ms|us|s)")
@@ -127,5 +128,7 @@ def _why(agent: Agent) -> str:
 
 
 def _look(agent: Agent, waited: float) -> str:
-    values = {"SINCE": f"-{waited + _LOOK_SECONDS:.0f}s", "SECONDS_TO_WAIT": str(_LOOK_SECONDS)}
+    # The log is read at the end of the look, which began a moment after OpenClaw was asked to stop, and said why.
+    since = waited + _LOOK_SECONDS + _MOMENT_SECONDS
+    values = {"SINCE": f"-{since:.0f}s", "SECONDS_TO_WAIT": str(_LOOK_SECONDS)}
     return openclaw_ready.ask(agent, _SCRIPT, values) or "done"
