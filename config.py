@@ -12,7 +12,7 @@ def _end(number: int, frame: object) -> None:
 
 
 signal.signal(signal.SIGINT, _end)  # until the run is watched, see below
-signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # llm_gateway.command.front holds it back until here
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # llm_gateway.command.cli holds it back until here
 
 # pyinfra switches this off for the sake of deploy files; our modules would be compiled anew in every run.
 sys.dont_write_bytecode = False

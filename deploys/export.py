@@ -13,9 +13,9 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks where it is run
 
 if __name__ == "__main__":  # not so where pyinfra runs it
-    from llm_gateway.command import front
+    from llm_gateway.command import cli
 
-    front.become_export()
+    cli.run_script("export")
 
 from pyinfra import host, state
 

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -93,12 +93,12 @@ def _require_names(context: click.Context, parameter: click.Parameter, given: tu
     return given
 
 
-def _common(command: Command) -> list[click.Parameter]:
+def _common(command: Command, *, has_screen: bool) -> list[click.Parameter]:
     flags = [
         ("-y", "--yes", "do it without asking") if command.asks else None,
         ("--dry", "--dry", "say what would be done; do nothing") if command.asks else None,
         ("--json", "--json", "JSON on stdout, and nothing else there") if command.has_json is not None else None,
-        ("--quiet", "--quiet", "say nothing but errors and the answer"),
+        ("--quiet", "--quiet", "say nothing but errors and the answer") if has_screen else None,
     ]
     return [
         click.Argument(["inventory"], required=False, type=click.Path(), metavar="[INVENTORY]"),
@@ -106,37 +106,52 @@ def _common(command: Command) -> list[click.Parameter]:
     ]
 
 
-def _build(command: Command) -> click.Command:
-    def run(inventory: str | None, **given: Any) -> None:
-        _run(command, inventory, given)
+def _build(command: Command, *, script: str = "") -> click.Command:
+    """The command of click.
 
+    Parameters: `script`, how it is called where it is one of our scripts, which leaves the screen to pyinfra.
+    """
+
+    def run(inventory: str | None, **given: Any) -> None:
+        _run(command, inventory, given, has_screen=not script)
+
+    called = f"{script} {command.example.partition(' ')[2]}" if script else f"{NAME} {command.example}"
     return TwoLists(
         command.name,
         params=[
-            *_common(command),
+            *_common(command, has_screen=not script),
             *map(_own, command.options),
             *map(_pyinfras, PYINFRA_OPTIONS),
         ],
         callback=run,
-        help=f"{command.help}\n\n\b\nExample: {NAME} {command.example}",
+        help=f"{command.help}\n\n\b\nExample: {called}",
         short_help=command.help,
         context_settings=_CONTEXT,
     )
 
 
-def _run(command: Command, inventory: str | None, given: dict[str, Any]) -> None:
+def run_script(name: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Do what the command of that name does, with pyinfra's own output: `python deploys/plan.py INVENTORY …`.
+
+    Parameters: `arguments`, else those of this process.
+    """
+    script = shlex.join(["python", sys.argv[0]])
+    _build(commands.by_name(name), script=script).main(arguments, prog_name=script)
+
+
+def _run(command: Command, inventory: str | None, given: dict[str, Any], *, has_screen: bool) -> None:
     context = click.get_current_context()
     place = DEFAULT_INVENTORY if inventory is None else inventory
     if not Path(place).is_file() and place in ("", DEFAULT_INVENTORY):
-        program = context.find_root().info_name or NAME
-        raise click.UsageError(f"there is no ./{DEFAULT_INVENTORY} here: name yours, or make one by `{program} init`")
+        make = f", or make one by `{context.find_root().info_name or NAME} init`" if has_screen else ""
+        raise click.UsageError(f"there is no ./{DEFAULT_INVENTORY} here: name yours{make}")
     is_json = given.get("json", False)
     if is_json and command.asks and not given["yes"] and not given["dry"]:
         raise click.UsageError("with --json nothing is asked: add -y to carry it out, or --dry to see what it would do")
     data = {each.data: value for each in command.options if (value := _value(each, given[_name(each)])) is not None}
     passed = [part for option in PYINFRA_OPTIONS for part in _passed(option, given)]
     is_raw = any(option.startswith(RAW) for option in passed)
-    if is_raw and given["quiet"]:
+    if is_raw and given.get("quiet"):
         raise click.UsageError(
             f"--quiet, and an option that shows pyinfra's own output ({', '.join(RAW)}): leave one out"
         )
@@ -157,7 +172,7 @@ def _run(command: Command, inventory: str | None, given: dict[str, Any]) -> None
     from llm_gateway.command import running  # which imports pyinfra
 
     words = [*arguments, "--config", str(ROOT / "config.py"), place, str(ROOT / command.script)]
-    if is_raw:
+    if is_raw or not has_screen:
         running.run(words, typed)
     else:
         shown = running.Shown(
@@ -175,6 +190,7 @@ def _value(option: Option, given: Any) -> str | None:
     """A value as pyinfra takes it by --data: it makes numbers of texts that look like one, unless they are JSON."""
     if option.kind.startswith("flag"):
         return (option.kind.partition("=")[2] or "True") if given else None
+    given = option.default if given is None else given
     if given is None:
         return None
     if given == "":

@@ -12,7 +12,7 @@ class Option:
     """An option of a command, handed to its script by `--data`.
 
     `kind`: "text"; "number", or a word in its place; "integer"; "flag"; "path", a place on this machine; "source", a
-    path if it has a slash, else a name.
+    path if it has a slash, else a name. `default`: what it is where it is left out, None: what its script then does.
     """
 
     flag: str
@@ -21,6 +21,7 @@ class Option:
     metavar: str = ""
     kind: str = "text"
     choices: tuple[str, ...] = ()
+    default: str | None = None
     required: bool = False
 
 
@@ -194,7 +195,16 @@ COMMANDS = (
         "deploys/export.py",
         "Write the declaration of what every gateway holds now.",
         "export --output declared",
-        (Option("--output", "export_output", "where the files go (declared); -: stdout", "DIRECTORY|-", "path"),),
+        (
+            Option(
+                "--output",
+                "export_output",
+                "where the files go (declared); -: stdout",
+                "DIRECTORY|-",
+                "path",
+                default="declared",
+            ),
+        ),
         has_json=None,  # it may write its files to stdout
     ),
     Command(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 from pyinfra.api import DeployError
 
-from llm_gateway.command import front
 from llm_gateway.hosts.remote import RemoteError
 from llm_gateway.parts import timers
 from llm_gateway.parts.backups import backup_health, scheduled_backups
@@ -173,24 +171,6 @@ def test_backup_of_what_was_never_deployed_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "no deployment has been completed in /opt/openclaw-llm-gateway" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_the_front_hands_the_directory_over_as_seen_from_where_it_was_called(tmp_path: Path) -> None:
-    (tmp_path / "inventory.py").touch()
-    command = front.backup_command([str(tmp_path / "inventory.py"), "--fetch", "here", "--limit", "gw1"])
-    assert command == [
-        *(sys.executable, "-m", "pyinfra", "-y", "--limit", "gw1", "--data", f"fetch={Path('here').resolve()}"),
-        *(str(tmp_path / "inventory.py"), "deploys/backup.py"),
-    ]
-    assert "--data" not in front.backup_command(["inventory.py"])
-    with pytest.raises(SystemExit):
-        front.backup_command(["inventory.py", "--fetch", ""])
-
-
-def test_the_front_refuses_the_home_of_nobody(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        front.backup_command(["inventory.py", "--fetch", "~nobody-of-that-name/in"])
-    assert "--fetch: ~nobody-of-that-name/in: Could not determine home directory" in capsys.readouterr().err
 
 
 def test_the_home_of_nobody_is_refused() -> None:

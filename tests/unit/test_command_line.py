@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -23,6 +24,23 @@ Run = Callable[..., list[str]]
 def invoke(*arguments: str) -> Result:
     """`llm-gateway …` in this process, as far as pyinfra."""
     return CliRunner().invoke(cli.main, arguments, prog_name="llm-gateway")
+
+
+def words_of(*values: str) -> list[str]:
+    """Words for pyinfra of data and a script."""
+    *data, script = values
+    return ["-y", *(part for value in data for part in ("--data", value)), script]
+
+
+def invoke_script(name: str, *arguments: str) -> Result:
+    """`python deploys/NAME.py …` in this process, as far as pyinfra."""
+
+    @click.command(context_settings={"ignore_unknown_options": True})
+    @click.argument("given", nargs=-1, type=click.UNPROCESSED)
+    def script(given: tuple[str, ...]) -> None:
+        cli.run_script(name, given)
+
+    return CliRunner().invoke(script, arguments)
 
 
 @pytest.fixture
@@ -41,13 +59,14 @@ def words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     (tmp_path / "hosts.py").touch()
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str, inventory: str = "inventory.py", raw: bool = False) -> list[str]:
+    def run(*arguments: str, inventory: str = "inventory.py", raw: bool = False, script: bool = False) -> list[str]:
         os.chdir(tmp_path)  # the command goes where config.py is
-        result = invoke(*arguments)
+        result = invoke(*arguments) if not script else invoke_script(*arguments)
         assert result.exit_code == 0, result.output
         call = seen[0]
+        place = inventory if inventory == "@local" else str(tmp_path / inventory)
         assert call["raw"] is raw
-        assert call["words"][-4:-1] == ["--config", str(ROOT / "config.py"), str(tmp_path / inventory)]
+        assert call["words"][-4:-1] == ["--config", str(ROOT / "config.py"), place]
         assert (ROOT / call["words"][-1]).is_file()
         return [*call["words"][:-4], Path(call["words"][-1]).name]
 
@@ -113,6 +132,51 @@ def test_options_become_data_that_pyinfra_reads_as_text(words: Run) -> None:
 )
 def test_what_is_typed_and_what_pyinfra_gets(typed: tuple[str, ...], expected: list[str], words: Run) -> None:
     assert words(*typed) == expected
+
+
+@pytest.mark.parametrize(
+    ("called", "expected"),
+    [
+        (("verify", "@local", "--models", "none"), ["-y", "--data", 'verification_models="none"', "verify.py"]),
+        (("verify", "-vv", "--limit", "gw1", "@local"), ["-y", "--limit", "gw1", "-v", "-v", "verify.py"]),
+        (("plan", "@local", "--check", "--json"), words_of("plan_check=True", "plan_json=True", "plan.py")),
+        (("status", "@local", "--every", "5"), words_of("status_every=5", "status.py")),
+        (("history", "@local", "--last", "3", "--json"), words_of("last=3", "json=True", "history.py")),
+        (("backup", "@local"), ["-y", "backup.py"]),
+        (("export", "@local", "--output", "-"), words_of('export_output="-"', "export.py")),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_script_is_its_command_with_pyinfras_output(called: tuple[str, ...], expected: list[str], words: Run) -> None:
+    assert words(*called, inventory="@local", raw=True, script=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("called", "told"),
+    [
+        (("backup", "--fetch", ""), "--fetch: there is nothing behind it"),
+        (("backup", "--fetch", "~nobody-of-that-name/in"), "~nobody-of-that-name/in: Could not determine home"),
+        (("status", "--html", ""), "--html: there is nothing behind it"),
+        (("status", "--every", "soon"), "'soon' is not a valid integer"),
+        (("history", "nowhere/inventory.py"), "There is no inventory file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_a_script_refuses(called: tuple[str, ...], told: str) -> None:
+    script = commands.by_name(called[0]).script
+    done = subprocess.run(
+        [sys.executable, str(ROOT / script), *(["@local"] if "/" not in called[-1] else []), *called[1:]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (1, 2)
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_files_are_written_where_it_was_typed(words: Run, tmp_path: Path) -> None:
+    assert words("export") == ["-y", "--data", f'export_output="{tmp_path / "declared"}"', "export.py"]
 
 
 def test_paths_are_those_of_where_it_was_typed(words: Run, tmp_path: Path) -> None:

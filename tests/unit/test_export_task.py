@@ -13,7 +13,6 @@ import httpx
 import pytest
 from pyinfra.api import DeployError
 
-from llm_gateway.command.front import export_command
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.topology import Node, Run
 from llm_gateway.tasks import export
@@ -22,7 +21,6 @@ from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import ADDRESS, FRESH
 from tests.unit.fake_one_api import DEFAULT_PASSWORD, FakeOneAPI
 from tests.unit.test_deploy_plan import AGENT, GATEWAY, leaks, prelude
-from tests.unit.test_front import PYINFRA
 from tests.unit.topology import make_machine, make_node
 
 PASSWORD = "a-persons-own"
@@ -157,13 +155,6 @@ def test_hosts_get_a_file_each() -> None:
     hosts = [make_node(name=name, run=run) for name in ("@docker/a b", "@docker/a?b", "../gw1", "@")]
     files = [export._file(host, Path("declared")).as_posix() for host in hosts]
     assert files == ["declared/docker-a-b.py", "declared/docker-a-b-2.py", "declared/gw1.py", "declared/gateway.py"]
-
-
-def test_options_become_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    end = ["@local", "deploys/export.py"]
-    assert export_command(["@local"]) == [*PYINFRA, "--data", f"export_output={tmp_path}/declared", *end]
-    assert export_command(["@local", "--output", "-", "-v"]) == [*PYINFRA, "-v", "--data", "export_output=-", *end]
 
 
 def test_a_deployed_gateway_by_its_command(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from llm_gateway.command.front import history_command
 from llm_gateway.status import history
 
 BEGUN = {"event": "begun", "script": "deploy.py", "who": "wei@laptop", "version": "0.1.0"}
@@ -96,10 +95,3 @@ def test_which_runs_say_something_of_the_host_and_which_need_a_person() -> None:
 
 def test_a_host_on_which_nothing_was_run() -> None:
     assert history.told([], [], 0, last=10) == ["  nothing was run on it yet"]
-
-
-def test_the_front_hands_its_options_over() -> None:
-    *_, data, inventory, script = history_command(["@local"])
-    assert (data, inventory, script) == ("json=false", "@local", "deploys/history.py")
-    command = history_command(["@local", "--json", "--last", "3", "--limit", "gw1"])
-    assert command[4:] == ["--limit", "gw1", "--data", "json=true", "--data", "last=3", "@local", "deploys/history.py"]

@@ -13,12 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from llm_gateway.command.front import status_command
 from llm_gateway.proof.agent_path import Look
 from llm_gateway.status import ages, host_status, status_page, status_table
 from llm_gateway.status.differences import Drift
 from llm_gateway.status.shapes import Backup, Disk, GatewayStatus, HostStatus, LastRun, Logs, OpenClawStatus, Place
-from tests.unit.test_front import PYINFRA
 
 NOW = datetime(2026, 11, 22, 10, 11, 12, tzinfo=UTC)
 EVIL = "<script>alert('x')</script>\"&"
@@ -210,13 +208,3 @@ def test_ages(seconds: float, told: str) -> None:
 @pytest.mark.parametrize(("count", "told"), [(4096, "4 KiB"), (120 << 20, "120 MiB"), (3 << 29, "1.5 GiB")])
 def test_sizes(count: int, told: str) -> None:
     assert ages.size(count) == told
-
-
-def test_options_become_data_of_pyinfra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    data = ("--data", "status_check=True", "--data", "status_json=True", "--data", f"status_html={tmp_path / 'f.html'}")
-    assert status_command(["@local", "--check", "--json", "--html", "f.html"]) == [
-        *(*PYINFRA, *data, "@local", "deploys/status.py"),
-    ]
-    assert "status_every=5" in status_command(["@local", "--every", "5"])
-    assert status_command(["@local", "-v"]) == [*PYINFRA, "-v", "@local", "deploys/status.py"]

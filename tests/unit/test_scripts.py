@@ -1,4 +1,4 @@
-"""`python verify.py INVENTORY --models …`, and what it becomes: pyinfra with verify.py, on fake hosts."""
+"""`python verify.py INVENTORY --models …`: pyinfra with verify.py and its own output, on fake hosts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from llm_gateway.command.front import plan_command, verify_command
 from tests.unit import fake_hosts
 from tests.unit.deployed import deployed
 from tests.unit.fake_hosts import ROOT
@@ -18,43 +17,16 @@ from tests.unit.test_deploy_plan import AGENT, GATEWAY, leaks, prelude
 
 pytestmark = pytest.mark.slow
 
-PYINFRA = [sys.executable, "-m", "pyinfra", "-y"]
 
-
-def test_models_become_data_of_pyinfra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "hosts.py").touch()
-    monkeypatch.chdir(tmp_path)
-    inventory = str(tmp_path / "hosts.py")
-    data = ["--data", "verification_models=none"]
-    assert verify_command(["hosts.py", "--models", "none"]) == [*PYINFRA, *data, inventory, "verify.py"]
-    assert verify_command(["hosts.py"]) == [*PYINFRA, inventory, "verify.py"]
-
-
-def test_a_turn_is_a_setting_of_one_run() -> None:
-    command = verify_command(["@local", "--turn"])
-    assert command == [*PYINFRA, "--data", "openclaw_turn=always", "@local", "verify.py"]
-
-
-def test_other_options_are_pyinfras() -> None:
-    assert verify_command(["-v", "@local", "--limit=gw1", "--models=all"]) == [
-        *PYINFRA,
-        *("-v", "--limit=gw1", "--data", "verification_models=all", "@local", "verify.py"),
-    ]
-
-
-def test_a_plans_options_become_data() -> None:
-    data = ["--data", "plan_check=True", "--data", "plan_json=True"]
-    assert plan_command(["@local", "--check", "--json"]) == [*PYINFRA, *data, "@local", "deploys/plan.py"]
-    assert plan_command(["@local", "-vv"]) == [*PYINFRA, "-vv", "@local", "deploys/plan.py"]
-
-
-@pytest.mark.parametrize("arguments", [[], ["inventory.py", "--models", "some"], ["--models"]])
+@pytest.mark.parametrize(
+    "arguments", [["--modells"], ["inventory.py", "--models", "some"], ["--quiet", "inventory.py"]]
+)
 def test_wrong_arguments_are_told(arguments: list[str]) -> None:
     result = subprocess.run(
         [sys.executable, str(ROOT / "verify.py"), *arguments], capture_output=True, text=True, check=False
     )
     assert result.returncode == 2
-    assert "usage: verify.py" in result.stderr
+    assert f"Usage: python {ROOT / 'verify.py'} [OPTIONS] [INVENTORY]" in result.stderr
     assert "Traceback" not in result.stderr
 
 
