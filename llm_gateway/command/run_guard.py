@@ -6,13 +6,12 @@ import sys
 from pathlib import Path
 
 import click
-import pyinfra_cli.cli
 from pyinfra import logger
 from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_state
-from pyinfra_cli.exceptions import WrappedError
 
-from llm_gateway.command import leaving, pyinfra_costs, screen
+from llm_gateway import pyinfra_insides
+from llm_gateway.command import leaving, screen
 from llm_gateway.hosts import connections, interruption, invocation
 from llm_gateway.hosts.interruption import INTERRUPTED
 from llm_gateway.inputs import inventory_file
@@ -28,7 +27,7 @@ def watch() -> None:
 
     pyinfra ends with 0 when the inventory's path is mistyped, when a group or --limit matches no host, and on Ctrl-C.
     """
-    pyinfra_costs.cut()
+    pyinfra_insides.cut_costs()
     interruption.watch()
     passwords.watch()
     connections.watch()
@@ -38,27 +37,20 @@ def watch() -> None:
         _require_inventory(str(context.params.get("inventory", "")))
         inventory_file.watch(str(context.params.get("inventory", "")))
         if _is_read_only(context) or (invocation.is_plan(context) and not _can_ask()):
-            pyinfra_cli.cli._do_confirm = lambda message: True  # pyinfra itself asks, whatever there is to do
+            # pyinfra itself asks, whatever there is to do
+            pyinfra_insides.replace_question(lambda ask: lambda message: True)
         else:
             _require_answer(context)
-            _keep_journal()
+            pyinfra_insides.before_disconnecting(_keep_journal)
         context.call_on_close(lambda: _end(context))
 
 
-def _keep_journal() -> None:
-    """Have the end of the run written into its hosts' journals, at the last moment when they are connected."""
-    disconnect = pyinfra_cli.cli.disconnect_all
+def _keep_journal(state: State) -> None:
+    """Write the end of the run into its hosts' journals."""
+    if "llm_gateway.tasks.survey" in sys.modules:  # else there is no host that a run of ours has begun with
+        from llm_gateway.tasks import journal_end
 
-    def close(state: State) -> None:
-        try:
-            if "llm_gateway.tasks.survey" in sys.modules:  # else there is no host that a run of ours has begun with
-                from llm_gateway.tasks import journal_end
-
-                journal_end.close(state)
-        finally:
-            disconnect(state)
-
-    pyinfra_cli.cli.disconnect_all = close
+        journal_end.close(state)
 
 
 def _require_inventory(path: str) -> None:
@@ -127,8 +119,7 @@ def _end(context: click.Context) -> None:
 
 def _judge(context: click.Context) -> None:
     ending = sys.exc_info()[1]
-    if isinstance(ending, WrappedError):
-        ending.traceback = None  # of which pyinfra shows the line of ours that has raised it
+    is_wrapped = pyinfra_insides.is_wrapped(ending)
     if not ctx_state.isset():
         return
     is_interrupted = isinstance(ending, SystemExit) and ending.code == INTERRUPTED
@@ -137,7 +128,7 @@ def _judge(context: click.Context) -> None:
     state = ctx_state.get()
     if not state.initialised:
         return
-    if state.current_stage == StateStage.Connect and isinstance(ending, WrappedError) and not state.activated_hosts:
+    if state.current_stage == StateStage.Connect and is_wrapped and not state.activated_hosts:
         logger.error("No host was reached, so nothing was changed; the errors above say why.")
         sys.exit(1)
     if ending is None or (isinstance(ending, SystemExit) and not is_interrupted):

@@ -12,7 +12,8 @@ import click
 import pyinfra_cli  # noqa: F401 - patches Python for gevent, before anything else of pyinfra is imported
 from pyinfra.context import ctx_state
 
-from llm_gateway.command import leaving, pyinfra_adapter, screen
+from llm_gateway import pyinfra_insides
+from llm_gateway.command import leaving, on_screen, screen
 from llm_gateway.command.commands import Command
 from llm_gateway.command.screen import Screen
 from llm_gateway.hosts import invocation
@@ -37,7 +38,7 @@ class Shown:
 def run(words: Sequence[str], typed: Sequence[str]) -> NoReturn:
     """Run pyinfra with these words, with its own output. Ends the process."""
     invocation.typed(typed)
-    pyinfra_adapter.run(words)
+    pyinfra_insides.run(words)
 
 
 def run_on_screen(words: Sequence[str], shown: Shown, *, is_quiet: bool) -> NoReturn:
@@ -45,7 +46,7 @@ def run_on_screen(words: Sequence[str], shown: Shown, *, is_quiet: bool) -> NoRe
     os.environ["PYINFRA_PROGRESS"] = "off"
     our_screen = screen.default(is_quiet)
     screen.use(our_screen)
-    pyinfra_adapter.show_on(our_screen, lambda to_come: _tell_plan(our_screen, to_come, shown.is_dry))
+    on_screen.show_on(our_screen, lambda to_come: _tell_plan(our_screen, to_come, shown.is_dry))
     try:
         run(words, shown.typed)
     except SystemExit as end:

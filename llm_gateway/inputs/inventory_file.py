@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyinfra_cli.inventory
 from pyinfra import logger
-from pyinfra_cli.exceptions import UnexpectedExternalError
 
+from llm_gateway import pyinfra_insides
 from llm_gateway.inputs.inventory_groups import wrong_groups
+from llm_gateway.pyinfra_insides import Execute
 
 
 def watch(inventory: str) -> None:
@@ -23,20 +24,24 @@ def watch(inventory: str) -> None:
 
     Parameters: `inventory`, the path of the inventory, or what else pyinfra takes for one.
     """
-    execute = pyinfra_cli.inventory.exec_file
+    pyinfra_insides.around_files(partial(_with_care, inventory))
 
+
+def _with_care(inventory: str, execute: Execute) -> Execute:
     def run(filename: str, *arguments: Any, **options: Any) -> Any:
         try:
             found = execute(filename, *arguments, **options)
-        except UnexpectedExternalError as problem:
-            _end(f"{filename}{_line(problem.exception, filename)}: {_told(problem.exception)}")
         except (SyntaxError, ValueError, OSError) as problem:
             _end(f"{filename}: {_told(problem)}")
+        except Exception as problem:
+            if (raised := pyinfra_insides.cause(problem)) is None:
+                raise
+            _end(f"{filename}{_line(raised, filename)}: {_told(raised)}")
         if Path(filename) == Path(inventory) and (problems := list(wrong_groups(found))):
             _end("\n  - ".join([f"{filename} cannot be used; nothing was changed.", *problems]))
         return found
 
-    pyinfra_cli.inventory.exec_file = run
+    return run
 
 
 def _end(text: str) -> None:

@@ -6,12 +6,15 @@ Without a terminal `getpass` ends in an EOFError, which pyinfra and paramiko als
 from __future__ import annotations
 
 import getpass
-import importlib
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from pyinfra.api.exceptions import ConnectError
+
+from llm_gateway import pyinfra_insides
+from llm_gateway.pyinfra_insides import Password
 
 
 class SudoPasswordError(OSError):
@@ -28,29 +31,21 @@ _SSH_KEY = (
 )
 _OPTION = "a password cannot be asked without a terminal: run from one, or leave out the option that asks for it"
 
-# pyinfra 3.10: each has imported the function by its name. tests/unit/test_passwords.py tells when one has not.
-ASKED_BY: dict[str, Callable[[], Exception]] = {
-    "pyinfra.connectors.util": lambda: SudoPasswordError(_SUDO),
-    "pyinfra.connectors.ssh_util": lambda: ConnectError(_SSH_KEY),
-    "pyinfra_cli.cli": lambda: _cli_error(_OPTION),
-}
-"""The modules that ask, and what each raises where nobody answers."""
-
-
-def _cli_error(text: str) -> Exception:
-    from pyinfra_cli.exceptions import CliError  # which patches Python for gevent where it is imported first
-
-    refused: Exception = CliError(text)
-    return refused
+_REFUSALS: tuple[Callable[[], Exception], ...] = (
+    lambda: SudoPasswordError(_SUDO),
+    lambda: ConnectError(_SSH_KEY),
+    lambda: pyinfra_insides.refusal(_OPTION),
+)
+"""What each of `PASSWORDS` raises where nobody answers."""
 
 
 def watch() -> None:
-    """Have pyinfra ask by `_ask`; for `config.py`."""
-    for name, refused in ASKED_BY.items():
-        importlib.import_module(name).getpass = _asking(refused)  # type: ignore[attr-defined]
+    """Have passwords asked so; for `config.py`."""
+    for module, refused in zip(pyinfra_insides.PASSWORDS, _REFUSALS, strict=True):
+        pyinfra_insides.replace_password_question(module, partial(_asking, refused))
 
 
-def _asking(refused: Callable[[], Exception]) -> Callable[[str], str]:
+def _asking(refused: Callable[[], Exception], before: Password) -> Password:
     def ask(prompt: str = "Password: ") -> str:
         try:
             if _has_terminal():

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from llm_gateway.model import passwords
+from llm_gateway import pyinfra_insides
 from tests.unit.fake_hosts import KEYS, ROOT
 
 SUDO_ASKS = "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n"
 
 
-@pytest.mark.parametrize("name", passwords.ASKED_BY)
+@pytest.mark.parametrize("name", pyinfra_insides.PASSWORDS)
 def test_each_module_of_pyinfra_asks_by_the_function_that_is_replaced(name: str) -> None:
     """Else a new pyinfra would ask by itself again."""
     # Not in this process: pyinfra_cli patches Python for gevent.

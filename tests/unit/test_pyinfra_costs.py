@@ -9,7 +9,7 @@ from pathlib import Path
 import pyinfra.api.util
 import pytest
 
-from llm_gateway.command import pyinfra_costs
+from llm_gateway import pyinfra_insides
 from tests.unit.unpatched_pyinfra import inventory
 
 
@@ -35,7 +35,7 @@ def test_group_data_are_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     before = inventory._get_group_data(str(file))
     assert len(parsed) > 1, "pyinfra does it once by itself now: delete the cut"
     parsed.clear()
-    pyinfra_costs.cut()
+    pyinfra_insides.cut_costs()
     assert inventory._get_group_data(str(file)) == before
     assert "os" not in before["all"] and len(before["all"]) == 9
     assert parsed == [str(file)]
@@ -47,7 +47,7 @@ def test_the_place_of_a_step_is_found_without_its_source() -> None:
         return pyinfra.api.util.get_caller_frameinfo(frame_offset=-1)
 
     with_source = place()
-    pyinfra_costs.cut()
+    pyinfra_insides.cut_costs()
     without = place()
     assert with_source.code_context, "pyinfra reads no source by itself now: delete the cut"
     assert without.code_context is None

@@ -5,20 +5,22 @@ from __future__ import annotations
 import shlex
 import threading
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 
 import click
-import pyinfra_cli.cli
 from pyinfra.api import DeployError, FunctionCommand, StringCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
+from llm_gateway import pyinfra_insides
 from llm_gateway.hosts import invocation, journal, remote, undo
 from llm_gateway.hosts.answers import UnreadableError
 from llm_gateway.hosts.topology import Machine
 from llm_gateway.inputs import run_options
 from llm_gateway.model import dotenv, layout
 from llm_gateway.parts.openclaw import openclaw
+from llm_gateway.pyinfra_insides import Ask
 from llm_gateway.tasks import backup, outcome, preflight, survey
 from llm_gateway.tasks.removal import gateway_removal, home, openclaw_removal, scope, token_removal
 from llm_gateway.tasks.removal.scope import Removal
@@ -84,11 +86,15 @@ def _place(fetch: str | None) -> Path | None:
 
 def _ask_before_the_end(run: Removal) -> None:
     """In place of pyinfra's "press enter", behind the plan: the hosts have to be typed."""
-    ask = pyinfra_cli.cli._do_confirm
+    if not run.is_asked:
+        run.is_asked = True
+        pyinfra_insides.replace_question(partial(_asking_for_names, run))
 
+
+def _asking_for_names(run: Removal, ask: Ask) -> Ask:
     def confirmed(message: str) -> bool:
-        if not message.startswith("Detected changes"):
-            return bool(ask(message))
+        if not message.startswith(pyinfra_insides.CHANGES):
+            return ask(message)
         names = ",".join(sorted(run.chosen))
         click.echo(f"\n    To take the gateway off, type the names of the hosts: {names}\n    ", err=True, nl=False)
         try:
@@ -99,8 +105,7 @@ def _ask_before_the_end(run: Removal) -> None:
             click.echo("    These are not the names of these hosts.", err=True)
         return typed == run.chosen
 
-    if getattr(ask, "__name__", "") != "confirmed":
-        pyinfra_cli.cli._do_confirm = confirmed
+    return confirmed
 
 
 def _problems(machine: Machine) -> Iterator[str]:

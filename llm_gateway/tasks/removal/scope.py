@@ -67,11 +67,15 @@ class Found:
 
 @dataclass
 class Removal:
-    """One run: the hosts, by name, that are chosen, and where backups are brought to, if anywhere."""
+    """One run: the hosts, by name, that are chosen, and where backups are brought to, if anywhere.
+
+    `is_asked`: whether a person is asked for the names of these hosts.
+    """
 
     chosen: frozenset[str]
     fetch: Path | None
     found: dict[str, Found]
+    is_asked: bool = False
 
 
 _removals: WeakKeyDictionary[State, Removal] = WeakKeyDictionary()
