@@ -11,7 +11,7 @@ _HEAD = """\
 
 [中文](commands.zh-CN.md)
 
-One command for all that the [README](../README.md)'s runbook does. It runs the same scripts as
+One command for all that the [runbook](index.md#when-something-is-wrong) does. It runs the same scripts as
 `pyinfra INVENTORY deploy.py` and `pyinfra INVENTORY deploys/….py`, which go on working; on hosts there is no
 difference.
 

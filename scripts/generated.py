@@ -12,14 +12,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from scripts import commands_page, settings_pages, unasync
+from scripts import commands_page, findings_page, pages, settings_pages, unasync
 
 ROOT = Path(__file__).parent.parent
 FILES: Mapping[str, Callable[[], str]] = {
     "group_data/all.py": settings_pages.group_data,
     "docs/settings.md": settings_pages.english,
-    "docs/settings.zh-CN.md": settings_pages.chinese,
+    "docs/settings.zh-CN.md": lambda: pages.anchored(settings_pages.english(), settings_pages.chinese()),
     "docs/commands.md": commands_page.text,
+    "docs/findings.md": findings_page.text,
     **{f"client/llm_client/_sync/{module}.py": partial(unasync.generated, module) for module in unasync.MODULES},
 }
 """Each generated file, and what makes its text."""
@@ -27,7 +28,7 @@ FILES: Mapping[str, Callable[[], str]] = {
 
 def stale(root: Path) -> dict[str, str]:
     """The files below `root` that are not as they would be generated, each with the text that it should have."""
-    made = {name: make() for name, make in FILES.items()}
+    made = {**pages.anchored_twins(root), **{name: make() for name, make in FILES.items()}}
     return {name: text for name, text in made.items() if _content(root / name) != text}
 
 

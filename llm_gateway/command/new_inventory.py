@@ -21,7 +21,7 @@ from llm_gateway.model import dotenv
 from llm_gateway.model.layout import SECRETS
 
 _TEXT = '''\
-"""The hosts, made by `llm-gateway init`. More settings of a host go into its data: docs/as-a-package.md, README.md."""
+"""The hosts, made by `llm-gateway init`. More settings of a host go into its data: docs/settings.md."""
 
 from pathlib import Path as _Path
 
