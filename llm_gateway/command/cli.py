@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import click
 
-from llm_gateway.command import commands
+from llm_gateway.command import commands, lean_imports
 from llm_gateway.command.commands import COMMANDS, PYINFRA_OPTIONS, RAW, Command, Option
 from llm_gateway.model.checkout import IS_CHECKOUT, ROOT
 from llm_gateway.model.version import VERSION
@@ -169,6 +169,7 @@ def _run(command: Command, inventory: str | None, given: dict[str, Any], *, has_
         os.chdir(ROOT)  # pyinfra reads group_data of where it is run, and people edit it there
     # Ctrl-C while pyinfra is loaded would end in a traceback; config.py takes it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    lean_imports.prepare()
     from llm_gateway.command import running  # which imports pyinfra
 
     words = [*arguments, "--config", str(ROOT / "config.py"), place, str(ROOT / command.script)]
