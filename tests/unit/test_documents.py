@@ -79,7 +79,7 @@ def test_each_page_is_reached_from_the_readme_in_its_language(start: str) -> Non
         for page in pages.pages()
         if page.name.endswith(pages.CHINESE) == start.endswith(pages.CHINESE) or str(page) == start
     }
-    assert wanted - found == set()
+    assert wanted - found == set(), f"link them from {'docs/index' + Path(start).name.removeprefix('README')}"
 
 
 @pytest.mark.parametrize("page", [page for page in ENGLISH if page.parts[0] != "examples"], ids=str)
