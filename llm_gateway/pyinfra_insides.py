@@ -107,6 +107,17 @@ def is_wrapped(ending: BaseException | None) -> bool:
     return True
 
 
+def ssh_config(file: str | None, name: str) -> dict[str, Any]:
+    """What a person's ssh_config says of a host.
+
+    Parameters: `file`, its path, or None for the usual one.
+    """
+    from pyinfra.connectors.sshuserclient.client import get_ssh_config
+
+    config = get_ssh_config(file)
+    return config.lookup(name) if config else {}
+
+
 def would_change(state: Any, host: Any, operation: str) -> bool:
     """Whether pyinfra expects that an operation, named by its hash, changes something on a host."""
     return operation in state.ops[host] and bool(state.ops[host][operation].operation_meta._maybe_is_change)

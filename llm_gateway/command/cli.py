@@ -18,6 +18,7 @@ import click
 
 from llm_gateway.command import commands, lean_imports
 from llm_gateway.command.commands import COMMANDS, PYINFRA_OPTIONS, RAW, Command, Option
+from llm_gateway.hosts import early
 from llm_gateway.model.checkout import IS_CHECKOUT, ROOT
 from llm_gateway.model.version import VERSION
 
@@ -167,12 +168,13 @@ def _run(command: Command, inventory: str | None, given: dict[str, Any], *, has_
     place = commands.seen_from_here(place)
     if IS_CHECKOUT:
         os.chdir(ROOT)  # pyinfra reads group_data of where it is run, and people edit it there
+    words = [*arguments, "--config", str(ROOT / "config.py"), place, str(ROOT / command.script)]
+    early.begin(words, place)
     # Ctrl-C while pyinfra is loaded would end in a traceback; config.py takes it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     lean_imports.prepare()
     from llm_gateway.command import running  # which imports pyinfra
 
-    words = [*arguments, "--config", str(ROOT / "config.py"), place, str(ROOT / command.script)]
     if is_raw or not has_screen:
         running.run(words, typed)
     else:

@@ -65,6 +65,9 @@ class HostState(Answers):
     last_run_is_bad = Flag()
     """Whether the last run that did something ended badly."""
 
+    marks = Text()
+    """By what other runs have left: which of them was at work, and whether one still is."""
+
     busy = Text()
     """Which other run has the host, in words; "" where this run may have it."""
 

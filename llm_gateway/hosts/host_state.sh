@@ -1,7 +1,8 @@
 # Reads all that a run needs to know of a host, in one round trip, and changes nothing.
 # Before this text stand carrier.sh, tailscale-problem, database-settings, registry.sh, docker/look.sh and: ROLES LOCK WHO RUN
 # BEGUN DIRECTORY PORT IMAGE REGISTRY MIRRORS REGISTRY_PROXY USER_ID PROJECT TRACKED DAEMON_BEFORE DAEMON_OURS
-# OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER OPENCLAW_WORKSPACE.
+# OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER OPENCLAW_WORKSPACE. LOCK is yes or no; or later, where another command, with
+# only, takes the lock once the host was read, and reads nothing else.
 # Each answer is one line: its name, a space, its bytes in base64. What cannot be read is an empty answer.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
@@ -24,6 +25,7 @@ lock() {
     find_carrier
     command exec 9> "/run/$PROJECT.lock.guard" && flock -w 10 9 || return
     holder='' since='' who=''
+    [ "$LOCK" != only ] || marks | emit marks
     { read -r holder since && read -r who; } < "/run/$PROJECT.lock"
     if [ -n "$since" ] && [ "$holder" != "$carrier" ]; then
         look_at "$holder"
@@ -41,6 +43,18 @@ lock() {
     exec 9>&-
     look_at_journal
 }
+# By which a run that has read the host first, and takes the lock then, sees that no other was at work meanwhile.
+marks() {
+    { read -r holder since; } < "/run/$PROJECT.lock"
+    printf '%s %s\n' "$holder" "$since"
+    stat -c '%.9Y %s' "/var/lib/$PROJECT/journal.jsonl"
+}
+marks_before() {
+    holder='' since='' started=''
+    marks
+    [ -z "$since" ] || look_at "$holder"
+    [ -z "$since" ] || [ "$started" != "$since" ] || echo at work
+}
 # Whether the last run that did something ended badly: one that finds all well then writes so.
 look_at_journal() {
     case $(tail -n 400 "/var/lib/$PROJECT/journal.jsonl" | grep -v -e '"event": "begun"' -e '"outcome": "refused"' | tail -n 1) in
@@ -55,9 +69,14 @@ begin_journal() {
     if [ "$(stat -c %s "$journal")" -gt 4000000 ]; then mv -f "$journal" "$journal.old"; fi
     (umask 077 && printf '%s\n' "$BEGUN" >> "$journal")
 }
-[ "$LOCK" != yes ] || [ "$(id -u)" != 0 ] || lock 2>/dev/null
+case $LOCK in
+    yes | only) [ "$(id -u)" != 0 ] || lock 2>/dev/null ;;
+    later) marks_before 2>/dev/null | emit marks ;;
+esac
 # What an interrupted run has left, which the host itself undoes: see llm_gateway/hosts/undo.py.
 for stage in unfinished undoing; do content "$stage" "/var/lib/$PROJECT/$stage/what"; done
+end() { printf 'end %s\n' "$(printf complete | base64 -w0)"; }
+[ "$LOCK" != only ] || { end; exit; }
 
 emit os_release < /etc/os-release
 uname -m | emit machine
@@ -319,4 +338,4 @@ case " $ROLES " in *" openclaw "*)
     # Names alone: the values are secrets of other people.
     [ "${pid:-0}" = 0 ] || { tr '\0' '\n' < "/proc/$pid/environ" | sed -n 's/=.*//p'; } 2>/dev/null | emit openclaw_process
 esac
-printf 'end %s\n' "$(printf complete | base64 -w0)"
+end

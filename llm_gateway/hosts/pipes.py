@@ -9,10 +9,8 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 import paramiko
-from pyinfra.api import StringCommand
 from pyinfra.api.host import Host
 from pyinfra.connectors.local import LocalConnector
-from pyinfra.connectors.util import extract_control_arguments, make_unix_command_for_host
 
 from llm_gateway.hosts import remote
 
@@ -51,11 +49,7 @@ def start(host: Host, command: str, patience: float) -> Pipe:
 
     Parameters: `patience`, seconds without a byte after which an SSH connection counts as lost.
     """
-    arguments = remote.connector_arguments(host)
-    extract_control_arguments(arguments)
-    wrapped = make_unix_command_for_host(
-        host.state, host, StringCommand(remote.as_fenced(host, command)), **arguments
-    ).get_raw_value()
+    wrapped = remote.wrapped(host, command)
     if isinstance(host.connector, LocalConnector):
         return _LocalPipe(wrapped)
     client = getattr(host.connector, "client", None)

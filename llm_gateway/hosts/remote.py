@@ -21,6 +21,7 @@ from pyinfra.api import FunctionCommand, StringCommand, operation
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, ConnectorArguments, pop_global_arguments
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
+from pyinfra.connectors.util import extract_control_arguments, make_unix_command_for_host
 
 from llm_gateway.model.passwords import SudoPasswordError
 
@@ -68,6 +69,15 @@ def connector_arguments(host: Host) -> ConnectorArguments:
         ConnectorArguments,
         {key: arguments[key] for key in CONNECTOR_ARGUMENT_KEYS if key in arguments},  # type: ignore[literal-required]
     )
+
+
+def wrapped(host: Host, command: str) -> str:
+    """A shell command as the host's login shell is given it, with sudo and the like as the host's data say."""
+    arguments = connector_arguments(host)
+    extract_control_arguments(arguments)
+    command_line = StringCommand(as_fenced(host, command))
+    text: str = make_unix_command_for_host(host.state, host, command_line, **arguments).get_raw_value()
+    return text
 
 
 def run(host: Host, command: str, stdin: str | None = None) -> list[str]:

@@ -17,7 +17,7 @@ from pyinfra.api import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.hosts import answers, before, carrier, host_state, invocation, journal, remote, undo
+from llm_gateway.hosts import answers, before, carrier, early, host_state, invocation, journal, remote, ssh_words, undo
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.topology import Machine, Run
@@ -71,15 +71,24 @@ def read_state(machine: Machine, lock: bool) -> HostState:
 
     Parameters: `lock`, whether other deployments are kept out of the host for as long as this run is connected.
     """
+    return HostState.parse(remote.run(machine.host, _reading(machine, _LOCK if lock else _NO_LOCK)))
+
+
+_LOCK, _NO_LOCK, _LOCK_LATER, _LOCK_ONLY = "yes", "no", "later", "only"
+"""What `host_state.sh` does about the lock."""
+
+
+def _reading(machine: Machine, lock: str) -> str:
+    """The script that reads the host."""
     roles = [role for role, has in (("gateway", machine.node), ("openclaw", machine.agent)) if has]
     directory = machine.settings.gateway_directory
     values = {
-        "LOCK": "yes" if lock else "no",
-        **(journal.lock_values(machine.host.state) if lock else {}),
+        "LOCK": lock,
+        **(journal.lock_values(machine.host.state) if lock in (_LOCK, _LOCK_ONLY) else {}),
         "DIRECTORY": directory,
         "PORT": str(machine.settings.gateway_port),
         "IMAGE": reference(machine.settings),
-        **(pull_sources(machine.settings) if lock else {}),
+        **(pull_sources(machine.settings) if lock != _NO_LOCK else {}),
         "DAEMON_BEFORE": before.content_of(daemon_json.PATH),
         "DAEMON_OURS": before.ours_of(daemon_json.PATH),
         "USER_ID": str(machine.settings.gateway_user_id),
@@ -89,8 +98,36 @@ def read_state(machine: Machine, lock: bool) -> HostState:
         "OPENCLAW_WORKSPACE": machine.settings.openclaw_workspace or "",
     }
     tracked = installation.tracked_files(directory) if machine.node else ["/etc/os-release"]
-    script = host_state.script(roles, values, tracked)
-    return HostState.parse(remote.run(machine.host, script))
+    return host_state.script(roles, values, tracked)
+
+
+def _read_first(machine: Machine, lock: bool) -> HostState:
+    """As `read_state`, by what the host was asked before pyinfra was loaded, where that is the same question."""
+    if not early.is_on():
+        return read_state(machine, lock)
+    question = remote.wrapped(machine.host, _reading(machine, _LOCK_LATER if lock else _NO_LOCK))
+    state = _answered_early(machine, question, lock) or read_state(machine, lock)
+    if ssh := ssh_words.ssh_words(machine.host):
+        early.note(machine.name, ssh, question)
+    return state
+
+
+def _answered_early(machine: Machine, question: str, lock: bool) -> HostState | None:
+    """What the host has answered to this question, None where it was not asked it.
+
+    The lock is taken now: the answer counts if no other run was at work from before it until then.
+    """
+    asked = early.find(machine.name, ssh_words.ssh_words(machine.host), question)
+    if asked is None:
+        return None
+    locked = remote.run(machine.host, _reading(machine, _LOCK_ONLY)) if lock else []
+    answered = asked.lines()
+    if answered is None:
+        return None
+    state = HostState.parse([*answered, *locked])
+    if lock and (state.left_unfinished or HostState.parse(answered).marks != HostState.parse(locked).marks):
+        return None
+    return state
 
 
 class Survey(Run):
@@ -164,6 +201,7 @@ class Survey(Run):
         if problems:
             self.note_refusal(read)
         _refuse(problems, "the hosts")
+        early.keep()
 
     def note_refusal(self, machines: Iterable[Machine]) -> None:
         """Have the journals of those hosts that are this run's say that it was refused."""
@@ -176,7 +214,7 @@ class Survey(Run):
         try:
             if self._purpose.lock:
                 carrier.hold(machine.host)
-            machine.state = read_state(machine, self._purpose.lock)
+            machine.state = _read_first(machine, self._purpose.lock)
             if self._purpose.lock and (left := machine.state.left_unfinished) and not machine.state.busy:
                 if problem := undo.await_host(machine.host, left):
                     return problem

@@ -229,3 +229,45 @@ def test_behind_tailscaled_the_process_that_the_run_has_left_carries_it(carrier:
         assert daemon.read(run="2222").text("busy") == ""
         assert place.read_text().split()[0] == str(second.pid)
         second.communicate()
+
+
+def test_a_run_that_has_read_first_takes_the_lock_then_and_reads_nothing_else(carrier: Start, place: Path) -> None:
+    journal = Path("/var/lib") / place.stem / "journal.jsonl"
+    first = carrier()
+    read = first.read(lock="later", begun='{"event": "begun"}')
+    assert not place.exists() and not journal.exists(), "that changes nothing"
+    locked = first.read(lock="only", begun='{"event": "begun"}')
+    assert locked.marks == read.marks
+    assert set(locked.answers) <= {"marks", "end"}
+    assert place.read_text().split()[0] == str(first.process.pid)
+    assert journal.read_text() == '{"event": "begun"}\n'
+    assert carrier().read().busy
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_a_run_that_took_the_lock_meanwhile_is_seen(carrier: Start, is_over: bool) -> None:
+    first, second = carrier(), carrier()
+    read = first.read(lock="later")
+    second.read(begun='{"event": "begun"}')
+    if is_over:
+        second.end()
+    locked = first.read(lock="only")
+    assert locked.marks != read.marks
+    assert bool(locked.busy) == (not is_over)
+
+
+def test_a_run_that_was_at_work_when_the_host_was_read_is_seen(carrier: Start) -> None:
+    first, second = carrier(), carrier()
+    second.read()
+    read = first.read(lock="later")
+    second.end()
+    locked = first.read(lock="only")
+    assert not locked.busy
+    assert locked.marks != read.marks
+
+
+def test_runs_that_are_over_keep_nobody_from_taking_an_answer(carrier: Start) -> None:
+    first, second = carrier(), carrier()
+    second.read(begun='{"event": "begun"}')
+    second.end()
+    assert first.read(lock="later").marks == first.read(lock="only").marks
