@@ -96,7 +96,8 @@ check-server: ## check a deployed server, INVENTORY=inventory.py, and change not
 	@python=.venv/locked/check-server/bin/python; [ ! -e .venv/.stamp ] || python=$(PYTHON_BIN); \
 	    $$python -m pytest -p scripts.no_skips -p scripts.shown tests/server --inventory='$(INVENTORY)' $(ARGS)
 
-bench: setup bench-client bench-backup bench-migration ## how long a run takes, beside a bash script over ssh that checks the same (needs make lab)
+bench: setup bench-client bench-backup bench-migration ## how long a run takes, beside bash over ssh and Ansible that check the same (needs make lab)
+	@scripts/environments.sh bench-ansible
 	@$(PYTHON_BIN) -m bench
 
 bench-backup: setup ## a backup of 500 MB under load, beside SQLite's own (needs make lab; BENCH_ROUNDS=3)
@@ -169,6 +170,7 @@ lock: setup ## the newest packages that requirements/*.in allow, into the lock f
 	@cd requirements && ../$(COMPILE) --constraint dev.txt check-server.in -o check-server.txt
 	@cd requirements && ../$(COMPILE) --upgrade bench-openai.in -o bench-openai.txt
 	@cd requirements && ../$(COMPILE) --upgrade bench-litellm.in -o bench-litellm.txt
+	@cd requirements && ../$(COMPILE) --upgrade bench-ansible.in -o bench-ansible.txt
 	@cd requirements && ../$(COMPILE) --upgrade supply-chain.in -o supply-chain.txt
 	@cd requirements && ../$(COMPILE) --upgrade docs.in -o docs.txt
 	@cd requirements && ../$(COMPILE) --upgrade clients.in -o clients.txt

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bench import load
-from bench.no_op import DIRECTORY, ROOT, BenchError, deployed_lab
+from bench.errors import BenchError
+from bench.no_op import DIRECTORY, ROOT, deployed_lab
 from lab import networks
 from llm_gateway.flavours.oneapi import AdminClient
 from llm_gateway.inputs.secrets import Generated

@@ -1,4 +1,4 @@
-"""The no-op run of deploy.py against one lab gateway, beside a bash script over one ssh session."""
+"""The run that changes nothing, against one lab gateway, beside a bash script over one ssh session and Ansible."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import no_op_ansible
 from bench.delay import delayed
+from bench.errors import BenchError
 from lab import state as lab_state
 from lab.errors import LabError
 from llm_gateway.hosts import host_state
@@ -22,21 +25,20 @@ ROOT = Path(__file__).parent.parent
 DIRECTORY = "/opt/openclaw-llm-gateway"
 
 
-class BenchError(Exception):
-    """A measurement cannot be made; the text says why."""
+BASH, COMMAND, PYINFRA = "one ssh session, bash", "llm-gateway deploy -y", "pyinfra -y … deploy.py"
+ANSIBLE, MITOGEN = "Ansible, tuned", "Ansible with mitogen"
 
 
 @dataclass
 class Found:
-    """Seconds of each round, without the models' time, and the channels of one pyinfra run."""
+    """Seconds of each round by what was run, without the models' time, and the channels of one pyinfra run."""
 
-    bash: list[float] = field(default_factory=list)
-    pyinfra: list[float] = field(default_factory=list)
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     channels: str = ""
 
 
 def measure(round_trip: float, rounds: int) -> Found:
-    """Measure both in turn, `rounds` times, over a link of that round trip in seconds.
+    """Measure all in turn, `rounds` times, over a link of that round trip in seconds.
 
     Raises BenchError when the lab is not up or a run fails.
     """
@@ -48,20 +50,28 @@ def measure(round_trip: float, rounds: int) -> Found:
         delayed(host.lan_address, host.ssh_port, round_trip) as port,
         _outside_the_tailnet(host.tailscale_address),
     ):
+        known_hosts = Path(place) / "known_hosts"
+        keys = (line.split(maxsplit=1) for line in Path(host.known_hosts).read_text().splitlines() if line.strip())
+        known_hosts.write_text("".join(f"[127.0.0.1]:{port} {key}\n" for _, key in keys))
         inventory = Path(place) / "inventory.py"
         inventory.write_text(
             "from lab.inventory import gateways as _gateways\n"
             f"gateways = [(n, {{**d, 'ssh_hostname': '127.0.0.1', 'ssh_port': {port},\n"
-            "    'ssh_strict_host_key_checking': 'off', 'ssh_known_hosts_file': '/dev/null'})\n"
+            f"    'ssh_known_hosts_file': {str(known_hosts)!r}}})\n"
             f"    for n, d in _gateways if n == {name!r}]\n"
         )
         script = _same_checks(lab, host)
+        playbook = no_op_ansible.Playbook(lab, host, port, Path(place), _ssh(host, port))
+        _command(inventory)  # the first one keeps what it asks its hosts first; the others are as the next ones
         for _ in range(rounds):
             seconds, model = _bash(host, port, script)
-            found.bash.append(seconds - model)
-            seconds, found.channels = _pyinfra(inventory)
+            found.seconds[BASH].append(seconds - model)
             # The models' time as it is on the host itself: what the link adds to the requests is the run's own.
-            found.pyinfra.append(seconds - model)
+            found.seconds[COMMAND].append(_command(inventory) - model)
+            seconds, found.channels = _pyinfra(inventory)
+            found.seconds[PYINFRA].append(seconds - model)
+            for what, has_mitogen in ((ANSIBLE, False), (MITOGEN, True)):
+                found.seconds[what].append(playbook.run(has_mitogen))
     return found
 
 
@@ -112,13 +122,17 @@ def _same_checks(lab: lab_state.LabState, host: lab_state.Host) -> str:
     return reading + (Path(__file__).with_name("same_checks.sh")).read_text()
 
 
-def _bash(host: lab_state.Host, port: int, script: str) -> tuple[float, float]:
-    """Seconds of the whole session, and of the models within it."""
+def _ssh(host: lab_state.Host, port: int) -> list[str]:
     command = ["ssh", "-F", "/dev/null", "-i", host.ssh_key, "-p", str(port), "-o", "BatchMode=yes"]
     command += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+    return [*command, f"{host.ssh_user}@127.0.0.1"]
+
+
+def _bash(host: lab_state.Host, port: int, script: str) -> tuple[float, float]:
+    """Seconds of the whole session, and of the models within it."""
     started = time.monotonic()
     done = subprocess.run(
-        [*command, f"{host.ssh_user}@127.0.0.1", "sudo bash -s"],
+        [*_ssh(host, port), "sudo bash -s"],
         input=script,
         capture_output=True,
         text=True,
@@ -130,6 +144,22 @@ def _bash(host: lab_state.Host, port: int, script: str) -> tuple[float, float]:
     if done.returncode or model is None:
         raise BenchError(f"the bash script failed: {done.stderr[-500:]}")
     return seconds, int(model[1]) / 1e6
+
+
+def _command(inventory: Path) -> float:
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "llm_gateway", "deploy", "-y", str(inventory)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    seconds = time.monotonic() - started
+    if done.returncode or "  nothing  " not in done.stderr:
+        raise BenchError(f"the run was no no-op: {done.stderr[-1500:]}")
+    return seconds
 
 
 def _pyinfra(inventory: Path) -> tuple[float, str]:

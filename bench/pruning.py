@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from bench import crowd, load
 from bench.backup import on
-from bench.no_op import DIRECTORY, BenchError, deployed_lab
+from bench.errors import BenchError
+from bench.no_op import DIRECTORY, deployed_lab
 from lab import networks
 from llm_gateway.flavours.oneapi import AdminClient
 from llm_gateway.inputs.secrets import Generated

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import httpx
 
-from bench.no_op import DIRECTORY, BenchError, deployed_lab
+from bench.errors import BenchError
+from bench.no_op import DIRECTORY, deployed_lab
 from llm_gateway.contents import desired
 from llm_gateway.flavours.oneapi import AdminClient, ChannelSpec, TokenSpec
 from llm_gateway.flavours.oneapi.change_plan import Change, Declared, Ours, carry_out, plan
