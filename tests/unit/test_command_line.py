@@ -55,6 +55,8 @@ def words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     monkeypatch.setitem(sys.modules, "llm_gateway.command.running", running)
     monkeypatch.setattr("llm_gateway.command.running", running, raising=False)
     monkeypatch.setattr("llm_gateway.command.cli.signal.pthread_sigmask", lambda *_: None)
+    monkeypatch.setattr("llm_gateway.command.cli.lean_imports.prepare", lambda: None)
+    monkeypatch.setattr("llm_gateway.command.cli.early.begin", lambda *_: None)
     (tmp_path / "inventory.py").touch()
     (tmp_path / "hosts.py").touch()
     monkeypatch.chdir(tmp_path)
