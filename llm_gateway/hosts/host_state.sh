@@ -169,7 +169,7 @@ case " $ROLES " in *" gateway "*)
         if [ -n "$old" ]; then old_gateway "$old"; elif [ -s "$DIRECTORY/data/one-api.db" ]; then compose_settings "$DIRECTORY"; fi
         # Where else a gateway has its data: below this directory, and what containers have as theirs.
         find "$DIRECTORY" -maxdepth 3 -path "$DIRECTORY/backups" -prune -o -name one-api.db -size +0 -printf '%h\n' 2>/dev/null |
-            grep -vxE "$DIRECTORY/(data|incoming|replaced|previous|trial|arriving)(/data)?" | emit databases
+            grep -vxE "$DIRECTORY/(data|incoming|replaced|previous|switching|trial|arriving)(/data)?" | emit databases
         format='{{.Id}} {{.Name}} {{range .Mounts}}{{if eq .Destination "/data"}}{{.Source}}{{end}}{{end}}'
         containers=$(docker ps --all --quiet --filter volume=/data 2>/dev/null)
         # shellcheck disable=SC2086 # IDs

@@ -101,6 +101,12 @@ PREVIOUS = "previous"
 """What an upgrade has replaced: files, the image's ID and the data of then."""
 ARRIVING = "arriving"
 """A database on its way from another host."""
+SWITCHING = "switching"
+"""What a swap replaces, until it is undone or has found its place."""
+TEMPORARY = (".new", ".partial", ".undone", ".restored", ".llmgw-back", ".older")
+"""At the ends of the names of what is being written, put back or removed; the last of earlier versions."""
+HALF_PLACED = (f"{DATA}/older", f"{DATA}/restored")
+"""Of earlier versions: data that were to take the place of others."""
 
 # In STATE.
 JOURNAL = f"{STATE}/journal.jsonl"
@@ -207,7 +213,7 @@ FILES = (
     *_of(_MARK, MOVED_AWAY, MOVING_IN),
     *_of(Role.REMOVED | Role.DISPLACED, NEXT_SECRETS),
     *_of(_BELONGING | Role.KEYS | Role.LAST, SECRETS),
-    *_of(Role.WORK, INCOMING, "replaced", PREVIOUS, "switching", "trial", ARRIVING),
+    *_of(Role.WORK, INCOMING, "replaced", PREVIOUS, SWITCHING, "trial", ARRIVING),
     *_of(Role.TRACKED, DATA, TIKTOKEN),
     *_of(_NONE, BACKUPS, TAKEN_OVER_FILES, f"{BACKUPS}/last.json", f"{BACKUPS}/.lock", "images"),
     *_of(_SERVICE | Role.BACKED_UP, UNIT_PATH),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from pyinfra.api import FunctionCommand, StringCommand, operation
 from pyinfra.api.host import Host
@@ -75,7 +75,7 @@ def publish_now(host: Host, node: Node) -> str | None:
     Returns None once it answers, else why it does not.
     """
     remote.run(host, _start_script(node))
-    return _problem(host, node)
+    return await_published(node)
 
 
 @operation()
@@ -84,25 +84,47 @@ def _await(node: Node) -> Generator[FunctionCommand, None, None]:
 
 
 def _await_answer(state: State, host: Host, node: Node) -> bool:
-    if problem := _problem(host, node):
+    if problem := await_published(node):
         remote.complain(host, problem)
     return problem is None
 
 
-def _problem(host: Host, node: Node) -> str | None:
-    """Wait until it answers where it is published. Returns None when it does, else why not, with its own words."""
-    problem = await_answer(host, node.address, node.settings.gateway_port, node.settings.gateway_start_timeout)
-    if problem is None:
-        return None
-    log = f"journalctl --no-pager --lines 10 --unit {UNIT}; docker logs --tail 15 {PROJECT} 2>&1"
-    words = "\n".join(remote.run(host, f"{{ {log}; }} || true"))
-    return f"the gateway does not answer on {node.base_url}: {problem}. Its log (`{log}` on the host):\n{words}"
+def await_published(node: Node, most_exits: int | None = None) -> str | None:
+    """Wait until it answers where it is published, for as long as the settings say.
+
+    Parameters: `most_exits`, how often the container may end until then; None: it may come later, as its address may.
+    Returns None when it does, else why not, with its own words. Raises RemoteError.
+    """
+
+    def keeps_exiting() -> str | None:
+        if most_exits is None:
+            return None
+        restarts = remote.run(node.host, f"systemctl show {UNIT} -p NRestarts --value")
+        return "the container keeps exiting" if int(restarts[-1] or 0) >= most_exits else None
+
+    port, seconds = node.settings.gateway_port, node.settings.gateway_start_timeout
+    problem = await_answer(node.host, node.address, port, seconds, keeps_exiting)
+    return problem and f"the gateway does not answer on {node.base_url}: {problem}. {last_words(node.host)}"
 
 
-def await_answer(host: Host, address: str, port: int, seconds: float) -> str | None:
+def last_words(host: Host, container: str = PROJECT) -> str:
+    """The end of a container's log; of the gateway's own, its unit's too, and the command that shows it again.
+
+    Raises RemoteError.
+    """
+    log, again = f"docker logs --tail 15 {container} 2>&1", ""
+    if container == PROJECT:
+        log = f"journalctl --no-pager --lines 10 --unit {UNIT}; {log}"
+        again = f" (`{log}` on the host)"
+    return f"Its log{again}:\n" + "\n".join(remote.run(host, f"{{ {log}; }} || true"))
+
+
+def await_answer(
+    host: Host, address: str, port: int, seconds: float, gives_up: Callable[[], str | None] = lambda: None
+) -> str | None:
     """Wait until One API answers there, as seen from the machine that runs pyinfra.
 
-    Parameters: `seconds`, how long at most.
+    Parameters: `seconds`, how long at most; `gives_up`, which says why it is no use to wait any longer, if it is none.
     Returns None when it does, else why not.
     """
     deadline = time.monotonic() + seconds
@@ -112,6 +134,8 @@ def await_answer(host: Host, address: str, port: int, seconds: float) -> str | N
                 AdminClient(f"http://{address}:{port}", transport=transport).status()
             return None
         except (RouteError, OneAPIError) as problem:
+            if reason := gives_up():
+                return reason
             if time.monotonic() > deadline:
                 return f"after {seconds:.0f} s: {problem}"
         time.sleep(0.25)

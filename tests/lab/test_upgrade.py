@@ -19,12 +19,13 @@ STEPS = (
     "making a backup",
     "trial: starting",
     "trial: asking",
-    "switch: keeping the files",
-    "switch: stopping the gateway",
-    "switch: putting the files",
-    "switch: starting",
-    "switch: asking",
-    "switch: the image serves",
+    "upgrade: keeping what is replaced",
+    "upgrade: stopping the gateway",
+    "upgrade: putting tried:good",
+    "upgrade: writing the gateway's files",
+    "upgrade: starting the gateway",
+    "upgrade: asking",
+    "upgrade: keeping what was replaced",
 )
 ROLLBACK, RESTORE = "deploys/rollback.py", "deploys/restore.py"
 
@@ -131,7 +132,7 @@ def test_the_way_back_tells_what_it_would_cost(gwup: Lab) -> None:
 
 def test_a_power_cut_in_the_middle_of_the_way_back(gwup: Lab) -> None:
     names = token_names(gwup)
-    kill_at("switch: starting", *_rollback(gwup, "--data", f"yes={HOST}"))
+    kill_at("rollback: starting", *_rollback(gwup, "--data", f"yes={HOST}"))
     cut_power(HOST)
     await_boot(gwup, HOST)
     await_that(lambda: _is_settled(gwup), "the host serves again after the power cut", 120)
@@ -188,7 +189,7 @@ def test_from_v068_both_starts_are_out_of_reach_and_its_backup_is_restored_so_to
     assert run.output.count("starting it again") == 2, "on the copy, and then on the database itself"
     assert "system_prompt" in upgrading.channel_columns(gwup)
     assert token_names(gwup) == names
-    print(f"{len(agent.failures)} of {len(agent.answers)} completions failed in the switch")
+    print(f"{len(agent.failures)} of {len(agent.answers)} completions failed in the swap")
     # The backup that the upgrade has made is of v0.6.8, and secured: the newer image gets it in a restore.
     arguments = (*pin("better", upgrading.ENOUGH_SECONDS), "--data", f"host={HOST}", INVENTORY, RESTORE)
     restored = gwup.pyinfra("-y", *arguments)

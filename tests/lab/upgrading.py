@@ -71,7 +71,7 @@ def nothing_is_left_over(lab: Lab) -> None:
     found = lab.ssh(
         HOST,
         "docker ps --all --format '{{.Names}}'; docker network ls --format '{{.Name}}' | grep trial;"
-        f" ls -d {DIRECTORY}/trial {DIRECTORY}/switching {DIRECTORY}/data/restored"
+        f" ls -d {DIRECTORY}/trial {DIRECTORY}/switching {DIRECTORY}/incoming"
         " /var/lib/openclaw-llm-gateway/un* 2>/dev/null | grep -v undo-unfinished; true",
     )
     assert found == "openclaw-llm-gateway"

@@ -51,7 +51,7 @@ def test_a_checkout_of_git_for_windows_has_the_line_endings_of_linux(
             "files/hold-firewall",
             "files/llm_client.js",
             "llm_gateway/hosts/host_state.sh",
-            "llm_gateway/tasks/restore/swap.sh",
+            "llm_gateway/tasks/swap.sh",
         ),
         *("templates/etc/systemd/system/openclaw-llm-gateway.service.j2", "templates/gateway_directory/dot-env.j2"),
     ],

@@ -1,20 +1,22 @@
-"""The way back of a swap, begun and cut off at every command: what the host had is there again, and nothing else."""
+"""The host's side of a swap, cut off at every command: undone, the host has what it had; settled, nothing is lost."""
 
 from __future__ import annotations
 
-import shlex
 import shutil
+import sqlite3
 import subprocess
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from llm_gateway.hosts.program import program
 from llm_gateway.model import layout
+from llm_gateway.model.checkout import ROOT
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = Path(__file__).parent.parent.parent / "llm_gateway/tasks/restore/swap.sh"
-OWN_BACKUPS = Path(__file__).parent.parent.parent / "files/own-backups"
+SCRIPT = ROOT / "llm_gateway/tasks/swap.sh"
 # In bash, which can count commands; the process kills itself as SIGKILL from outside would.
 _CUT = """
 set -T
@@ -22,8 +24,11 @@ commands=0
 trap 'commands=$((commands + 1)); [ "$commands" -le CUT ] || kill -KILL $$' DEBUG
 """
 NEVER = 10**6
-STRIDE = 4
+STRIDE = 7
 """1 cuts at every command, and takes minutes on a small machine."""
+OLD, NEW = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+FILES = ("secrets.env", ".env", "docker-compose.yml", "unit")
+BELONGINGS = layout.names(layout.Role.DISPLACED)
 HAD = {
     "data/one-api.db": "the old rows",
     "data/one-api.db-journal": "the old journal",
@@ -32,7 +37,7 @@ HAD = {
     "applied-keys.json": "old record",
     "first-start-done": "yes",
     "migrated-to": "another host",
-    "previous/image": "the image before the last upgrade",
+    "previous/image": f"{NEW}\n",
     "unit": "old unit",
 }
 INCOMING = {
@@ -41,48 +46,77 @@ INCOMING = {
     "migrating-from": "the host that it comes from",
     "docker-compose.yml": "not to be used",
 }
+_DOCKER = """#!/bin/sh
+echo "docker $*" >> {calls}
+[ "$1 $2" != "container inspect" ]
+"""
+_SYSTEMCTL = """#!/bin/sh
+echo "systemctl $*" >> {calls}
+[ "$1" != show ] || echo {state}
+[ "$1" != is-active ]
+"""
 
 
+@dataclass(frozen=True)
 class Host:
     """A directory that stands for a host; Docker and systemd only answer."""
 
-    def __init__(self, place: Path, had: dict[str, str]) -> None:
-        self.place, self.had = place, had
-        programs = place.parent / "bin"
-        programs.mkdir(exist_ok=True)
-        for name in ("systemctl", "docker", "sync"):
-            (programs / name).write_text('#!/bin/sh\n[ "$1" != is-active ] && [ "$1" != container ]\n')
-            (programs / name).chmod(0o755)
-        self.programs = programs
+    place: Path
+    had: dict[str, str | bytes] = field(default_factory=dict)
+    incoming: dict[str, str | bytes] = field(default_factory=lambda: {**INCOMING})
+    purpose: str = "restore"
+    aside: str = ""
+    was_active: str = "yes"
+    was_enabled: str = "yes"
+    new_rows: str = "echo newer > data/one-api.db-wal"
+    """What the new one does to the data, as a command."""
 
-    def begin(self) -> None:
+    def begin(self) -> Host:
         """As it is when a swap begins."""
-        shutil.rmtree(self.place, ignore_errors=True)
+        shutil.rmtree(self.place.parent, ignore_errors=True)
         (self.place / "data").mkdir(parents=True)
-        (self.place / "incoming").mkdir()
-        for name, content in {**self.had, **{f"incoming/{name}": text for name, text in INCOMING.items()}}.items():
-            (self.place / name).parent.mkdir(exist_ok=True)
-            (self.place / name).write_text(content)
+        programs = self.place.parent / "bin"
+        programs.mkdir()
+        for name, text in (("systemctl", _SYSTEMCTL), ("docker", _DOCKER), ("sync", "#!/bin/sh\n")):
+            (programs / name).write_text(text.format(calls=self.place.parent / "calls", state="active"))
+            (programs / name).chmod(0o755)
+        for name, content in {**self.had, **{f"incoming/{name}": text for name, text in self.incoming.items()}}.items():
+            (self.place / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.place / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return self
 
     def run(self, functions: str, cut: int = NEVER) -> bool:
         """Run functions of the script, and cut it off after so many commands. Whether it came to its end."""
+        images = self.purpose in {"upgrade", "rollback"}
+        names = [*FILES, *(name for name in BELONGINGS if name not in FILES)]
         values = {
-            "directory": self.place,
+            "directory": str(self.place),
             "project": "gateway",
             "unit": "gateway.service",
             "timer": "gateway-backup.timer",
-            "state": " ".join(layout.names(layout.Role.DISPLACED)),
-            "inside": "secrets.env .env docker-compose.yml",
-            "outside": self.place / "unit",
-            "was_active": "yes",
-            "was_enabled": "yes",
-            "own_backups": OWN_BACKUPS.read_text(),
+            "own_backups": (ROOT / "files/own-backups").read_text(),
+            "purpose": self.purpose,
+            "source": "the new one",
+            "aside": self.aside,
+            "replaces": "yes" if self.incoming else "no",
+            "files": " ".join(str(self.place / name) for name in names),
+            "belongings": " ".join(BELONGINGS),
+            "temporary": " ".join(layout.TEMPORARY),
+            "half_placed": " ".join(layout.HALF_PLACED),
+            "old_id": OLD if images else "",
+            "old_name": "one-api:old" if images else "",
+            "new_id": NEW if images else "",
+            "new_name": "one-api:new" if images else "",
+            "kept_tag": "kept:1",
+            "kept_name": "kept",
+            "next_name": "next",
+            "was_active": self.was_active,
+            "was_enabled": self.was_enabled,
         }
-        assignments = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in values.items())
-        text = f"{assignments}{SCRIPT.read_text()}\n{_CUT.replace('CUT', str(cut))}\n{functions}\n"
+        text = program(SCRIPT, f"{_CUT.replace('CUT', str(cut))}\n{functions}", **values)
         done = subprocess.run(
             ["bash", "-c", text],
-            env={"PATH": f"{self.programs}:/usr/bin:/bin"},
+            env={"PATH": f"{self.place.parent}/bin:/usr/bin:/bin"},
             capture_output=True,
             text=True,
             check=False,
@@ -91,81 +125,225 @@ class Host:
         return done.returncode == 0
 
     def swap(self, cut: int = NEVER) -> bool:
-        """What a restore does, with the files that it renders."""
+        """What a run does, with the files that it renders."""
         render = "echo new > .env; echo new > docker-compose.yml; echo new > unit; echo new > first-start-done"
-        return self.run(f"stop_all\nkeep\nplace\n{render}\necho new > data/one-api.db-wal", cut)
+        return self.run(f"keep\nstop\nplace\n{render}\n{self.new_rows}", cut)
 
-    def holds(self) -> dict[str, str]:
+    def holds(self) -> dict[str, str | bytes]:
         """Every file, with its content."""
         files = (file for file in self.place.rglob("*") if file.is_file())
-        return {str(file.relative_to(self.place)): file.read_text() for file in files}
+        found = {str(file.relative_to(self.place)): file.read_bytes() for file in files}
+        return {name: _read(content) for name, content in found.items()}
+
+    def calls(self) -> list[str]:
+        """What Docker and systemd were told."""
+        return (self.place.parent / "calls").read_text().splitlines()
 
 
-@pytest.fixture(params=[HAD, {}], ids=["a gateway", "a fresh host"])
+def _read(content: bytes) -> str | bytes:
+    return content if b"\0" in content else content.decode()
+
+
+def _database(place: Path, *tables: str) -> bytes:
+    file = place / "made.db"
+    file.unlink(missing_ok=True)
+    with sqlite3.connect(file) as database:
+        for table in tables:
+            database.execute(f"CREATE TABLE {table} (id integer)")
+    database.close()
+    return file.read_bytes()
+
+
+def _sql(statement: str) -> str:
+    return f'python3 -c \'import sqlite3; sqlite3.connect("data/one-api.db").executescript("{statement}")\''
+
+
+WRITES = _sql("INSERT INTO logs VALUES (1)")
+MIGRATES = _sql("CREATE TABLE novelties (id integer)")
+KINDS = ("a restore", "on a fresh host", "an upgrade", "an upgrade that migrates", "a rollback to older data")
+
+
+@pytest.fixture(params=KINDS)
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Host:
     """A host before a swap."""
-    return Host(tmp_path / "gateway", request.param)
+    return _host(request.param, tmp_path)
 
 
-def test_a_swap_cut_off_at_every_command_is_put_back(host: Host) -> None:
+def _host(kind: str, tmp_path: Path) -> Host:
+    place = tmp_path / "host" / "gateway"
+    old = {**HAD, "data/one-api.db": _database(tmp_path, "logs")}
+    del old["data/one-api.db-journal"], old["previous/image"]
+    upgrade = Host(place, old, {}, "upgrade", "other-image-20260101T000000Z", new_rows=WRITES)
+    return {
+        "a restore": Host(place, {**HAD}),
+        "on a fresh host": Host(place),
+        "an upgrade": upgrade,
+        "an upgrade that migrates": replace(upgrade, new_rows=MIGRATES),
+        "a rollback to older data": replace(Host(place, {**HAD}), purpose="rollback", aside=upgrade.aside),
+    }[kind].begin()
+
+
+def _is_as_it_was(host: Host) -> bool:
+    """Whether the host has what it had, and what the other one has made of its data where that is to be kept."""
+    found = host.holds()
+    aside = {name for name in found if name.startswith("backups/")}
+    assert not aside or host.aside, aside
+    found = {name: content for name, content in found.items() if name not in aside}
+    if host.new_rows == WRITES:  # without another schema what was written meanwhile stays
+        found["data/one-api.db"] = host.had["data/one-api.db"]
+    return found == host.had
+
+
+def test_a_swap_cut_off_at_every_command_is_undone(host: Host) -> None:
     for cut in range(0, NEVER, STRIDE):
         host.begin()
         ended = host.swap(cut)
-        assert host.run("put_back")
-        assert host.holds() == host.had, f"cut off after {cut} commands"
+        assert host.run("undo")
+        assert _is_as_it_was(host), f"cut off after {cut} commands: {host.holds()}"
         if ended:
             break
     assert cut > 20
+    assert host.calls()[-1] == "systemctl start --no-block gateway-backup.timer"
+    assert "systemctl start --no-block gateway.service" in host.calls()[-3:]
 
 
-def test_putting_back_cut_off_at_every_command_is_done_by_the_next_one(host: Host) -> None:
+def test_an_undo_cut_off_at_every_command_is_done_by_the_next_one(host: Host) -> None:
     for cut in range(0, NEVER, STRIDE):
         host.begin()
         assert host.swap()
-        ended = host.run("put_back", cut)
-        assert host.run("put_back")
-        assert host.holds() == host.had, f"cut off after {cut} commands"
+        ended = host.run("undo", cut)
+        assert host.run("undo")
+        assert _is_as_it_was(host), f"cut off after {cut} commands: {host.holds()}"
+        kept = [name for name in host.holds() if name.startswith("backups/") and name.endswith("/one-api.db")]
+        assert len(kept) == (host.new_rows == MIGRATES or host.purpose == "rollback"), f"after {cut} commands"
         if ended:
             break
     assert cut > 20
 
 
-def test_a_swap_that_succeeded_leaves_the_old_data_among_the_backups(host: Host) -> None:
-    host.begin()
+@pytest.mark.parametrize("host", KINDS[2:], indirect=True)
+def test_an_undo_gives_the_old_image_its_name_back(host: Host) -> None:
     assert host.swap()
-    assert host.run("put_aside")
+    assert host.calls()[-1] == f"docker image tag {NEW} one-api:new"
+    assert host.run("undo")
+    assert f"docker image tag {OLD} one-api:old" in host.calls()
+
+
+@pytest.mark.parametrize("host", ["an upgrade"], indirect=True)
+def test_a_database_that_cannot_be_read_any_more_is_replaced(host: Host) -> None:
+    host = replace(host, new_rows="echo 'no database' > data/one-api.db; echo something > data/one-api.db-journal")
+    assert host.swap()
+    assert host.run("undo")
+    assert _is_as_it_was(host)
+    assert host.holds()[f"backups/{host.aside}/one-api.db"] == "no database\n"
+
+
+@pytest.mark.parametrize("host", ["an upgrade"], indirect=True)
+def test_where_nothing_was_kept_yet_nothing_is_stopped(host: Host) -> None:
+    assert host.run("undo")
+    assert not [call for call in host.calls() if " stop " in call or " rm " in call]
+
+
+@pytest.mark.parametrize("host", KINDS[::2], indirect=True)
+def test_a_gateway_that_was_stopped_is_left_so(host: Host) -> None:
+    host = replace(host, was_active="no", was_enabled="no")
+    assert host.swap()
+    assert host.run("undo")
+    assert "systemctl start --no-block gateway.service" not in host.calls()
+    assert "systemctl disable --quiet gateway.service" in host.calls()
+
+
+@pytest.mark.parametrize("host", KINDS[:2], indirect=True)
+def test_a_restore_leaves_the_old_data_among_the_backups_wherever_it_is_cut_off(host: Host) -> None:
+    for cut in range(0, NEVER, STRIDE):
+        host.begin()
+        assert host.swap()
+        ended = host.run("settle", cut)
+        assert host.run("settle")
+        found = host.holds()
+        assert found["data/one-api.db"] == "the new rows"
+        assert found["secrets.env"] == "new secrets"
+        assert "applied-keys.json" not in found, "the record of the old database says nothing of the new one"
+        assert "migrated-to" not in found, "it is a gateway again"
+        assert found["migrating-from"] == "the host that it comes from"
+        kept = {name.split("/", 2)[2]: text for name, text in found.items() if name.startswith("backups/replaced-")}
+        assert {name for name in found if not name.startswith("backups/")} == {
+            *("data/one-api.db", "data/one-api.db-wal", "first-start-done", "migrating-from", *FILES)
+        }
+        assert (kept.get("data/one-api.db"), kept.get("data/one-api.db-journal"), kept.get("secrets.env")) == (
+            ("the old rows", "the old journal", "old secrets") if host.had else (None, None, None)
+        )
+        # An upgrade of what was replaced cannot be taken back any more.
+        assert kept.get("previous/image") == host.had.get("previous/image")
+        if ended:
+            break
+    assert cut > 20
+
+
+@pytest.mark.parametrize("host", KINDS[2:], indirect=True)
+def test_what_a_switch_to_another_image_has_kept_finds_its_place(host: Host) -> None:
+    (host.place / "data/older").mkdir()
+    for left in ("secrets.env.older", "unit.restored", ".env.llmgw-back", "data/older/one-api.db"):
+        (host.place / left).write_text("left by an earlier version")
+    assert host.swap()
+    assert host.run("settle")
     found = host.holds()
-    assert found["data/one-api.db"] == "the new rows"
-    assert found["secrets.env"] == "new secrets"
-    assert "applied-keys.json" not in found, "the record of the old database says nothing of the new one"
-    assert "migrated-to" not in found, "it is a gateway again"
-    assert found["migrating-from"] == "the host that it comes from"
-    kept = {name.split("/", 2)[2]: text for name, text in found.items() if name.startswith("backups/replaced-")}
-    if host.had:
-        assert kept["data/one-api.db"] == "the old rows"
-        assert kept["data/one-api.db-journal"] == "the old journal"
+    assert not [name for name in found if "left by an earlier version" in str(found[name])]
+    assert not [name for name in found if name.startswith("switching")]
+    if host.purpose == "upgrade":
+        assert found["previous/data/one-api.db"] == host.had["data/one-api.db"]
+        assert found["previous/files/secrets.env"] == "old secrets"
+        assert str(found["previous/image"]).splitlines()[:3] == [OLD, "one-api:old", "the new one"]
     else:
-        assert not kept
+        assert found[f"backups/{host.aside}/one-api.db"] == "the old rows"
+        assert not [name for name in found if name.startswith("previous/")]
 
 
-@pytest.mark.parametrize("left", ["previous", "switching"])
-def test_an_upgrade_of_what_was_replaced_cannot_be_taken_back_any_more(host: Host, left: str) -> None:
-    host.begin()
-    (host.place / left).mkdir(exist_ok=True)
-    (host.place / left / "image").write_text("the image before")
-    assert host.swap()
-    assert host.run("put_aside")
-    found = host.holds()
-    assert not (host.place / left).exists()
-    kept = [text for name, text in found.items() if name.endswith(f"/{left}/image")]
-    assert kept == (["the image before"] if host.had else [])
+@pytest.mark.parametrize(
+    ("left", "found"),
+    [
+        ({"replaced/data/one-api.db": "older", "replaced/.env": "e", "replaced/present": ".env"}, "replaced-"),
+        (
+            {"switching/purpose": "rollback", "switching/newer": "other-image-1", "switching/data/one-api.db": "older"},
+            "other-image-1/",
+        ),
+        ({"switching/purpose": "upgrade", "switching/image": OLD, "switching/data/one-api.db": "older"}, ""),
+    ],
+)
+def test_what_an_earlier_version_has_kept_finds_its_place(left: dict[str, str], found: str, tmp_path: Path) -> None:
+    """Its run was cut off between its commit and its end."""
+    host = Host(tmp_path / "host" / "gateway", {**HAD, **left}, {}).begin()
+    assert host.run("settle")
+    places = [name for name, text in host.holds().items() if text == "older"]
+    assert len(places) == 1
+    assert places[0].startswith(f"backups/{found}" if found else "previous/data/")
 
 
-def test_what_was_to_arrive_is_not_on_its_way_any_more_once_something_else_was_put_there(host: Host) -> None:
-    host.begin()
-    (host.place / "migrating-from").write_text("a host")
-    (host.place / "incoming/migrating-from").unlink()
+def test_going_back_lays_the_older_data_out_with_their_keys(tmp_path: Path) -> None:
+    had: dict[str, str | bytes] = {
+        "previous/image": OLD,
+        "previous/data/one-api.db": "the older rows",
+        "previous/data/one-api.db-wal": "the last of them",
+        "previous/data/one-api.db-shm": "made anew",
+        "previous/files/secrets.env": "older secrets",
+        "previous/files/unit": "older unit",
+        "first-start-done": "yes",
+    }
+    host = Host(tmp_path / "host" / "gateway", had, {}).begin()
+    assert host.run("stage_previous")
+    found = {name.partition("/")[2]: text for name, text in host.holds().items() if name.startswith("incoming/")}
+    assert found == {
+        "one-api.db": "the older rows",
+        "one-api.db-wal": "the last of them",
+        "secrets.env": "older secrets",
+        "first-start-done": "yes",
+    }
+
+
+def test_what_was_to_arrive_is_not_on_its_way_any_more_once_something_else_was_put_there(tmp_path: Path) -> None:
+    incoming = {name: text for name, text in INCOMING.items() if name != "migrating-from"}
+    host = Host(tmp_path / "host" / "gateway", {**HAD, "migrating-from": "a host"}, {**incoming}).begin()
     assert host.swap()
     assert "migrating-from" not in host.holds()
-    assert host.run("put_back")
+    assert host.run("undo")
     assert host.holds()["migrating-from"] == "a host"

@@ -19,7 +19,7 @@ from llm_gateway.hosts.answers import UnreadableError
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.tables import Store, Table
-from llm_gateway.hosts.topology import Agent
+from llm_gateway.hosts.topology import Agent, Node
 from llm_gateway.model import layout
 from llm_gateway.model.layout import APPLIED_KEYS, FIRST_START_DONE, MOVING_IN, UNIT
 from llm_gateway.parts import database, first_start, migration_marker, service
@@ -28,8 +28,8 @@ from llm_gateway.proof import agent_path, around
 from llm_gateway.tasks.migration import delta, source
 from llm_gateway.tasks.migration.delta import Place
 from llm_gateway.tasks.migration.move import Move
-from llm_gateway.tasks.restore import swap
-from llm_gateway.tasks.restore.swap import Staged
+from llm_gateway.tasks.restore import data_swap
+from llm_gateway.tasks.swap import Staged, SwapError, staging_directory
 
 """On both hosts, what is needed to copy."""
 MOST_PASSES = 5
@@ -65,7 +65,7 @@ def _note_arrival(move: Move, directory: str) -> None:
     remote.write_now(move.target.host, f"{directory}/{MOVING_IN}", f"{move.source_name}\n".encode(), "600")
 
 
-_FAILURES = (swap.SwapError, undo.UndoError, delta.DeltaError, tables.TablesError, remote.RemoteError)
+_FAILURES = (SwapError, undo.UndoError, delta.DeltaError, tables.TablesError, remote.RemoteError)
 
 
 def _places(move: Move) -> tuple[Place, Place]:
@@ -124,7 +124,7 @@ def _teller(move: Move) -> Callable[[int], None]:
 
 def _stage_files(move: Move) -> None:
     """What belongs to the database and is not written while the old gateway serves."""
-    host, incoming = move.target.host, swap.staging_directory(move.target)
+    host, incoming = move.target.host, staging_directory(move.target)
     step(host, "migration: bringing over what belongs to the database")
     remote.run(host, f"rm -rf {shlex.quote(incoming)} && install -d -m 700 {shlex.quote(incoming)}")
     _note_arrival(move, incoming)  # it comes and goes with the data
@@ -151,8 +151,8 @@ def _cut_over(state: State, move: Move, here: Place, there: Place) -> None:
                 delta.require_same(there)
                 theirs = pool.submit(Store(target.host, there.copies[0]).read)
                 _put_in_place(move, there)
-                staged = _staged(move, counts.result())
-                swap.swap_in(state, target.host, target, staged, *_proofs(move, ours, theirs, agents))
+                staged, proofs = _staged(move, counts.result()), _proofs(move, ours, theirs, agents)
+                data_swap.carry_out(state, target, "migration", f"the database of {move.source_name}", staged, *proofs)
                 has_arrived = True
                 step(host, "migration: giving the old gateway up")
         except _FAILURES as problem:
@@ -177,15 +177,13 @@ def _stop(move: Move) -> None:
 
 
 def _put_in_place(move: Move, there: Place) -> None:
-    incoming = shlex.quote(swap.staging_directory(move.target))
+    incoming = shlex.quote(staging_directory(move.target))
     remote.run(there.host, f"mv -T {there.file} {incoming}/{layout.DATABASE} && sync {incoming}")
 
 
 def _staged(move: Move, counts: Mapping[str, int]) -> Staged:
     generated, files = move.found.generated, move.found.files
     return Staged(
-        what="migration",
-        source=f"the database of {move.source_name}",
         counts=counts,
         generated=generated,
         record=Record.parse(files.get(APPLIED_KEYS, "") if generated else ""),
@@ -195,20 +193,20 @@ def _staged(move: Move, counts: Mapping[str, int]) -> Staged:
 
 def _proofs(
     move: Move, ours: Future[dict[str, Table]], theirs: Future[dict[str, Table]], agents: Sequence[Agent]
-) -> tuple[swap.Proof, ...]:
+) -> tuple[Callable[[Node], None], ...]:
     """What has to hold before either host may give its old gateway up; the new one has completed a request by then."""
 
-    def holds_every_row(target: object) -> None:
+    def holds_every_row(target: Node) -> None:
         move.served = time.monotonic()
         step(move.target.host, "migration: comparing every row of every table")
         if differing := tables.differences(ours.result(), theirs.result()):
-            raise swap.SwapError(f"the copy is not what {move.source_name} holds: {'; '.join(differing)}")
+            raise SwapError(f"the copy is not what {move.source_name} holds: {'; '.join(differing)}")
 
-    def is_still_stopped(target: object) -> None:
+    def is_still_stopped(target: Node) -> None:
         # Refused where the host has begun to start the old one again.
         remote.run(move.source.host, f"[ -e {shlex.quote(move.found.mark)} ]")
 
-    def serves_its_agents(target: object) -> None:
+    def serves_its_agents(target: Node) -> None:
         step(move.target.host, f"migration: asking from {len(agents)} OpenClaw hosts that the old gateway has served")
         agent_path.prove_all(agents)
 

@@ -14,7 +14,18 @@ from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
-from llm_gateway.model.layout import BACKUPS, DATA, DATABASE, REPLACED, SECRETS, TAKEN_OVER_FILES, TIKTOKEN, UNIT, Role
+from llm_gateway.model.layout import (
+    BACKUPS,
+    DATA,
+    DATABASE,
+    REPLACED,
+    SECRETS,
+    TAKEN_OVER_FILES,
+    TEMPORARY,
+    TIKTOKEN,
+    UNIT,
+    Role,
+)
 from llm_gateway.parts import firewall, tiktoken
 from llm_gateway.parts.canary import scheduled_canary
 from llm_gateway.parts.docker import daemon_json
@@ -183,11 +194,12 @@ def _files_script(node: Node) -> str:
             )
         elif name != SECRETS:
             lines.append(f"rm -f {name}")
-    lines.append(f"rm -rf {' '.join(f'{name} {name}.new {name}.partial' for name in layout.names(Role.WORK))}")
+    lines.append(f"rm -rf {' '.join(f'{name}{end}' for name in layout.names(Role.WORK) for end in ('', *TEMPORARY))}")
+    lines.append(f"rm -rf {' '.join(layout.HALF_PLACED)}")
     lines.append(_REMOVE_ARCHIVES)
     # What a write that was cut off has left.
     for name in layout.names(Role.REMOVED):
-        lines.append(f"rm -f {name}{remote.UNFINISHED}?????? {name}.partial")
+        lines.append(f"rm -f {name}{remote.UNFINISHED}?????? {' '.join(f'{name}{end}' for end in TEMPORARY)}")
     lines.append(f"rm -f {' '.join(f'{TIKTOKEN}/{name}' for name in tiktoken.FILES)}")
     lines.append(f"[ ! -d {TIKTOKEN} ] || rmdir --ignore-fail-on-non-empty {TIKTOKEN}")
     # Made by Docker, to mount what One API reads there.

@@ -14,6 +14,7 @@ from typing import ClassVar
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote, tables
+from llm_gateway.hosts.program import program
 from llm_gateway.hosts.tables import Store
 from llm_gateway.model.layout import DATABASE
 from llm_gateway.parts.backups import archive
@@ -165,5 +166,4 @@ def _directory(host: Host, path: str, note: str) -> HostDirectory:
 
 
 def _script(function: str, **values: str) -> str:
-    assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
-    return f"{assignments}{_SCRIPT.read_text(encoding='utf-8')}\n{function}\n"
+    return program(_SCRIPT, function, **values)

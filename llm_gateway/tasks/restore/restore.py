@@ -21,7 +21,8 @@ from llm_gateway.parts.backups import recognition
 from llm_gateway.parts.backups.archive_members import SourceError
 from llm_gateway.proof import agent_path
 from llm_gateway.tasks import preflight, survey
-from llm_gateway.tasks.restore import host_sources, local_sources, staging, swap
+from llm_gateway.tasks.restore import data_swap, host_sources, local_sources, staging
+from llm_gateway.tasks.swap import SwapError
 
 OPTIONS = {
     "backup": (
@@ -95,8 +96,9 @@ def _run(state: State, host: Host, node: Node, source: staging.Source) -> bool:
         agent_path.prove_all(agents)
 
     try:
-        done = swap.swap_in(state, host, node, staged, *([serves_its_agents] if agents else []))
-    except swap.SwapError as problem:
+        proofs = [serves_its_agents] if agents else []
+        done = data_swap.carry_out(state, node, WHAT, source.title, staged, *proofs)
+    except SwapError as problem:
         remote.complain(host, f"{source.title} was not restored: {problem}")
         return False
     remote.tell(host, f"restored from {source.title}: {done.proof}")

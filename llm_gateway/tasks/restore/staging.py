@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -13,6 +12,7 @@ from typing import Protocol
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote, tables
+from llm_gateway.hosts.program import program
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.streams import StreamError
@@ -25,7 +25,7 @@ from llm_gateway.parts import database, first_start
 from llm_gateway.parts.backups import recognition
 from llm_gateway.parts.backups.archive import Manifest
 from llm_gateway.parts.backups.archive_members import SourceError, require_sums
-from llm_gateway.tasks.restore.swap import Staged
+from llm_gateway.tasks.swap import Staged
 
 _FAILURES = (SourceError, database.DatabaseError, remote.RemoteError, tables.TablesError, StreamError, OSError)
 _ROOM = 64 << 20
@@ -78,7 +78,7 @@ def stage(host: Host, node: Node, source: Source, what: str) -> Staged:
         remote.run(host, _script(node, "begin", bytes=str(source.size + source.size // 10 + _ROOM)))
         source.bring(host, f"{node.directory}/incoming.partial")
         step(host, f"{what}: checking what was brought")
-        found = check(host, node, source, what)
+        found = check(host, node, source)
         _require_access(node, found)
         return found
     except _FAILURES as problem:
@@ -87,7 +87,7 @@ def stage(host: Host, node: Node, source: Source, what: str) -> Staged:
         raise SourceError(f"{source.title}: {problem}") from None
 
 
-def check(host: Host, node: Node, source: Source, what: str) -> Staged:
+def check(host: Host, node: Node, source: Source) -> Staged:
     """Look at all that lies in `incoming.partial`, and call it `incoming` where it is whole.
 
     Raises SourceError, RemoteError or TablesError.
@@ -116,8 +116,6 @@ def check(host: Host, node: Node, source: Source, what: str) -> Staged:
             remote.tell(host, note)
     secrets = _decoded(belongings, layout.SECRETS)
     found = Staged(
-        what=what,
-        source=source.title,
         counts=counts,
         generated=_generated(secrets),
         record=Record.parse(_decoded(belongings, APPLIED_KEYS) or ""),
@@ -170,6 +168,4 @@ def _decoded(belongings: Mapping[str, str], name: str) -> str | None:
 
 
 def _script(node: Node, function: str, **values: str) -> str:
-    known = {"directory": node.directory, **values}
-    assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in known.items())
-    return f"{assignments}{_SCRIPT.read_text(encoding='utf-8')}\n{function}\n"
+    return program(_SCRIPT, function, directory=node.directory, **values)

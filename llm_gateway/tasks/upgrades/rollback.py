@@ -24,13 +24,12 @@ from llm_gateway.hosts.undo import UndoError
 from llm_gateway.inputs import run_options
 from llm_gateway.inputs.secrets import Generated, SecretsError
 from llm_gateway.model import layout
-from llm_gateway.model.layout import PROJECT
 from llm_gateway.parts import migration_marker, serving
 from llm_gateway.parts.serving import Serving
 from llm_gateway.proof import agent_path
-from llm_gateway.tasks import backup, preflight, survey
-from llm_gateway.tasks.upgrades import image_switch, rollback_tokens, trial, upgrade
-from llm_gateway.tasks.upgrades.image_switch import Switch, SwitchError
+from llm_gateway.tasks import backup, preflight, survey, swap
+from llm_gateway.tasks.swap import Staged, Swap, SwapError
+from llm_gateway.tasks.upgrades import rollback_tokens, trial, upgrade
 from llm_gateway.tasks.upgrades.trial import TrialError
 
 OPTIONS = {"yes": "the hosts, by a comma list, that may lose what was written since the upgrade"}
@@ -106,8 +105,7 @@ def roll_back(machine: Machine) -> None:
 
 def look(node: Node) -> Kept:
     """What there is to go back to. Raises RollbackError where there is nothing, and RemoteError."""
-    values = image_switch.script("rollback_look.sh", PROJECT=PROJECT, DIRECTORY=node.directory)
-    found = remote.run(node.host, image_switch.schema_functions() + values)
+    found = remote.run(node.host, swap.host_program(node, "look_back"))
     if not found:
         raise RollbackError(
             f"there is nothing to go back to: {node.directory}/previous is made by an upgrade and used"
@@ -182,44 +180,69 @@ def _run(state: State, host: Host, node: Node, kept: Kept) -> bool:
     before, newer_generated = as_before(node, kept), node.gateway.generated
     # Where it is taken back, these are what the agents go on with.
     node.gateway.token_keys.update(newer_keys := rollback_tokens.present(node.gateway))
+    data = None
     try:
-        image_switch.settle(node)
+        swap.settle(node)
         kept = look(node)  # which has its place now, if a run was cut off
         made = upgrade.make_backup(node, f"before the rollback to {kept.image.reference}")
         if kept.is_other:
             before.gateway.generated = _generated(node)
         with trial.unpublished(node, newer, f"trial of {kept.image.reference} on {node.name}"):
             trial.run(before, kept.image, f"{kept.place}/{layout.DATA}" if kept.is_other else made)
-    except (backup.BackupError, RollbackError, SecretsError, TrialError, UndoError, remote.RemoteError) as problem:
+        if kept.is_other:
+            data = _stage(node, before)
+    except _FAILURES as problem:
         did = "serves on, as it did all the time" if upgrade.is_running(node) else "was left as it was"
         remote.complain(host, f"{newer} {did}; there was no rollback: {problem}")
         return False
     agents = agent_path.served_by(node.gateway, node.address, node.settings.gateway_port)
-    switch = Switch("rollback", newer, kept.image, lambda: None, holds=lambda: _serve_agents(node, before, agents))
-    switch = replace(switch, place=lambda: _place(before, kept, switch.aside))
+    wanted = Swap(
+        "rollback",
+        str(kept.image),
+        data=data,
+        images=(newer, kept.image),
+        aside=swap.aside_name(),
+        proofs=(lambda _: _serve_agents(node, before, agents),),
+    )
     try:
-        seconds = image_switch.carry_out(before, switch)
-    except (SwitchError, UndoError, remote.RemoteError) as problem:
+        done = swap.carry_out(before, wanted)
+    except SwapError as problem:
         node.gateway.generated = newer_generated
-        node.gateway.token_keys.clear()
-        node.gateway.token_keys.update(newer_keys)
         remote.complain(host, f"the rollback to {kept.image} was taken back: {problem}")
-        upgrade.tell_what_serves(node, switch)
         return False
-    remote.tell(host, f"back from {newer} to {kept.image}: nobody was served for {seconds:.1f} s. {_pin(node, kept)}")
+    remote.tell(host, f"back from {newer} to {kept.image}{upgrade.outage_words(done)}. {_pin(node, kept)}")
     if kept.is_other:
-        aside = f"{node.directory}/{layout.BACKUPS}/{switch.aside}"
+        aside = f"{node.directory}/{layout.BACKUPS}/{wanted.aside}"
         remote.tell(host, f"the newer data are kept in {aside}, and in {made}")
         rollback_tokens.tell_older_keys(node.gateway, newer_keys)
     return True
+
+
+_FAILURES = (
+    backup.BackupError,
+    RollbackError,
+    SecretsError,
+    TrialError,
+    UndoError,
+    remote.RemoteError,
+    tables.TablesError,
+)
+
+
+def _stage(node: Node, before: Node) -> Staged:
+    """Lay out the data of the day of the upgrade, with the keys of theirs. Raises RemoteError, TablesError."""
+    step(node.host, "rollback: laying the older data out beside those that serve")
+    remote.run(node.host, swap.host_program(node, "stage_previous"))
+    counts = Store(node.host, f"{swap.staging_directory(node)}/{layout.DATABASE}").counts()
+    return Staged(counts, before.gateway.generated, is_secured=True)
 
 
 def _serve_agents(node: Node, before: Node, agents: Sequence[Agent]) -> None:
     """See that those whom the newer image serves are served by the older one, with the keys of its data."""
     node.gateway.generated = before.gateway.generated
     if not rollback_tokens.learn(node.gateway):
-        raise SwitchError("its agents could not be given their tokens")
-    step(node.host, f"switch: asking from {len(agents)} OpenClaw hosts that are served now")
+        raise SwapError("its agents could not be given their tokens")
+    step(node.host, f"rollback: asking from {len(agents)} OpenClaw hosts that are served now")
     agent_path.prove_all(agents)
 
 
@@ -240,13 +263,6 @@ def _generated(node: Node) -> Generated:
     """The secrets that belong to the older data. Raises SecretsError, RemoteError."""
     path = shlex.quote(f"{node.directory}/{layout.PREVIOUS}/files/{layout.SECRETS}")
     return Generated.read("\n".join(remote.run(node.host, f"cat {path}")))
-
-
-def _place(before: Node, kept: Kept, aside: str) -> None:
-    if kept.is_other:
-        script = image_switch.script("rollback_place.sh", DIRECTORY=before.directory, ASIDE=aside)
-        remote.run(before.host, script)
-    upgrade.place_files(before)
 
 
 def _pin(node: Node, kept: Kept) -> str:

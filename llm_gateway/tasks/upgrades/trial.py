@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import shlex
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 from llm_gateway.hosts import remote, undo
+from llm_gateway.hosts.program import program
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
@@ -21,11 +23,11 @@ from llm_gateway.parts import image, installation, service, serving
 from llm_gateway.parts.serving import Serving
 from llm_gateway.parts.takeover import old_schema
 from llm_gateway.proof import proof
-from llm_gateway.tasks.upgrades import image_switch
 
 LONGEST_LOAD_SECONDS = 900
 """For loading an archive of the image and unpacking the copy of the database."""
-_LOOK_SECONDS = 2.0
+_HERE = Path(__file__).parent
+_ENDED = "it ended"
 
 
 class TrialError(Exception):
@@ -53,7 +55,7 @@ def unpublished(node: Node, old: Serving, what: str) -> Iterator[None]:
 
 def _end_script(node: Node, old: Serving) -> str:
     values = {"PROJECT": PROJECT, "DIRECTORY": node.directory, "OLD": old.identifier, "REFERENCE": old.reference}
-    return image_switch.script("trial_end.sh", **values)
+    return program(_HERE / "trial_end.sh", **values)
 
 
 def load(node: Node, old: Serving) -> str:
@@ -89,37 +91,35 @@ def run(node: Node, new: Serving, source: str) -> str:
         "OWN": installation.own_data_command(node, f"trial/{layout.DATA}"),
         "LIMIT": installation.limit_processors(node),
     }
-    script = image_switch.script("trial.sh", DIRECTORY=node.directory, SOURCE=source, **commands)
+    script = program(_HERE / "trial.sh", DIRECTORY=node.directory, SOURCE=source, **commands)
     compose_file = installation.unpublished_compose_file(node, project=TRIAL, image=tag)
     step(host, f"trial: starting {new} on a copy of the database")
     remote.run(host, script, base64.b64encode(compose_file).decode())
     old_schema.start_twice(host, TRIAL, node.settings.gateway_start_timeout)
-    address = _await(node, new)
+    address = _await(node)
     step(host, "trial: asking it for a completion and an embedding")
     try:
         told = proof.prove(node, address, PORT)
     except proof.ProofError as problem:
-        raise TrialError(f"{problem}{_compared(node)}{_last_words(node)}") from None
+        raise TrialError(f"{problem}{_compared(node)}. {service.last_words(host, TRIAL)}") from None
     remote.tell(host, f"on a copy of the database, {new} answers: {told}")
     return told
 
 
-def _await(node: Node, new: Serving) -> str:
-    """Wait until it answers. Returns its address."""
+def _await(node: Node) -> str:
+    """Wait until it answers. Returns its address. Raises TrialError, RemoteError."""
     seconds = node.settings.gateway_start_timeout
-    deadline = time.monotonic() + seconds
-    while True:
-        address = _address(node)
-        if address is None:
-            raise TrialError(f"it ended{_last_words(node)}")
-        problem = service.await_answer(node.host, address, PORT, _LOOK_SECONDS)
-        if problem is None:
-            return address
-        if time.monotonic() > deadline:
-            reason = problem.partition(": ")[2]
-            raise TrialError(
-                f"it did not answer within {seconds} s (gateway_start_timeout): {reason}{_last_words(node)}"
-            )
+    address = _address(node)
+    problem = service.await_answer(node.host, address, PORT, seconds, partial(_ended, node)) if address else _ENDED
+    if address and problem is None:
+        return address
+    if problem != _ENDED:
+        problem = f"it did not answer within {seconds} s (gateway_start_timeout): {str(problem).partition(': ')[2]}"
+    raise TrialError(f"{problem}. {service.last_words(node.host, TRIAL)}")
+
+
+def _ended(node: Node) -> str | None:
+    return None if _address(node) else _ENDED
 
 
 def _address(node: Node) -> str | None:
@@ -128,11 +128,6 @@ def _address(node: Node) -> str | None:
     lines = remote.run(node.host, f"docker container inspect {TRIAL} --format {shlex.quote(text)}")
     running, _, address = lines[-1].strip().partition(" ")
     return address if running == "true" and address else None
-
-
-def _last_words(node: Node) -> str:
-    lines = remote.run(node.host, f"docker logs --tail 12 {TRIAL} 2>&1 || true")
-    return ". Its log:\n" + "\n".join(lines) if lines else ""
 
 
 def _compared(node: Node) -> str:

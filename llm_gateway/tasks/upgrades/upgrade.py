@@ -7,7 +7,6 @@ when it starts, with no way back: so an image that was not tried is shown nothin
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Generator
 
 from pyinfra.api import FunctionCommand, operation
@@ -19,11 +18,11 @@ from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.topology import Node
 from llm_gateway.hosts.undo import UndoError
 from llm_gateway.model import layout
-from llm_gateway.parts import image, installation, service, serving, tiktoken
+from llm_gateway.parts import image, installation, serving, tiktoken
 from llm_gateway.parts.serving import Serving
-from llm_gateway.tasks import backup
-from llm_gateway.tasks.upgrades import image_switch, trial
-from llm_gateway.tasks.upgrades.image_switch import Switch, SwitchError
+from llm_gateway.tasks import backup, swap
+from llm_gateway.tasks.swap import Swap, SwapError, Swapped
+from llm_gateway.tasks.upgrades import trial
 from llm_gateway.tasks.upgrades.trial import TrialError
 
 ROLLBACK = "pyinfra inventory.py deploys/rollback.py"
@@ -64,22 +63,26 @@ def _run(state: State, host: Host, node: Node, old: Serving) -> bool:
         )
         return False
     purpose = "change" if new.identifier == old.identifier else "upgrade"
-    switch = Switch(purpose, old, new, lambda: place_files(node))
     try:
-        seconds = image_switch.carry_out(node, switch)
-    except (SwitchError, UndoError, remote.RemoteError) as problem:
+        done = swap.carry_out(node, Swap(purpose, str(new), images=(old, new), aside=swap.aside_name()))
+    except SwapError as problem:
         remote.complain(host, f"the {purpose} to {new} was taken back: {problem}")
-        tell_what_serves(node, switch)
         return False
-    told = f"from {old} to {new}: nobody was served for {seconds:.1f} s"
+    remote.tell(host, f"{new} serves: {done.proof}")
+    told = f"from {old} to {new}{outage_words(done)}"
     remote.tell(host, f"upgraded {told}. The way back: `{ROLLBACK}`" if purpose == "upgrade" else f"changed {told}")
     return True
+
+
+def outage_words(done: Swapped) -> str:
+    """What follows what was done: for how long nobody was served."""
+    return "" if done.outage is None else f": nobody was served for {done.outage:.1f} s"
 
 
 def _tried(node: Node, old: Serving) -> Serving:
     """The new image, once it was tried on a copy of the data. Raises as its steps do."""
     host, wanted = node.host, image.reference(node.settings)
-    image_switch.settle(node)
+    swap.settle(node)
     archive = make_backup(node, f"before the upgrade to {wanted}")
     with trial.unpublished(node, old, f"trial of {wanted} on {node.name}"):
         new = Serving(trial.load(node, old), wanted)
@@ -101,38 +104,3 @@ def make_backup(node: Node, reason: str) -> str:
     path = f"{node.directory}/{layout.BACKUPS}/{backup.make(node, reason).file}"
     remote.tell(node.host, f"a backup: {path}")
     return path
-
-
-def place_files(node: Node) -> None:
-    """Put the files in place by which the gateway is to run. Raises RemoteError."""
-    paths = installation.service_paths(node.directory)
-    for file in installation.differing_files(node):
-        if file.path in paths:
-            file.write_now(node.host)
-
-
-def tell_what_serves(node: Node, switch: Switch) -> None:
-    """After a switch that was taken back: whether the old image answers, and where the other one's database is."""
-    host = node.host
-    aside = f"{node.directory}/{layout.BACKUPS}/{switch.aside}"
-    try:
-        if remote.run(host, f"[ ! -d {shlex.quote(aside)} ] || echo kept"):
-            remote.tell(
-                host,
-                f"{switch.new} had changed the database's schema, so the data from before the switch are back; what"
-                f" it made of them is kept in {aside}",
-            )
-        if not is_running(node) and node.state.gateway_unit.get("ActiveState") == "inactive":
-            remote.tell(host, "the gateway is stopped, as it was before")
-            return
-        address, port = node.state.published
-        if not port:
-            return
-        problem = service.await_answer(host, address, int(port), node.settings.gateway_start_timeout)
-    except remote.RemoteError as lost:
-        remote.complain(host, f"whether {switch.old} serves again cannot be seen: {lost}")
-        return
-    if problem:
-        remote.complain(host, f"{switch.old} does not answer yet: {problem}. `systemctl status {layout.PROJECT}`")
-    else:
-        remote.tell(host, f"{switch.old} serves again")
