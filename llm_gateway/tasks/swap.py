@@ -1,7 +1,8 @@
 """Others in the place of a gateway's data, image or both: wholly, and proven by a real completion, or not at all.
 
 What the host had is kept beside it (`switching/`) until the new has proven itself. Until then every failure puts it
-back: by this run, or by the host itself where the run was killed, its connection lost, or the power gone (`hosts.undo`).
+back: by this run, or by the host itself where the run was killed, its connection lost, or the power gone
+(`hosts.undo`).
 """
 
 from __future__ import annotations
@@ -204,8 +205,8 @@ def _look(node: Node) -> dict[str, str]:
     try:
         if busy := undo.is_pending(node.host):
             raise SwapError(f"{busy}: run again when it has ended")
-        settle(node)
-        return dict(line.split("=", 1) for line in remote.run(node.host, host_program(node, "look")) if "=" in line)
+        lines = remote.run(node.host, host_program(node, "look"))
+        return dict(line.split("=", 1) for line in lines if line.startswith("was_"))
     except remote.RemoteError as problem:
         raise SwapError(f"the gateway cannot be looked at: {problem}") from None
 

@@ -31,6 +31,7 @@ tag() { # ID NAME; a digest is no name that could be given
 }
 
 look() { # how the gateway is, for the way back; and that what is replaced can be kept in the end
+    find_place
     sh -c "$own_backups" own-backups "$directory"
     # Only one that somebody has stopped is left so: one that has failed is meant to run.
     case $(systemctl show --property ActiveState --value "$unit" 2> /dev/null) in '' | inactive | deactivating) active=no ;; *) active=yes ;; esac
@@ -171,7 +172,7 @@ undo() { # from wherever it was left; it may be cut off and run again
     start_timer
 }
 
-settle() { # what a swap that stays has kept finds its place, also where its run did not come to that
+find_place() { # for what a swap that stays has kept, also where its run did not come to that
     ! is_unfinished || return 0
     if [ -d switching ]; then
         case $(cat switching/purpose || :) in
@@ -205,7 +206,6 @@ settle() { # what a swap that stays has kept finds its place, also where its run
     # shellcheck disable=SC2086 # names without blanks
     rm -rf $half_placed
     sync .
-    discard_images
 }
 
 put_aside() { # data that were replaced go to the backups, for root alone like those
@@ -223,7 +223,9 @@ put_aside() { # data that were replaced go to the backups, for root alone like t
     sync . backups
 }
 
-discard_images() {
+settle() { # and discard what is of images that are not needed any more: while one is tried, its only name may be such
+    find_place
+    ! is_unfinished || return 0
     # Archives of images that are gone, and would not be served again.
     previous=$([ ! -f previous/image ] || head -n 1 previous/image)
     for archive in images/*.tar; do

@@ -89,9 +89,7 @@ def test_an_upgrade_keeps_stops_places_starts_proves_and_commits(host: Recorder)
     node = _node(gateway_image="one-api:new", gateway_port=3001)
     done = swap.carry_out(node, UPGRADE)
     placed = [f"{DIRECTORY}/docker-compose.yml", f"{DIRECTORY}/first-start.yml", UNIT_FILE]
-    assert host.done == [
-        *("settle", "look", "begin", "keep", "stop", "place", *placed, "start", "proof", "commit", "settle")
-    ]
+    assert host.done == [*("look", "begin", "keep", "stop", "place", *placed, "start", "proof", "commit", "settle")]
     assert (done.proof, done.kept) == ("it answers", None)
     assert done.outage is not None
     assert node.is_republished
@@ -138,7 +136,7 @@ def test_what_fails_is_undone_and_what_serves_then_is_told(
         swap.carry_out(node, UPGRADE)
     assert keys == {"agent1": "its-key"}
     assert host.told[-1] == f"{OLD} serves again, with all that it had"
-    assert host.done.count("settle") == 1
+    assert "settle" not in host.done
 
 
 def test_a_proof_of_the_caller_s_takes_it_back(host: Recorder) -> None:
