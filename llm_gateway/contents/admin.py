@@ -34,7 +34,8 @@ def admin_api(gateway: Gateway) -> Iterator[AdminClient]:
     """
     with ExitStack() as stack:
         transport: httpx.BaseTransport
-        is_past = gateway.node.is_republished or time.monotonic() - gateway.node.machine.read_at > FRESH_SECONDS
+        is_old = time.monotonic() - gateway.node.machine.read_at > FRESH_SECONDS
+        is_past = is_old or gateway.is_outdated or gateway.node.is_restarted
         if is_past and gateway.node.host.state.is_executing:
             transport = stack.enter_context(route(gateway.node.host, gateway.address, gateway.settings.gateway_port))
         else:

@@ -122,8 +122,8 @@ class Node(Role):
     """A host of a gateway: its unit, container and files are there."""
 
     gateway: Gateway = field(repr=False)
-    is_republished: bool = False
-    """Whether this run starts it anew, so that what was read of it no longer holds."""
+    is_restarted: bool = False
+    """Whether this run starts it anew: what was read of its unit, container and contents no longer holds."""
     is_taken_over: bool = False
     """Whether this run has taken over a gateway that a person had set up there, and published it."""
 
@@ -160,6 +160,8 @@ class Gateway:
     """What would have to be changed in it, where a run was asked to tell that."""
     answers: list[Answer] = field(default_factory=list)
     """What it has answered to its own token, where this run has asked it already."""
+    is_outdated: bool = False
+    """Whether what was read of its contents at the start of the run no longer holds, so that it is asked itself."""
 
     @property
     def node(self) -> Node:

@@ -81,7 +81,7 @@ def install(node: Node) -> None:
     if _is_running(node) and not any(file.path.startswith(f"{layout.UNITS}/") for file in differing):
         remote.shell(name="Let the firewall take its rules in", command=_RELOAD)
     else:
-        node.is_republished = True  # the gateway's unit goes down and up with it
+        node.is_restarted = True  # the gateway's unit goes down and up with it
         remote.shell(
             name="Start the firewall",
             command=_or_say(

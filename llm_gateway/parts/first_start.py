@@ -76,7 +76,7 @@ def secure(node: Node, *proofs: Proof) -> None:
     Parameters: `proofs`, what has to hold of the new gateway before an old one is given up.
     """
     if not is_done(node):
-        node.is_republished = True
+        node.is_restarted = True
         _secure(name="Replace the default password out of everybody's reach", node=node, proofs=proofs)
 
 
@@ -154,10 +154,10 @@ def make_safe(host: Host, node: Node) -> None:
         remote.run(host, " && ".join((*noted, installation.own_data_command(node, "data"), "chmod 700 data/.")))
         remote.run(host, f"{installation.limit_processors(node)} && {compose} up --detach --quiet-pull")
         old_schema.start_twice(host, FIRST_START, node.settings.gateway_start_timeout)
-        address = _address(host)
+        if not (address := service.address_inside(host, FIRST_START)):
+            raise FirstStartError(f"One API ended at once. {service.last_words(host, FIRST_START)}")
         if problem := service.await_answer(host, address, PORT, node.settings.gateway_start_timeout):
-            log = "\n".join(remote.run(host, f"docker logs --tail 12 {FIRST_START} 2>&1"))
-            raise FirstStartError(f"One API does not start: {problem}. Its log:\n{log}")
+            raise FirstStartError(f"One API does not start: {problem}. {service.last_words(host, FIRST_START)}")
         with route(host, address, PORT) as transport:
             _make_safe(host, node, f"http://{address}:{PORT}", transport)
     if rows is not None:
@@ -217,18 +217,6 @@ def _check_password_while_old_gateway_serves(host: Host, node: Node, old: OldGat
             f"the gateway that is there (container {old.name}) does not answer on {address}:{port}, where it is reached"
             f" from its host: {problem}. See `docker logs --tail 20 {old.name}`; if it need not serve, stop it"
         ) from None
-
-
-def _address(host: Host) -> str:
-    """The address of the first-start container on its internal network, which this host alone reaches."""
-    lines = remote.run(
-        host,
-        f"docker inspect {FIRST_START} --format '{{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}}{{{{end}}}}'",
-    )
-    if not lines or not lines[0].strip():
-        log = "\n".join(remote.run(host, f"docker logs --tail 12 {FIRST_START} 2>&1"))
-        raise FirstStartError(f"One API ended at once. Its log:\n{log}")
-    return lines[0].strip()
 
 
 def _be_admin(node: Node, base_url: str, transport: httpx.BaseTransport) -> tuple[AdminClient, str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Generator
 
@@ -48,11 +49,11 @@ def is_published(node: Node) -> bool:
 
 def publish(node: Node) -> None:
     """Start or restart the unit where it does not run what is wanted, and wait until it answers."""
-    if node.is_republished or differing_files(node) or not image.is_present(node) or not is_published(node):
-        node.is_republished = True
+    if node.is_restarted or differing_files(node) or not image.is_present(node) or not is_published(node):
+        node.is_restarted = True
         _restart(name="Publish the gateway on its Tailscale address", node=node)
     elif not node.state.api_options:  # it runs and does not answer yet
-        node.is_republished = True
+        node.gateway.is_outdated = True
         _await(name="Wait until the gateway answers", node=node)
 
 
@@ -105,6 +106,17 @@ def await_published(node: Node, most_exits: int | None = None) -> str | None:
     port, seconds = node.settings.gateway_port, node.settings.gateway_start_timeout
     problem = await_answer(node.host, node.address, port, seconds, keeps_exiting)
     return problem and f"the gateway does not answer on {node.base_url}: {problem}. {last_words(node.host)}"
+
+
+def address_inside(host: Host, container: str) -> str:
+    """The address of a running container on its own network, which its host reaches; "" where it has ended.
+
+    Raises RemoteError.
+    """
+    text = "{{.State.Running}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    found = remote.run(host, f"docker inspect {container} --format {shlex.quote(text)}")[-1]
+    running, _, address = found.partition(" ")
+    return address.strip() if running == "true" else ""
 
 
 def last_words(host: Host, container: str = PROJECT) -> str:

@@ -158,17 +158,14 @@ def ask(node: Node, purpose: str, tokens: Sequence[Token] | None = None) -> str:
 
 def host_program(node: Node, function: str, swap: Swap | None = None, **found: str) -> str:
     """The program of the host, to run one of its functions."""
-    belongings = layout.names(Role.DISPLACED)
-    files = [file.path for file in installation.wanted_files(node)]
-    files += [path for name in belongings if (path := f"{node.directory}/{name}") not in files]
     values = {
         "directory": node.directory,
         "project": PROJECT,
         "unit": UNIT,
         "timer": BACKUPS.timer,
         "own_backups": installation.OWN_BACKUPS.read_text(encoding="utf-8"),
-        "files": " ".join(files),
-        "belongings": " ".join(belongings),
+        "files": " ".join(kept_paths(node.directory)),
+        "belongings": " ".join(layout.names(Role.DISPLACED)),
         "temporary": " ".join(layout.TEMPORARY),
         "half_placed": " ".join(layout.HALF_PLACED),
         "kept_name": layout.PREVIOUS_IMAGE,
@@ -177,6 +174,12 @@ def host_program(node: Node, function: str, swap: Swap | None = None, **found: s
         **found,
     }
     return program(_PROGRAM, function, **values)
+
+
+def kept_paths(directory: str) -> list[str]:
+    """The files by which the gateway runs, those that a run writes with them, and those that belong to its data."""
+    written = (f"{directory}/{name}" for name in (layout.OWN_DATA, layout.TAILSCALE_PROBLEM))
+    return [*layout.paths(Role.RESTARTS, directory), *written, *layout.paths(Role.DISPLACED, directory)]
 
 
 def _described(swap: Swap) -> Mapping[str, str]:
@@ -226,7 +229,7 @@ def _replace(node: Node, swap: Swap) -> float:
     step(host, f"{swap.purpose}: writing the gateway's files")
     if data:
         gateway.generated, gateway.record = data.generated or gateway.generated, data.record
-    node.is_republished = True  # nothing that was read of the old one holds for this
+    node.is_restarted = True
     for file in installation.differing_files(node):
         file.write_now(host)
     # One of an older version takes two starts, of which nobody is to see the first.

@@ -68,7 +68,7 @@ def host(name: str, values: Mapping[str, str] = FRESH, **data: Any) -> tuple[str
     responses = {
         **data.pop("fake_responses", {}),
         "Reads all that a run needs to know": answer({**tiktoken_answers(directory), **values}),
-        "docker inspect openclaw-llm-gateway-first-start": "172.18.0.2",
+        "docker inspect openclaw-llm-gateway-first-start": "true 172.18.0.2",
     }
     return f"@fake/{name}", {"fake_responses": responses, "fake_delay": 0, "fake_delay_jitter": 0, **data}
 

@@ -39,7 +39,7 @@ class Remote:
         self.commands: list[str] = []
         self.files: dict[str, str] = {}
         self.told: list[str] = []
-        self.answers: dict[str, list[str] | Exception] = {"docker inspect": ["172.18.0.2"]}
+        self.answers: dict[str, list[str] | Exception] = {"docker inspect": ["true 172.18.0.2"]}
 
     def run(self, host: object, command: str, stdin: str | None = None) -> list[str]:
         """In the place of `remote.run`."""
@@ -221,7 +221,7 @@ def test_a_default_password_that_stays_is_never_published(
     ("arrange", "told"),
     [
         pytest.param(
-            lambda host: host.answers.update({"docker inspect": [""], "docker logs": ["no tiktoken"]}),
+            lambda host: host.answers.update({"docker inspect": ["false "], "docker logs": ["no tiktoken"]}),
             "One API ended at once. Its log:\nno tiktoken",
             id="ends at once",
         ),

@@ -159,7 +159,7 @@ def _prepared(monkeypatch: pytest.MonkeyPatch, lost: bool) -> tuple[Node, list[s
     monkeypatch.setattr(first_start, "_make_safe", lambda *_: None)
     monkeypatch.setattr(service, "await_answer", lambda *_: None)
     monkeypatch.setattr(first_start, "route", lambda *_: nullcontext())
-    monkeypatch.setattr(remote, "run", lambda *_: ["172.18.0.2"])
+    monkeypatch.setattr(remote, "run", lambda *_: ["true 172.18.0.2"])
     monkeypatch.setattr(remote, "write_now", lambda host, path, content, mode: told.append(path.rpartition("/")[2]))
     return make_node({**FRESH, "database_size": "4096\n"}), told
 

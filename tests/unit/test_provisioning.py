@@ -168,12 +168,13 @@ def test_what_was_read_of_the_host_is_not_asked_again(
         return gateway.route()
 
     monkeypatch.setattr(admin, "route", counted)
-    for is_republished in (False, True):
+    for is_restarted, is_outdated in ((False, False), (True, False), (False, True)):
         made = make_gateway(applied=written[PATH])
         made.node.machine.state = HostState.parse(answer({**DONE, **recorded}))
-        made.node.is_republished = is_republished
+        made.node.is_restarted, made.is_outdated = is_restarted, is_outdated
+        asked.clear()
         assert reconcile(made) == []
-        assert bool(asked) == is_republished
+        assert bool(asked) == (is_restarted or is_outdated)
 
 
 def test_an_option_that_is_not_stored_fails_the_run_and_is_set_again(

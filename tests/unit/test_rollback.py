@@ -64,7 +64,7 @@ def _gone_back(monkeypatch: pytest.MonkeyPatch, one_api: FakeOneAPI) -> tuple[Ga
     make_agent(name="agent2", run=run)
     del run.machines["agent2"]
     make_agent(name="agent1", run=run)
-    gateway.node.is_republished = True
+    gateway.node.is_restarted = True
     gateway.token_keys["agent1"] = "key-of-the-newer-data"
     return gateway, told
 

@@ -48,14 +48,14 @@ def test_what_is_published_is_left_alone(planned: list[str]) -> None:
     for step in (packages.install, first_start.secure, service.publish):
         step(made)
     assert planned == []
-    assert not made.is_republished
+    assert not made.is_restarted
 
 
 def test_a_gateway_that_was_not_seen_to_answer_is_awaited(planned: list[str]) -> None:
     made = make_node({**deployed("gw1", "agent1").gateway, "api_options": ""})
     service.publish(made)
     assert planned == ["Wait until the gateway answers"]
-    assert made.is_republished
+    assert (made.is_restarted, made.gateway.is_outdated) == (False, True)
 
 
 def test_after_a_restart_of_docker_the_gateway_is_published(planned: list[str]) -> None:
@@ -66,7 +66,7 @@ def test_after_a_restart_of_docker_the_gateway_is_published(planned: list[str]) 
         "Tell the Docker daemon of its mirrors and proxy",
         "Publish the gateway on its Tailscale address",
     ]
-    assert made.is_republished
+    assert made.is_restarted
 
 
 def test_after_a_first_start_the_gateway_is_published(planned: list[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from llm_gateway.hosts import remote, undo
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model.asking import VerificationError
-from llm_gateway.parts import first_start, service
+from llm_gateway.parts import first_start, installation, service
 from llm_gateway.parts.serving import Serving
 from llm_gateway.parts.takeover import old_schema
 from llm_gateway.proof import proof
@@ -92,7 +92,11 @@ def test_an_upgrade_keeps_stops_places_starts_proves_and_commits(host: Recorder)
     assert host.done == [*("look", "begin", "keep", "stop", "place", *placed, "start", "proof", "commit", "settle")]
     assert (done.proof, done.kept) == ("it answers", None)
     assert done.outage is not None
-    assert node.is_republished
+    assert node.is_restarted
+
+
+def test_whatever_a_swap_writes_is_kept(host: Recorder) -> None:
+    assert {file.path for file in installation.wanted_files(_node())} <= {*swap.kept_paths(DIRECTORY)}
 
 
 def test_staged_data_get_a_first_start_their_secrets_and_a_count(host: Recorder) -> None:

@@ -91,7 +91,7 @@ def test_the_files_by_which_the_gateway_runs_wait_for_the_switch(monkeypatch: py
     monkeypatch.setattr(tiktoken, "missing_on", lambda _: [])
     upgrade.carry_out(made)
     assert planned == ["Pull the image", "Upgrade the gateway: the new image on a copy first, then the switch"]
-    assert made.is_republished
+    assert made.is_restarted
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def bring_into_line(node: Node) -> None:
     """Change daemon.json where settings ask for that, and restart Docker with it."""
     if (wanted := change(node)) is None:
         return
-    node.is_republished = True  # the restart takes the gateway down and up again
+    node.is_restarted = True  # the restart takes the gateway down and up again
     _bring_into_line(name="Tell the Docker daemon of its mirrors and proxy", node=node, wanted=wanted)
 
 

@@ -7,7 +7,6 @@ twice, and the second time still by the columns of before. Where Docker restarts
 
 from __future__ import annotations
 
-import shlex
 import time
 
 from pyinfra.api.host import Host
@@ -47,7 +46,7 @@ def start_twice(host: Host, container: str, seconds: float) -> None:
     Parameters: `seconds`, how long to wait at most. Raises RemoteError.
     """
     deadline = time.monotonic() + seconds
-    while address := _address(host, container):
+    while address := service.address_inside(host, container):
         if service.await_answer(host, address, PORT, _LOOK_SECONDS) is None or time.monotonic() > deadline:
             return
     words = remote.run(host, f"docker logs --tail 12 {container} 2>&1")
@@ -72,12 +71,3 @@ def require_migrated(store: Store, before: dict[str, int]) -> None:
         )
     if lost := tables.lost(before, after):
         raise OldSchemaError(f"rows were lost when the database was migrated: {'; '.join(lost)}")
-
-
-def _address(host: Host, container: str) -> str:
-    """The address of a running container; "" where it has ended."""
-    text = "{{.State.Running}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    running, _, address = remote.run(host, f"docker inspect {container} --format {shlex.quote(text)}")[-1].partition(
-        " "
-    )
-    return address.strip() if running == "true" else ""

@@ -72,7 +72,7 @@ def carry_out(node: Node, wanted: Generated, step: Callable[[str], None]) -> Non
     Raises RotationError, database.DatabaseError, RouteError, OneAPIError or RemoteError.
     """
     before = node.gateway.generated
-    is_behind = not node.is_republished and runs_with_older_files(node)
+    is_behind = not node.is_restarted and runs_with_older_files(node)
     if wanted != before:
         _hand_over(node, before, wanted, step)
     if is_behind or wanted.session_secret != before.session_secret:
@@ -130,7 +130,7 @@ def _restart(node: Node) -> None:
         each for each in installation.wanted_files(node) if each.path == f"{node.directory}/{layout.ENVIRONMENT}"
     )
     environment.write_now(node.host)
-    node.is_republished = True
+    node.is_restarted = True
     remote.run(node.host, f"systemctl restart {UNIT}")
     seconds = node.settings.gateway_start_timeout
     if problem := service.await_answer(node.host, node.address, node.settings.gateway_port, seconds):

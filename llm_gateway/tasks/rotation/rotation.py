@@ -199,7 +199,7 @@ def _renew_tokens_now(state: State, host: Host, gateway: Gateway) -> bool:
     try:
         with admin_api(gateway) as admin:
             tokens = admin.tokens()
-            gateway.node.is_republished = True  # what was read of it does not hold any more
+            gateway.is_outdated = True
             for name in own_tokens(gateway):
                 if reason := _left_alone(gateway, name):
                     remote.tell(host, f"the token {name} was not rotated: {reason}")

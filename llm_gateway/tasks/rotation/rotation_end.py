@@ -94,7 +94,7 @@ def _tell_stays(gateway: Gateway, name: str, reason: str) -> None:
 
 
 def _remove_now(state: State, host: Host, gateway: Gateway, names: tuple[str, ...]) -> bool:
-    gateway.node.is_republished = True  # what was read of it at the start need not hold any more
+    gateway.is_outdated = True
     try:
         with (
             admin_api(gateway) as admin,

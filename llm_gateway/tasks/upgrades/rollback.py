@@ -99,7 +99,7 @@ def roll_back(machine: Machine) -> None:
             kept = look(node)
         except (RollbackError, remote.RemoteError) as problem:
             raise DeployError(f"{node.name}: {problem}; nothing was changed") from None
-        node.is_republished = True
+        node.is_restarted = True
     _roll_back(name="Go back to the image that served before the upgrade", node=node, kept=kept)
 
 

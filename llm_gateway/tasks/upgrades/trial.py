@@ -109,7 +109,7 @@ def run(node: Node, new: Serving, source: str) -> str:
 def _await(node: Node) -> str:
     """Wait until it answers. Returns its address. Raises TrialError, RemoteError."""
     seconds = node.settings.gateway_start_timeout
-    address = _address(node)
+    address = service.address_inside(node.host, TRIAL)
     problem = service.await_answer(node.host, address, PORT, seconds, partial(_ended, node)) if address else _ENDED
     if address and problem is None:
         return address
@@ -119,15 +119,7 @@ def _await(node: Node) -> str:
 
 
 def _ended(node: Node) -> str | None:
-    return None if _address(node) else _ENDED
-
-
-def _address(node: Node) -> str | None:
-    """The address of the running copy on its own network; None where it does not run."""
-    text = "{{.State.Running}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    lines = remote.run(node.host, f"docker container inspect {TRIAL} --format {shlex.quote(text)}")
-    running, _, address = lines[-1].strip().partition(" ")
-    return address if running == "true" and address else None
+    return None if service.address_inside(node.host, TRIAL) else _ENDED
 
 
 def _compared(node: Node) -> str:

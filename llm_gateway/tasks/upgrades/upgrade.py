@@ -36,7 +36,7 @@ def carry_out(node: Node) -> None:
     old = serving.serving(node)
     if old is None:
         return
-    node.is_republished = True
+    node.is_restarted = True
     installation.install_beside(node)
     image.fetch(node)
     tiktoken.place(node)
