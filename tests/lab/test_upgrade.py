@@ -55,7 +55,7 @@ def _rollback(gwup: Lab, *arguments: str) -> list[str]:
 def test_a_bad_image_is_never_let_near_the_agents(gwup: Lab, image: str, words: list[str]) -> None:
     before = serving(gwup), files(gwup), upgrading.tables(gwup)
     with upgrading.asking(gwup) as agent:
-        run = deploy(gwup, image)
+        run = deploy(gwup, image, START_SECONDS)
     run.must_fail_with("serves on, as it did all the time", f"the upgrade to tried:{image} was not made", *words)
     print(f"{image}: {len(agent.answers)} completions meanwhile, {len(agent.failures)} failed")
     assert len(agent.answers) > 3
@@ -184,14 +184,14 @@ def test_from_v068_both_starts_are_out_of_reach_and_its_backup_is_restored_so_to
     write(gwup, "with-the-old")
     names = token_names(gwup)
     with upgrading.asking(gwup) as agent:
-        run = deploy(gwup, "better", upgrading.ENOUGH_SECONDS)
+        run = deploy(gwup, "better")
     assert run.code == 0, run.output[-4000:]
     assert run.output.count("starting it again") == 2, "on the copy, and then on the database itself"
     assert "system_prompt" in upgrading.channel_columns(gwup)
     assert token_names(gwup) == names
     print(f"{len(agent.failures)} of {len(agent.answers)} completions failed in the swap")
     # The backup that the upgrade has made is of v0.6.8, and secured: the newer image gets it in a restore.
-    arguments = (*pin("better", upgrading.ENOUGH_SECONDS), "--data", f"host={HOST}", INVENTORY, RESTORE)
+    arguments = (*pin("better"), "--data", f"host={HOST}", INVENTORY, RESTORE)
     restored = gwup.pyinfra("-y", *arguments)
     assert restored.code == 0, restored.output[-4000:]
     assert restored.output.count("starting it again") == 1
@@ -213,7 +213,8 @@ def test_other_bytes_under_the_same_name_are_an_upgrade(gwup: Lab, tmp_path: Pat
     before = serving(gwup)
     kill_at("trial: asking", *arguments(_archive(gwup, tmp_path, name, "migrates")), INVENTORY, "deploy.py")
     await_that(lambda: _is_settled(gwup), "the trial was taken down")
-    gwup.deploy(*arguments(mute)).must_fail_with("serves on, as it did all the time")
+    little_time = ("--data", f"gateway_start_timeout={START_SECONDS}")
+    gwup.deploy(*arguments(mute), *little_time).must_fail_with("serves on, as it did all the time")
     assert serving(gwup) == before
     # A restart, for whatever reason, does not bring what has failed.
     gwup.ssh(HOST, "systemctl restart openclaw-llm-gateway")

@@ -12,9 +12,9 @@ from tests.lab.rows import DIRECTORY
 
 HOST = "gwup"
 START_SECONDS = 8
-"""What a new image is given to answer: the stand-in takes one."""
+"""What an image that never answers is given: the stand-in takes one."""
 ENOUGH_SECONDS = 60
-"""What it is given where two starts are to succeed, also on a busy machine."""
+"""What one that does is given, also on a busy machine."""
 
 # Each image is the lab's own with other faults (lab/standin/faults.py).
 _IMAGES = {
@@ -39,14 +39,14 @@ def make_images(lab: Lab) -> None:
     lab.ssh(HOST, "\n".join([*lines, "docker rm model-of-images > /dev/null"]))
 
 
-def pin(name: str, seconds: int = START_SECONDS) -> list[str]:
+def pin(name: str, seconds: int = ENOUGH_SECONDS) -> list[str]:
     """The arguments of pyinfra that pin one of these images on this host alone, and give it so long to answer."""
     settings = {"gateway_image": f"tried:{name}", "gateway_image_archive": "null"}
     return [*of_host(seconds), *(part for key, value in settings.items() for part in ("--data", f"{key}={value}"))]
 
 
-def of_host(seconds: int = START_SECONDS) -> list[str]:
-    """The arguments of pyinfra for this host alone, where an image is given little time."""
+def of_host(seconds: int = ENOUGH_SECONDS) -> list[str]:
+    """The arguments of pyinfra for this host alone, where an image is given so long to answer."""
     return ["--limit", HOST, "--data", f"gateway_start_timeout={seconds}"]
 
 
@@ -86,7 +86,7 @@ def admin(lab: Lab) -> AdminClient:
 
 def make_old(lab: Lab) -> None:
     """Serve with an image of v0.6.8 on a database of v0.6.8."""
-    run = deploy(lab, "old", ENOUGH_SECONDS)
+    run = deploy(lab, "old")
     assert run.code == 0, run.output[-4000:]
     statement = "ALTER TABLE channels DROP COLUMN system_prompt"
     lab.ssh(HOST, f"sqlite3 -cmd '.timeout 9000' {DIRECTORY}/data/one-api.db '{statement}'")
@@ -117,7 +117,7 @@ def token_names(lab: Lab) -> set[str]:
         return {token.name for token in api.tokens()}
 
 
-def deploy(lab: Lab, name: str, seconds: int = START_SECONDS) -> Run:
+def deploy(lab: Lab, name: str, seconds: int = ENOUGH_SECONDS) -> Run:
     """Deploy with one of the images pinned."""
     return lab.deploy(*pin(name, seconds))
 
