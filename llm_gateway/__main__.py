@@ -1,5 +1,5 @@
 """`python -m llm_gateway …`, where `llm-gateway` is not installed."""
 
-from llm_gateway.command.cli import main
+from llm_gateway.command.start import main
 
-main(prog_name="python -m llm_gateway")
+main("python -m llm_gateway")

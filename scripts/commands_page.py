@@ -27,7 +27,8 @@ python -m llm_gateway deploy       # from a checkout's root, where nothing has t
 - **stdout** has answers alone (`plan`, `status`, `history`, `logs`, `deploy --dry`, `--json`); all else goes to stderr.
   `--quiet`: errors alone.
 - **Language**: Chinese where `LC_ALL`, `LC_MESSAGES` or `LANG` begins with `zh`. `NO_COLOR` is heeded.
-- **Exit codes**: 0 done; 1 failed; 2 typed wrongly; 3 `--check` found something; 130 Ctrl-C.
+- **Exit codes**: 0 done; 1 failed; 2 typed wrongly; 3 `--check` found something; 130 Ctrl-C; 141 nobody reads
+  the answer any more (`… | head -1`), which ends `plan`, `status`, `history` and `logs`, and nothing else.
 - **Completion**: `eval "$(_LLM_GATEWAY_COMPLETE=bash_source llm-gateway)"` in `~/.bashrc`; `zsh_source` in `~/.zshrc`;
   `_LLM_GATEWAY_COMPLETE=fish_source llm-gateway | source` in fish.
 

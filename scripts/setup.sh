@@ -10,6 +10,9 @@ readonly lock=requirements/dev.txt
 readonly npm_files=(tests/unit/readers/package.json tests/unit/readers/package-lock.json)
 
 main() {
+    # What a link leads to is somebody else's, and is never emptied.
+    [ ! -L "$venv" ] || die "$venv is a symbolic link to $(readlink "$venv"), which is left as it is" \
+        "take the link away, and call \`make setup\` again:  rm $venv"
     install_debian_packages
     local python
     python=$(usable_python)

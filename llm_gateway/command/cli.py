@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import click
 
-from llm_gateway.command import commands, lean_imports
+from llm_gateway.command import commands, lean_imports, streams
 from llm_gateway.command.commands import COMMANDS, PYINFRA_OPTIONS, RAW, Command, Option
 from llm_gateway.hosts import early
 from llm_gateway.model.checkout import IS_CHECKOUT, ROOT
@@ -165,6 +165,7 @@ def _run(command: Command, inventory: str | None, given: dict[str, Any], *, has_
         is_json=is_json,
     )
     typed = _typed(context)
+    streams.heed_readers(only_tells=command.only_tells)
     place = commands.seen_from_here(place)
     if IS_CHECKOUT:
         os.chdir(ROOT)  # pyinfra reads group_data of where it is run, and people edit it there
@@ -174,14 +175,16 @@ def _run(command: Command, inventory: str | None, given: dict[str, Any], *, has_
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     lean_imports.prepare()
     from llm_gateway.command import running  # which imports pyinfra
+    from llm_gateway.command.spelling import Spelling
 
+    spell = Spelling(shlex.split(context.find_root().info_name or NAME), command, inventory) if has_screen else str
     if is_raw or not has_screen:
-        running.run(words, typed)
+        running.run(words, typed, spell)
     else:
         shown = running.Shown(
             command, typed, [*passed, *([inventory] if inventory else [])], data, given.get("dry", False)
         )
-        running.run_on_screen(words, shown, is_quiet=given["quiet"])
+        running.run_on_screen(words, shown, spell, is_quiet=given["quiet"])
 
 
 def _typed(context: click.Context) -> list[str]:

@@ -42,6 +42,11 @@ class Command:
     has_json: str | None = ""
     then: str = ""
 
+    @property
+    def only_tells(self) -> bool:
+        """Whether it touches nothing, so that it may end where nobody reads it any more."""
+        return self.name in ("plan", "status", "history", "logs")
+
 
 _FETCH = Option("--fetch", "fetch", "bring them to this directory as well", "DIRECTORY", "path")
 _CONFIRM = "the hosts that may lose it, with commas between: gw1,agent1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -90,6 +91,8 @@ def secret_names() -> list[str]:
 @contextmanager
 def _exit_130_at_ctrl_c(words: Words) -> Iterator[None]:
     """Of a question, click makes the same Abort of Ctrl-C and of the end of the input, which stays one."""
+    # Of a question that hides what is typed, the terminal has to be given back as it was.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except (KeyboardInterrupt, click.Abort) as end:
@@ -97,6 +100,8 @@ def _exit_130_at_ctrl_c(words: Words) -> Iterator[None]:
             raise
         click.echo(f"\n{words('interrupted before')}", err=True)
         raise click.exceptions.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 def _require_free(words: Words, inventory: Path) -> None:

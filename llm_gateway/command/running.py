@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -35,20 +35,21 @@ class Shown:
     is_dry: bool
 
 
-def run(words: Sequence[str], typed: Sequence[str]) -> NoReturn:
+def run(words: Sequence[str], typed: Sequence[str], spell: Callable[[str], str]) -> NoReturn:
     """Run pyinfra with these words, with its own output. Ends the process."""
-    invocation.typed(typed)
+    invocation.typed(typed, spell)
     pyinfra_insides.run(words)
 
 
-def run_on_screen(words: Sequence[str], shown: Shown, *, is_quiet: bool) -> NoReturn:
+def run_on_screen(words: Sequence[str], shown: Shown, spell: Callable[[str], str], *, is_quiet: bool) -> NoReturn:
     """Run pyinfra with these words, on our screen. Ends the process with its exit code."""
     os.environ["PYINFRA_PROGRESS"] = "off"
     our_screen = screen.default(is_quiet)
+    our_screen.spell, our_screen.tells_end = spell, shown.command.asks
     screen.use(our_screen)
     on_screen.show_on(our_screen, lambda to_come: _tell_plan(our_screen, to_come, shown.is_dry))
     try:
-        run(words, shown.typed)
+        run(words, shown.typed, spell)
     except SystemExit as end:
         _tell_end(our_screen, shown, end.code if isinstance(end.code, int) else int(bool(end.code)))
         leaving.leave(end.code)

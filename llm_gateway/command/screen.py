@@ -13,11 +13,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import TextIO
 
 import click
 
 from llm_gateway.command import messages
+from llm_gateway.command.streams import Output
 from llm_gateway.command.words import Words, is_unicode, language
 
 LONG_SECONDS = 2.0
@@ -27,6 +28,7 @@ SHOWN_SECONDS = 1.0
 LOG_SECONDS = 10.0
 """Between two lines of a step that goes on, where there is no terminal."""
 WIDTH = 80
+_NOTHING = "Nothing was changed."
 _CLEAR = "\r\x1b[K"
 _PHASES = {"Connecting to hosts...": "connecting", "Reading the hosts...": "reading"}
 _BETWEEN = ("Preparing operation files...", "Reading the logs...", "Beginning operation run...")
@@ -74,6 +76,10 @@ class Screen(logging.Handler):
         """Of each host, by name, in its steps."""
         self.is_declined = False
         """Whether a person was asked and said no."""
+        self.spell: Callable[[str], str] = str
+        """A text that names scripts, as the person who reads it types that."""
+        self.tells_end = False
+        """Whether the end of the run says what was changed, so that an error need not."""
 
     @property
     def width(self) -> int:
@@ -89,7 +95,10 @@ class Screen(logging.Handler):
 
     def take(self, message: messages.Message) -> None:
         """Show a message, or keep it for the line of its step."""
-        text = f"{message.host}: {message.text}" if message.host else message.text
+        text = self.spell(message.text)
+        if self.tells_end and message.kind == "error":
+            text = text.removesuffix(_NOTHING).rstrip()
+        text = f"{message.host}: {text}" if message.host else text
         if message.kind == "header":
             if message.text in _PHASES:
                 self.begin(self.words(_PHASES[message.text]))
@@ -227,24 +236,9 @@ def current() -> Screen | None:
     return _current[0] if _current else None
 
 
-class ClearsFirst:
-    """A stream that takes the live line away before anything is written: an answer on stdout, a question."""
-
-    def __init__(self, stream: Any, screen: Screen) -> None:
-        self._stream, self._screen = stream, screen
-
-    def write(self, text: str) -> int:
-        """As the stream's own."""
-        self._screen.clear()
-        return int(self._stream.write(text))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
 def default(is_quiet: bool) -> Screen:
     """The screen of this process."""
     screen = Screen(sys.stderr, is_quiet=is_quiet)
     if screen.is_terminal and sys.stdout.isatty():
-        sys.stdout = ClearsFirst(sys.stdout, screen)
+        sys.stdout = Output(sys.stdout, before=screen.clear)
     return screen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -20,6 +20,7 @@ _known: list[click.Context] = []
 
 _typed: list[str] = []
 """The words of our own command, where it was that and not pyinfra's."""
+_spellings: list[Callable[[str], str]] = []
 _refused: list[bool] = []
 _PASSWORDS = ("--ssh-password", "--ssh-key-password")
 """The options of pyinfra that are followed by a password."""
@@ -32,9 +33,15 @@ def remember(context: click.Context) -> None:
     _known[:] = [context]
 
 
-def typed(words: Sequence[str]) -> None:
-    """Keep the words of our own command."""
+def typed(words: Sequence[str], spell: Callable[[str], str]) -> None:
+    """Keep the words of our own command, and how a text that names scripts is spelled for who has typed it."""
     _typed[:] = words
+    _spellings[:] = [spell]
+
+
+def spelled(text: str) -> str:
+    """A text that names scripts and their `--data`, with commands as they were typed in this run."""
+    return _spellings[0](text) if _spellings else text
 
 
 def shown(words: Sequence[str]) -> list[str]:

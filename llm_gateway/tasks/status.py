@@ -45,6 +45,7 @@ import json
 import shlex
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ from pyinfra.api import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.hosts import answers, remote
+from llm_gateway.hosts import answers, invocation, remote
 from llm_gateway.hosts.topology import Machine
 from llm_gateway.inputs import run_options
 from llm_gateway.model.checkout import CARRIER
@@ -149,7 +150,8 @@ def finish(state: State, data: Mapping[str, Any]) -> int | None:
     if not isinstance(survey, Survey) and (state.activated_hosts or not hosts):
         return None
     found = survey.found if isinstance(survey, Survey) else {}
-    statuses = [found.get(str(host.name)) or host_status.down(str(host.name), _roles(host)) for host in hosts]
+    seen = [found.get(str(host.name)) or host_status.down(str(host.name), _roles(host)) for host in hosts]
+    statuses = [replace(each, attention=tuple(map(invocation.spelled, each.attention))) for each in seen]
     made_at = datetime.now(UTC)
     if data.get(AS_JSON):
         shown = {"made_at": made_at.strftime("%Y-%m-%dT%H:%M:%SZ"), "hosts": [each.as_json() for each in statuses]}

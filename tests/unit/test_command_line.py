@@ -49,8 +49,8 @@ def words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     seen: list[dict[str, Any]] = []
     running = SimpleNamespace(
         Shown=lambda *_, **__: None,
-        run=lambda words, typed: seen.append({"words": words, "raw": True}),
-        run_on_screen=lambda words, shown, is_quiet: seen.append({"words": words, "raw": False}),
+        run=lambda words, typed, spell: seen.append({"words": words, "raw": True}),
+        run_on_screen=lambda words, shown, spell, is_quiet: seen.append({"words": words, "raw": False}),
     )
     monkeypatch.setitem(sys.modules, "llm_gateway.command.running", running)
     monkeypatch.setattr("llm_gateway.command.running", running, raising=False)
@@ -229,6 +229,45 @@ def test_shells_complete_its_commands(shell: str) -> None:
         pytest.fail(script.stderr)
     assert "llm-gateway" in script.stdout
     assert f"{shell}_complete" in script.stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("llm-gateway mig", ["migrate"]),
+        ("llm-gateway verify --mod", ["--models"]),
+        ("llm-gateway verify --models ", ["all", "changed", "none"]),
+        ("llm-gateway deploy inv", ["inventory.py"]),
+    ],
+)
+def test_bash_completes_what_is_typed(typed: str, expected: list[str], tmp_path: Path) -> None:
+    """As bash itself asks for it, once `eval "$(_LLM_GATEWAY_COMPLETE=bash_source llm-gateway)"` was run."""
+    program = tmp_path / "bin" / "llm-gateway"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nfrom llm_gateway.command.start import main\nmain()\n")
+    program.chmod(0o755)
+    (tmp_path / "inventory.py").touch()
+    asking = """
+        eval "$(_LLM_GATEWAY_COMPLETE=bash_source llm-gateway)"
+        read -ra COMP_WORDS <<< "$1"
+        [[ $1 != *" " ]] || COMP_WORDS+=("")
+        COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        function=$(complete -p llm-gateway | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+        compopt() { :; }  # of a completion under way alone
+        "$function" llm-gateway
+        # for a path, bash itself lists files
+        [ "${#COMPREPLY[@]}" -gt 0 ] || COMPREPLY=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}"))
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    done = subprocess.run(
+        ["bash", "-c", asking, "bash", typed],
+        env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout.split(), done.stderr) == (expected, "")
 
 
 def test_help_loads_nothing_of_pyinfra() -> None:

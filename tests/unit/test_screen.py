@@ -12,7 +12,8 @@ import pytest
 
 from llm_gateway.command import messages
 from llm_gateway.command.messages import Message
-from llm_gateway.command.screen import WIDTH, ClearsFirst, Screen
+from llm_gateway.command.screen import WIDTH, Screen
+from llm_gateway.command.streams import Output
 from llm_gateway.proof.answer_table import width
 
 HOSTS = ("gw1", "agent1")
@@ -174,7 +175,7 @@ def test_what_others_write_stands_on_a_line_of_its_own() -> None:
     recorded = Recorded(stream, {"LANG": "en_US.UTF-8"})
     recorded.screen.begin("Read the hosts")
     recorded.wait(3)
-    ClearsFirst(stream, recorded.screen).write("an answer\n")
+    Output(stream, before=recorded.screen.clear).write("an answer\n")
     assert shown(stream.text)[0] == ["an answer"]
 
 

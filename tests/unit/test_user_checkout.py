@@ -28,6 +28,21 @@ def test_what_users_call_does_not_set_a_developers_machine_up(target: str) -> No
     assert "setup.sh" not in done.stdout
 
 
+def test_a_linked_environment_is_left_as_it_is(tmp_path: Path) -> None:
+    """A worktree may have another's; it was emptied, because it has a stamp of another place."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/setup.sh", tmp_path / "scripts")
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / ".stamp").write_text("of another place\n")
+    (tmp_path / ".venv").symlink_to(others)
+    done = subprocess.run([tmp_path / "scripts/setup.sh"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"setup: .venv is a symbolic link to {others}, which is left as it is" in done.stderr
+    assert done.stderr.rstrip().endswith("rm .venv")
+    assert [path.name for path in others.iterdir()] == [".stamp"]
+
+
 @pytest.mark.slow
 def test_an_environment_for_a_tool_is_made_beside_what_is_in_venv(tmp_path: Path) -> None:
     """With nothing of .venv's but its Python: a person's own has no uv."""

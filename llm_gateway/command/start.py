@@ -1,0 +1,32 @@
+"""The first moments of `llm-gateway`: Ctrl-C ends it with one line, also while its modules are still imported."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+from llm_gateway.command.words import Words, language
+
+_INTERRUPTED = 130
+
+
+def main(program: str | None = None) -> None:
+    """Carry out what was typed. Ends the process.
+
+    Parameters: `program`, how it was called, where that is not its own name.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as of what a shell runs in the background
+        signal.signal(signal.SIGINT, _leave)
+    from llm_gateway.command import cli  # 0.1 s
+
+    cli.main(prog_name=program)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """Nothing has begun that would have to be ended: what has something replaces this handler."""
+    words = Words(language(os.environ, sys.stderr.encoding if sys.stderr else "ascii"))
+    os.write(2, f"\n{words('interrupted before')}\n".encode())
+    os._exit(_INTERRUPTED)
