@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from pyinfra.api.state import State
 
-from llm_gateway.command.screen import WIDTH, Screen
-from llm_gateway.proof.answer_table import width
+from llm_gateway.command.screen import Screen
+from llm_gateway.model.columns import width, wrapped
 from llm_gateway.tasks import summary
 from llm_gateway.tasks.summary import HostResult
 
@@ -32,7 +32,7 @@ def tell_results(screen: Screen, results: Sequence[HostResult]) -> None:
         if result.ending:
             screen.say_all(_unfinished(screen, result), are_errors=True)
         elif result.role:
-            screen.say(f"{result.name}: {result.role}")
+            screen.say_all(wrapped(screen.said(result.role), f"{result.name}: ", "  "))
 
 
 def _has_failed(results: Sequence[HostResult]) -> bool:
@@ -63,7 +63,7 @@ def _unfinished(screen: Screen, result: HostResult) -> Iterator[str]:
     yield ""
     yield f"{result.name}: {words(result.ending)}"
     parts = {
-        "failed at": result.failed_at,
+        "failed at": screen.named(result.failed_at),
         "done": "; ".join(shortened(screen, result.changes)) or words("nothing"),
         "not done": "; ".join(shortened(screen, result.left)),
     }
@@ -74,17 +74,6 @@ def _unfinished(screen: Screen, result: HostResult) -> Iterator[str]:
             yield from wrapped(text, head, "  " + " " * _LABEL)
 
 
-def wrapped(text: str, head: str, indent: str) -> Iterator[str]:
-    """Lines of 80 columns, the first with `head`, others indented. textwrap takes Chinese characters for one column."""
-    line = head
-    for word in text.split():
-        if width(line) + width(word) >= WIDTH:
-            yield line.rstrip()
-            line = indent
-        line += f"{word} "
-    yield line.rstrip()
-
-
 def shortened(screen: Screen, names: Sequence[str]) -> list[str]:
     """The names of steps, those that write files next to each other as one."""
     told: list[str] = []
@@ -93,7 +82,7 @@ def shortened(screen: Screen, names: Sequence[str]) -> list[str]:
         if name.startswith("Write "):
             files.append(name)
             continue
-        told += files if len(files) < 2 else [screen.words("files", count=len(files))]
+        told += map(screen.named, files) if len(files) < 2 else [screen.words("files", count=len(files))]
         files = []
-        told += [name] if name else []
+        told += [screen.named(name)] if name else []
     return told

@@ -16,8 +16,9 @@ from llm_gateway import pyinfra_insides
 from llm_gateway.command import leaving, on_screen, screen
 from llm_gateway.command.commands import Command
 from llm_gateway.command.screen import Screen
-from llm_gateway.hosts import invocation
+from llm_gateway.hosts import invocation, progress
 from llm_gateway.hosts.interruption import INTERRUPTED
+from llm_gateway.model.columns import wrapped
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def run_on_screen(words: Sequence[str], shown: Shown, spell: Callable[[str], str
     """Run pyinfra with these words, on our screen. Ends the process with its exit code."""
     os.environ["PYINFRA_PROGRESS"] = "off"
     our_screen = screen.default(is_quiet)
+    progress.tell_each(1.0)
     our_screen.spell, our_screen.tells_end = spell, shown.command.asks
     screen.use(our_screen)
     on_screen.show_on(our_screen, lambda to_come: _tell_plan(our_screen, to_come, shown.is_dry))
@@ -65,7 +67,7 @@ def _tell_plan(our_screen: Screen, to_come: Mapping[str, Sequence[str]], is_dry:
         line
         for host, names in to_come.items()
         if names
-        for line in ending.wrapped(
+        for line in wrapped(
             "; ".join(ending.shortened(our_screen, names)), f"{our_screen.words('to come', host=host)}: ", "  "
         )
     ]

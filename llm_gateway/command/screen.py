@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
 import click
 
-from llm_gateway.command import messages
+from llm_gateway.command import chinese, messages
 from llm_gateway.command.streams import Output
-from llm_gateway.command.words import Words, is_unicode, language
+from llm_gateway.command.words import CHINESE, Words, is_unicode, language
+from llm_gateway.model.columns import WIDTH, width, wrapped
 
 LONG_SECONDS = 2.0
 """From which on a step that goes on is shown on a terminal."""
@@ -27,8 +29,10 @@ SHOWN_SECONDS = 1.0
 """From which on a step that changed nothing gets a line."""
 LOG_SECONDS = 10.0
 """Between two lines of a step that goes on, where there is no terminal."""
-WIDTH = 80
-_NOTHING = "Nothing was changed."
+_NOTHING = re.compile(
+    r"[;,]? (?:so )?nothing was changed(?:(?P<list>\.)(?=\n)|(?=[;.]|$))|(?<=[.\n]) ?Nothing was changed\.$",
+    re.MULTILINE,
+)
 _CLEAR = "\r\x1b[K"
 _PHASES = {"Connecting to hosts...": "connecting", "Reading the hosts...": "reading"}
 _BETWEEN = ("Preparing operation files...", "Reading the logs...", "Beginning operation run...")
@@ -81,6 +85,14 @@ class Screen(logging.Handler):
         self.tells_end = False
         """Whether the end of the run says what was changed, so that an error need not."""
 
+    def named(self, step: str) -> str:
+        """The name of a step in the language of this screen."""
+        return chinese.step(step) if self.words.language == CHINESE else step
+
+    def said(self, text: str) -> str:
+        """What a step or the run said, in the language of this screen as far as it is known in that."""
+        return chinese.said(text) if self.words.language == CHINESE else text
+
     @property
     def width(self) -> int:
         """The columns of the terminal, or 80."""
@@ -97,7 +109,8 @@ class Screen(logging.Handler):
         """Show a message, or keep it for the line of its step."""
         text = self.spell(message.text)
         if self.tells_end and message.kind == "error":
-            text = text.removesuffix(_NOTHING).rstrip()
+            text = _NOTHING.sub(lambda found: ":" if found["list"] else "", text).rstrip()
+        text = self.said(text)
         text = f"{message.host}: {text}" if message.host else text
         if message.kind == "header":
             if message.text in _PHASES:
@@ -109,7 +122,7 @@ class Screen(logging.Handler):
                 self.step.doing = text
         elif message.kind == "info":
             self._mark_told()
-            self.say(f"  {text}")
+            self.say_all(folded(text))
         else:
             self._mark_told()
             is_error = message.kind == "error"
@@ -153,10 +166,15 @@ class Screen(logging.Handler):
             return
         if not (step.has_failed or changed or seconds >= SHOWN_SECONDS or step.is_told):
             return
-        self._tell_files()
         hosts = step.failed or changed or list(step.hosts)
         named = f" ({', '.join(hosts)})" if step.hosts and (step.failed or len(hosts) < all_hosts) else ""
-        self._tell_step(f"{step.name}{named}", seconds, has_failed=step.has_failed)
+        name = self.named(step.name)
+        if self._files and changed and not step.has_failed:  # written for this step
+            name = self.words("with files" if len(self._files) > 1 else "with file", step=name, count=len(self._files))
+            seconds += sum(self._files.values())
+            self._files = {}
+        self._tell_files()
+        self._tell_step(f"{name}{named}", seconds, has_failed=step.has_failed)
 
     # what is written
 
@@ -188,10 +206,10 @@ class Screen(logging.Handler):
         if not self.is_terminal:
             if now - step.last_told >= LOG_SECONDS:
                 step.last_told = now
-                self.say(self._cut(f"{self._more} {step.doing or step.name}", told))
+                self.say(self._cut(f"{self._more} {step.doing or self.named(step.name)}", told))
         elif now - step.began >= LONG_SECONDS:
             self._is_live = True
-            self._stream.write(_CLEAR + self._cut(f"{self._more} {step.doing or step.name}", told))
+            self._stream.write(_CLEAR + self._cut(f"{self._more} {step.doing or self.named(step.name)}", told))
             self._stream.flush()
 
     def _mark_told(self) -> None:
@@ -202,7 +220,7 @@ class Screen(logging.Handler):
     def _tell_files(self) -> None:
         if files := self._files:
             self._files = {}
-            name = next(iter(files)) if len(files) == 1 else self.words("files", count=len(files))
+            name = self.named(next(iter(files))) if len(files) == 1 else self.words("files", count=len(files))
             self._tell_step(name, sum(files.values()), has_failed=False)
 
     def _tell_step(self, name: str, seconds: float, *, has_failed: bool) -> None:
@@ -212,8 +230,6 @@ class Screen(logging.Handler):
 
     def _cut(self, text: str, end: str, taken: int = 0) -> str:
         """A line that fits: `end` at its right, and the text before it cut."""
-        from llm_gateway.proof.answer_table import width
-
         room = min(self.width, WIDTH) - 1 - taken - width(end) - 1
         while width(text) > room:
             text = text.rstrip(self._more)[:-1] + self._more
@@ -221,6 +237,14 @@ class Screen(logging.Handler):
 
     def _styled(self, text: str, colour: str) -> str:
         return click.style(text, fg=colour)
+
+
+def folded(text: str) -> Iterator[str]:
+    """The lines of what a step says; what is to be typed again is in one piece."""
+    if width(f"  {text}") < WIDTH or "`" in text:
+        yield f"  {text}"
+    else:
+        yield from wrapped(text, "  ", "    ")
 
 
 _current: list[Screen] = []

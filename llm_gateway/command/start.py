@@ -8,7 +8,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from llm_gateway.command.words import Words, language
+from llm_gateway.command.words import CHINESE, Words, language
 
 _INTERRUPTED = 130
 
@@ -20,13 +20,19 @@ def main(program: str | None = None) -> None:
     """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as of what a shell runs in the background
         signal.signal(signal.SIGINT, _leave)
-    from llm_gateway.command import cli  # 0.1 s
+    from llm_gateway.command import cli, refusals  # 0.1 s
 
+    words = _words()
+    if words.language == CHINESE:
+        refusals.run(cli.main, program, words)
     cli.main(prog_name=program)
+
+
+def _words() -> Words:
+    return Words(language(os.environ, sys.stderr.encoding if sys.stderr else "ascii"))
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     """Nothing has begun that would have to be ended: what has something replaces this handler."""
-    words = Words(language(os.environ, sys.stderr.encoding if sys.stderr else "ascii"))
-    os.write(2, f"\n{words('interrupted before')}\n".encode())
+    os.write(2, f"\n{_words()('interrupted before')}\n".encode())
     os._exit(_INTERRUPTED)

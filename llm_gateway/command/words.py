@@ -9,6 +9,8 @@ _WORDS = {
     "connecting": ("Connect to the hosts", "连接主机"),
     "reading": ("Read the hosts", "读取主机状态"),
     "files": ("Write {count} files", "写入 {count} 个文件"),
+    "with file": ("{step}, and 1 file", "{step}，并写入 1 个文件"),
+    "with files": ("{step}, and {count} files", "{step}，并写入 {count} 个文件"),
     "seconds": ("{seconds:.1f} s", "{seconds:.1f} 秒"),
     "host": ("host", "主机"),
     "what": ("what changed", "更改"),
@@ -30,6 +32,7 @@ _WORDS = {
     "fix": ("Fix what the errors above say, then:", "请按上面的错误提示修复，然后运行："),
     "next": ("Next:", "下一步："),
     "interrupted before": ("Interrupted: nothing was changed.", "已中断：未做任何更改。"),
+    "aborted": ("Aborted!", "已取消。"),
     "ask gateways": ("Hosts that get a gateway, with commas between", "部署网关的主机（用逗号分隔）"),
     "ask openclaw": (
         "Hosts whose OpenClaw uses it, with commas between (Enter: none)",
@@ -67,6 +70,7 @@ class Words:
     """The words in one language."""
 
     def __init__(self, language: str = ENGLISH) -> None:
+        self.language = language
         self._column = (ENGLISH, CHINESE).index(language)
 
     def __call__(self, name: str, /, **values: object) -> str:

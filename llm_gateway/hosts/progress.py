@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import journal, remote
+
+_seconds = [10.0]
+"""Between two words about how many bytes have gone: each is a line of pyinfra's own output."""
 
 
 def step(host: Host, text: str) -> None:
@@ -15,3 +21,28 @@ def step(host: Host, text: str) -> None:
     """
     remote.tell(host, f"{text} ...")
     journal.note(host, text)
+
+
+def tell_each(seconds: float) -> None:
+    """How often it is told how many bytes have gone: more often where a live line shows it."""
+    _seconds[:] = [seconds]
+
+
+class Moved:
+    """Tells now and then how many bytes of a file have gone; it is called with each piece's number of them.
+
+    Parameters: `what`, such as "sending the image"; `total`, in bytes.
+    """
+
+    def __init__(self, host: Host, what: str, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._host, self._what, self._total, self._clock = host, what, total, clock
+        self._moved = 0
+        self._told_at = clock()
+
+    def __call__(self, count: int) -> None:
+        """So many bytes more have gone."""
+        self._moved += count
+        if (now := self._clock()) - self._told_at >= _seconds[0]:
+            self._told_at = now
+            mib = 1 << 20
+            remote.tell(self._host, f"{self._what}: {self._moved / mib:.0f} of {self._total / mib:.0f} MiB ...")

@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -109,9 +109,21 @@ def open_writer(host: Host, command: str, patience: float = PATIENCE_SECONDS) ->
         pipe.cut()
 
 
-def download(host: Host, remote_path: str, local_path: Path, patience: float = PATIENCE_SECONDS) -> str:
+def size(host: Host, remote_path: str) -> int:
+    """The bytes of a file on a host. Raises RemoteError."""
+    return int(remote.run(host, f"stat -Lc %s {shlex.quote(remote_path)}")[-1])
+
+
+def download(
+    host: Host,
+    remote_path: str,
+    local_path: Path,
+    tell: Callable[[int], object] = lambda _: None,
+    patience: float = PATIENCE_SECONDS,
+) -> str:
     """Bring a file of a host here: whole, for its owner alone, or not at all.
 
+    Parameters: `tell`, called with the number of bytes of each piece that has gone; `patience`, as for `open_reader`.
     Returns its SHA-256, which was compared. Raises StreamError, also where there is no room for it here.
     """
     source = shlex.quote(remote_path)
@@ -121,14 +133,22 @@ def download(host: Host, remote_path: str, local_path: Path, patience: float = P
         while data := reader.read():
             summed.update(data)
             file.write(data)
+            tell(len(data))
         if summed.hexdigest() != wanted:
             raise StreamError(f"{remote_path}: checksum mismatch after copying; run again")
     return wanted
 
 
-def upload(host: Host, local_path: Path, remote_path: str, patience: float = PATIENCE_SECONDS) -> str:
+def upload(
+    host: Host,
+    local_path: Path,
+    remote_path: str,
+    tell: Callable[[int], object] = lambda _: None,
+    patience: float = PATIENCE_SECONDS,
+) -> str:
     """Put a file of this machine on a host: whole, for root alone (0600), or not at all.
 
+    Parameters: as those of `download`.
     Its directory is there already. Returns its SHA-256, which was compared. Raises StreamError.
     """
     with local_path.open("rb") as file:
@@ -137,6 +157,7 @@ def upload(host: Host, local_path: Path, remote_path: str, patience: float = PAT
         with open_writer(host, _receive(remote_path, wanted), patience) as writer:
             while data := file.read(CHUNK):
                 writer.write(data)
+                tell(len(data))
     return wanted
 
 

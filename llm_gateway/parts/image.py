@@ -17,7 +17,7 @@ from pyinfra.api import FunctionCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.hosts import remote, streams
+from llm_gateway.hosts import progress, remote, streams
 from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.settings import Settings
 from llm_gateway.model import layout
@@ -180,7 +180,8 @@ def _is_sent(node: Node, archive: Path) -> bool:
 
 def _send_now(state: State, host: Host, node: Node, archive: Path) -> bool:
     try:
-        streams.upload(host, archive, _sent(node))
+        moved = progress.Moved(host, f"sending {archive.name}", archive.stat().st_size)
+        streams.upload(host, archive, _sent(node), moved)
     except remote.RemoteError as problem:
         remote.complain(host, f"{archive} was not sent: {problem}")
         return False

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 
 from llm_gateway.model.asking import Answer
+from llm_gateway.model.columns import width
 
 HEAD = ("model", "channel", "latency", "result")
 GAP = "  "
@@ -44,14 +44,6 @@ def _told(alike: Sequence[Answer]) -> str:
         return str(first.problem)
     more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
     return f"{first.problem} [the same: {', '.join(others[:NAMED])}{more}]"
-
-
-def width(text: str) -> int:
-    """The columns that a text takes on a terminal, where Chinese characters take two (Unicode annex 11)."""
-    return sum(
-        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in text
-    )
 
 
 def _padded(text: str, columns: int) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from llm_gateway.model.columns import WIDTH, firm, width, wrapped
 from llm_gateway.proof.agent_path import Look
-from llm_gateway.proof.answer_table import width
 from llm_gateway.status import ages, canary_status
 from llm_gateway.status.shapes import UP, GatewayStatus, HostStatus, LastRun, OpenClawStatus
 
@@ -17,13 +17,18 @@ OPENCLAW_HEAD = ("OpenClaw", "state", "gateway", "reaches its gateway", "drift",
 GAP = "  "
 NONE = "-"
 MODELS_NAMED = 2
+_ITEM = 40
+"""The columns up to which what stands below a row is kept in one line."""
 
 
-def text(statuses: Sequence[HostStatus]) -> str:
-    """The tables of gateways and of OpenClaw hosts, and what needs a person, or that nothing does."""
+def text(statuses: Sequence[HostStatus], columns: int = WIDTH) -> str:
+    """The tables of gateways and of OpenClaw hosts, and what needs a person, or that nothing does.
+
+    Parameters: `columns`, what a line has room for.
+    """
     gateways = [_gateway_row(each) for each in statuses if "gateways" in each.roles]
     agents = [_openclaw_row(each) for each in statuses if "openclaw" in each.roles]
-    tables = [_table(head, rows) for head, rows in ((GATEWAY_HEAD, gateways), (OPENCLAW_HEAD, agents)) if rows]
+    tables = [_table(head, rows, columns) for head, rows in ((GATEWAY_HEAD, gateways), (OPENCLAW_HEAD, agents)) if rows]
     needs = [f"  {each.name}: {what}" for each in statuses for what in each.attention]
     if places := [f"  {each.name}: {place}" for each in statuses if each.gateway for place in each.gateway.elsewhere]:
         tables.append("\n".join(["Elsewhere:", *places]))
@@ -115,10 +120,22 @@ def _openclaw_row(status: HostStatus) -> tuple[str, ...]:
     return (status.name, unit(found), found.gateway, reaches(found.reaches), drift(status), last_run(status.last_run))
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _item(name: str, cell: str) -> str:
+    text = f"{name}: {cell}"
+    return firm(text) if width(text) < _ITEM else text
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int) -> str:
+    """A line for each row; what has no room beside the first columns stands below it, each with its head."""
     widths = [max(map(width, column)) for column in zip(head, *rows, strict=True)]
-    lines = (
-        GAP.join(cell + " " * (columns - width(cell)) for cell, columns in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
-    )
+    beside = len(head)
+    while beside > 2 and sum(widths[:beside]) + len(GAP) * (beside - 1) >= columns:
+        beside -= 1
+    lines = []
+    for row in (head, *rows):
+        cells = zip(row[:beside], widths[:beside], strict=True)
+        lines.append(GAP.join(cell + " " * (room - width(cell)) for cell, room in cells).rstrip())
+        below = [_item(name, cell) for name, cell in zip(head[beside:], row[beside:], strict=True) if cell != NONE]
+        if below and row is not head:
+            lines += wrapped("; ".join(below), "  ", "  ")
     return "\n".join(lines)

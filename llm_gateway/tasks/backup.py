@@ -95,15 +95,20 @@ def fetch(node: Node, name: str, place: Path) -> Path:
     try:
         if recipient is None:
             target = local / name
-            streams.download(node.host, f"{backups}/{name}", target)
+            _download(node, f"{backups}/{name}", target)
         else:
             target = local / f"{name}.age"
             remote.run(node.host, _encrypt(backups, name, recipient))
-            streams.download(node.host, f"{backups}/{OUTGOING}/{name}.age", target)
+            _download(node, f"{backups}/{OUTGOING}/{name}.age", target)
             remote.run(node.host, f"rm -rf {shlex.quote(f'{backups}/{OUTGOING}')}")
     except remote.RemoteError as problem:
         raise BackupError(f"it was not brought here: {problem}") from None
     return target
+
+
+def _download(node: Node, path: str, target: Path) -> None:
+    moved = progress.Moved(node.host, f"bringing {target.name} here", streams.size(node.host, path))
+    streams.download(node.host, path, target, moved)
 
 
 def described(outcome: Outcome) -> str:

@@ -61,6 +61,7 @@ from llm_gateway.hosts import answers, invocation, remote
 from llm_gateway.hosts.topology import Machine
 from llm_gateway.inputs import run_options
 from llm_gateway.model.checkout import CARRIER
+from llm_gateway.model.columns import room
 from llm_gateway.model.concurrency import concurrently
 from llm_gateway.model.layout import PROJECT
 from llm_gateway.parts.docker.engine import LOOK
@@ -157,7 +158,7 @@ def finish(state: State, data: Mapping[str, Any]) -> int | None:
         shown = {"made_at": made_at.strftime("%Y-%m-%dT%H:%M:%SZ"), "hosts": [each.as_json() for each in statuses]}
         click.echo(json.dumps(shown, ensure_ascii=False))
     elif not data.get(HTML):
-        click.echo(status_table.text(statuses))
+        click.echo(status_table.text(statuses, room()))
     if path := data.get(HTML):
         try:
             status_page.write(Path(str(path)), statuses, made_at, _minutes(data.get(EVERY)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llm_gateway.command import ending
-from llm_gateway.command.screen import WIDTH, Screen
-from llm_gateway.proof.answer_table import width
+from llm_gateway.command.screen import Screen
+from llm_gateway.model.columns import WIDTH, width
 from llm_gateway.tasks.summary import HostResult
 from tests.unit.test_screen import Stream
 

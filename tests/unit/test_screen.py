@@ -12,9 +12,9 @@ import pytest
 
 from llm_gateway.command import messages
 from llm_gateway.command.messages import Message
-from llm_gateway.command.screen import WIDTH, Screen
+from llm_gateway.command.screen import Screen
 from llm_gateway.command.streams import Output
-from llm_gateway.proof.answer_table import width
+from llm_gateway.model.columns import WIDTH, width
 
 HOSTS = ("gw1", "agent1")
 
@@ -73,6 +73,7 @@ class Recorded:
         self.step("Install Docker from the distribution's packages", 24.0)
         for name in ("Write the compose file", "Write the unit", "Write the script"):
             self.step(name, 0.25)
+        self.step("Start the unit", 0.5)
         self.step("Declare channels", 0.25, changed=())
         self.step("A step with a name that is much longer than what has room in a line of 80 columns", 1.0, HOSTS)
         self.screen.begin("Verify")
@@ -90,7 +91,7 @@ IN_A_LOG = """\
 … Install Docker from the distribution's packages                        10.0 s
 … Install Docker from the distribution's packages                        20.0 s
 ✓ Install Docker from the distribution's packages (gw1)                  24.0 s
-✓ Write 3 files                                                           0.8 s
+✓ Start the unit, and 3 files (gw1)                                       1.2 s
 ✓ A step with a name that is much longer than what has room in a line of… 1.0 s
 … gw1: asking qwen3.5-plus                                               10.0 s
 ✗ gw1: the provider refuses its key
@@ -111,8 +112,8 @@ def test_lines_of_steps_fit_80_columns() -> None:
 def test_its_own_words_are_chinese_where_the_locale_says_so() -> None:
     lines = Recorded(Stream(), {"LC_ALL": "zh_CN.UTF-8", "LANG": "C"}).run().splitlines()
     assert lines[0].startswith("✓ 读取主机状态 ") and lines[0].endswith(" 1.2 秒")
-    assert lines[4].startswith("✓ 写入 3 个文件 ")
-    assert lines[3].startswith("✓ Install Docker"), "steps keep the names that pyinfra and the journal have"
+    assert lines[4].startswith("✓ Start the unit，并写入 3 个文件")
+    assert lines[3].startswith("✓ 用发行版的软件包安装 Docker (gw1) "), "the journal keeps its English name"
 
 
 def test_an_output_without_unicode_gets_ascii() -> None:

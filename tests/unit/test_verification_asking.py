@@ -16,7 +16,8 @@ from llm_gateway.inputs import host_data, settings
 from llm_gateway.inputs.model_kinds import kind_of
 from llm_gateway.model import asking
 from llm_gateway.model.asking import AT_ONCE, Answer, Question, VerificationError, ask_all
-from llm_gateway.proof.answer_table import distinct_problems, table, width
+from llm_gateway.model.columns import width
+from llm_gateway.proof.answer_table import distinct_problems, table
 
 ANSWER = b'{"choices": [{"message": {"content": "B"}}]}'
 HELLO = [{"role": "user", "content": "Hi"}]

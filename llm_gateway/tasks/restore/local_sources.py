@@ -30,7 +30,7 @@ from typing import IO, ClassVar
 
 from pyinfra.api.host import Host
 
-from llm_gateway.hosts import streams, tables
+from llm_gateway.hosts import progress, streams, tables
 from llm_gateway.hosts.tables import Store
 from llm_gateway.model.layout import COMPANIONS, DATABASE
 from llm_gateway.parts.backups import recognition
@@ -101,8 +101,10 @@ class LocalArchive:
             self.path.open("rb") as file,
             streams.open_writer(host, host_sources.unpacking(directory, "-")) as writer,
         ):
+            moved = progress.Moved(host, f"sending {self.path.name}", self.path.stat().st_size)
             while data := file.read(streams.CHUNK):
                 writer.write(data)
+                moved(len(data))
 
 
 @dataclass(frozen=True)
@@ -544,12 +546,22 @@ def _archive_notes(entries: list[Entry], places: Mapping[str, Entry]) -> Iterato
         yield f"left out, because nothing needs it: {named}{', …' if len(left) > 5 else ''}"
 
 
+def _left(file: IO[bytes]) -> int:
+    """The bytes from where it stands to its end."""
+    here = file.tell()
+    end = file.seek(0, io.SEEK_END)
+    file.seek(here)
+    return end - here
+
+
 def _send(host: Host, file: IO[bytes], target: str) -> None:
     """Send a file's bytes and compare their SHA-256. Raises StreamError."""
     path, summed = shlex.quote(target), hashlib.sha256()
+    moved = progress.Moved(host, f"sending {posixpath.basename(target)}", _left(file))
     with streams.open_writer(host, f"umask 077 && cat > {path} && sync {path} && sha256sum < {path}") as writer:
         while data := file.read(streams.CHUNK):
             summed.update(data)
             writer.write(data)
+            moved(len(data))
     if writer.output.split()[:1] != [summed.hexdigest()]:
         raise streams.StreamError(f"{target}: checksum mismatch after copying; run again")
