@@ -12,8 +12,10 @@ from llm_gateway.model.checkout import PACKAGE
 
 _OF_A_HOST = re.compile(r"\[(?P<host>[^\]\s]+)\]\s+(?:nested\s+)?(?P<text>.*)", re.DOTALL)
 _PYINFRAS_ERROR = re.compile(r"--> (?:[A-Za-z]+ )+error(?: in \S+ line \d+)?: (?P<text>.*)", re.DOTALL)
-_SAID_BY_THE_STEP = re.compile(r"Error: executed \d+ commands|No hosts remaining!")
-"""Of pyinfra 3.10; the line of the step, or the summary, says it better."""
+_SAID_BY_THE_STEP = re.compile(
+    r"Error: executed \d+ commands|No hosts remaining!|Failed to load host keys from .*No such file.*"
+)
+"""Of pyinfra 3.10; the line of the step, or the summary, says it better, or nobody has to know."""
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,8 @@ class Screen(logging.Handler):
         if self.tells_end and message.kind == "error":
             text = _NOTHING.sub(lambda found: ":" if found["list"] else "", text).rstrip()
         text = self.said(text)
-        text = f"{message.host}: {text}" if message.host else text
+        is_item = message.kind == "error" and text.startswith("- ")  # of the list that the line before has begun
+        text = f"{message.host}: {text}" if message.host and not is_item else text
         if message.kind == "header":
             if message.text in _PHASES:
                 self.begin(self.words(_PHASES[message.text]))
@@ -131,7 +132,7 @@ class Screen(logging.Handler):
             mark = (
                 self._styled(self._failed, "red") if is_error else self._styled(f"{self.words('warning')}:", "yellow")
             )
-            self.say(f"{mark} {text}", is_error=is_error)
+            self.say(f"    {text}" if is_item else f"{mark} {text}", is_error=is_error)
 
     def begin(self, name: str) -> None:
         """A step begins."""

@@ -91,7 +91,7 @@ def test_a_failed_run_says_what_was_done_what_was_not_and_what_to_type(bare: Pat
 
 def test_the_summary_is_chinese_where_the_locale_says_so(bare: Path) -> None:
     told = run(bare, "deploy", "-y", code=1, LC_ALL="zh_CN.UTF-8").stderr
-    for words in ("主机", "更改", "17 处更改, 失败", "失败于", "未完成", "✓ 写入 5 个文件", "然后运行： python -m"):
+    for words in ("主机", "更改", "17 处更改, 失败", "失败于", "未完成", "，并写入 5 个文件", "然后运行： python -m"):
         assert words in told, words
 
 

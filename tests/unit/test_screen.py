@@ -188,6 +188,11 @@ def test_what_others_write_stands_on_a_line_of_its_own() -> None:
         (logging.INFO, "[gw1] \x1b[34mSkipped\x1b[0m", None),
         (logging.ERROR, "[gw1] \x1b[31mError: executed 0 commands\x1b[0m", None),
         (logging.WARNING, "--> pyinfra error: No hosts remaining!", None),
+        (
+            logging.WARNING,
+            "Failed to load host keys from /root/.ssh/known_hosts: [Errno 2] No such file or directory",
+            None,
+        ),
         (logging.WARNING, "--> pyinfra error: a problem\n  - gw1: …", Message("error", "a problem\n  - gw1: …")),
         (logging.WARNING, "--> pyinfra error in /x/deploy.py line 3: wrong", Message("error", "wrong")),
         (logging.ERROR, "[gw1] \x1b[31mthe image is missing\x1b[0m", Message("error", "the image is missing", "gw1")),
