@@ -24,7 +24,7 @@ python -m llm_gateway deploy       # from a checkout's root, where nothing has t
 - **Output**: one line a step, with its seconds; what takes longer than 2 s has a live line on a terminal, and a line
   every 10 s in a CI log, which gets no escape codes; it says what is done, since when, and how many MiB of a file have
   gone. At the end stand a table of the hosts and the next command. `-v`
-  shows pyinfra's own output instead.
+  shows pyinfra's own output instead. [What a run looks like](sessions.md).
 - **stdout** has answers alone (`plan`, `status`, `history`, `logs`, `deploy --dry`, `--json`); all else goes to stderr.
   `--quiet`: errors alone.
 - **Language**: Chinese where `LC_ALL`, `LC_MESSAGES` or `LANG` begins with `zh`: steps, the table and the next command
