@@ -94,6 +94,17 @@ gateway_cpus = 2.0
 # nothing is ever removed.
 gateway_log_days = 90
 
+# What the models cost, for `llm-gateway usage`: a list of dicts,
+# {"model": "qwen3.5-plus", "currency": "CNY", "prompt": 0.8, "completion": 4.8}. A model without a price has a cost
+# that is not known, which the report says.
+#   model       the provider's name of it: where `model_mapping` maps one, the name that it is mapped to.
+#   currency    "CNY" or "USD"; those are never added to each other.
+#   prompt      for a million tokens that are sent.
+#   completion  for a million tokens that are answered; 0 for embeddings.
+#   since       the day from which on it holds, "2026-11-01", in `gateway_timezone`; left out: always. A model may have
+#               several, each with a day of its own.
+gateway_prices = []
+
 # ---------------------------------------------------------------- backups on the gateway hosts
 
 # When each host makes a backup into `backups/` in the gateway's directory, by itself: "daily", "hourly", "*-*-* 03:30"

@@ -149,6 +149,10 @@ def _run(command: Command, inventory: str | None, given: dict[str, Any], *, has_
     is_json = given.get("json", False)
     if is_json and command.asks and not given["yes"] and not given["dry"]:
         raise click.UsageError("with --json nothing is asked: add -y to carry it out, or --dry to see what it would do")
+    flags = {"--json": is_json, **{each.flag: given[_name(each)] for each in command.options}}
+    chosen = [flag for flag in command.excluding if flags[flag]]
+    if len(chosen) > 1:
+        raise click.UsageError(f"{' and '.join(chosen)}: choose one")
     data = {each.data: value for each in command.options if (value := _value(each, given[_name(each)])) is not None}
     passed = [part for option in PYINFRA_OPTIONS for part in _passed(option, given)]
     is_raw = any(option.startswith(RAW) for option in passed)
@@ -201,6 +205,11 @@ def _value(option: Option, given: Any) -> str | None:
         return None
     if given == "":
         raise click.UsageError(f"{option.flag}: there is nothing behind it; leave it out, or name a {option.metavar}")
+    if option.check:
+        try:
+            option.check(given)
+        except ValueError as problem:
+            raise click.UsageError(str(problem)) from None
     if option.kind in ("number", "integer"):
         return str(given)
     is_place = (option.kind == "path" and given != "-") or (option.kind == "source" and "/" in given)

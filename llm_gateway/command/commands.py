@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from llm_gateway.model import usage
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Option:
     choices: tuple[str, ...] = ()
     default: str | None = None
     required: bool = False
+    check: Callable[[str], object] | None = None
+    """Raises ValueError, with what would fit, before anything is begun."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class Command:
     """A command, and the script that it runs.
 
     `asks`: it changes hosts, so that it asks before it does; `has_json`: the datum by which its script writes JSON, ""
-    where pyinfra does, None where it has none; `then`: the command to run after it.
+    where pyinfra does, None where it has none; `then`: the command to run after it; `excluding`: flags of which at most
+    one may be given.
     """
 
     name: str
@@ -41,6 +46,7 @@ class Command:
     asks: bool = False
     has_json: str | None = ""
     then: str = ""
+    excluding: tuple[str, ...] = ()
 
     @property
     def only_tells(self) -> bool:
@@ -94,6 +100,32 @@ COMMANDS = (
             Option("--every", "status_every", "how often that page is made anew (10)", "MINUTES", "integer"),
         ),
         has_json="status_json",
+    ),
+    Command(
+        "usage",
+        "deploys/usage.py",
+        "Show requests, tokens, cost and failures of every gateway.",
+        "usage --since 30d --by day,model",
+        (
+            Option(
+                "--since",
+                "usage_since",
+                f"from when on ({usage.DEFAULT_SINCE}): 7d, 24h or 2026-11-01",
+                "WHEN",
+                check=usage.Since.parse,
+            ),
+            Option(
+                "--by",
+                "usage_by",
+                f"of {', '.join(usage.DIMENSIONS)}, with commas ({usage.DEFAULT_BY})",
+                "GROUPS",
+                check=usage.parse_by,
+            ),
+            Option("--csv", "usage_csv", "a table for a spreadsheet on stdout", kind="flag"),
+            Option("--html", "usage_html", "a page that needs nothing beside itself on stdout", kind="flag"),
+        ),
+        has_json="usage_json",
+        excluding=("--json", "--csv", "--html"),
     ),
     Command(
         "history",

@@ -17,8 +17,9 @@ from llm_gateway.hosts.interruption import INTERRUPTED
 from llm_gateway.inputs import inventory_file
 from llm_gateway.model import passwords
 from llm_gateway.model.checkout import ROOT
+from llm_gateway.model.usage import DEFAULT_BY, DEFAULT_SINCE, UsageError, asked
 
-READ_ONLY = ("plan.py", "export.py", "status.py", "history.py", "logs.py")
+READ_ONLY = ("plan.py", "export.py", "status.py", "usage.py", "history.py", "logs.py")
 """Scripts that have no operations: there is nothing to carry out, and so nothing to ask."""
 
 
@@ -35,6 +36,7 @@ def watch() -> None:
     if context is not None and any(str(name).endswith(".py") for name in context.params.get("operations", ())):
         invocation.remember(context)
         _require_inventory(str(context.params.get("inventory", "")))
+        _require_usage(context)
         inventory_file.watch(str(context.params.get("inventory", "")))
         if _is_read_only(context) or (invocation.is_plan(context) and not _can_ask()):
             # pyinfra itself asks, whatever there is to do
@@ -59,6 +61,20 @@ def _require_inventory(path: str) -> None:
         seen = "" if Path(path).is_absolute() else f" (seen from {Path.cwd()})"
         logger.error(f"There is no inventory file {path}{seen}: correct the path.")
         sys.exit(1)
+
+
+def _require_usage(context: click.Context) -> None:
+    """Before a host is asked for its usage: what `--data` asks for is there to be had."""
+    if "usage.py" not in _ours(context):
+        return
+    given = dict(each.partition("=")[::2] for each in context.params.get("data") or ())
+    forms = [f"--{form}" for form in ("json", "csv", "html") if given.get(f"usage_{form}", "").lower() == "true"]
+    try:
+        since, by = given.get("usage_since", DEFAULT_SINCE), given.get("usage_by", DEFAULT_BY)
+        asked(since.strip('"'), by.strip('"'), forms)
+    except UsageError as problem:
+        logger.error(str(problem))
+        sys.exit(2)
 
 
 def _can_ask() -> bool:
@@ -86,14 +102,22 @@ def _tell_plans(context: click.Context) -> int:
     return drift.exit_code(state, state.inventory.get_override_data())
 
 
-def _tell_status(context: click.Context) -> int | None:
-    """After `deploys/status.py`: the fleet as it was found, hosts that were not reached included, and the exit code."""
+def _tell_what_was_read(context: click.Context) -> int | None:
+    """After `deploys/status.py` and `deploys/usage.py`: what was found, hosts that were not reached included, and the
+    exit code.
+    """
     state = ctx_state.get()
-    if "status.py" not in _ours(context) or not state.initialised:
+    if not state.initialised:
         return None
-    from llm_gateway.tasks import status
+    if "status.py" in _ours(context):
+        from llm_gateway.tasks import status
 
-    return status.finish(state, state.inventory.get_override_data())
+        return status.finish(state, state.inventory.get_override_data())
+    if "usage.py" in _ours(context):
+        from llm_gateway.tasks import usage
+
+        return usage.finish(state, state.inventory.get_override_data())
+    return None
 
 
 def _require_answer(context: click.Context) -> None:
@@ -123,7 +147,7 @@ def _judge(context: click.Context) -> None:
     if not ctx_state.isset():
         return
     is_interrupted = isinstance(ending, SystemExit) and ending.code == INTERRUPTED
-    if not is_interrupted and (shown := _tell_status(context)) is not None:
+    if not is_interrupted and (shown := _tell_what_was_read(context)) is not None:
         sys.exit(shown)  # a host that is down is shown as such, and is no failure of this run
     state = ctx_state.get()
     if not state.initialised:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from llm_gateway.model.wording import CHINESE as CHINESE
+from llm_gateway.model.wording import ENGLISH, Wording
+from llm_gateway.model.wording import is_unicode as is_unicode
+from llm_gateway.model.wording import language as language
 
-ENGLISH, CHINESE = "en", "zh"
 _WORDS = {
     "connecting": ("Connect to the hosts", "连接主机"),
     "reading": ("Read the hosts", "读取主机状态"),
@@ -66,24 +68,8 @@ _WORDS = {
 }
 
 
-class Words:
+class Words(Wording):
     """The words in one language."""
 
     def __init__(self, language: str = ENGLISH) -> None:
-        self.language = language
-        self._column = (ENGLISH, CHINESE).index(language)
-
-    def __call__(self, name: str, /, **values: object) -> str:
-        """The words of that name."""
-        return _WORDS[name][self._column].format(**values)
-
-
-def language(environment: Mapping[str, str], encoding: str) -> str:
-    """Chinese where the locale says so and the output can hold it."""
-    locale = next((environment[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environment.get(name)), "")
-    return CHINESE if locale.startswith("zh") and is_unicode(encoding) else ENGLISH
-
-
-def is_unicode(encoding: str) -> bool:
-    """Whether an output of this encoding takes any character."""
-    return encoding.lower().replace("-", "").startswith("utf")
+        super().__init__(_WORDS, language)

@@ -16,12 +16,14 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 
 from pyinfra.api.host import Host
 
-from llm_gateway.hosts import remote
+from llm_gateway.hosts import remote, sums
 from llm_gateway.model import layout
+from llm_gateway.model.usage import Query, Usage, UsageLog
 
 PATIENCE_SECONDS = 15
 """How long to wait for another program that has the database locked."""
@@ -139,6 +141,14 @@ class Store:
                 case "account", identity, name, role, status:
                     accounts.append(Account(int(identity), _named(name, encoding), int(role), int(status)))
         return Schema(columns, tuple(triggers), users, tuple(accounts), tuple(views), encoding)
+
+    def usage(self, directory: str, log: UsageLog, query: Query, zone: tzinfo) -> Usage:
+        """What its log sums up to, computed where it is, in one round trip; a gateway serves meanwhile.
+
+        Parameters: `directory`, the gateway's, with the log's files; `zone`, in which those tell the time.
+        Raises SumsError, RemoteError or UnreadableError.
+        """
+        return sums.read(self.run(sums.script(directory, self.file, log, query, zone)), query.by, zone)
 
     def run(self, script: str, stdin: str | None = None) -> list[str]:
         """Run a shell script where it is. Raises RemoteError."""

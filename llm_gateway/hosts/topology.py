@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pyinfra.api.host import Host
 
+from llm_gateway.flavours.oneapi import usage as oneapi_usage
 from llm_gateway.flavours.oneapi.change_plan import Change
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.record import Record
@@ -15,6 +16,7 @@ from llm_gateway.inputs.secrets import Generated, Provided
 from llm_gateway.inputs.settings import Settings
 from llm_gateway.model import layout
 from llm_gateway.model.asking import Answer
+from llm_gateway.model.usage import UsageLog
 
 
 @dataclass
@@ -197,6 +199,11 @@ class Gateway:
     def store(self) -> Store:
         """Where what it holds is kept."""
         return Store(self.node.host, layout.database(self.node.directory))
+
+    @property
+    def usage_log(self) -> UsageLog:
+        """What the rows of its log mean, by its software."""
+        return oneapi_usage.LOG
 
     @property
     def agents(self) -> list[Agent]:

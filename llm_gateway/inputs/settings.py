@@ -13,6 +13,7 @@ from llm_gateway.inputs import declarations, environment
 from llm_gateway.inputs.declaration_checks import model_name
 from llm_gateway.inputs.declarations import Channel as Channel
 from llm_gateway.inputs.declarations import DeclaredToken
+from llm_gateway.inputs.prices import prices
 from llm_gateway.inputs.setting_checks import (
     calendar,
     command,
@@ -50,6 +51,7 @@ from llm_gateway.model.checks import (
     time_span,
     upstream,
 )
+from llm_gateway.model.usage import Price as Price
 
 _Checked = TypeVar("_Checked")
 
@@ -303,6 +305,47 @@ class Settings:
         小时分小批删除更早的内容；接管来的网关的日志也一样。数据库文件不会因此变小，但空出的空间会被重复使用。`None`：
         永远保留。
         """,
+    )
+    gateway_prices: tuple[Price, ...] = setting(
+        [],
+        prices,
+        """
+        What the models cost, for `llm-gateway usage`: a list of dicts, `{"model": "qwen3.5-plus", "currency": "CNY",
+        "prompt": 0.8, "completion": 4.8}`. A model without a price has a cost that is not known, which the report says.
+        """,
+        zh="""
+        模型的价格，供 `llm-gateway usage` 使用：字典的列表，`{"model": "qwen3.5-plus", "currency": "CNY", "prompt":
+        0.8, "completion": 4.8}`。没有价格的模型，费用未知，报告会写明。
+        """,
+        fields=(
+            (
+                "model",
+                "the provider's name of it: where `model_mapping` maps one, the name that it is mapped to.",
+                "供应商使用的模型名；有 `model_mapping` 时，填映射后的名字。",
+            ),
+            (
+                "currency",
+                '`"CNY"` or `"USD"`; those are never added to each other.',
+                '`"CNY"` 或 `"USD"`；两种货币绝不相加。',
+            ),
+            ("prompt", "for a million tokens that are sent.", "每一百万个输入 token 的价格。"),
+            (
+                "completion",
+                "for a million tokens that are answered; 0 for embeddings.",
+                "每一百万个输出 token 的价格；向量模型填 0。",
+            ),
+            (
+                "since",
+                """
+                the day from which on it holds, `"2026-11-01"`, in `gateway_timezone`; left out: always. A model may
+                have several, each with a day of its own.
+                """,
+                """
+                从哪一天起有效，`"2026-11-01"`，按 `gateway_timezone`；省略则始终有效。同一模型可以有多个价格，各有自己
+                的日期。
+                """,
+            ),
+        ),
     )
     gateway_backup_schedule: str | None = setting(
         "daily",

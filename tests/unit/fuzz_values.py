@@ -120,6 +120,9 @@ _WRITTEN: dict[str, tuple[Any, ...]] = {
         ],
         [{**CHANNEL, "model_mapping": {"a'\"b": "$(id)"}, "groups": ["default", "g'\"$"], "priority": -5}],
     ),
+    "gateway_prices": (
+        [{"model": "模型/x:free#{}", "currency": "CNY", "prompt": 0.8, "completion": 2, "since": "2026-11-01"}],
+    ),
     "gateway_tokens": ([{"name": "令牌 '\"$(id)", "subnets": ["100.64.0.0/10"], "expires": "2031-01-31"}],),
     "gateway_options": ({"RetryTimes": 3, "Footer": "<b>'\"$(id)\n中</b>"},),
     "gateway_prune": (["channel:a '\"$", "token:中"],),

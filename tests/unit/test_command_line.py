@@ -118,6 +118,11 @@ def test_options_become_data_that_pyinfra_reads_as_text(words: Run) -> None:
         (("deploy", "-y", "--dry"), ["--dry", "deploy.py"]),
         (("deploy", "-y", "--json"), ["-y", "--json", "deploy.py"]),
         (("plan", "--check", "--json"), ["-y", "--data", "plan_check=True", "--data", "plan_json=True", "plan.py"]),
+        (
+            ("usage", "--since", "30d", "--by", "day", "--json"),
+            ["-y", "--data", 'usage_since="30d"', "--data", 'usage_by="day"', "--data", "usage_json=True", "usage.py"],
+        ),
+        (("usage", "--html"), ["-y", "--data", "usage_html=True", "usage.py"]),
         (("verify", "--models", "none"), ["-y", "--data", 'verification_models="none"', "verify.py"]),
         (("verify", "--turn"), ["-y", "--data", "openclaw_turn=always", "verify.py"]),
         (("restore", "--backup", "1.10"), ["--data", 'backup="1.10"', "restore.py"]),
@@ -143,6 +148,7 @@ def test_what_is_typed_and_what_pyinfra_gets(typed: tuple[str, ...], expected: l
         (("verify", "-vv", "--limit", "gw1", "@local"), ["-y", "--limit", "gw1", "-v", "-v", "verify.py"]),
         (("plan", "@local", "--check", "--json"), words_of("plan_check=True", "plan_json=True", "plan.py")),
         (("status", "@local", "--every", "5"), words_of("status_every=5", "status.py")),
+        (("usage", "@local", "--since", "24h", "--csv"), words_of('usage_since="24h"', "usage_csv=True", "usage.py")),
         (("history", "@local", "--last", "3", "--json"), words_of("last=3", "json=True", "history.py")),
         (("backup", "@local"), ["-y", "backup.py"]),
         (("export", "@local", "--output", "-"), words_of('export_output="-"', "export.py")),
@@ -160,6 +166,8 @@ def test_a_script_is_its_command_with_pyinfras_output(called: tuple[str, ...], e
         (("backup", "--fetch", "~nobody-of-that-name/in"), "~nobody-of-that-name/in: Could not determine home"),
         (("status", "--html", ""), "--html: there is nothing behind it"),
         (("status", "--every", "soon"), "'soon' is not a valid integer"),
+        (("usage", "--since", "x"), "--since x: must be such as 7d, 24h or 2026-11-01"),
+        (("usage", "--csv", "--html"), "--csv and --html: choose one"),
         (("history", "nowhere/inventory.py"), "There is no inventory file"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -179,6 +187,24 @@ def test_what_a_script_refuses(called: tuple[str, ...], told: str) -> None:
 
 def test_files_are_written_where_it_was_typed(words: Run, tmp_path: Path) -> None:
     assert words("export") == ["-y", "--data", f'export_output="{tmp_path / "declared"}"', "export.py"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (("--since", "yesterday"), "--since yesterday: must be such as 7d, 24h or 2026-11-01"),
+        (("--by", "agent,modl"), "did you mean 'model'?"),
+        (("--json", "--html"), "--json and --html: choose one"),
+    ],
+)
+def test_a_report_that_there_is_not_is_refused_before_anything_is_begun(
+    typed: tuple[str, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inventory.py").touch()
+    result = invoke("usage", *typed)
+    assert result.exit_code == 2
+    assert told in result.output
 
 
 def test_paths_are_those_of_where_it_was_typed(words: Run, tmp_path: Path) -> None:
