@@ -22,7 +22,7 @@ LAB_HOSTS ?= gw1:fresh,agent1:openclaw
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-tokens sbom audit docs lint lint-python lint-imports lint-generated lint-shell lint-words format generated types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-tokens bench-usage sbom audit docs lint lint-python lint-imports lint-generated lint-shell lint-words format generated types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -114,6 +114,9 @@ bench-pruning: setup ## a million rows of the log are pruned while 10 clients as
 
 bench-tokens: setup ## what estimating the tokens of a long Chinese prompt saves (needs make lab, with the real image)
 	@$(PYTHON_BIN) -m bench.token_counting
+
+bench-usage: setup ## a report of a million rows of the log, beside one statement of sqlite3 (BENCH_ROUNDS, BENCH_ROWS)
+	@$(PYTHON_BIN) -m bench.usage
 
 bench-client: setup ## what a call of the client costs, beside raw httpx, openai and litellm (BENCH_ROUNDS=7); or AGAINST=COMMIT
 	@scripts/environments.sh bench-openai $(if $(AGAINST),,bench-litellm)

@@ -40,7 +40,7 @@ def _shown(found: GatewayUsage, report: Report, words: Wording) -> dict[str, Any
     if usage is None:
         return {"name": found.name, "problem": usage_table.state(found, words)}
     groups = usage_report.rows(usage, report.by)
-    has_failures = report.has_failures and usage.failures_since is not None
+    has_failures = usage_report.tells_failures(usage, report.by)
     cost = usage_report.cost(usage.total, words("unknown"))
     total = {
         "requests": f"{usage.total.requests:,}",
@@ -49,10 +49,7 @@ def _shown(found: GatewayUsage, report: Report, words: Wording) -> dict[str, Any
         "failed": f"{usage_report.failed_in_all(usage):,}" if usage.failures_since else words("unknown"),
         "cost": cost,
     }
-    rows = [
-        (group.names, _numbers(group.sums, usage_report.failed(usage, report.by, group) if has_failures else None))
-        for group in groups
-    ]
+    rows = [(group.names, _numbers(group.sums, usage_report.failed(usage, report.by, group))) for group in groups]
     if usage.group_count > len(usage.groups):
         named = (words("others", count=usage.group_count - len(usage.groups)), *("",) * (len(report.by) - 1))
         rows.append((named, _numbers(usage.others, 0 if has_failures else None)))

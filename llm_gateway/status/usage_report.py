@@ -59,14 +59,16 @@ class Report:
     by: tuple[str, ...]
     gateways: tuple[GatewayUsage, ...]
 
-    @property
-    def has_failures(self) -> bool:
-        """Whether failures can be told beside each group: the log knows their channel and day alone."""
-        return _OF_FAILURES.issuperset(self.by)
+
+def tells_failures(usage: Usage, by: Sequence[str]) -> bool:
+    """Whether failures can be told beside each group: the log knows their channel and day alone, if anything."""
+    return _OF_FAILURES.issuperset(by) and usage.failures_since is not None
 
 
-def failed(usage: Usage, by: Sequence[str], group: Group) -> int:
-    """How many attempts failed in a group of channels, days or both."""
+def failed(usage: Usage, by: Sequence[str], group: Group) -> int | None:
+    """How many attempts failed in a group of channels, days or both; None where that cannot be told."""
+    if not tells_failures(usage, by):
+        return None
     wanted = dict(zip(by, group.names, strict=True))
     return sum(each.count for each in usage.failures if _names(each, by) == wanted)
 
@@ -77,7 +79,7 @@ def rows(usage: Usage, by: Sequence[str]) -> list[Group]:
     Where failures are told beside groups, what has only failed is a group, too.
     """
     groups = list(usage.groups)
-    if _OF_FAILURES.issuperset(by):
+    if tells_failures(usage, by):
         known = {group.names for group in groups}
         only = {tuple(_names(each, by).values()): None for each in usage.failures}
         groups += [Group(names, Sums()) for names in only if names not in known]
@@ -174,10 +176,11 @@ def as_csv(report: Report) -> str:
 
 def _csv_rows(gateway: str, usage: Usage, report: Report) -> Iterator[tuple[object, ...]]:
     for group in rows(usage, report.by):
-        count = failed(usage, report.by, group) if report.has_failures and usage.failures_since else ""
+        # The writer leaves the field of None empty.
+        count = failed(usage, report.by, group)
         yield (_safe(gateway), *_dimensions(report.by, group.names), *_numbers(group.sums), count)
     if usage.group_count > len(usage.groups):
-        yield (_safe(gateway), *_dimensions(report.by, ("(other)",) * len(report.by)), *_numbers(usage.others), "")
+        yield (_safe(gateway), *_dimensions(report.by, ("(other)",) * len(report.by)), *_numbers(usage.others), None)
 
 
 def _dimensions(by: tuple[str, ...], names: tuple[str, ...]) -> Iterator[str]:

@@ -48,8 +48,8 @@ def notes(found: GatewayUsage, report: Report, words: Wording) -> Iterator[str]:
     if usage.group_count > len(usage.groups):
         yield words("capped", count=usage.group_count, shown=len(usage.groups))
     if usage.total.unpriced:
-        models = ", ".join(words("of tokens", model=model, tokens=f"{tokens:,}") for model, _, tokens in usage.unpriced)
-        yield words("unpriced", requests=f"{usage.total.unpriced:,}", models=models)
+        models = [words("of tokens", model=model, tokens=f"{tokens:,}") for model, _, tokens in usage.unpriced]
+        yield words("unpriced", requests=f"{usage.total.unpriced:,}", models=words("and").join(models))
     if usage.total.without_tokens:
         yield words("without tokens", count=f"{usage.total.without_tokens:,}")
     if usage.lost:
@@ -58,7 +58,7 @@ def notes(found: GatewayUsage, report: Report, words: Wording) -> Iterator[str]:
         yield words("no failures known")
     elif count := usage_report.failed_in_all(usage):
         told = words("failures", count=f"{count:,}", since=_moment(_latest(usage.failures_since, found.since)))
-        yield told if report.has_failures else f"{told} {words('failures by')}"
+        yield told if usage_report.tells_failures(usage, report.by) else f"{told} {words('failures by')}"
 
 
 def _latest(one: datetime, other: datetime | None) -> datetime:
@@ -125,7 +125,7 @@ _Rows = list[tuple[str, ...]]
 
 def _cells(usage: Usage, report: Report, words: Wording, number: Callable[[int], str]) -> tuple[_Rows, _Rows]:
     by = report.by
-    has_failures = report.has_failures and usage.failures_since is not None
+    has_failures = usage_report.tells_failures(usage, by)
     heads = ("requests", "prompt", "completion", *(("failed",) if has_failures else ()), "cost")
     names: _Rows = [tuple(words(name) for name in by)]
     numbers: _Rows = [tuple(words(name) for name in heads)]

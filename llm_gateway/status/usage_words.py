@@ -31,24 +31,25 @@ WORDS = {
     ),
     "young": ("Rows exist since {oldest}.", "现有记录始于 {oldest}。"),
     "unpriced": (
-        "Cost unknown for {requests} requests; no price in gateway_prices: {models}.",
+        "Requests whose cost is unknown: {requests}. No price in gateway_prices: {models}.",
         "{requests} 个请求的费用未知；gateway_prices 中没有价格：{models}。",
     ),
+    "and": (", ", "、"),
     "of tokens": ("{model} ({tokens} tokens)", "{model}（{tokens} token）"),
     "without tokens": (
-        "{count} requests without tokens (images, speech, no usage) are in no cost.",
+        "Requests without tokens (images, speech, no usage), in no cost: {count}.",
         "{count} 个请求没有 token 数（图像、语音、无 usage），不计入费用。",
     ),
     "lost": (
-        "{count} requests are missing: One API could not write their rows (database locked or full).",
+        "Requests missing, since One API could not write their rows (locked, disk full): {count}.",
         "缺少 {count} 个请求：One API 未能写入记录（数据库被锁或磁盘已满）。",
     ),
     "failures": (
-        "{count} attempts failed at channels since {since}; retried ones count each time.",
+        "Failed attempts at channels since {since}: {count}; each retry counts.",
         "自 {since} 起，渠道上有 {count} 次尝试失败；每次重试都计入。",
     ),
     "failures by": (
-        "Of those the log tells channel and day alone: --by channel,day.",
+        "The log has their channel and day alone: --by channel,day.",
         "日志只记录其渠道和日期：--by channel,day。",
     ),
     "no failures known": (

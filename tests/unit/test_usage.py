@@ -417,12 +417,18 @@ def test_failures_are_told_by_channel_and_day(gateway: Gateway) -> None:
     ]
     assert found.lost == 1
     assert str(found.failures_since) == "2026-11-23 23:59:59+08:00"
-    assert [(each.day, each.channel, each.count) for each in gateway.usage("agent").failures] == [(None, "", 3)]
-    shown = text(found, "channel,day")
-    assert "1 requests are missing" in shown
+    gateway.add(NOW)
+    by_agent = gateway.usage("agent")
+    assert [(each.day, each.channel, each.count) for each in by_agent.failures] == [(None, "", 3)]
+    assert "Failed attempts at channels since 2026-11-24 00:00: 3;" in text(by_agent, "agent")
+    assert "--by channel,day" in text(by_agent, "agent")
+    for tell in (usage_report.as_csv, usage_report.as_json, lambda made: usage_page.page(made, Wording(WORDS))):
+        assert tell(report(by_agent, "agent"))
+    shown = text(gateway.usage("channel,day"), "channel,day")
+    assert "could not write their rows (locked, disk full): 1." in " ".join(shown.split())
     # What has only failed is shown, too: no request was answered, one attempt failed.
-    rows = [line.split() for line in shown.splitlines() if "2026-11-30" in line]
-    assert sorted(rows) == [["#22", "2026-11-30", *"0001", "-"], ["main", "2026-11-30", *"0001", "-"]]
+    rows = [line.split() for line in shown.splitlines() if "  2026-11-30  " in line]
+    assert sorted(rows) == [["#22", "2026-11-30", *"0001", "-"], ["main", "2026-11-30", "1", "10", "5", "1", "?"]]
 
 
 def test_without_files_failures_are_unknown_and_not_none(gateway: Gateway) -> None:
