@@ -138,7 +138,10 @@ class Bill:
             "completion_tokens": completion,
             "channel": self.channel["id"],
         }
-        self.app.database.insert(LOGS, row)
+        try:
+            self.app.database.insert(LOGS, row)
+        except sqlite3.Error as error:
+            self.app.log.error("", f"failed to record log: {error}")
 
     def _move(self, quota: int) -> None:
         """Take quota from the user, and from the token unless it is unlimited; from nobody where the token is gone.

@@ -171,3 +171,5 @@ def _migrate_table(conn: sqlite3.Connection, table: Table) -> None:
     for name in (*table.unique, *table.index):
         unique = "UNIQUE " if name in table.unique else ""
         conn.execute(f"CREATE {unique}INDEX IF NOT EXISTS `idx_{table.name}_{name}` ON `{table.name}`(`{name}`)")
+    for name, columns_of in table.indexes:
+        conn.execute(f"CREATE INDEX IF NOT EXISTS `{name}` ON `{table.name}`({columns_of})")

@@ -62,7 +62,7 @@ def relay(app: App, request: Request) -> Response:
     try:
         return _attempt(app, request, caller, channel, is_first=True)
     except RelayError as error:
-        _failed(app, caller, channel, error)
+        _failed(app, request, caller, channel, error)
         if not _may_retry(caller, error.status):
             retries = 0
         return _retry(app, request, caller, channel["id"], retries, error)
@@ -95,7 +95,7 @@ def _retry(app: App, request: Request, caller: Caller, last_id: int, retries: in
             return _attempt(app, request, caller, channel, is_first=False)
         except RelayError as next_error:
             error, last_id = next_error, channel["id"]
-            _failed(app, caller, channel, error)
+            _failed(app, request, caller, channel, error)
     return error.response(request.request_id)
 
 
@@ -104,11 +104,11 @@ def _may_retry(caller: Caller, status: int) -> bool:
     return caller.channel_text is None and status != 400 and status // 100 != 2
 
 
-def _failed(app: App, caller: Caller, channel: Row, error: RelayError) -> None:
+def _failed(app: App, request: Request, caller: Caller, channel: Row, error: RelayError) -> None:
     """Log a channel's failure, its key hidden, and disable it where the option says so."""
     message = app.hide(error.message, channel["key"])
     app.log.error(
-        "",
+        request.request_id,
         f"relay error (channel id {channel['id']}, user id: {caller.user['id']}): {message}",
     )
     if app.options.on("AutomaticDisableChannelEnabled") and _is_disabling(error):

@@ -58,6 +58,8 @@ class Table:
     columns: tuple[Column, ...]
     unique: tuple[str, ...] = ()
     index: tuple[str, ...] = ()
+    indexes: tuple[tuple[str, str], ...] = ()
+    """Of several columns, each with its name."""
     primary: tuple[str, ...] = ("id",)
     lacking: tuple[str, ...] = ()
     """Columns of newer versions: null in every row that is read."""
@@ -196,6 +198,7 @@ LOGS = Table(
         Column("channel_id", "int", json_name="channel"),
     ),
     index=("user_id", "token_name", "model_name", "channel_id"),
+    indexes=(("idx_created_at_type", "created_at, type"), ("index_username_model_name", "model_name, username")),
 )
 
 _BEFORE_V069 = {"channels": ("system_prompt",)}

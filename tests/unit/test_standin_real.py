@@ -79,6 +79,17 @@ def test_an_option_that_is_not_stored_is_a_success(start: Callable[..., Gateway]
     assert registration(start()) == "true", "it comes back open"
 
 
+def test_a_row_that_cannot_be_written_is_told_in_the_log(start: Callable[..., Gateway], upstream: Upstream) -> None:
+    gateway = start(SQLITE_BUSY_TIMEOUT="100")
+    gateway.add_channel("main", "m", upstream.url)
+    with locked(gateway, "IMMEDIATE"):
+        assert gateway.chat("m").status_code == 200
+        wait_for(lambda: "failed to record log: database is locked" in gateway.log_text())
+    line = next(line for line in gateway.log_text().splitlines() if "failed to record log" in line)
+    assert line.startswith("[ERR] ")
+    assert gateway.ok("GET", "/api/log/?p=0&type=2") == []
+
+
 # --- what an upstream gets
 
 

@@ -19,7 +19,11 @@ failures() {
                 \$2 ~ /^[0-9][0-9][0-9][0-9]\/[0-9][0-9]\/[0-9][0-9]\$/ && \$4 ~ /^[0-9][0-9]:[0-9][0-9]:[0-9][0-9]\$/ {
                     print \"since|\" \$2 \"|\" \$4; exit
                 }"
-            tail -c "$left" "$file" | grep -aF -e "relay error (channel id " -e "failed to record log: "
+            if [ "$size" -le "$left" ]; then
+                grep -a "^\[ERR" "$file"
+            else
+                tail -c "$left" "$file" | grep -a "^\[ERR"
+            fi
             left=$((left - size))
         done
     ' failures "$directory" "$begin" 2> /dev/null | awk -v begin="$begin_text" -v by=" $by " '
