@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from llm_gateway.model.usage import Sums, Usage
+from llm_gateway.model.usage import DAY, Sums, Usage
 from llm_gateway.model.wording import Wording
 from llm_gateway.proof.answer_table import width
 from llm_gateway.status import usage_report
@@ -14,6 +14,8 @@ from llm_gateway.status.usage_report import GatewayUsage, Report
 WIDTH = 80
 GAP = "  "
 NARROWEST_NAME = 6
+READABLE_NAME = 10
+"""Below which numbers are shortened rather than names; a day is as long, and is never cut."""
 _UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
@@ -109,9 +111,9 @@ def _table(usage: Usage, report: Report, words: Wording) -> Iterator[str]:
     for number in (lambda count: f"{count:,}", short):
         names, numbers = _cells(usage, report, words, number)
         room = WIDTH - sum(_widest(numbers)) - len(GAP) * (len(names[0]) + len(numbers[0]) - 1)
-        if room >= min(sum(_widest(names)), NARROWEST_NAME * len(names[0])):
+        if room >= sum(min(each, READABLE_NAME) for each in _widest(names)):
             break
-    limits = shared(_widest(names), room)
+    limits = shared(_widest(names), room, [name != DAY for name in report.by])
     for name_cells, number_cells in zip(names, numbers, strict=True):
         cells = [_padded(cut(cell, limit), limit) for cell, limit in zip(name_cells, limits, strict=True)]
         cells += [
@@ -149,11 +151,16 @@ def _widest(cells: _Rows) -> list[int]:
     return [max(map(width, column)) for column in zip(*cells, strict=True)]
 
 
-def shared(wanted: Sequence[int], room: int) -> list[int]:
-    """How many columns each name gets of those there are: the widest give first."""
+def shared(wanted: Sequence[int], room: int, can_be_cut: Sequence[bool]) -> list[int]:
+    """How many columns each name gets of those there are: the widest that can be cut give first."""
     limits = list(wanted)
-    while sum(limits) > room and max(limits) > NARROWEST_NAME:
-        limits[limits.index(max(limits))] -= 1
+    while sum(limits) > room:
+        width, place = max(
+            (width * can, place) for place, (width, can) in enumerate(zip(limits, can_be_cut, strict=True))
+        )
+        if width <= NARROWEST_NAME:
+            break
+        limits[place] -= 1
     return limits
 
 
