@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -198,13 +198,16 @@ def _safe(name: str) -> str:
     return f"'{name}" if name.startswith(_FORMULA) else name
 
 
-def cost(sums: Sums, unknown: str) -> str:
-    """Such as "12.34 CNY + 0.0012 USD + unknown"; "-" where there are no tokens to be paid."""
-    known = [f"{_amount(amount)} {currency}" for currency, amount in sums.costs]
+def cost(sums: Sums, unknown: str, written: Callable[[Decimal], str] | None = None) -> str:
+    """Such as "12.34 CNY + 0.0012 USD + unknown"; "-" where there are no tokens to be paid.
+
+    Parameters: `written`, how an amount is written.
+    """
+    known = [f"{(written or exact)(amount)} {currency}" for currency, amount in sums.costs]
     return " + ".join([*known, unknown] if sums.unpriced else known) or "-"
 
 
-def _amount(amount: Decimal) -> str:
+def exact(amount: Decimal) -> str:
     """With two decimals, or as many as show that it is not nothing."""
     places = next((places for places in (2, 4, 6) if round(amount, places)), 2)
     return f"{amount:,.{places}f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from llm_gateway.model.usage import DAY, Sums, Usage
 from llm_gateway.model.wording import Wording
@@ -16,6 +17,7 @@ GAP = "  "
 NARROWEST_NAME = 6
 READABLE_NAME = 10
 """Below which numbers are shortened rather than names; a day is as long, and is never cut."""
+_LONG_AMOUNT = 10_000
 _UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
@@ -136,7 +138,7 @@ def _cells(usage: Usage, report: Report, words: Wording, number: Callable[[int],
         names.append(named)
         failures = () if not has_failures else ("" if failed is None else number(failed),)
         told = (number(sums.requests), number(sums.prompt), number(sums.completion))
-        numbers.append((*told, *failures, usage_report.cost(sums, "?")))
+        numbers.append((*told, *failures, usage_report.cost(sums, "?", short_amount if number is short else None)))
 
     for group in usage_report.rows(usage, by):
         add(group.names, group.sums, usage_report.failed(usage, by, group))
@@ -175,6 +177,11 @@ def cut(name: str, limit: int) -> str:
 
 def _padded(name: str, columns: int) -> str:
     return name + " " * (columns - width(name))
+
+
+def short_amount(amount: Decimal) -> str:
+    """Such as "84.8k", "9,999.99"."""
+    return short(int(amount)) if amount >= _LONG_AMOUNT else usage_report.exact(amount)
 
 
 def short(count: int) -> str:
