@@ -27,6 +27,7 @@ python -m llm_gateway deploy       # from a checkout's root, where nothing has t
   shows pyinfra's own output instead. [What a run looks like](sessions.md).
 - **stdout** has answers alone (`plan`, `status`, `usage`, `history`, `logs`, `deploy --dry`, `--json`); all else goes
   to stderr. `--quiet`: errors alone.
+- **Reports**: `status` shows the fleet; [usage](usage.md) tells what was asked for and what it cost.
 - **Language**: Chinese where `LC_ALL`, `LC_MESSAGES` or `LANG` begins with `zh`: steps, the table and the next command
   at the end, questions, and why the command refuses what was typed. English stay the answers of `plan`, `status` and
   `history`, what a step says while it works, and reasons that a host or a provider gives. `NO_COLOR` is heeded.

@@ -46,6 +46,7 @@ NOT_RUN = {
     "bench-migration": "a measurement, by hand",
     "bench-pruning": "a measurement, by hand",
     "bench-tokens": "a measurement, by hand",
+    "bench-usage": "a measurement, by hand",
     "docs": "it builds the site, by hand; its parts: tests/unit/test_docs_site.py",
     "format": "it changes the checkout; `make lint` compares",
     "generated": "it changes the checkout; `make lint` compares",
