@@ -51,7 +51,7 @@ class Command:
     @property
     def only_tells(self) -> bool:
         """Whether it touches nothing, so that it may end where nobody reads it any more."""
-        return self.name in ("plan", "status", "history", "logs")
+        return self.name in ("plan", "status", "usage", "history", "logs")
 
 
 _FETCH = Option("--fetch", "fetch", "bring them to this directory as well", "DIRECTORY", "path")
