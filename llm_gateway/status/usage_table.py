@@ -135,10 +135,13 @@ def _cells(usage: Usage, report: Report, words: Wording, number: Callable[[int],
     numbers: _Rows = [tuple(words(name) for name in heads)]
 
     def add(named: tuple[str, ...], sums: Sums, failed: int | None) -> None:
-        names.append(named)
         failures = () if not has_failures else ("" if failed is None else number(failed),)
-        told = (number(sums.requests), number(sums.prompt), number(sums.completion))
-        numbers.append((*told, *failures, usage_report.cost(sums, "?", short_amount if number is short else None)))
+        told = (number(sums.requests), number(sums.prompt), number(sums.completion), *failures)
+        # Each currency has a line of its own.
+        costs = usage_report.cost(sums, "?", short_amount if number is short else None).split(" + ")
+        for place, cost in enumerate(costs):
+            names.append(("",) * len(by) if place else named)
+            numbers.append((*("",) * len(told), f"+ {cost}") if place else (*told, cost))
 
     for group in usage_report.rows(usage, by):
         add(group.names, group.sums, usage_report.failed(usage, by, group))

@@ -473,6 +473,19 @@ def test_a_table_is_80_columns_wide_at_most_with_numbers_at_the_right(gateway: G
         assert "2026-11-27" in shown  # a day is never cut
 
 
+def test_each_currency_of_a_cost_has_a_line(gateway: Gateway) -> None:
+    for model in ("m", "n", "o"):
+        gateway.add(NOW, model_name=model, prompt_tokens=1_000_000, completion_tokens=0)
+    listed = checked_prices([GOOD, {**GOOD, "model": "n", "currency": "USD", "prompt": 0.001}])
+    by = "agent,model,channel,day"
+    lines = text(gateway.usage(by, prices=listed), by).splitlines()
+    total = next(place for place, line in enumerate(lines) if line.startswith("total"))
+    assert lines[total].endswith("  0.80 CNY")
+    assert [line.strip() for line in lines[total + 1 : total + 3]] == ["+ 0.0010 USD", "+ ?"]
+    assert len({len(line) for line in lines[1 : total + 3]}) == 1
+    assert max(map(width, lines)) <= 80
+
+
 def test_a_table_says_its_time_zone_and_since_when_rows_exist(gateway: Gateway) -> None:
     gateway.add(datetime(2026, 11, 26, 1, 0, tzinfo=UTC))
     shown = text(gateway.usage(), "agent,model")
