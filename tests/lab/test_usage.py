@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -41,6 +41,8 @@ class Loaded:
     data: list[str]
     key: str
     root: str
+    asked: Counter[str] = field(default_factory=Counter)
+    """What the upstream was asked for, as `counted` counts."""
 
     @property
     def url(self) -> str:
@@ -89,6 +91,32 @@ def _upstream(lab: Lab, name: str) -> str:
     return shown.stdout.strip()
 
 
+def _rows(loaded: Loaded) -> int:
+    statement = f"SELECT count(*) FROM logs WHERE token_name = '{AGENT}'"  # noqa: S608 - of ours
+    return int(loaded.lab.ssh(HOST, f'sqlite3 {DIRECTORY}/data/one-api.db "{statement}"'))
+
+
+def _load(made: Loaded) -> None:
+    """Ask for what is known: answers with and without usage, embeddings, failures."""
+    before = made.counted()
+    for number in range(7):
+        assert made.chat(CHAT).status_code == 200
+        if number < 5:
+            streamed = made.chat(CHAT, stream=True, stream_options={"include_usage": True})
+            assert streamed.text.rstrip().endswith("[DONE]")
+        if number < 4:
+            assert made.chat(STREAM, stream=True).status_code == 200
+        if number < 3:
+            texts = ["one", "two", "three"][: number + 1]
+            assert made.ask("embeddings", model=EMBEDDING, input=texts).status_code == 200
+        if number < 2:
+            assert made.chat("refused").status_code == 400
+            assert made.chat("nobody-has-it").status_code == 503
+    # A row is there a moment after its answer.
+    await_that(lambda: _rows(made) == 7 + 5 + 4 + 3, "a row for each answer")
+    made.asked = made.counted() - before
+
+
 @pytest.fixture(scope="module")
 def loaded(lab: Lab) -> Iterator[Loaded]:
     """A host of its own, with one channel that answers and one that refuses what it is asked here."""
@@ -114,32 +142,13 @@ def loaded(lab: Lab) -> Iterator[Loaded]:
         secret = Generated.read(lab.ssh(HOST, f"cat {DIRECTORY}/secrets.env")).access_token
         with AdminClient(f"http://{lab.address(HOST)}:3000", access_token=secret) as admin:
             (token,) = [each for each in admin.tokens() if each.name == AGENT]
-        yield Loaded(lab, data, token.key, plain)
-
-
-def _rows(loaded: Loaded) -> int:
-    statement = f"SELECT count(*) FROM logs WHERE token_name = '{AGENT}'"  # noqa: S608 - of ours
-    return int(loaded.lab.ssh(HOST, f'sqlite3 {DIRECTORY}/data/one-api.db "{statement}"'))
+        made = Loaded(lab, data, token.key, plain)
+        _load(made)
+        yield made
 
 
 def test_the_report_equals_what_the_upstream_has_counted(loaded: Loaded) -> None:
-    before = loaded.counted()
-    for number in range(7):
-        assert loaded.chat(CHAT).status_code == 200
-        if number < 5:
-            streamed = loaded.chat(CHAT, stream=True, stream_options={"include_usage": True})
-            assert streamed.text.rstrip().endswith("[DONE]")
-        if number < 4:
-            assert loaded.chat(STREAM, stream=True).status_code == 200
-        if number < 3:
-            texts = ["one", "two", "three"][: number + 1]
-            assert loaded.ask("embeddings", model=EMBEDDING, input=texts).status_code == 200
-        if number < 2:
-            assert loaded.chat("refused").status_code == 400
-            assert loaded.chat("nobody-has-it").status_code == 503
-    # A row is there a moment after its answer.
-    await_that(lambda: _rows(loaded) == 7 + 5 + 4 + 3, "a row for each answer")
-    asked = loaded.counted() - before
+    asked = loaded.asked
     assert asked == {CHAT: 12, STREAM: 4, EMBEDDING: 6, "refused": 2}
     groups = {(each["agent"], each["model"]): each for each in loaded.told()["groups"]}
 
