@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from llm_gateway.model.columns import width
 from llm_gateway.model.usage import DAY, Sums, Usage
 from llm_gateway.model.wording import Wording
-from llm_gateway.proof.answer_table import width
 from llm_gateway.status import usage_report
 from llm_gateway.status.usage_report import GatewayUsage, Report
 

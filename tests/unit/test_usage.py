@@ -22,6 +22,7 @@ from llm_gateway.hosts import remote, sums
 from llm_gateway.hosts.tables import Store
 from llm_gateway.inputs.prices import prices as checked_prices
 from llm_gateway.model.checks import InvalidError
+from llm_gateway.model.columns import width
 from llm_gateway.model.usage import (
     Price,
     Query,
@@ -36,7 +37,6 @@ from llm_gateway.model.usage import (
     zone_of,
 )
 from llm_gateway.model.wording import CHINESE, ENGLISH, Wording
-from llm_gateway.proof.answer_table import width
 from llm_gateway.status import usage_page, usage_report, usage_table
 from llm_gateway.status.usage_report import GatewayUsage, Report
 from llm_gateway.status.usage_words import WORDS
