@@ -7,13 +7,13 @@ one for each command (v1.102.5), so that nothing would end with the run. So a ru
 
 from __future__ import annotations
 
-import shlex
 from weakref import WeakKeyDictionary
 
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import journal, remote
 from llm_gateway.hosts.pipes import Pipe, Words, require_success, start
+from llm_gateway.model import shell
 from llm_gateway.model.checkout import CARRIER
 from llm_gateway.model.layout import PROJECT
 
@@ -45,5 +45,4 @@ def hold(host: Host) -> None:
 def script(host: Host, text: str) -> str:
     """A script that may ask which process carries the connection; before it stand carrier.sh and what that needs."""
     values = {"PROJECT": PROJECT, "RUN": journal.notes_of(host.state).identity}
-    assignments = (f"{name}={shlex.quote(value)}" for name, value in values.items())
-    return "\n".join((*assignments, CARRIER.read_text(encoding="utf-8"), text))
+    return shell.program(values, CARRIER, call=text)

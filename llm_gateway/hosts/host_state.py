@@ -7,7 +7,6 @@ secrets. `host.run_shell_command` prints nothing unless asked to.
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from typing import Any
 
 from llm_gateway.hosts import other_databases
 from llm_gateway.hosts.answers import Answers, Content, FileState, Flag, Lines, Properties, Stat, Text
-from llm_gateway.model import layout
+from llm_gateway.model import layout, shell
 from llm_gateway.model.checkout import CARRIER, TAILSCALE_PROBLEM
 from llm_gateway.model.layout import PROJECT
 
@@ -52,8 +51,7 @@ def script(roles: Sequence[str], values: Mapping[str, str], tracked: Sequence[st
         "TRACKED": " ".join(tracked),
         **values,
     }
-    assignments = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
-    return "\n".join([*assignments, *(path.read_text(encoding="utf-8") for path in _SCRIPTS)])
+    return shell.program(variables, *_SCRIPTS)
 
 
 @dataclass(frozen=True)

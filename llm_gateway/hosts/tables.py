@@ -22,13 +22,14 @@ from pathlib import Path
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote, sums
-from llm_gateway.model import layout
+from llm_gateway.model import layout, shell
 from llm_gateway.model.usage import Query, Usage, UsageLog
 
 PATIENCE_SECONDS = 15
 """How long to wait for another program that has the database locked."""
 
-_HERE = Path(__file__).parent
+_SCRIPT = Path(__file__).with_name("tables.sh")
+_PROGRAM = Path(__file__).with_name("host_tables.py")
 
 
 class TablesError(Exception):
@@ -159,12 +160,10 @@ class Store:
             "database": self.file,
             "patience": str(PATIENCE_SECONDS),
             "wanted": wanted,
-            "program": _text("host_tables.py"),
+            "program": _PROGRAM.read_text(encoding="utf-8"),
         }
-        assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
-        script = f"{assignments}{_text('tables.sh')}"
         try:
-            return self.run(script)
+            return self.run(shell.program(variables, _SCRIPT))
         except remote.RemoteError as problem:
             raise TablesError(f"{self.file} cannot be read: {problem}") from None
 
@@ -212,9 +211,9 @@ def command(file: str, statement: str) -> str:
 
 def program() -> bytes:
     """The program `read-tables FILE PATIENCE counts|checksums|integrity|schema`, to be put on a host."""
-    arguments = ("database=$1 patience=$2 wanted=$3", f"program={shlex.quote(_text('host_tables.py'))}")
     head = "#!/bin/sh\n# Made by the deployment: what make-backup knows of a database, it knows by this.\n"
-    return "\n".join((head, *arguments, _text("tables.sh"))).encode()
+    values = {"program": _PROGRAM.read_text(encoding="utf-8")}
+    return "\n".join((head, "database=$1 patience=$2 wanted=$3", shell.program(values, _SCRIPT))).encode()
 
 
 def _run_here(script: str, stdin: str | None = None) -> list[str]:
@@ -224,7 +223,3 @@ def _run_here(script: str, stdin: str | None = None) -> list[str]:
     if done.returncode:
         raise remote.RemoteError(done.stderr.decode(errors="replace").strip())
     return done.stdout.decode(errors="replace").splitlines()
-
-
-def _text(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")

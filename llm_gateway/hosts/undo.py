@@ -17,9 +17,11 @@ from pathlib import Path
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import carrier, remote
+from llm_gateway.model import shell
 from llm_gateway.model.checkout import ROOT
 from llm_gateway.model.layout import GUARD_UNIT, UNDO_TOOL, UNDO_UNIT, UNDOING, UNFINISHED
 
+_BEGIN = Path(__file__).with_name("undo_begin.sh")
 WAIT_SECONDS = 120.0
 """How long a run waits for a host that is undoing something."""
 
@@ -75,12 +77,10 @@ def _begin(host: Host, identity: str, what: str, undo: str, seconds: float) -> N
     files = [ROOT / "files" / name for name in (UNDO_TOOL.rpartition("/")[2], UNDO_UNIT, GUARD_UNIT)]
     texts = [*(file.read_bytes() for file in files), f"{what}\n".encode(), f"{undo}\n".encode()]
     values = {"ID": identity, "PATIENCE": f"{seconds:.0f}"}
-    assignments = "\n".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
-    begin = Path(__file__).with_name("undo_begin.sh").read_text(encoding="utf-8")
     try:
         remote.run(
             host,
-            carrier.script(host, f"{assignments}\n{begin}"),
+            carrier.script(host, shell.program(values, _BEGIN)),
             "\n".join([*(base64.b64encode(text).decode("ascii") for text in texts), "end"]),
         )
     except remote.RemoteError as problem:

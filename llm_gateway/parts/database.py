@@ -10,14 +10,14 @@ its Python, else Debian's package sqlite3, which is installed.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from llm_gateway.flavours.oneapi import OneAPIError, Unauthorised
 from llm_gateway.hosts import other_databases, remote, tables
 from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Gateway
-from llm_gateway.model import layout
+from llm_gateway.model import layout, shell
 from llm_gateway.model.layout import PROJECT
 from llm_gateway.parts import apt, installation, recovery
 
@@ -33,86 +33,8 @@ _ROOT_USER = f"FROM users WHERE role = {ROOT_ROLE} ORDER BY id LIMIT 1"
 INSTALL = apt.command(["sqlite3"])
 """A shell command that installs the distribution's sqlite3."""
 
-# Python does what sqlite3 does: the statements on standard input, each row of an answer on a line.
-_PYTHON = """
-import sqlite3, sys
-try:
-    connection = sqlite3.connect(sys.argv[1], timeout=float(sys.argv[2]), isolation_level=None)
-    for statement in sys.stdin.read().split(";"):
-        for row in connection.execute(statement):
-            print(*row, sep="|")
-except sqlite3.Error as error:
-    sys.exit(f"Error: {error}")
-"""
-
-_SQL = f"""
-sql() {{ # FILE: what to do comes on standard input, so that no secret is in an argument
-    if command -v sqlite3 >/dev/null; then
-        sqlite3 -init /dev/null -cmd 'PRAGMA ignore_check_constraints=ON' -bail -batch -noheader -list \\
-            -cmd ".timeout ${{patience}}000" "$1"
-    else
-        python3 -c {shlex.quote(_PYTHON)} "$1" "$patience"
-    fi
-}}
-"""
-
-_HAS_TOOL = "command -v sqlite3 >/dev/null || python3 -c 'import sqlite3' 2>/dev/null"
-
-# VACUUM INTO reads in one transaction: whole, and it cannot be made to begin again by a busy gateway, as .backup can.
-_BACKUP = """
-set -e
-umask 077
-cd "$directory"
-partial=backups/before-reset-admin.partial
-rm -f "$partial"
-echo "VACUUM INTO '$partial';" | sql data/one-api.db
-sync "$partial"
-"""
-_KEEP = """
-set -e
-cd "$directory/backups"
-kept=before-reset-admin-$(date -u +%Y%m%dT%H%M%SZ).db
-mv -T before-reset-admin.partial "$kept"
-echo "$PWD/$kept"
-"""
-
-# /proc alone: neither fuser nor lsof is on a minimal Debian.
-_HOLDERS = """
-find -L /proc/[0-9]*/fd -maxdepth 1 -samefile "$directory/data/one-api.db" 2>/dev/null | cut -d / -f 3 | sort -un |
-while read -r pid; do name=$(cat "/proc/$pid/comm" 2>/dev/null) && echo "$pid $name"; done; true
-"""
-
-# What comes on standard input: the access token in hex, then passwords, one a line. Every Debian has perl, and its
-# crypt() knows the hashes that One API keeps.
-_ROOT_ACCESS = """
-set -e
-read -r token
-known=$(printf "SELECT count(*) FROM users WHERE access_token = CAST(x'%s' AS TEXT) AND role = 100 AND status = 1;\\n" \
-    "$token" | sql "$file")
-[ "$known" = 0 ] || { echo token; exit; }
-hash=$(echo "SELECT password FROM users WHERE username = 'root' AND role = 100 AND status = 1 LIMIT 1;" | sql "$file")
-[ -n "$hash" ] || { echo neither; exit; }
-command -v perl >/dev/null || { echo unknown; exit; }
-{ printf '%s\\n' "$hash"; cat; } | perl -e '
-    chomp(my $hash = <STDIN>);
-    my $probe = crypt("x", q($2a$04$abcdefghijklmnopqrstuu)) // "";
-    if ($probe !~ /^\\$2a\\$04\\$/) { print "unknown\\n"; exit }
-    while (defined(my $password = <STDIN>)) {
-        chomp $password;
-        if ((crypt($password, $hash) // "") eq $hash) { print "password\\n"; exit }
-    }
-    print "neither\\n";
-'
-"""
-
-
-# Says in one word what is there; reads alone, and makes no file where there is none.
-_LOOK = f"""
-file=$directory/data/one-api.db
-{_HAS_TOOL} || {{ echo untold; exit 0; }}
-[ -e "$file" ] || {{ echo missing; exit 0; }}
-sql "$file"
-"""
+_SCRIPT = Path(__file__).with_name("database.sh")
+_PROGRAM = Path(__file__).with_name("host_sql.py")
 
 
 class DatabaseError(Exception):
@@ -121,8 +43,9 @@ class DatabaseError(Exception):
 
 def elsewhere(gateway: Gateway) -> str | None:
     """Why data/one-api.db is not what this gateway uses, with the fix; None where it is. Raises RemoteError."""
-    script = f'{other_databases.SCRIPT.read_text(encoding="utf-8")}database_settings "$directory/data" {PROJECT}'
-    named = other_databases.that_holds_all(remote.run(gateway.node.host, _script(gateway, script)))
+    values = {"directory": gateway.node.directory, "project": PROJECT}
+    look = shell.program(values, other_databases.SCRIPT, call='database_settings "$directory/data" "$project"')
+    named = other_databases.that_holds_all(remote.run(gateway.node.host, look))
     if not named and gateway.node.state.database_size:
         return None
     why = f"{named} is set" if named else "that file is not there"
@@ -135,7 +58,7 @@ def elsewhere(gateway: Gateway) -> str | None:
 
 def can_be_written(gateway: Gateway) -> bool:
     """Whether the host has a program that writes SQLite. Raises RemoteError."""
-    return bool(remote.run(gateway.node.host, f"if {_HAS_TOOL}; then echo yes; fi"))
+    return bool(remote.run(gateway.node.host, _program(gateway, "tell_whether_it_can_be_asked")))
 
 
 def has_token(gateway: Gateway, token: str) -> bool:
@@ -151,20 +74,20 @@ def root_access(gateway: Gateway, file: str, token: str, passwords: Sequence[str
     Returns "token", "password", "neither", or "unknown" where the host cannot tell of passwords. Raises DatabaseError.
     """
     stdin = "".join(f"{line}\n" for line in (token.encode().hex(), *passwords))
-    return _run(gateway, f"file={shlex.quote(file)}\n{_SQL}{_ROOT_ACCESS}", stdin)[-1]
+    return _run(gateway, "root_access", stdin, file=file)[-1]
 
 
 def back_up(gateway: Gateway) -> str:
     """Keep a checked copy of the database, for root alone. Returns its path. Raises DatabaseError."""
     _require_whole(gateway, f"{layout.DATA}/{layout.DATABASE}", "it")
-    _run(gateway, f"{installation.own_backups_command(gateway.node.directory)} && {{ {_SQL}{_BACKUP} }}")
+    _run(gateway, f"{installation.own_backups_command(gateway.node.directory)} || exit; back_up")
     partial = f"{layout.BACKUPS}/before-reset-admin.partial"
     try:
         _require_whole(gateway, partial, "the copy of it")
     except DatabaseError:
-        _run(gateway, f'rm -f "$directory/{partial}"')
+        _run(gateway, "discard_backup")
         raise
-    return _run(gateway, _KEEP)[-1]
+    return _run(gateway, "keep_backup")[-1]
 
 
 def _require_whole(gateway: Gateway, file: str, what: str) -> None:
@@ -253,9 +176,8 @@ def unstored_options(gateway: Gateway, wanted: Mapping[str, str]) -> list[str] |
 def channel_urls(store: Store) -> list[tuple[str, str]]:
     """The name and the base URL of each enabled channel that has one, of a database on a host. Raises DatabaseError."""
     sql = "SELECT hex(name), hex(base_url) FROM channels WHERE status = 1 AND base_url <> '' ORDER BY id;\n"
-    script = f'file={shlex.quote(store.file)}\npatience={LOOK_SECONDS}\n{_SQL}[ ! -L "$file" ] && sql "$file"'
     try:
-        rows = [line.split("|") for line in store.run(script, sql)]
+        rows = [line.split("|") for line in store.run(_text_of("ask_a_file", store.file, "", LOOK_SECONDS), sql)]
     except remote.ConnectionLostError:
         raise
     except remote.RemoteError as problem:
@@ -273,9 +195,8 @@ def _look(gateway: Gateway, sql: str) -> list[str]:
     Raises DatabaseError in words with the fix, RemoteError where the host cannot be asked.
     """
     file = gateway.store.file
-    script = f"directory={shlex.quote(gateway.node.directory)}\npatience={LOOK_SECONDS}\n{_SQL}{_LOOK}"
     try:
-        rows = remote.run(gateway.node.host, script, sql)
+        rows = remote.run(gateway.node.host, _program(gateway, "look", seconds=LOOK_SECONDS), sql)
     except remote.ConnectionLostError:
         raise
     except remote.RemoteError as problem:
@@ -295,17 +216,23 @@ def _text(value: str) -> str:
     return f"CAST(x'{value.encode().hex()}' AS TEXT)"
 
 
-def _script(gateway: Gateway, script: str) -> str:
-    return f"directory={shlex.quote(gateway.node.directory)}\npatience={PATIENCE_SECONDS}\n{script}"
+def _program(gateway: Gateway, call: str, file: str = "", seconds: int = PATIENCE_SECONDS) -> str:
+    return _text_of(call, file or gateway.store.file, gateway.node.directory, seconds)
+
+
+def _text_of(call: str, file: str, directory: str, seconds: int) -> str:
+    program = _PROGRAM.read_text(encoding="utf-8")
+    values = {"directory": directory, "patience": str(seconds), "program": program, "file": file}
+    return shell.program(values, _SCRIPT, call=call)
 
 
 def _ask(gateway: Gateway, sql: str) -> list[str]:
-    return _run(gateway, f'{_SQL}sql "$directory/{layout.DATA}/{layout.DATABASE}"', sql)
+    return _run(gateway, "ask", sql)
 
 
-def _run(gateway: Gateway, script: str, stdin: str | None = None) -> list[str]:
+def _run(gateway: Gateway, call: str, stdin: str | None = None, file: str = "") -> list[str]:
     try:
-        return remote.run(gateway.node.host, _script(gateway, script), stdin)
+        return remote.run(gateway.node.host, _program(gateway, call, file), stdin)
     except remote.RemoteError as problem:
         if recovery.LOCKED in str(problem):
             raise DatabaseError(recovery.locked_by_whom(gateway.node.directory, _holders(gateway))) from None
@@ -315,7 +242,6 @@ def _run(gateway: Gateway, script: str, stdin: str | None = None) -> list[str]:
 def _holders(gateway: Gateway) -> str:
     """Who has the database open, the gateway excepted."""
     own = str((gateway.node.state.container or {}).get("State", {}).get("Pid", ""))
-    lines = [
-        line.split(maxsplit=1) for line in remote.run(gateway.node.host, _script(gateway, _HOLDERS)) if line.strip()
-    ]
+    found = remote.run(gateway.node.host, _program(gateway, "holders"))
+    lines = [line.split(maxsplit=1) for line in found if line.strip()]
     return ", ".join(f"{name} (process {pid})" for pid, name in lines if pid != own)

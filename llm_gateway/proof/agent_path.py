@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from llm_client.answers import Reply, json_answer
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.route import RouteError, route_from
 from llm_gateway.hosts.topology import Agent, Gateway
-from llm_gateway.model import layout
+from llm_gateway.model import layout, shell
 from llm_gateway.model.asking import Answer, Question, VerificationError, ask_all
 from llm_gateway.model.checkout import TAILSCALE_PROBLEM
 from llm_gateway.model.concurrency import concurrently
@@ -173,9 +172,7 @@ def _is_known(gateway: Gateway) -> bool:
 def _ask(agent: Agent, environment: AgentEnvironment, seconds: float) -> dict[str, str]:
     """What `agent_path.sh` answers. Raises RemoteError."""
     values = {"NAME": environment.host, "PORT": str(environment.port), "SECONDS_TO_WAIT": f"{seconds:g}"}
-    assignments = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
-    script = "\n".join([*assignments, *(path.read_text(encoding="utf-8") for path in (TAILSCALE_PROBLEM, _SCRIPT))])
-    lines = remote.run(agent.host, script, f"{environment.key}\n")
+    lines = remote.run(agent.host, shell.program(values, TAILSCALE_PROBLEM, _SCRIPT), f"{environment.key}\n")
     answers: dict[str, str] = {}
     for name, separator, value in (line.partition("=") for line in lines):
         if separator:

@@ -20,7 +20,7 @@ from llm_gateway.contents.desired import token_name
 from llm_gateway.hosts import before, remote, undo
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.topology import Agent
-from llm_gateway.model import layout
+from llm_gateway.model import layout, shell
 from llm_gateway.model.asking import ROUNDS, Answer, VerificationError
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_ready, openclaw_restart
 from llm_gateway.proof import agent_environment, agent_path, openclaw_turn
@@ -290,5 +290,4 @@ def _script(agent: Agent, function: str, found: Mapping[str, str] | None = None)
         "record": layout.OPENCLAW_RECORD,
         **(found or {}),
     }
-    assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
-    return f"{assignments}{_SCRIPT.read_text(encoding='utf-8')}\n{function}\n"
+    return shell.program(values, _SCRIPT, call=function)

@@ -42,7 +42,6 @@ With `--json`, one object is printed on stdout::
 from __future__ import annotations
 
 import json
-import shlex
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -60,6 +59,7 @@ from pyinfra.api.state import State
 from llm_gateway.hosts import answers, invocation, remote
 from llm_gateway.hosts.topology import Machine
 from llm_gateway.inputs import run_options
+from llm_gateway.model import shell
 from llm_gateway.model.checkout import CARRIER
 from llm_gateway.model.columns import room
 from llm_gateway.model.concurrency import concurrently
@@ -192,6 +192,4 @@ def _seen(machine: Machine) -> StatusAnswers:
         "ADDRESS": address,
         "PORT": port,
     }
-    assignments = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
-    script = "\n".join([*assignments, *(path.read_text(encoding="utf-8") for path in _SCRIPTS)])
-    return StatusAnswers.parse(remote.run(machine.host, script))
+    return StatusAnswers.parse(remote.run(machine.host, shell.program(values, *_SCRIPTS)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pyinfra.api.state import State
 from llm_gateway.hosts import before, host_state, remote, undo
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.topology import Node
+from llm_gateway.model import shell
 from llm_gateway.model.layout import PROJECT
 from llm_gateway.parts.docker import daemon_json, engine
 
@@ -119,7 +119,7 @@ def _is_live(node: Node) -> bool:
 
 
 def _refusal(host: Host, wanted: Change) -> str | None:
-    script = f"DAEMON_JSON={daemon_json.PATH}\n{(_HERE / 'daemon_trial.sh').read_text(encoding='utf-8')}"
+    script = _script("daemon_trial", {"DAEMON_JSON": daemon_json.PATH})
     return remote.refusal(host, script, remote.encoded(wanted.content if wanted.content is not None else b"{}"))
 
 
@@ -213,8 +213,7 @@ def _undo_script(running: Running) -> str:
 
 
 def _script(name: str, values: Mapping[str, str]) -> str:
-    assignments = [f"{key}={shlex.quote(value)}" for key, value in values.items()]
-    return "\n".join([*assignments, (_HERE / f"{name}.sh").read_text(encoding="utf-8")])
+    return shell.program(values, _HERE / f"{name}.sh")
 
 
 def _write_record(host: Host, ours: daemon_json.Document) -> None:

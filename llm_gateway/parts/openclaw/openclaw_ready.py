@@ -12,7 +12,7 @@ from llm_gateway.hosts import remote
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.topology import Agent
 from llm_gateway.inputs.environment import may_be_secret
-from llm_gateway.model import redaction
+from llm_gateway.model import redaction, shell
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_json
 
 _SCRIPT = Path(__file__).with_name("openclaw_ready.sh")
@@ -140,8 +140,7 @@ def ask(agent: Agent, script: Path, values: Mapping[str, str]) -> str:
         "USER_ID": account.uid,
         "UNIT": agent.settings.openclaw_unit,
     }
-    assignments = [f"{name}={shlex.quote(value)}" for name, value in {**unit, **values}.items()]
-    lines = remote.run(agent.host, "\n".join([*assignments, script.read_text(encoding="utf-8")]))
+    lines = remote.run(agent.host, shell.program({**unit, **values}, script))
     return lines[-1].strip() if lines else ""
 
 

@@ -13,7 +13,7 @@ from pyinfra.api.host import Host
 
 from llm_gateway.hosts import before, remote
 from llm_gateway.hosts.topology import Node
-from llm_gateway.model import layout
+from llm_gateway.model import layout, shell
 from llm_gateway.model.layout import PROJECT, REPLACED, Role
 from llm_gateway.parts import installation, service
 from llm_gateway.parts.takeover.old_gateway import OldGateway
@@ -79,8 +79,7 @@ def restore_script(node: Node, old: OldGateway | None, copies: str) -> str:
         "policy": old.restart if old else "",
         "was_running": "yes" if old and old.is_running else "no",
     }
-    assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
-    return f"{assignments}{_RESTORE.read_text(encoding='utf-8')}"
+    return shell.program(values, _RESTORE)
 
 
 def tell_what_serves(host: Host, node: Node, old: OldGateway | None) -> None:

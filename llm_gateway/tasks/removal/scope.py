@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from llm_gateway.hosts.before import Before
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.route import TAILNET
 from llm_gateway.hosts.topology import Agent, Gateway, Machine
-from llm_gateway.model import dotenv, layout
+from llm_gateway.model import dotenv, layout, shell
 from llm_gateway.model.layout import GIVEN_BACK, PROJECT
 from llm_gateway.parts import skills
 from llm_gateway.parts.openclaw import openclaw
@@ -126,9 +125,7 @@ def read(machine: Machine) -> Found:
         "CLIENT": skills.client_path(agent) if agent and agent.settings.openclaw_workspace else "",
         "KEPT_SUFFIX": layout.BEFORE_SUFFIX,
     }
-    assignments = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
-    script = "\n".join([*assignments, _SCRIPT.read_text(encoding="utf-8")])
-    state = Leftovers.parse(remote.run(machine.host, script))
+    state = Leftovers.parse(remote.run(machine.host, shell.program(values, _SCRIPT)))
     return Found(state, before.read(state.notes))
 
 
