@@ -10,9 +10,11 @@ import hashlib
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from llm_gateway.model import layout
+from llm_gateway.model import layout, shell
 
+_SCRIPT = Path(__file__).with_name("before.sh")
 CONTENT = ".content"
 OURS = ".ours"
 
@@ -31,29 +33,12 @@ class Before:
 
 def note(path: str) -> str:
     """A command for root that notes, once, how a path is. It reads no standard input."""
-    place = shlex.quote(place_of(path))
-    target = shlex.quote(path)
-    return (
-        f"( umask 077; [ -e {place} ] || {{ {_make_directory()} &&"
-        f' near=$(dirname {target}); while [ ! -d "$near" ]; do near=$(dirname "$near"); done;'
-        f" {{ stat -L -c '%a %u:%g' {target} 2>/dev/null || echo none; printf '%s\\n' \"$near\" {target}; }} >"
-        f" {place}.new && sync {place}.new && mv -fT {place}.new {place}; }}; )"
-    )
+    return shell.command({}, _SCRIPT, call=shlex.join(["note_before", path, place_of(path)]))
 
 
 def keep(path: str) -> str:
     """As `note`, with a copy of the content; the copy first, so that a note without one says that nothing was there."""
-    place = shlex.quote(place_of(path))
-    target = shlex.quote(path)
-    copy = (
-        f"( umask 077; [ -e {place} ] || [ ! -f {target} ] || {{ {_make_directory()} &&"
-        f" cp {target} {place}{CONTENT} && sync {place}{CONTENT}; }} )"
-    )
-    return f"{copy} && {note(path)}"
-
-
-def _make_directory() -> str:
-    return f"mkdir -p -m 755 {layout.BEFORE.rpartition('/')[0]} && mkdir -p {layout.BEFORE}"
+    return shell.command({}, _SCRIPT, call=shlex.join(["keep_before", path, place_of(path), content_of(path)]))
 
 
 def answers() -> str:

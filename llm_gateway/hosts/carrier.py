@@ -7,6 +7,7 @@ one for each command (v1.102.5), so that nothing would end with the run. So a ru
 
 from __future__ import annotations
 
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from pyinfra.api.host import Host
@@ -19,14 +20,7 @@ from llm_gateway.model.layout import PROJECT
 
 _SECONDS = 60.0
 _HELD = b"held"
-# It ends with its standard input, which ends with the connection.
-_HOLD = """
-file=/run/$PROJECT.carrier.$RUN
-[ "$(id -u)" != 0 ] || { umask 077 && echo "$$" > "$file.new" && mv -f "$file.new" "$file"; } || exit
-echo held
-cat > /dev/null
-rm -f "$file"
-"""
+_HOLD = Path(__file__).with_name("carrier_hold.sh")
 _held: WeakKeyDictionary[Host, Pipe] = WeakKeyDictionary()
 
 
@@ -34,7 +28,7 @@ def hold(host: Host) -> None:
     """Leave it on the host, once for the run, where the connection needs one. Raises RemoteError."""
     if host in _held or not remote.is_tailscale_ssh(host):
         return
-    pipe = start(host, script(host, _HOLD), _SECONDS)
+    pipe = start(host, script(host, _HOLD.read_text(encoding="utf-8")), _SECONDS)
     told = pipe.receive(len(_HELD))
     if told != _HELD:
         require_success(pipe, Words(pipe.receive_error))

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any, cast
 
 import paramiko
@@ -24,6 +25,7 @@ from pyinfra.api.state import State
 from pyinfra.connectors.util import extract_control_arguments, make_unix_command_for_host
 
 from llm_gateway.model.passwords import SudoPasswordError
+from llm_gateway.model.shell import program
 
 
 class RemoteError(Exception):
@@ -34,6 +36,7 @@ class ConnectionLostError(RemoteError):
     """Nothing is known of what became of a command: the host cannot be asked any more."""
 
 
+_WRITE_FILE = Path(__file__).with_name("write_file.sh")
 UNFINISHED = ".llmgw-"
 """Before the six characters at the end of a file's name that is still being written."""
 _GIVES_UP = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 60_000}
@@ -221,23 +224,22 @@ def _telling_of_loss(host: Host, method: Callable[..., tuple[bool, Any]]) -> Cal
 
 
 def write_script(path: str, mode: str, owner: str = "root:root", parent: str = "755", trial: str = "") -> str:
-    """A shell script that puts a file in place at once: whole, with its mode and owner, or not at all.
+    """A shell command that puts a file in place at once: whole, with its mode and owner, or not at all.
 
     It reads the content from standard input as `encoded` makes it.
     Parameters: `mode`, octal digits such as "600"; `owner`, "user:group"; `parent`, the mode of a parent
-    directory that has to be made; `trial`, a shell command that fails where the new file, "$new", cannot be used:
+    directory that has to be made; `trial`, a shell program that fails where the new file, "$new", cannot be used:
     then the old one stays.
     """
-    target = shlex.quote(path)
-    refused = shlex.quote(f"{path} was not replaced: the new version is invalid (see above)")
-    tried = f" {{ {{ {trial}; }} >&2 || {{ echo {refused} >&2; exit 1; }}; }} &&" if trial else ""
-    return (
-        f'directory=$(dirname {target}) && (umask 022 && mkdir -p -m {parent} "$directory") && umask 077 &&'
-        f" new=$(mktemp {shlex.quote(f'{path}{UNFINISHED}XXXXXX')}) &&"
-        " trap 'rm -f \"$new\"' EXIT && trap 'exit 1' HUP INT TERM &&"
-        f' read -r size && base64 -d > "$new" && [ "$(wc -c < "$new")" = "$size" ] &&{tried}'
-        f' chown {shlex.quote(owner)} "$new" && chmod {mode} "$new" && sync "$new" && mv -fT "$new" {target}'
-    )
+    values = {
+        "path": path,
+        "parent": parent,
+        "owner": owner,
+        "mode": mode,
+        "pattern": f"{path}{UNFINISHED}XXXXXX",
+        "refused": f"{path} was not replaced: the new version is invalid (see above)",
+    }
+    return f"(\ntry_new() {{\n{trial or ':'}\n}}\n{program(values, _WRITE_FILE)})"
 
 
 def present_script(*paths: str) -> str:

@@ -19,7 +19,9 @@ from pyinfra.api.host import Host
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.pipes import BROKEN, Pipe, Words, lost, require_success, start
 from llm_gateway.hosts.pipes import StreamError as StreamError
+from llm_gateway.model import shell
 
+_RECEIVE_FILE = Path(__file__).with_name("receive_file.sh")
 CHUNK = 1 << 18
 """The bytes that are moved at once."""
 PATIENCE_SECONDS = 60.0
@@ -162,19 +164,8 @@ def upload(
 
 
 def _receive(path: str, digest: str) -> str:
-    """The shell command that puts a file in place which comes on standard input, once its SHA-256 is right."""
-    return f"""set -e
-umask 077
-target={shlex.quote(path)}
-partial=$target.partial
-trap 'rm -f "$partial"' EXIT
-trap 'exit 1' HUP INT TERM
-cat > "$partial"
-case $(sha256sum < "$partial") in {digest}*) ;; *) echo "the transfer broke off: run again" >&2; exit 1 ;; esac
-sync "$partial"
-mv -fT "$partial" "$target"
-sync "$(dirname "$target")"
-"""
+    """The shell program that puts a file in place which comes on standard input, once its SHA-256 is right."""
+    return shell.program({"target": path, "digest": digest}, _RECEIVE_FILE)
 
 
 @contextmanager

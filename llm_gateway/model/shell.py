@@ -18,6 +18,11 @@ def program(values: Mapping[str, str], *files: Path, call: str = "") -> str:
     )
 
 
+def command(values: Mapping[str, str], *files: Path, call: str = "") -> str:
+    """A `program` as one command, in a shell of its own, so that others may stand before and behind it."""
+    return f"(\n{program(values, *files, call=call)}\n)"
+
+
 def assignments(values: Mapping[str, str]) -> list[str]:
     """A line for each variable."""
     return [f"{name}={shlex.quote(value)}" for name, value in values.items()]

@@ -25,7 +25,7 @@ from llm_gateway.hosts.route import RouteError, route
 from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.secrets import ROOT_PASSWORD, Generated
 from llm_gateway.model import layout
-from llm_gateway.model.layout import FIRST_START, FIRST_START_DONE, PORT, UNIT
+from llm_gateway.model.layout import FIRST_START, FIRST_START_DONE, PORT
 from llm_gateway.parts import database, installation, service
 from llm_gateway.parts.backups import recognition
 from llm_gateway.parts.takeover import fallback, old_channels, old_gateway, old_schema
@@ -96,7 +96,7 @@ def _run(state: State, host: Host, node: Node, proofs: Sequence[Proof]) -> bool:
             was_stopped = True
             _take_over(host, node, old, proofs)
         else:
-            remote.run(host, f"{_REMOVE_UNFINISHED}{fallback.put_aside_script(UNIT)}")
+            remote.run(host, f"{_REMOVE_UNFINISHED}{fallback.put_aside(node)}")
             make_safe(host, node)
     except (*FAILURES, undo.UndoError) as problem:
         remote.complain(host, f"the gateway was not published: {problem}")
@@ -116,13 +116,7 @@ def _take_over(host: Host, node: Node, old: OldGateway | None, proofs: Sequence[
     limit = 3 * node.settings.gateway_start_timeout + _SLACK_SECONDS
     with undo.undoable(host, f"the take-over of the gateway of {node.name}", undone, limit):
         step(host, "take-over: stopping the old gateway, and keeping a copy of its data")
-        keep = fallback.keep_data_script(copies)
-        own_backups = installation.own_backups_command(node.directory)
-        remote.run(
-            host,
-            f"{_REMOVE_UNFINISHED}cd {shlex.quote(node.directory)} && {fallback.put_aside_script(UNIT, old)} &&"
-            f" {own_backups} && {keep}",
-        )
+        remote.run(host, f"{_REMOVE_UNFINISHED}{fallback.put_aside_and_keep(node, old, copies)}")
         step(host, "take-over: starting the new gateway out of everybody's reach")
         for file in installation.differing_files(node):
             file.write_now(host)

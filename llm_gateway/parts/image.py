@@ -20,8 +20,9 @@ from pyinfra.api.state import State
 from llm_gateway.hosts import progress, remote, streams
 from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.settings import Settings
-from llm_gateway.model import layout
+from llm_gateway.model import layout, shell
 
+_LOAD = Path(__file__).with_name("image_load.sh")
 KEPT_IN = "images"
 """In the install directory: the archives of images that serve or have served, by their IDs."""
 HUB = "docker.io"
@@ -189,20 +190,14 @@ def _send_now(state: State, host: Host, node: Node, archive: Path) -> bool:
 
 
 def load_script(node: Node) -> str:
-    """The shell command that loads the archive that was sent, and keeps it by the image's ID for files/start-gateway.
-
-    As a link: what is sent next takes the place of the one name, and not of the other.
-    """
-    image = node.settings.gateway_image
-    kept = shlex.quote(f"{node.directory}/{KEPT_IN}")
-    wanted = " ".join(sorted(read_archive(str(node.settings.gateway_image_archive)).identifiers))
-    return (
-        f"docker load --quiet --input {shlex.quote(_sent(node))} &&"
-        f" id=$(docker image inspect {shlex.quote(image)} --format '{{{{.Id}}}}') &&"
-        f' case " {wanted} " in *" $id "*) ;; *) echo "after loading, {image} is $id on the host,'
-        f' not the image of the archive" >&2; exit 1 ;; esac &&'
-        f' mkdir -p -m 700 {kept} && ln -f {shlex.quote(_sent(node))} {kept}/"$(printf %.12s "${{id#sha256:}}")".tar'
-    )
+    """The shell program that loads the archive that was sent, and keeps it by its ID for files/start-gateway."""
+    values = {
+        "sent": _sent(node),
+        "image": node.settings.gateway_image,
+        "wanted": " ".join(sorted(read_archive(str(node.settings.gateway_image_archive)).identifiers)),
+        "kept": f"{node.directory}/{KEPT_IN}",
+    }
+    return shell.program(values, _LOAD)
 
 
 def _sent(node: Node) -> str:

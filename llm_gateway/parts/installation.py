@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -16,10 +17,13 @@ from pyinfra.api.host import Host
 from llm_gateway.hosts import before, remote
 from llm_gateway.hosts.answers import FileState
 from llm_gateway.hosts.topology import Node
-from llm_gateway.model import layout
+from llm_gateway.model import layout, shell
 from llm_gateway.model.checkout import ROOT
 from llm_gateway.model.layout import FIRST_START_DONE, PROJECT, UNIT, UNIT_PATH, Role
 from llm_gateway.parts import image, tiktoken
+
+_TRIAL_SCRIPT = Path(__file__).with_name("trials.sh")
+_ROOM = Path(__file__).with_name("make_room.sh")
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,10 @@ class Wanted:
 
     @property
     def trial(self) -> str:
-        """The shell command by which a host tries it, as "$new", before it takes the place of one that is in use."""
-        if self.mode == "755":
-            return _TRY_SCRIPT
-        return next((trial for ending, trial in _TRIALS.items() if self.path.endswith(ending)), "")
+        """The shell program by which a host tries it, as "$new", before it takes the place of one that is in use."""
+        found = (trial for ending, trial in _TRIALS.items() if self.path.endswith(ending))
+        call = "try_script" if self.mode == "755" else next(found, "")
+        return shell.program({}, _TRIAL_SCRIPT, call=call) if call else ""
 
     def write(self) -> None:
         """Put it in place, as a step of its own."""
@@ -49,21 +53,11 @@ class Wanted:
         remote.write_now(host, self.path, self.content, self.mode, self.trial)
 
 
-_TRY_SCRIPT = (
-    'read -r shebang < "$new" && shebang=${shebang#??} && { [ -x "${shebang%% *}" ] ||'
-    ' { echo "there is no interpreter $shebang" | cat -A; false; }; } &&'
-    ' case "${shebang%% *}" in */sh | */bash) "${shebang%% *}" -n "$new" ;; esac'
-)
 _TRIALS = {
-    # What scripts read into themselves.
-    f"/{layout.TAILSCALE_PROBLEM}": 'sh -n "$new"',
-    f"/{layout.DATABASE_SETTINGS}": 'sh -n "$new"',
-    # Of a table of another name: the kernel refuses whoever does not hold the one that is in use, even with -c.
-    layout.FIREWALL_RULES: (
-        'PATH="$PATH:/usr/sbin:/sbin";'
-        ' sed "s/inet openclaw_llm_gateway/&_probe/; s/flags owner, persist/flags dormant/" "$new" | nft -c -f -'
-    ),
-    f"/{layout.COMPOSE_FILE}": 'docker compose --project-directory "$directory" --file "$new" config --quiet',
+    f"/{layout.TAILSCALE_PROBLEM}": "try_part_of_a_script",
+    f"/{layout.DATABASE_SETTINGS}": "try_part_of_a_script",
+    layout.FIREWALL_RULES: "try_firewall_rules",
+    f"/{layout.COMPOSE_FILE}": "try_compose_file",
 }
 """By the end of a path. Not of units: what `systemd-analyze verify` fails for depends on systemd's version."""
 
@@ -235,30 +229,26 @@ def install_beside(node: Node) -> None:
 
 def _make_room(node: Node) -> None:
     directory = node.directory
-    keys = layout.APPLIED_KEYS
-    # An old gateway's data stay as they are until it is stopped: its user may have no other way in than it has now.
-    close = "" if _has_old_data(node) else " && chmod 700 data"
+    values = {
+        "directory": directory,
+        "keys": layout.APPLIED_KEYS,
+        "taken_over": layout.TAKEN_OVER_FILES,
+        "theirs": " ".join(layout.names(Role.THEIRS)),
+        # An old gateway's data stay as they are until it is stopped: its user may have no other way in than it has now.
+        "close": "" if _has_old_data(node) else "yes",
+    }
     if not all(_is_safe(node, path, others) for path, others in _guarded(node)):
+        noted = f"{before.note(directory)} && {before.note(f'{directory}/data')}"
         remote.shell(
             name="Make the directories, writable by root alone",
-            command=(
-                f"{before.note(directory)} && {before.note(f'{directory}/data')} &&"
-                f" mkdir -p {directory}/data {directory}/tiktoken && cd {directory} &&"
-                f" chown root:root . tiktoken && chmod go-w . tiktoken{close} &&"
-                f" {{ [ ! -e {keys} ] || {{ chown root:root {keys} && chmod 600 {keys}; }}; }}"
-            ),
+            command=shell.program(values, _ROOM, call=f"{noted} && make_directories"),
         )
     theirs = layout.paths(Role.THEIRS, directory)
     if any(map(node.state.file, theirs)) and node.state.file(f"{directory}/{FIRST_START_DONE}") is None:
+        noted = " && ".join(before.note(path) for path in theirs)
         remote.shell(
             name="Keep the files of the gateway that was there before",
-            command=(
-                f"{' && '.join(before.note(path) for path in theirs)} &&"
-                f" umask 077 && cd {directory} && mkdir -p {layout.TAKEN_OVER_FILES} &&"
-                f" for file in {' '.join(layout.names(Role.THEIRS))}; do"
-                ' if [ -f "$file" ] && ! head -n 1 "$file" | grep -q "^# Made by the deployment"; then'
-                f' cp "$file" {layout.TAKEN_OVER_FILES}/ || exit 1; fi; done'
-            ),
+            command=shell.program(values, _ROOM, call=f"{noted} && keep_files"),
         )
 
 

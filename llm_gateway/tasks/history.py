@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from weakref import WeakSet
 
 import click
@@ -13,7 +14,7 @@ from pyinfra.api.state import State
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.topology import Machine
 from llm_gateway.inputs import run_options
-from llm_gateway.model import layout
+from llm_gateway.model import layout, shell
 from llm_gateway.model.checkout import CARRIER
 from llm_gateway.model.concurrency import concurrently
 from llm_gateway.status import history
@@ -28,18 +29,12 @@ PURPOSE = survey.Purpose((), (preflight.machine_problems,), lock=False)
 """Looks and changes nothing, not even the lock."""
 
 
-_READ = f"""
-cat {layout.JOURNAL}.old {layout.JOURNAL} 2>/dev/null
-{{ read -r holder since && read -r who && read -r run; }} 2>/dev/null < {layout.LOCK} || exit 0
-look_at "$holder"
-[ "$started" != "$since" ] || printf '{{"event": "at work", "run": "%s"}}\n' "$run"
-"""
+_SCRIPT = Path(__file__).with_name("history.sh")
 
 
 def read(host: Host) -> list[str]:
     """The lines of a host's journal, the oldest first, and one for the run that is at work. Raises RemoteError."""
-    carrier = CARRIER.read_text(encoding="utf-8")
-    return remote.run(host, f"{carrier}\n{_READ}")
+    return remote.run(host, shell.program({"journal": layout.JOURNAL, "lock": layout.LOCK}, CARRIER, _SCRIPT))
 
 
 _told_already: WeakSet[State] = WeakSet()

@@ -96,7 +96,7 @@ def old(name: str, *, is_running: bool = True) -> OldGateway:
 
 def test_a_container_of_our_own_is_removed(machine: Machine) -> None:
     machine.has(openclaw_llm_gateway=f"/data\n{OURS}")
-    machine.run(fallback.put_aside_script(UNIT))
+    machine.run(fallback.put_aside(make_node()))
     assert machine.calls == [f"docker rm --force {PROJECT}"]
     assert machine.containers == []
 
@@ -104,7 +104,7 @@ def test_a_container_of_our_own_is_removed(machine: Machine) -> None:
 @NAMES
 def test_a_persons_container_is_kept_and_does_not_come_back_by_itself(machine: Machine, name: str) -> None:
     machine.has(**{name: "/home/wei/data"})
-    machine.run(fallback.put_aside_script(UNIT, old(name)))
+    machine.run(fallback.put_aside(make_node(), old(name)))
     assert machine.calls == [
         f"docker update --restart=no {name}",
         f"docker stop --time 10 {name}",
@@ -115,7 +115,7 @@ def test_a_persons_container_is_kept_and_does_not_come_back_by_itself(machine: M
 
 
 def test_where_nothing_served_nothing_is_put_aside(machine: Machine) -> None:
-    machine.run(fallback.put_aside_script(UNIT))
+    machine.run(fallback.put_aside(make_node()))
     assert machine.calls == []
 
 
@@ -124,7 +124,7 @@ def test_a_step_that_fails_is_told(machine: Machine, step: str) -> None:
     machine.has(one_api="")
     machine.fails = step
     with pytest.raises(remote.RemoteError, match=f"docker {step} fails"):
-        machine.run(fallback.put_aside_script(UNIT, old("one-api")))
+        machine.run(fallback.put_aside(make_node(), old("one-api")))
 
 
 @NAMES
@@ -161,7 +161,8 @@ def test_the_data_are_as_they_were(machine: Machine) -> None:
     (data / "one-api.db").write_text("rows of a person")
     (data / "one-api.db").chmod(0o640)
     data.chmod(0o755)
-    machine.run(f"cd {machine.directory} && {fallback.keep_data_script(machine.copies)}")
+    node = make_node(gateway_directory=str(machine.directory))
+    machine.run(fallback._program(node, "keep_data", None, machine.copies))
     (data / "one-api.db").write_text("a newer schema")
     (data / "one-api.db-journal").write_text("of the new one")
     (data / "one-api.db").chmod(0o600)

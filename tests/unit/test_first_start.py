@@ -142,7 +142,7 @@ def test_a_gateway_that_is_taken_over_is_published_before_the_old_one_goes(host:
     assert made.is_taken_over
     discard = f"docker rm --force {layout.REPLACED}"
     order = (
-        "docker rename one-api",
+        "name=one-api",
         "one-api.db*",
         "up --detach",
         "systemctl restart",

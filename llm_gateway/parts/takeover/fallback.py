@@ -6,7 +6,6 @@ back, too.
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from pyinfra.api.host import Host
@@ -18,44 +17,35 @@ from llm_gateway.model.layout import PROJECT, REPLACED, Role
 from llm_gateway.parts import installation, service
 from llm_gateway.parts.takeover.old_gateway import OldGateway
 
+_PUT_ASIDE = Path(__file__).with_name("put_aside.sh")
 _RESTORE = Path(__file__).with_name("fallback.sh")
 
 
-def put_aside_script(unit: str, old: OldGateway | None = None) -> str:
-    """A shell script that stops what holds the database.
-
-    A container of our own is removed: the unit makes it again. One that a person started is renamed and kept, and may
-    not come back by itself at the next boot.
-    """
-    mounted = "{{range .Mounts}}{{println .Source}}{{end}}"
-    lines = [
-        f"systemctl disable --quiet --now {unit} 2>/dev/null || :",
-        f"case $(docker container inspect {PROJECT} --format {shlex.quote(mounted)} 2>/dev/null) in"
-        f" *{layout.CONTAINER_ENVIRONMENT}*) docker rm --force {PROJECT} >/dev/null ;; esac",
-    ]
-    if old is not None:
-        name = shlex.quote(old.name)
-        lines.append(
-            f"if docker container inspect {name} >/dev/null 2>&1; then docker update --restart=no {name} >/dev/null &&"
-            f" docker stop --time 10 {name} >/dev/null &&"
-            f" {{ docker rm --force {REPLACED} >/dev/null 2>&1 || :; }} && docker rename {name} {REPLACED}; fi"
-        )
-    return " && ".join(f"{{ {line}; }}" for line in lines)
+def put_aside(node: Node, old: OldGateway | None = None) -> str:
+    """A shell command that stops what holds the database."""
+    return _program(node, "put_aside", old)
 
 
-def keep_data_script(copies: str) -> str:
-    """A shell script for the gateway's directory that keeps its database, whom it belongs to, and whom data/ does.
+def put_aside_and_keep(node: Node, old: OldGateway | None, copies: str) -> str:
+    """A shell command that stops what holds the database, and keeps that with whom it belongs to, and whom data/ does.
 
     Parameters: `copies`, a directory that is not there yet: once it is, it is whole.
     """
-    return (
-        # The journal belongs to the database: without it a copy of a killed server's file is not whole.
-        f"rm -rf {copies}.new && umask 077 && mkdir {copies}.new &&"
-        f" cp -d --preserve=timestamps {layout.DATA}/{layout.DATABASE}* {copies}.new/ &&"
-        f" stat -L -c '%a %u:%g' {layout.DATA}/{layout.DATABASE} > {copies}.new/of-database &&"
-        f" stat -L -c '%a %u:%g' {layout.DATA} > {copies}.new/of-data && sync {copies}.new/* &&"
-        f" mv -T {copies}.new {copies}"
-    )
+    keep = f"{installation.own_backups_command(node.directory)} && keep_data"
+    return _program(node, f"put_aside && {keep}", old, copies)
+
+
+def _program(node: Node, call: str, old: OldGateway | None, copies: str = "") -> str:
+    values = {
+        "unit": layout.UNIT,
+        "project": PROJECT,
+        "kept": REPLACED,
+        "container_environment": layout.CONTAINER_ENVIRONMENT,
+        "name": old.name if old else "",
+        "directory": node.directory,
+        "copies": copies,
+    }
+    return shell.program(values, _PUT_ASIDE, call=call)
 
 
 def restore_script(node: Node, old: OldGateway | None, copies: str) -> str:

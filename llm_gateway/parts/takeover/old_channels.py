@@ -6,10 +6,10 @@ up (llm_gateway.proof.around). What is public, or a declared channel, is the pro
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pyinfra.api.host import Host
@@ -17,6 +17,7 @@ from pyinfra.api.host import Host
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Node
+from llm_gateway.model import shell
 from llm_gateway.parts import database
 from llm_gateway.parts.firewall_rules import Reach, Upstream
 
@@ -24,14 +25,7 @@ _BRIDGE = "172.17.0.1"
 """Docker's own, where a host has no other yet."""
 _OF_LANS = (".internal", ".local", ".lan", ".home", ".home.arpa", ".localdomain")
 _LOOPBACK = IPv4Network("127.0.0.0/8")
-# All at once, since a name that nobody answers for may take its time.
-_RESOLVE = """
-ip -4 -o addr show dev docker0 2>/dev/null | sed -n 's/.* inet \\([0-9.]*\\).*/- \\1/p'
-for name; do
-    { echo "$name $(timeout 5 getent ahostsv4 "$name" | awk '{ print $1; exit }')"; } &
-done
-wait
-"""
+_RESOLVE = Path(__file__).with_name("resolve_names.sh")
 
 
 @dataclass(frozen=True)
@@ -112,6 +106,6 @@ def address_of(text: str) -> IPv4Address | None:
 
 def _resolve(host: Host, names: Sequence[str]) -> dict[str, str]:
     """The address of each name on a host, where it has one; and that of Docker's bridge, as "-". Raises RemoteError."""
-    lines = remote.run(host, f"set -- {' '.join(map(shlex.quote, names))}\n{_RESOLVE}")
+    lines = remote.run(host, shell.program({"names": " ".join(names)}, _RESOLVE))
     found = (line.split() for line in lines)
     return {words[0]: words[1] for words in found if len(words) == 2}
