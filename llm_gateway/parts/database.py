@@ -35,6 +35,7 @@ INSTALL = apt.command(["sqlite3"])
 
 _SCRIPT = Path(__file__).with_name("database.sh")
 _PROGRAM = Path(__file__).with_name("host_sql.py")
+_PARTIAL = f"{layout.BACKUPS}/before-reset-admin.partial"
 
 
 class DatabaseError(Exception):
@@ -81,9 +82,8 @@ def back_up(gateway: Gateway) -> str:
     """Keep a checked copy of the database, for root alone. Returns its path. Raises DatabaseError."""
     _require_whole(gateway, f"{layout.DATA}/{layout.DATABASE}", "it")
     _run(gateway, f"{installation.own_backups_command(gateway.node.directory)} || exit; back_up")
-    partial = f"{layout.BACKUPS}/before-reset-admin.partial"
     try:
-        _require_whole(gateway, partial, "the copy of it")
+        _require_whole(gateway, _PARTIAL, "the copy of it")
     except DatabaseError:
         _run(gateway, "discard_backup")
         raise
@@ -222,7 +222,7 @@ def _program(gateway: Gateway, call: str, file: str = "", seconds: int = PATIENC
 
 def _text_of(call: str, file: str, directory: str, seconds: int) -> str:
     program = _PROGRAM.read_text(encoding="utf-8")
-    values = {"directory": directory, "patience": str(seconds), "program": program, "file": file}
+    values = {"directory": directory, "patience": str(seconds), "program": program, "file": file, "partial": _PARTIAL}
     return shell.program(values, _SCRIPT, call=call)
 
 

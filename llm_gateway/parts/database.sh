@@ -1,6 +1,6 @@
 # Functions that read and write a gateway's SQLite database beside the gateway that serves. What is asked comes on standard
 # input, so that no secret is in an argument. Before this text stand: directory (the gateway's) patience (seconds to wait for
-# who has it locked) program (host_sql.py) file (the database).
+# who has it locked) program (host_sql.py) file (the database) partial (a copy of it that is made).
 sql() { # FILE
     if command -v sqlite3 > /dev/null; then
         sqlite3 -init /dev/null -cmd 'PRAGMA ignore_check_constraints=ON' -bail -batch -noheader -list \
@@ -32,19 +32,18 @@ back_up() {
     set -e
     umask 077
     cd "$directory"
-    partial=backups/before-reset-admin.partial
     rm -f "$partial"
     echo "VACUUM INTO '$partial';" | sql "$file"
     sync "$partial"
 }
 
-discard_backup() { rm -f "$directory/backups/before-reset-admin.partial"; }
+discard_backup() { rm -f "$directory/$partial"; }
 
 keep_backup() {
     set -e
-    cd "$directory/backups"
-    kept=before-reset-admin-$(date -u +%Y%m%dT%H%M%SZ).db
-    mv -T before-reset-admin.partial "$kept"
+    cd "$directory"
+    kept=${partial%.partial}-$(date -u +%Y%m%dT%H%M%SZ).db
+    mv -T "$partial" "$kept"
     echo "$PWD/$kept"
 }
 

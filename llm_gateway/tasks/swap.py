@@ -16,7 +16,6 @@ from pathlib import Path
 
 from llm_gateway.flavours.oneapi import Token
 from llm_gateway.hosts import remote, tables, undo
-from llm_gateway.hosts.program import program
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.topology import Node
@@ -24,6 +23,7 @@ from llm_gateway.inputs.secrets import Generated
 from llm_gateway.model import layout
 from llm_gateway.model.asking import VerificationError
 from llm_gateway.model.layout import PROJECT, UNIT, Role
+from llm_gateway.model.shell import program
 from llm_gateway.parts import first_start, installation, service, serving
 from llm_gateway.parts.backups.scheduled_backups import BACKUPS
 from llm_gateway.parts.serving import Serving
@@ -173,7 +173,7 @@ def host_program(node: Node, function: str, swap: Swap | None = None, **found: s
         **(_described(swap) if swap else {}),
         **found,
     }
-    return program(_PROGRAM, function, **values)
+    return program(values, _PROGRAM, call=function)
 
 
 def kept_paths(directory: str) -> list[str]:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from llm_gateway.hosts.program import program
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT
+from llm_gateway.model.shell import program
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +113,7 @@ class Host:
             "was_active": self.was_active,
             "was_enabled": self.was_enabled,
         }
-        text = program(SCRIPT, f"{_CUT.replace('CUT', str(cut))}\n{functions}", **values)
+        text = program(values, SCRIPT, call=f"{_CUT.replace('CUT', str(cut))}\n{functions}")
         done = subprocess.run(
             ["bash", "-c", text],
             env={"PATH": f"{self.place.parent}/bin:/usr/bin:/bin"},

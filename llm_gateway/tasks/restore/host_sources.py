@@ -14,9 +14,9 @@ from typing import ClassVar
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote, tables
-from llm_gateway.hosts.program import program
 from llm_gateway.hosts.tables import Store
 from llm_gateway.model.layout import DATABASE
+from llm_gateway.model.shell import program
 from llm_gateway.parts.backups import archive
 from llm_gateway.parts.backups.archive import MANIFEST, Manifest, ManifestError
 from llm_gateway.parts.backups.archive_members import KINDS, Entry, SourceError, require_ours, require_sums
@@ -166,4 +166,4 @@ def _directory(host: Host, path: str, note: str) -> HostDirectory:
 
 
 def _script(function: str, **values: str) -> str:
-    return program(_SCRIPT, function, **values)
+    return program(values, _SCRIPT, call=function)

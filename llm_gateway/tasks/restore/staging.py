@@ -12,7 +12,6 @@ from typing import Protocol
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote, tables
-from llm_gateway.hosts.program import program
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.streams import StreamError
@@ -21,6 +20,7 @@ from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.secrets import ROOT_PASSWORD, Generated, SecretsError
 from llm_gateway.model import layout
 from llm_gateway.model.layout import APPLIED_KEYS, DATABASE
+from llm_gateway.model.shell import program
 from llm_gateway.parts import database, first_start
 from llm_gateway.parts.backups import recognition
 from llm_gateway.parts.backups.archive import Manifest
@@ -168,4 +168,4 @@ def _decoded(belongings: Mapping[str, str], name: str) -> str | None:
 
 
 def _script(node: Node, function: str, **values: str) -> str:
-    return program(_SCRIPT, function, directory=node.directory, **values)
+    return program({"directory": node.directory, **values}, _SCRIPT, call=function)

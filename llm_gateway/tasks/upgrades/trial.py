@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from llm_gateway.hosts import remote, undo
-from llm_gateway.hosts.program import program
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.model.layout import PORT, PROJECT, TRIAL
+from llm_gateway.model.shell import program
 from llm_gateway.parts import image, installation, service, serving
 from llm_gateway.parts.serving import Serving
 from llm_gateway.parts.takeover import old_schema
@@ -55,7 +55,7 @@ def unpublished(node: Node, old: Serving, what: str) -> Iterator[None]:
 
 def _end_script(node: Node, old: Serving) -> str:
     values = {"PROJECT": PROJECT, "DIRECTORY": node.directory, "OLD": old.identifier, "REFERENCE": old.reference}
-    return program(_HERE / "trial_end.sh", **values)
+    return program(values, _HERE / "trial_end.sh")
 
 
 def load(node: Node, old: Serving) -> str:
@@ -91,7 +91,7 @@ def run(node: Node, new: Serving, source: str) -> str:
         "OWN": installation.own_data_command(node, f"trial/{layout.DATA}"),
         "LIMIT": installation.limit_processors(node),
     }
-    script = program(_HERE / "trial.sh", DIRECTORY=node.directory, SOURCE=source, **commands)
+    script = program({"DIRECTORY": node.directory, "SOURCE": source, **commands}, _HERE / "trial.sh")
     compose_file = installation.unpublished_compose_file(node, project=TRIAL, image=tag)
     step(host, f"trial: starting {new} on a copy of the database")
     remote.run(host, script, base64.b64encode(compose_file).decode())
