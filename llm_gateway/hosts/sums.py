@@ -14,7 +14,6 @@ counted from 1970. A cost is "" where nothing has that currency.
 
 from __future__ import annotations
 
-import shlex
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -25,6 +24,7 @@ from pathlib import Path
 
 from llm_gateway.hosts import other_databases
 from llm_gateway.hosts.answers import Answers, Text, UnreadableError
+from llm_gateway.model import shell
 from llm_gateway.model.layout import PROJECT
 from llm_gateway.model.usage import (
     AGENT,
@@ -103,9 +103,8 @@ def script(directory: str, file: str, log: UsageLog, query: Query, zone: tzinfo)
         "portions": _portion(log, query),
         "answers": "\n".join(_answers(log, query)),
     }
-    assignments = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
-    settings = other_databases.SCRIPT.read_text(encoding="utf-8")
-    return "\n".join([*assignments, settings, log.files, (_HERE / "sums.sh").read_text(encoding="utf-8")])
+    texts = [shell.program(variables, other_databases.SCRIPT), log.files, shell.program({}, _HERE / "sums.sh")]
+    return "\n".join(texts)
 
 
 def _tables(query: Query) -> Iterator[str]:

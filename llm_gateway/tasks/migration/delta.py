@@ -14,6 +14,7 @@ from pathlib import Path
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote, streams
+from llm_gateway.model import shell
 
 _SCRIPT = Path(__file__).with_name("delta.sh")
 _LEAST_PATIENCE_SECONDS = 60.0
@@ -38,8 +39,7 @@ class Place:
     def script(self, doing: str) -> str:
         """The shell script that does one part of it there."""
         values = {"doing": doing, "file": self.file, "work": self.work, "copies": " ".join(self.copies)}
-        assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
-        return assignments + _SCRIPT.read_text(encoding="utf-8")
+        return shell.program(values, _SCRIPT)
 
 
 def learn(source: Place, target: Place, size: int) -> None:

@@ -13,7 +13,7 @@ from llm_gateway.hosts import other_databases, remote
 from llm_gateway.hosts.answers import Flag, Lines, Properties, Text
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.inputs.secrets import Generated
-from llm_gateway.model import layout
+from llm_gateway.model import layout, shell
 from llm_gateway.model.layout import (
     APPLIED_KEYS,
     DATA,
@@ -153,9 +153,7 @@ def find(host: Host, directory: str, container: str | None) -> Source:
 
 def _ask(host: Host, directory: str, values: Mapping[str, str]) -> SourceState:
     variables = {"PROJECT": PROJECT, "DIRECTORY": directory, **values}
-    assignments = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
-    script = "\n".join([*assignments, *(path.read_text(encoding="utf-8") for path in _SCRIPTS)])
-    return SourceState.parse(remote.run(host, script))
+    return SourceState.parse(remote.run(host, shell.program(variables, *_SCRIPTS)))
 
 
 def _choose(
