@@ -11,7 +11,7 @@ from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_state
 
 from llm_gateway import pyinfra_insides
-from llm_gateway.command import leaving, screen
+from llm_gateway.command import leaving, screen, streams
 from llm_gateway.hosts import connections, interruption, invocation
 from llm_gateway.hosts.interruption import INTERRUPTED
 from llm_gateway.inputs import inventory_file
@@ -35,6 +35,8 @@ def watch() -> None:
     context = click.get_current_context(silent=True)
     if context is not None and any(str(name).endswith(".py") for name in context.params.get("operations", ())):
         invocation.remember(context)
+        if not isinstance(sys.stdout, streams.Output):  # as they are by our own command
+            streams.heed_readers(only_tells=_only_tells(context))
         _require_inventory(str(context.params.get("inventory", "")))
         _require_usage(context)
         inventory_file.watch(str(context.params.get("inventory", "")))
@@ -84,6 +86,11 @@ def _can_ask() -> bool:
 def _is_read_only(context: click.Context) -> bool:
     scripts = context.params.get("operations", ())
     return len(_ours(context)) == len(scripts) and set(_ours(context)) <= set(READ_ONLY)
+
+
+def _only_tells(context: click.Context) -> bool:
+    """Whether it may end where nobody reads it any more; an export has files to write."""
+    return _is_read_only(context) and "export.py" not in _ours(context)
 
 
 def _ours(context: click.Context) -> list[str]:

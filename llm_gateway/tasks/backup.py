@@ -18,6 +18,7 @@ from llm_gateway.model import layout
 from llm_gateway.parts import apt, first_start
 from llm_gateway.parts.backups import scheduled_backups
 from llm_gateway.parts.backups.archive import Outcome
+from llm_gateway.status import ages
 from llm_gateway.tasks import preflight, survey
 
 OPTIONS = {"fetch": "a directory here that the backup is brought to as well"}
@@ -113,7 +114,7 @@ def _download(node: Node, path: str, target: Path) -> None:
 
 def described(outcome: Outcome) -> str:
     """A backup in a few words."""
-    return f"{outcome.file} ({outcome.size / 2**20:.1f} MiB, {outcome.seconds:.1f} s)"
+    return f"{outcome.file} ({ages.size(outcome.size)}, {outcome.seconds:.1f} s)"
 
 
 def _provide(node: Node) -> None:

@@ -38,6 +38,27 @@ def test_an_interrupted_run_says_so_at_any_stage(tmp_path: Path) -> None:
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize("script", ["deploys/status.py", "deploys/history.py"])
+def test_nobody_reads_what_pyinfra_tells(tmp_path: Path, script: str) -> None:
+    """`pyinfra inventory.py deploys/status.py | head -0`: it ends as any Unix tool does, without a traceback."""
+    inventory = tmp_path / "inventory.py"
+    inventory.write_text(f"gateways = {[fake_hosts.host('gw1', gateway_channels=[])]!r}\n")
+    pyinfra = str(Path(sys.executable).with_name("pyinfra"))
+    with subprocess.Popen(
+        [pyinfra, "-y", str(inventory), str(ROOT / script)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdout and run.stderr
+        run.stdout.close()
+        told = run.stderr.read()
+        assert run.wait(timeout=60) == 141, told
+    assert "Traceback" not in told
+    assert "BrokenPipe" not in told
+
+
 # Python hands the signal over in the destructor, whose exceptions go no further.
 _IN_DESTRUCTOR = """
 import os, signal
