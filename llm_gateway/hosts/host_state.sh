@@ -1,5 +1,5 @@
 # Reads all that a run needs to know of a host, in one round trip, and changes nothing.
-# Before this text stand carrier.sh, tailscale-problem, database-settings, registry.sh, docker/look.sh and: ROLES LOCK WHO RUN
+# Before this text stand carrier.sh, tailscale-problem, database-settings, registry.sh, look.sh and: ROLES LOCK WHO RUN
 # BEGUN DIRECTORY PORT IMAGE REGISTRY MIRRORS REGISTRY_PROXY USER_ID PROJECT TRACKED DAEMON_BEFORE DAEMON_OURS
 # OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER OPENCLAW_WORKSPACE. LOCK is yes or no; or later, where another command, with
 # only, takes the lock once the host was read, and reads nothing else.

@@ -57,9 +57,12 @@ summed() {
         printf '%s\n' "$answers"
     } | sql
 }
-found=$(summed 2>&1) || refuse "$database cannot be read: $found"
-{
-    failures
-    printf '%s\n' "$found"
-} | awk -v most="$most_bytes" '{ bytes += length($0) + 1 } bytes > most { exit } { print }' | gzip -9n | emit usage
-printf 'end %s\n' "$(printf complete | base64 -w0)"
+# Both at once: the files are read while SQLite sums up. What they tell fits into the pipe.
+failures | {
+    found=$(summed 2>&1) || refuse "$database cannot be read: $found"
+    {
+        cat
+        printf '%s\n' "$found"
+    } | awk -v most="$most_bytes" '{ bytes += length($0) + 1 } bytes > most { exit } { print }' | gzip -9n | emit usage
+    printf 'end %s\n' "$(printf complete | base64 -w0)"
+}

@@ -103,10 +103,15 @@ ARRIVING = "arriving"
 """A database on its way from another host."""
 SWITCHING = "switching"
 """What a swap replaces, until it is undone or has found its place."""
-TEMPORARY = (".new", ".partial", ".undone", ".restored", ".llmgw-back", ".older")
-"""At the ends of the names of what is being written, put back or removed; the last of earlier versions."""
-HALF_PLACED = (f"{DATA}/older", f"{DATA}/restored")
-"""Of earlier versions: data that were to take the place of others."""
+HALF_DIRECTORIES = (".new", ".partial", ".undone")
+"""At the ends of the names of directories of ours that are being made or removed."""
+HALF_FILES = (".partial", ".restored", ".llmgw-back")
+"""The same of files that are being written or put back. (A person may keep a docker-compose.yml.new.)"""
+HALF_PLACED = (
+    *(f"{name}.older" for name in (SECRETS, APPLIED_KEYS)),
+    *(f"{DATA}/older/{DATABASE}{end}" for end in ("", *COMPANIONS)),
+)
+"""Of earlier versions: what was to take the place of something newer."""
 
 # In STATE.
 JOURNAL = f"{STATE}/journal.jsonl"

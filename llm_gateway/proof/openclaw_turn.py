@@ -26,7 +26,7 @@ from llm_gateway.hosts.topology import Agent
 from llm_gateway.model import layout
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_ready
 
-FIRST, ALWAYS, NEVER = "first", "always", "never"
+ALWAYS, NEVER = "always", "never"
 _MESSAGE = "This checks the way to your model. Use no tool, do nothing else. Answer with one word: yes"
 _TURN_SECONDS = 180
 _LOG_SECONDS = 20.0

@@ -1,5 +1,5 @@
 # What status.py shows beyond what host_state.sh reads: in one round trip, and nothing is changed.
-# Before this text stand carrier.sh, docker/look.sh and: ROLES PROJECT DIRECTORY ADDRESS PORT (where the gateway is published now, or both empty).
+# Before this text stand carrier.sh, look.sh and: ROLES PROJECT DIRECTORY ADDRESS PORT (where the gateway is published now, or both empty).
 # Each answer is one line: its name, a space, its bytes in base64. What cannot be read is an empty answer.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 

@@ -119,7 +119,7 @@ def carry_out(node: Node, swap: Swap) -> Swapped:
     Raises SwapError: what was there before serves again, or is about to, by the host's own doing; that was told.
     """
     gateway = node.gateway
-    before = gateway.generated, gateway.record, dict(gateway.token_keys)
+    before = gateway.generated, gateway.record, dict(gateway.token_keys), set(gateway.changed_channels)
     found = _look(node)
     way_back = host_program(node, "undo", swap, **found)
     try:
@@ -127,17 +127,20 @@ def carry_out(node: Node, swap: Swap) -> Swapped:
             outage = _replace(node, swap)
             answered = _prove(node, swap)
     except _FAILURES as problem:
-        gateway.generated, gateway.record, keys = before
-        gateway.token_keys.clear()  # a copy of the gateway may share them
+        gateway.generated, gateway.record, keys, channels = before
+        gateway.token_keys.clear()  # a copy of the gateway may share these
         gateway.token_keys.update(keys)
+        gateway.changed_channels.clear()
+        gateway.changed_channels.update(channels)
         _tell_what_serves(node, swap, was_active=found["was_active"] == "yes")
         raise SwapError(str(problem)) from None
     step(node.host, f"{swap.purpose}: keeping what was replaced")
+    kept = None
     try:
         kept = settle(node)
+        remote.run(node.host, host_program(node, "discard_images"))
     except remote.RemoteError as problem:
-        remote.complain(node.host, f"it serves, and what it replaced is put in its place by the next run: {problem}")
-        kept = None
+        remote.complain(node.host, f"it serves, and the next run tidies up what it has replaced: {problem}")
     return Swapped(outage if found["was_active"] == "yes" else None, answered, kept)
 
 
@@ -166,7 +169,7 @@ def host_program(node: Node, function: str, swap: Swap | None = None, **found: s
         "own_backups": installation.OWN_BACKUPS.read_text(encoding="utf-8"),
         "files": " ".join(kept_paths(node.directory)),
         "belongings": " ".join(layout.names(Role.DISPLACED)),
-        "temporary": " ".join(layout.TEMPORARY),
+        "half_ends": " ".join(layout.HALF_FILES),
         "half_placed": " ".join(layout.HALF_PLACED),
         "kept_name": layout.PREVIOUS_IMAGE,
         "next_name": layout.NEXT_IMAGE,

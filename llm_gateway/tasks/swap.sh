@@ -2,7 +2,7 @@
 # Before this text stand: directory project unit timer own_backups (files/own-backups) purpose source (words) aside (a
 # name below backups/ for the data that the new one has used, where they are given back; "": nowhere) replaces (yes: by
 # the data in incoming/; no: they stay, for another image), paths and names without blanks: files (what the gateway runs
-# by and what belongs to its data) belongings (of those, what data bring along or lose) temporary (ends of names) half_placed; of the
+# by and what belongs to its data) belongings (of those, what data bring along or lose) half_ends (of names of files) half_placed (of earlier versions); of the
 # images, "" where it stays the same: old_id old_name new_id new_name kept_tag kept_name next_name; and for undo
 # was_active was_enabled (yes or no).
 set -eu
@@ -26,12 +26,39 @@ for row in sqlite3.connect(sys.argv[1], timeout=15).execute(sys.argv[2]):
 SCHEMA="SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name"
 is_same_schema() { now=$(schema "$1") && before=$(schema "$2") && [ "$now" = "$before" ]; }
 
+# FROM TO: a file, in one step where both lie on one disk; else whole, and on its disk, before FROM goes. Where that has no room, the
+# copy takes the one of what was there.
+move() {
+    if [ "$(stat -L -c %d "${1%/*}")" = "$(stat -L -c %d "${2%/*}")" ]; then
+        mv -fT "$1" "$2"
+        return
+    fi
+    copy "$1" "$2.new" || { rm -f "$2" "$2.new" && copy "$1" "$2.new"; } || return
+    mv -fT "$2.new" "$2" && sync "${2%/*}" && rm -f "$1"
+}
+copy() { cp -dp "$1" "$2" && sync "$2"; }
+
+move_to_backups() { # DIRECTORY NAME: as a whole or not at all, also on another disk
+    if [ "$(stat -L -c %d backups)" = "$(stat -L -c %d "$1")" ]; then
+        mv -T "$1" "backups/$2"
+        return
+    fi
+    if [ ! -d "backups/$2" ]; then
+        rm -rf "backups/$2.new"
+        cp -R -d --preserve=timestamps "$1" "backups/$2.new" # without owners, which there may not be there
+        sync
+        mv -T "backups/$2.new" "backups/$2"
+        sync
+    fi
+    rm -rf "$1"
+}
+
 tag() { # ID NAME; a digest is no name that could be given
     case $2 in '' | *@* | sha256:*) ;; *) docker image tag "$1" "$2" ;; esac
 }
 
 look() { # how the gateway is, for the way back; and that what is replaced can be kept in the end
-    find_place
+    settle
     sh -c "$own_backups" own-backups "$directory"
     # Only one that somebody has stopped is left so: one that has failed is meant to run.
     case $(systemctl show --property ActiveState --value "$unit" 2> /dev/null) in '' | inactive | deactivating) active=no ;; *) active=yes ;; esac
@@ -44,7 +71,10 @@ keep() { # the files and the image's ID; `present` says what was there, so that 
     rm -rf switching switching.new
     mkdir switching.new switching.new/files
     for path in $files; do
-        [ ! -e "$path" ] || { cp -p "$path" switching.new/files/ && echo "$path"; }
+        if [ -e "$path" ]; then
+            cp -p "$path" switching.new/files/
+            echo "$path"
+        fi
     done > switching.new/present
     printf '%s\n' "$purpose" > switching.new/purpose
     if [ -n "$old_id" ]; then
@@ -59,7 +89,7 @@ keep() { # the files and the image's ID; `present` says what was there, so that 
 stop_all() { # whatever has the database open, or would open it
     for each in "$timer" "${timer%.timer}.service" "$unit"; do
         # One that is not there is stopped already.
-        systemctl stop "$each" 2> /dev/null || ! systemctl is-active --quiet "$each"
+        systemctl stop "$each" 2> /dev/null || { ! systemctl is-active --quiet "$each" || exit 1; }
     done
     for container in "$project" "$project-first-start"; do
         if docker container inspect "$container" > /dev/null 2>&1; then docker rm --force "$container" > /dev/null; fi
@@ -79,7 +109,7 @@ stop() { # and keep the data: a copy of those that stay, else themselves; `held`
     sync switching
     if [ "$replaces" = yes ]; then
         for name in $data; do
-            [ ! -e "$name" ] || mv -T "$name" "switching/$name"
+            [ ! -e "$name" ] || move "$name" "switching/$name"
         done
     fi
 }
@@ -87,9 +117,9 @@ stop() { # and keep the data: a copy of those that stay, else themselves; `held`
 place() { # what was staged, and the image's name
     if [ "$replaces" = yes ]; then
         for name in one-api.db-journal one-api.db-wal; do
-            [ ! -e "incoming/$name" ] || mv -T "incoming/$name" "data/$name"
+            [ ! -e "incoming/$name" ] || move "incoming/$name" "data/$name"
         done
-        mv -T incoming/one-api.db data/one-api.db
+        move incoming/one-api.db data/one-api.db
         for name in $belongings; do
             if [ -e "incoming/$name" ]; then
                 mv -fT "incoming/$name" "$name"
@@ -109,6 +139,7 @@ start_timer() {
 
 start() {
     systemctl daemon-reload
+    systemctl reset-failed "$unit" 2> /dev/null || : # with how often the one before was started again
     systemctl reenable --quiet "$unit"
     systemctl restart "$unit"
     start_timer
@@ -119,6 +150,12 @@ give_data_back() { # moved, not copied: the disk may be full
     if [ "$replaces" = no ] && [ ! -e switching/back ]; then
         # As long as the schema is the old one's, the data stay as they are, with all that was written meanwhile.
         ! is_same_schema data/one-api.db switching/data/one-api.db || return 0
+        # To look, SQLite may have taken in what lay beside the one that was kept.
+        for name in $data; do
+            [ ! -e "switching/$name" ] || echo "$name"
+        done > switching/held.new
+        sync switching/held.new
+        mv -T switching/held.new switching/held
         : > switching/back
         sync switching
     fi
@@ -135,7 +172,7 @@ give_data_back() { # moved, not copied: the disk may be full
         if ! grep -qxF "$name" switching/held; then
             rm -f "$name"
         elif [ -e "switching/$name" ]; then
-            mv -fT "switching/$name" "$name"
+            move "switching/$name" "$name"
         fi
     done
 }
@@ -172,7 +209,7 @@ undo() { # from wherever it was left; it may be cut off and run again
     start_timer
 }
 
-find_place() { # for what a swap that stays has kept, also where its run did not come to that
+settle() { # for what a swap that stays has kept, also where its run did not come to that
     ! is_unfinished || return 0
     if [ -d switching ]; then
         case $(cat switching/purpose || :) in
@@ -185,7 +222,7 @@ find_place() { # for what a swap that stays has kept, also where its run did not
                 # Where it went back to older data, the newer ones are kept.
                 if [ -e switching/newer ] && [ -d switching/data ]; then
                     mkdir -p backups
-                    mv -T switching/data "backups/$(cat switching/newer)"
+                    move_to_backups switching/data "$(cat switching/newer)"
                 fi
                 rm -rf switching
                 ;;
@@ -201,10 +238,11 @@ find_place() { # for what a swap that stays has kept, also where its run did not
     fi
     [ ! -d replaced ] || put_aside # by earlier versions, too
     for path in $files; do
-        for end in $temporary; do rm -f "$path$end"; done
+        for end in $half_ends; do rm -f "$path$end"; done
     done
     # shellcheck disable=SC2086 # names without blanks
-    rm -rf $half_placed
+    rm -f $half_placed
+    rmdir data/older 2> /dev/null || :
     sync .
 }
 
@@ -213,18 +251,25 @@ put_aside() { # data that were replaced go to the backups, for root alone like t
     if [ -e replaced/data/one-api.db ]; then
         # An upgrade of what is replaced is no longer one that could be taken back here.
         [ ! -d previous ] || mv -T previous replaced/previous
-        kept=backups/replaced-$(date -u +%Y%m%dT%H%M%SZ)
-        [ ! -e "$kept" ] || kept=$kept-$$
-        mv -T replaced "$kept"
-        echo "kept=$directory/$kept"
+        if [ ! -s replaced/name ]; then # the same one where this is cut off
+            kept=replaced-$(date -u +%Y%m%dT%H%M%SZ)
+            [ ! -e "backups/$kept" ] || kept=$kept-$$
+            printf '%s\n' "$kept" > replaced/name.new
+            sync replaced/name.new
+            mv -T replaced/name.new replaced/name
+        fi
+        kept=$(cat replaced/name)
+        move_to_backups replaced "$kept"
+        echo "kept=$directory/backups/$kept"
     else
         rm -rf previous replaced # there was no database: nothing to go back to
     fi
     sync . backups
 }
 
-settle() { # and discard what is of images that are not needed any more: while one is tried, its only name may be such
-    find_place
+
+
+discard_images() { # and archives, that are not needed any more: while one is tried, its only name may be such
     ! is_unfinished || return 0
     # Archives of images that are gone, and would not be served again.
     previous=$([ ! -f previous/image ] || head -n 1 previous/image)
@@ -261,6 +306,8 @@ look_back() { # what there is to go back to; changes nothing
         echo other
     fi
 }
+
+discard_staged() { rm -rf incoming incoming.partial; }
 
 stage_previous() { # the data of the last upgrade, to go back to, with the keys that belong to them
     rm -rf incoming incoming.partial

@@ -76,8 +76,6 @@ OPTIONS = {
     AS_CSV: "True: a table for a spreadsheet on stdout",
     AS_HTML: "True: a page on stdout",
 }
-MISTYPED = 2
-"""The exit code where something was asked for that there is not."""
 
 
 class Survey(survey.Survey):

@@ -93,6 +93,32 @@ def test_every_name_of_the_layout_is_one_that_hosts_use() -> None:
     assert {name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)} == PYTHON_ALONE
 
 
+_GOES_THERE = re.compile(r'cd "\$\{?(?:directory|DIRECTORY)\}?"')
+_RELATIVE = re.compile(r"(?<![\w$./{}*\\:%@-])([a-z][\w.-]*)/[A-Za-z0-9._-]")
+_HALF = re.compile(r"\.(?:new|partial|undone)$")
+_OF_OTHERS = {"chain", "deploys", "s"}
+"""An error of iptables, a script of the checkout, and a command of sed."""
+
+
+def relative(text: str) -> set[str]:
+    """The directories that a script spells which works within the gateway's."""
+    if not _GOES_THERE.search(text):
+        return set()
+    lines = (re.sub(r"(^|\s)#.*", "", line) for line in text.splitlines())
+    return {_HALF.sub("", name) for line in lines for name in _RELATIVE.findall(line)} - _OF_OTHERS
+
+
+@pytest.mark.parametrize("path", ON_HOSTS, ids=lambda path: path.name)
+def test_a_script_that_works_there_spells_no_directory_that_the_layout_does_not_know(path: Path) -> None:
+    there = {name.partition("/")[0] for name in known() if not name.startswith("/")}
+    assert relative(path.read_text()) <= there
+
+
+def test_a_directory_that_was_renamed_on_one_side_is_seen() -> None:
+    text = 'cd "$directory"\n[ ! -e "incomming/$name" ] || mv -T incomming/one-api.db data/one-api.db'
+    assert relative(text) - {"data"} == {"incomming"}
+
+
 def literals(source: str) -> Iterator[str]:
     """The strings of a module, and the pieces of those with values in them; neither docstrings nor shell scripts."""
     tree = ast.parse(source)

@@ -89,7 +89,8 @@ def test_an_upgrade_keeps_stops_places_starts_proves_and_commits(host: Recorder)
     node = _node(gateway_image="one-api:new", gateway_port=3001)
     done = swap.carry_out(node, UPGRADE)
     placed = [f"{DIRECTORY}/docker-compose.yml", f"{DIRECTORY}/first-start.yml", UNIT_FILE]
-    assert host.done == [*("look", "begin", "keep", "stop", "place", *placed, "start", "proof", "commit", "settle")]
+    ends = ("start", "proof", "commit", "settle", "discard_images")
+    assert host.done == ["look", "begin", "keep", "stop", "place", *placed, *ends]
     assert (done.proof, done.kept) == ("it answers", None)
     assert done.outage is not None
     assert node.is_restarted
@@ -105,7 +106,7 @@ def test_staged_data_get_a_first_start_their_secrets_and_a_count(host: Recorder)
     host.rows = {"tokens": 2}
     host.answers = {"look": ["was_active=no", "was_enabled=no"], "settle": ["kept=/backups/replaced-1"]}
     done = swap.carry_out(node, Swap("restore", "a.tar.gz", Staged({"tokens": 2}, generated)))
-    assert host.done[-5:] == ["first start", "start", "proof", "commit", "settle"]
+    assert host.done[-6:] == ["first start", "start", "proof", "commit", "settle", "discard_images"]
     assert (done.outage, done.kept) == (None, "/backups/replaced-1")
     assert node.gateway.generated == generated
 

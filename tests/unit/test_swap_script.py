@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -70,11 +72,19 @@ class Host:
     was_enabled: str = "yes"
     new_rows: str = "echo newer > data/one-api.db-wal"
     """What the new one does to the data, as a command."""
+    disk: Path | None = None
+    """Another disk, where `data` or `backups` leads to it."""
+    on_disk: str = "data"
 
     def begin(self) -> Host:
         """As it is when a swap begins."""
         shutil.rmtree(self.place.parent, ignore_errors=True)
-        (self.place / "data").mkdir(parents=True)
+        self.place.mkdir(parents=True)
+        if self.disk:
+            shutil.rmtree(self.disk, ignore_errors=True)
+            self.disk.mkdir(mode=0o700)
+            (self.place / self.on_disk).symlink_to(self.disk)
+        (self.place / "data").mkdir(exist_ok=True)
         programs = self.place.parent / "bin"
         programs.mkdir()
         for name, text in (("systemctl", _SYSTEMCTL), ("docker", _DOCKER), ("sync", "#!/bin/sh\n")):
@@ -101,7 +111,7 @@ class Host:
             "replaces": "yes" if self.incoming else "no",
             "files": " ".join(str(self.place / name) for name in names),
             "belongings": " ".join(BELONGINGS),
-            "temporary": " ".join(layout.TEMPORARY),
+            "half_ends": " ".join(layout.HALF_FILES),
             "half_placed": " ".join(layout.HALF_PLACED),
             "old_id": OLD if images else "",
             "old_name": "one-api:old" if images else "",
@@ -131,9 +141,10 @@ class Host:
 
     def holds(self) -> dict[str, str | bytes]:
         """Every file, with its content."""
-        files = (file for file in self.place.rglob("*") if file.is_file())
-        found = {str(file.relative_to(self.place)): file.read_bytes() for file in files}
-        return {name: _read(content) for name, content in found.items()}
+        found = (Path(place) / name for place, _, names in os.walk(self.place, followlinks=True) for name in names)
+        files = (file for file in found if file.is_file())
+        contents = {str(file.relative_to(self.place)): file.read_bytes() for file in files}
+        return {name: _read(content) for name, content in contents.items()}
 
     def calls(self) -> list[str]:
         """What Docker and systemd were told."""
@@ -161,12 +172,17 @@ def _sql(statement: str) -> str:
 WRITES = _sql("INSERT INTO logs VALUES (1)")
 MIGRATES = _sql("CREATE TABLE novelties (id integer)")
 KINDS = ("a restore", "on a fresh host", "an upgrade", "an upgrade that migrates", "a rollback to older data")
+ON_DISKS = ("a restore, data elsewhere", "a rollback, backups elsewhere")
+OTHER_DISK = Path("/dev/shm")
 
 
-@pytest.fixture(params=KINDS)
-def host(request: pytest.FixtureRequest, tmp_path: Path) -> Host:
+@pytest.fixture(params=(*KINDS, *ON_DISKS))
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
     """A host before a swap."""
-    return _host(request.param, tmp_path)
+    host = _host(request.param, tmp_path)
+    yield host
+    if host.disk:
+        shutil.rmtree(host.disk, ignore_errors=True)
 
 
 def _host(kind: str, tmp_path: Path) -> Host:
@@ -174,12 +190,16 @@ def _host(kind: str, tmp_path: Path) -> Host:
     old = {**HAD, "data/one-api.db": _database(tmp_path, "logs")}
     del old["data/one-api.db-journal"], old["previous/image"]
     upgrade = Host(place, old, {}, "upgrade", "other-image-20260101T000000Z", new_rows=WRITES)
+    rollback = replace(Host(place, {**HAD}), purpose="rollback", aside=upgrade.aside)
+    disk = OTHER_DISK / f"swap-{os.getpid()}"
     return {
         "a restore": Host(place, {**HAD}),
+        "a restore, data elsewhere": Host(place, {**HAD}, disk=disk),
+        "a rollback, backups elsewhere": replace(rollback, disk=disk, on_disk="backups"),
         "on a fresh host": Host(place),
         "an upgrade": upgrade,
         "an upgrade that migrates": replace(upgrade, new_rows=MIGRATES),
-        "a rollback to older data": replace(Host(place, {**HAD}), purpose="rollback", aside=upgrade.aside),
+        "a rollback to older data": rollback,
     }[kind].begin()
 
 
@@ -280,15 +300,18 @@ def test_a_restore_leaves_the_old_data_among_the_backups_wherever_it_is_cut_off(
     assert cut > 20
 
 
-@pytest.mark.parametrize("host", KINDS[2:], indirect=True)
+@pytest.mark.parametrize("host", [*KINDS[2:], ON_DISKS[1]], indirect=True)
 def test_what_a_switch_to_another_image_has_kept_finds_its_place(host: Host) -> None:
     (host.place / "data/older").mkdir()
+    (host.place / "docker-compose.yml.older").write_text("a person's")
     for left in ("secrets.env.older", "unit.restored", ".env.llmgw-back", "data/older/one-api.db"):
         (host.place / left).write_text("left by an earlier version")
     assert host.swap()
     assert host.run("settle")
     found = host.holds()
     assert not [name for name in found if "left by an earlier version" in str(found[name])]
+    assert not (host.place / "data/older").exists()
+    assert found["docker-compose.yml.older"] == "a person's"
     assert not [name for name in found if name.startswith("switching")]
     if host.purpose == "upgrade":
         assert found["previous/data/one-api.db"] == host.had["data/one-api.db"]
@@ -347,3 +370,58 @@ def test_what_was_to_arrive_is_not_on_its_way_any_more_once_something_else_was_p
     assert "migrating-from" not in host.holds()
     assert host.run("undo")
     assert host.holds()["migrating-from"] == "a host"
+
+
+def test_settling_goes_on_where_it_was_cut_off_also_on_another_disk(tmp_path: Path) -> None:
+    host = _host(ON_DISKS[1], tmp_path)
+    try:
+        for cut in range(0, NEVER, STRIDE):
+            host.begin()
+            assert host.swap()
+            ended = host.run("settle", cut)
+            assert host.run("settle")
+            assert host.holds()[f"backups/{host.aside}/one-api.db"] == "the old rows"
+            if ended:
+                break
+        assert cut > 5
+    finally:
+        shutil.rmtree(OTHER_DISK / f"swap-{os.getpid()}", ignore_errors=True)
+
+
+def test_a_file_that_cannot_be_kept_stops_the_swap(tmp_path: Path) -> None:
+    """Else an undo would take it for one that was not there before, and remove it."""
+    host = _host("a restore", tmp_path)
+    (host.place.parent / "bin/cp").write_text(
+        '#!/bin/sh\ncase "$*" in *applied-keys*) exit 1 ;; esac\nexec /bin/cp "$@"\n'
+    )
+    (host.place.parent / "bin/cp").chmod(0o755)
+    with pytest.raises(AssertionError):
+        host.run("keep")
+    assert host.run("undo")
+    assert host.holds() == host.had
+
+
+def test_a_unit_that_does_not_stop_stops_the_swap(tmp_path: Path) -> None:
+    host = _host("a restore", tmp_path)
+    systemctl = host.place.parent / "bin/systemctl"
+    systemctl.write_text('#!/bin/sh\ncase "$1" in stop) exit 1 ;; esac\n')
+    assert host.run("keep")
+    with pytest.raises(AssertionError):
+        host.run("stop")
+    assert host.holds()["data/one-api.db"] == "the old rows"
+
+
+def test_what_lies_beside_the_new_ones_data_is_not_left_beside_the_old(tmp_path: Path) -> None:
+    """A reader keeps the new one's log there, while SQLite takes in that of the copy that was kept."""
+    host = _host("an upgrade that migrates", tmp_path)
+    assert host.run("keep\nstop\nplace")
+    file = host.place / "data/one-api.db"
+    database = sqlite3.connect(file)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("CREATE TABLE novelties (id integer)")
+    database.commit()
+    (host.place / "switching/held").write_text("data/one-api.db-wal\ndata/one-api.db\n")
+    assert host.run("undo")
+    database.close()
+    with sqlite3.connect(file) as old:
+        assert old.execute("SELECT name FROM sqlite_master").fetchall() == [("logs",)]

@@ -21,7 +21,6 @@ from llm_gateway.model.layout import (
     REPLACED,
     SECRETS,
     TAKEN_OVER_FILES,
-    TEMPORARY,
     TIKTOKEN,
     UNIT,
     Role,
@@ -194,12 +193,13 @@ def _files_script(node: Node) -> str:
             )
         elif name != SECRETS:
             lines.append(f"rm -f {name}")
-    lines.append(f"rm -rf {' '.join(f'{name}{end}' for name in layout.names(Role.WORK) for end in ('', *TEMPORARY))}")
-    lines.append(f"rm -rf {' '.join(layout.HALF_PLACED)}")
+    ends = ("", *layout.HALF_DIRECTORIES)
+    lines.append(f"rm -rf {' '.join(f'{name}{end}' for name in layout.names(Role.WORK) for end in ends)}")
+    lines.append(f"rm -f {' '.join(layout.HALF_PLACED)}; rmdir {DATA}/older 2> /dev/null || :")
     lines.append(_REMOVE_ARCHIVES)
     # What a write that was cut off has left.
     for name in layout.names(Role.REMOVED):
-        lines.append(f"rm -f {name}{remote.UNFINISHED}?????? {' '.join(f'{name}{end}' for end in TEMPORARY)}")
+        lines.append(f"rm -f {name}{remote.UNFINISHED}?????? {' '.join(f'{name}{end}' for end in layout.HALF_FILES)}")
     lines.append(f"rm -f {' '.join(f'{TIKTOKEN}/{name}' for name in tiktoken.FILES)}")
     lines.append(f"[ ! -d {TIKTOKEN} ] || rmdir --ignore-fail-on-non-empty {TIKTOKEN}")
     # Made by Docker, to mount what One API reads there.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import shlex
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from pyinfra.api import DeployError, FunctionCommand, operation
@@ -232,8 +233,13 @@ _FAILURES = (
 def _stage(node: Node, before: Node) -> Staged:
     """Lay out the data of the day of the upgrade, with the keys of theirs. Raises RemoteError, TablesError."""
     step(node.host, "rollback: laying the older data out beside those that serve")
-    remote.run(node.host, swap.host_program(node, "stage_previous"))
-    counts = Store(node.host, f"{swap.staging_directory(node)}/{layout.DATABASE}").counts()
+    try:
+        remote.run(node.host, swap.host_program(node, "stage_previous"))
+        counts = Store(node.host, f"{swap.staging_directory(node)}/{layout.DATABASE}").counts()
+    except (remote.RemoteError, tables.TablesError):
+        with suppress(remote.RemoteError):  # the disk may be full of it
+            remote.run(node.host, swap.host_program(node, "discard_staged"))
+        raise
     return Staged(counts, before.gateway.generated, is_secured=True)
 
 

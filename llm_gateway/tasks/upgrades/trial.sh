@@ -7,9 +7,9 @@ umask 077
 cd "$DIRECTORY"
 bytes=$(stat -c %s data/one-api.db)
 free=$(df -Pk . | awk 'NR == 2 { print $4 }')
-# The second copy is the one that the switch keeps, once this one is gone.
-if [ $((bytes / 1024 + 65536)) -gt "$free" ]; then
-    echo "no room for a copy of the database: it takes $((bytes / 1048576 + 64)) MiB in $DIRECTORY, and $((free / 1024))" \
+# Two: the one that the switch keeps, once this one is gone; and what the new image makes of it, where it is taken back.
+if [ $((2 * bytes / 1024 + 65536)) -gt "$free" ]; then
+    echo "no room for two copies of the database: they take $((2 * bytes / 1048576 + 64)) MiB in $DIRECTORY, and $((free / 1024))" \
         "MiB are free: make room there (du -xh --max-depth=2 / | sort -h | tail)" >&2
     exit 1
 fi
