@@ -115,8 +115,8 @@ def test_a_script_that_works_there_spells_no_directory_that_the_layout_does_not_
 
 
 def test_a_directory_that_was_renamed_on_one_side_is_seen() -> None:
-    text = 'cd "$directory"\n[ ! -e "incomming/$name" ] || mv -T incomming/one-api.db data/one-api.db'
-    assert relative(text) - {"data"} == {"incomming"}
+    text = 'cd "$directory"\n[ ! -e "arrived/$name" ] || mv -T arrived/one-api.db data/one-api.db'
+    assert relative(text) - {"data"} == {"arrived"}
 
 
 def literals(source: str) -> Iterator[str]:
