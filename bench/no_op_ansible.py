@@ -36,7 +36,9 @@ class Playbook:
         if lab.upstream is None or lab.gateway_image is None:
             raise BenchError("the lab is only half up: make lab")
         self._ssh = ssh
-        self._on_host("command -v python3 > /dev/null || apt-get install -y -qq python3 > /dev/null 2>&1")
+        self._on_host(
+            "command -v python3 > /dev/null || { apt-get update -qq && apt-get install -y -qq python3 > /dev/null; }"
+        )
         # The files that a deployment compares, as far as they are there: their sums are what the playbook expects.
         paths = " ".join(installation.tracked_files(DIRECTORY))
         sums = self._on_host(f"for file in {paths}; do [ ! -f $file ] || sha256sum $file; done")
