@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from llm_gateway.flavours.oneapi import Invalid, channel_types, wire
 from llm_gateway.model.checks import InvalidError, http_url, integer, names, one_of, text
+from llm_gateway.model.suggestion import suggest
 
 DEFAULT_GROUP = "default"
 """The user group that root is in, and so the one whose channels serve the tokens made here."""
@@ -163,3 +164,28 @@ TOKEN: Mapping[str, Check] = {
     "subnets": names(subnet, "networks"),
     "status": _none_or(status),
 }
+
+
+def fields_of(value: Any, checks: Mapping[str, Check], needed: tuple[str, ...]) -> dict[str, Any]:
+    """The fields of one item, checked. Raises InvalidError with all that is wrong with them."""
+    if not isinstance(value, Mapping):
+        raise InvalidError("must be a dict")
+    problems = [f"{name} is missing" for name in needed if name not in value]
+    checked = {}
+    for name, found in value.items():
+        if not isinstance(name, str) or name not in checks:
+            problems.append(_no_field(name, checks))
+            continue
+        try:
+            checked[name] = checks[name](found)
+        except InvalidError as problem:
+            problems.append(f"{name} {problem}")
+    if problems:
+        raise InvalidError(*problems)
+    return checked
+
+
+def _no_field(name: Any, known: Iterable[str]) -> str:
+    if not isinstance(name, str) or not name.isprintable():
+        return f"the names of its fields must be of {', '.join(known)}"
+    return f"there is no field {name}" + (suggest(name, known) or f": there are {', '.join(known)}")

@@ -6,7 +6,7 @@ All of it is checked before any host is looked at, and all that is wrong is told
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -17,7 +17,6 @@ from llm_gateway.inputs.declaration_checks import DEFAULT_GROUP as DEFAULT_GROUP
 from llm_gateway.inputs.declaration_checks import STATUSES as STATUSES
 from llm_gateway.inputs.secrets import Provided
 from llm_gateway.model.checks import InvalidError, takes
-from llm_gateway.model.suggestion import suggest
 
 _OPENAI = 1
 _OWN_PATH = ("proxy", "openai-compatible", "gemini-openai-compatible")
@@ -204,7 +203,7 @@ def _label(item: Any, place: int) -> str:
 
 
 def _channel(value: Any) -> Channel:
-    checked = _fields(value, fields.CHANNEL, needed=("name", "key", "models"))
+    checked = fields.fields_of(value, fields.CHANNEL, needed=("name", "key", "models"))
     # A type must be named for its own base URL to be meant: else the key of another provider went to OpenAI.
     kind = channel_types.channel_type(checked.setdefault("type", _OPENAI))
     if not checked.setdefault("base_url", "") and ("type" not in value or kind.needs_base_url):
@@ -218,32 +217,7 @@ def _channel(value: Any) -> Channel:
 
 
 def _token(value: Any) -> DeclaredToken:
-    checked = _fields(value, fields.TOKEN, needed=("name",))
+    checked = fields.fields_of(value, fields.TOKEN, needed=("name",))
     if "expires" in checked:
         checked["expired_time"] = checked.pop("expires")
     return DeclaredToken(**checked)
-
-
-def _fields(value: Any, checks: Mapping[str, fields.Check], needed: tuple[str, ...]) -> dict[str, Any]:
-    """The fields of one item, checked. Raises InvalidError with all that is wrong with them."""
-    if not isinstance(value, Mapping):
-        raise InvalidError("must be a dict")
-    problems = [f"{name} is missing" for name in needed if name not in value]
-    checked = {}
-    for name, found in value.items():
-        if not isinstance(name, str) or name not in checks:
-            problems.append(_no_field(name, checks))
-            continue
-        try:
-            checked[name] = checks[name](found)
-        except InvalidError as problem:
-            problems.append(f"{name} {problem}")
-    if problems:
-        raise InvalidError(*problems)
-    return checked
-
-
-def _no_field(name: Any, known: Iterable[str]) -> str:
-    if not isinstance(name, str) or not name.isprintable():
-        return f"the names of its fields must be of {', '.join(known)}"
-    return f"there is no field {name}" + (suggest(name, known) or f": there are {', '.join(known)}")

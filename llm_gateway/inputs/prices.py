@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from llm_gateway.inputs.declaration_checks import model_name
+from llm_gateway.inputs.declaration_checks import fields_of, model_name
 from llm_gateway.model.checks import InvalidError, takes
 from llm_gateway.model.suggestion import suggest
 from llm_gateway.model.usage import CURRENCIES, Price
@@ -56,7 +56,7 @@ def prices(value: Any) -> tuple[Price, ...]:
     problems: list[str] = []
     for place, item in enumerate(value, 1):
         try:
-            found.append(_price(item))
+            found.append(Price(**fields_of(item, _FIELDS, _NEEDED)))
         except InvalidError as wrong:
             problems += [f"price {_label(item, place)}: {problem}" for problem in wrong.problems]
     keys = [(each.model, each.since) for each in found]
@@ -66,30 +66,6 @@ def prices(value: Any) -> tuple[Price, ...]:
     if problems:
         raise InvalidError(*problems)
     return tuple(found)
-
-
-def _price(item: Any) -> Price:
-    if not isinstance(item, Mapping):
-        raise InvalidError("must be a dict")
-    problems = [f"{name} is missing" for name in _NEEDED if name not in item]
-    checked = {}
-    for name, value in item.items():
-        if not isinstance(name, str) or name not in _FIELDS:
-            problems.append(_no_field(name))
-            continue
-        try:
-            checked[name] = _FIELDS[name](value)
-        except InvalidError as problem:
-            problems.append(f"{name} {problem}")
-    if problems:
-        raise InvalidError(*problems)
-    return Price(**checked)
-
-
-def _no_field(name: Any) -> str:
-    if not isinstance(name, str) or not name.isprintable():
-        return f"the names of its fields must be of {', '.join(_FIELDS)}"
-    return f"there is no field {name}" + (suggest(name, _FIELDS) or f": there are {', '.join(_FIELDS)}")
 
 
 def _label(item: Any, place: int) -> str:

@@ -12,15 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import markupsafe
 
-from llm_gateway.status import ages, canary_status, status_table
+from llm_gateway.status import ages, canary_status, html, status_table
 from llm_gateway.status.shapes import GatewayStatus, HostStatus
 
 REFRESH_SECONDS = 60
 """How often a browser that has the page open reads it anew."""
-_TEMPLATE = Path(__file__).with_name("status_page.html.j2")
+_TEMPLATE = "status_page.html.j2"
 _SCRIPT = Path(__file__).with_name("status_page.js")
 """All that the page runs, named by its SHA-256 in the page's own policy."""
 
@@ -51,14 +50,7 @@ def page(statuses: Sequence[HostStatus], made_at: datetime, minutes: int) -> str
     """The page's text, what needs a person first. What comes from hosts is escaped: they can have any name."""
     script = _SCRIPT.read_text(encoding="utf-8").strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATE.parent),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(_TEMPLATE.name).render(
+    return html.template(_TEMPLATE).render(
         refresh=REFRESH_SECONDS,
         made_at=made_at.strftime("%Y-%m-%d %H:%M:%S UTC"),
         made_at_iso=made_at.isoformat(timespec="seconds"),

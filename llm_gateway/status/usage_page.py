@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from llm_gateway.model.usage import DAY, Group, Sums
 from llm_gateway.model.wording import CHINESE, Wording
-from llm_gateway.status import usage_report, usage_table
+from llm_gateway.status import html, usage_report, usage_table
 from llm_gateway.status.usage_report import GatewayUsage, Report
 
 BARS = 31
 """The most bars of a chart: of names the largest, of days the last."""
-_TEMPLATE = Path(__file__).with_name("usage_page.html.j2")
+_TEMPLATE = "usage_page.html.j2"
 
 
 def page(report: Report, words: Wording) -> str:
     """The page's text. Names come from hosts and are escaped: they can be anything."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATE.parent),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(_TEMPLATE.name).render(
+    return html.template(_TEMPLATE).render(
         language="zh-CN" if words.language == CHINESE else "en",
         words=words,
         made_at=words("made at", moment=report.made_at.strftime("%Y-%m-%d %H:%M UTC")),
