@@ -128,18 +128,16 @@ def _ssh(host: lab_state.Host, port: int) -> list[str]:
     return [*command, f"{host.ssh_user}@127.0.0.1"]
 
 
+def _timed(command: list[str], stdin: str = "") -> tuple[float, subprocess.CompletedProcess[str]]:
+    """How many seconds a command took, and what came of it."""
+    started = time.monotonic()
+    done = subprocess.run(command, input=stdin, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return time.monotonic() - started, done
+
+
 def _bash(host: lab_state.Host, port: int, script: str) -> tuple[float, float]:
     """Seconds of the whole session, and of the models within it."""
-    started = time.monotonic()
-    done = subprocess.run(
-        [*_ssh(host, port), "sudo bash -s"],
-        input=script,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    seconds = time.monotonic() - started
+    seconds, done = _timed([*_ssh(host, port), "sudo bash -s"], script)
     model = re.search(r"^model (\d+)$", done.stdout, re.MULTILINE)
     if done.returncode or model is None:
         raise BenchError(f"the bash script failed: {done.stderr[-500:]}")
@@ -147,32 +145,14 @@ def _bash(host: lab_state.Host, port: int, script: str) -> tuple[float, float]:
 
 
 def _command(inventory: Path) -> float:
-    started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "llm_gateway", "deploy", "-y", str(inventory)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    seconds = time.monotonic() - started
+    seconds, done = _timed([sys.executable, "-m", "llm_gateway", "deploy", "-y", str(inventory)])
     if done.returncode or "  nothing  " not in done.stderr:
         raise BenchError(f"the run was no no-op: {done.stderr[-1500:]}")
     return seconds
 
 
 def _pyinfra(inventory: Path) -> tuple[float, str]:
-    started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.counted", "-y", str(inventory), "deploy.py"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    seconds = time.monotonic() - started
+    seconds, done = _timed([sys.executable, "-m", "bench.counted", "-y", str(inventory), "deploy.py"])
     channels = re.search(r"^channels: (.*)$", done.stderr, re.MULTILINE)
     if done.returncode or channels is None or "nothing was changed" not in done.stderr:
         raise BenchError(f"the run was no no-op: {done.stderr[-1500:]}")
