@@ -123,6 +123,9 @@ FIREWALL_RULES = f"{FIREWALL}/rules.nft"
 HOLD_FIREWALL = f"{FIREWALL}/hold-firewall"
 METRICS = f"{STATE}/metrics"
 METRICS_FILE = "openclaw_llm_gateway.prom"
+PROBLEMS = f"{STATE}/problems"
+"""Where a part of the host tells its problem to the canary: a file NAME (`[a-z][a-z0-9_-]*`, root's) is there while
+something is wrong, its first line says what, with the fix; alarms are sent when it comes and when it goes."""
 MIGRATION = f"{STATE}/migration"
 UNFINISHED = f"{STATE}/unfinished"
 """While it is there, a run is at work that is undone unless it comes to its end."""
@@ -234,7 +237,7 @@ FILES = (
     *_of(Role.REMOVED, *(f"{STATE}/canary{end}" for end in (".jsonl", ".state", "-alert.log"))),
     *_of(Role.REMOVED, UNDO_TOOL, CLIENT_RECORD, OPENCLAW_RECORD, JOURNAL, f"{JOURNAL}.old", PRUNED),
     *_of(Role.WORK, MIGRATION, UNFINISHED, f"{UNFINISHED}.new", UNDOING, f"{STATE}/undone", f"{STATE}/committed"),
-    *_of(Role.WORK, BEFORE),
+    *_of(Role.WORK, BEFORE, PROBLEMS),
     *_of(Role.REMOVED | Role.LAST, f"{STATE}/{REMOVING}", f"{STATE}/{GIVEN_BACK}"),
     # Gone with the next boot.
     *_of(_NONE, LOCK, f"{LOCK}.guard", f"{RUNTIME}.undo", f"{RUNTIME}.carrier", f"{RUNTIME}-docker.sources"),

@@ -79,7 +79,7 @@ def test_it_asks_as_users_do_and_keeps_the_result(either: Canary) -> None:
 def test_the_script_knows_the_name_of_its_token_and_what_python_reads() -> None:
     text = SCRIPT.read_text()
     assert f"\ntoken={CANARY_TOKEN}\n" in text
-    assert f"\nconditions='{' '.join(CONDITIONS)}'\n" in text
+    assert f"\nconditions=({' '.join(CONDITIONS)})\n" in text
 
 
 def test_metrics_are_what_prometheus_reads(host: Canary) -> None:
@@ -318,6 +318,29 @@ def test_a_firewall_whose_rules_are_gone_or_other_ones_is_told_at_once(host: Can
     found = Found.parse(first_ones(host.state))
     assert found is not None
     assert "the firewall's rules are not there" in found.wrong["firewall"]
+
+
+def test_a_problem_of_another_part_is_told_while_its_file_is_there(host: Canary) -> None:
+    problems = host.home / "problems"
+    problems.mkdir(parents=True)
+    host.must_look()
+    (problems / "budget").write_text("agent1 has used 85 %\tof its budget\nmore\n")
+    (problems / "empty").touch()
+    (problems / ".budget.new").write_text("half\n")
+    (problems / "answer").write_text("a name that is taken\n")
+    (problems / "to").symlink_to("/etc/passwd/")
+    host.must_look()
+    assert [kind for kind, _ in host.alerts] == ["failing", "failing"]
+    assert "): agent1 has used 85 % of its budget (since " in host.alerts[0][1]
+    found = Found.parse(first_ones(host.state))
+    assert found is not None
+    assert dict(found.wrong) == {"budget": "agent1 has used 85 % of its budget", "empty": "empty"}
+    for _ in range(2):
+        (problems / "budget").unlink(missing_ok=True)
+        host.must_look()
+    assert [kind for kind, _ in host.alerts[2:]] == ["recovered"]
+    assert "budget has recovered" in host.alerts[2][1]
+    assert not [line for line in host.state if "budget" in line]
 
 
 def test_rules_that_are_being_loaded_are_waited_for(host: Canary) -> None:

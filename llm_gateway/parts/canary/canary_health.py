@@ -15,7 +15,7 @@ from llm_gateway.parts import timers
 from llm_gateway.parts.canary.scheduled_canary import CANARY
 
 CONDITIONS = ("answer", "disk", "backup", "firewall")
-"""What it looks at."""
+"""What it looks at itself; other parts of a host add theirs by files in layout.PROBLEMS."""
 FAILED = "failed"
 GRACE = timedelta(minutes=90)
 """How late it may be: it does not ask while a run is at work, for an hour at most."""
@@ -40,7 +40,7 @@ class Found:
                 datetime.fromtimestamp(int(values["at"]), UTC),
                 values["result"],
                 float(values["seconds"]),
-                {name: values[f"text.{name}"] for name in CONDITIONS if values.get(f"text.{name}")},
+                {key.removeprefix("text."): text for key, text in values.items() if key.startswith("text.") and text},
             )
         except (KeyError, ValueError, OverflowError, OSError):
             return None
