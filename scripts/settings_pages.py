@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llm_gateway.contents import python_text
+from llm_gateway.inputs.renamed import RENAMED
 from llm_gateway.inputs.settings import SETTINGS, Setting
 
 _ALL = '''\
@@ -69,6 +70,9 @@ class _Words:
     entries_table: str
     below: str
     default: str
+    renamed: str
+    renamed_table: str
+    never: str
 
 
 _ENGLISH = _Words(
@@ -96,6 +100,12 @@ This page is generated from `llm_gateway/inputs/settings.py` by `make generated`
     entries_table="| entry | meaning |",
     below="below",
     default="The default:",
+    renamed="""## Renamed settings
+
+An inventory that still has an old name is refused before anything is touched, and told the new one.
+""",
+    renamed_table="| old name | new name | since version | its value |",
+    never="No setting was renamed or taken away so far.",
 )
 _CHINESE = _Words(
     head="""# 配置项
@@ -121,6 +131,12 @@ _CHINESE = _Words(
     entries_table="| 项 | 含义 |",
     below="见下文",
     default="默认值：",
+    renamed="""## 改名的配置项
+
+inventory 里仍写旧名字时，运行会在改动任何东西之前拒绝，并说出新名字。
+""",
+    renamed_table="| 旧名字 | 新名字 | 自版本 | 它的值 |",
+    never="到目前为止没有配置项改名或取消。",
 )
 
 
@@ -151,7 +167,17 @@ def _page(words: _Words, language: int) -> str:
             after.append("")
             if setting.default:
                 after += [words.default, "", "```python", *default_lines(name, setting), "```", ""]
-    return "\n".join([*lines, *after]).rstrip() + "\n"
+    return "\n".join([*lines, *after]).rstrip() + "\n\n" + _renamed(words, language)
+
+
+def _renamed(words: _Words, language: int) -> str:
+    if not RENAMED:
+        return f"{words.renamed}\n{words.never}\n"
+    rows = (
+        f"| `{each.old}` | {f'`{each.new}`' if each.new else '-'} | {each.since} | {(each.value, each.zh)[language]} |"
+        for each in RENAMED
+    )
+    return "\n".join([words.renamed, words.renamed_table, "|---|---|---|---|", *rows, ""])
 
 
 def _anchor(name: str) -> str:

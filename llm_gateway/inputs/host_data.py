@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from llm_gateway.inputs import consistency
+from llm_gateway.inputs import consistency, renamed
 from llm_gateway.inputs.settings import SETTINGS, Settings
 from llm_gateway.model import layout
 from llm_gateway.model.checks import InvalidError
@@ -57,6 +57,9 @@ def misspelt(names: set[str]) -> list[str]:
     """What in a host's data is not a setting though it looks meant as one, each with the fix."""
     problems = []
     for name in sorted(name for name in names - set(SETTINGS) if isinstance(name, str)):
+        if note := renamed.note(name):
+            problems.append(f"{name}: this setting {note}")
+            continue
         if _SECRET_SHAPED.fullmatch(name):
             problems.append(
                 f"{name}: secrets are not taken from the inventory or --data, where they would be"

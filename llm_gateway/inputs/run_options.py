@@ -9,6 +9,7 @@ from typing import Any
 from pyinfra.api import DeployError
 from pyinfra.api.state import State
 
+from llm_gateway.inputs import renamed
 from llm_gateway.inputs.settings import SETTINGS
 from llm_gateway.model.suggestion import suggest
 
@@ -58,6 +59,8 @@ def _kind(value: Any) -> str:
 
 
 def _refusal(name: str, known: Mapping[str, str]) -> str:
+    if note := renamed.note(name):
+        return f"--data {name}=…: this {note}"
     return f"--data {name}=…: there is no such option{suggest(name, [*known, *SETTINGS])}"
 
 
