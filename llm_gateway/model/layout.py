@@ -234,7 +234,7 @@ FILES = (
     *_of(Role.REMOVED, *map(unit_path, (UNDO_UNIT, GUARD_UNIT))),
     *_of(_OWN, FIREWALL_RULES, HOLD_FIREWALL),
     *_of(Role.REMOVED, *(f"{METRICS}/{METRICS_FILE}{end}" for end in ("", ".new"))),
-    *_of(Role.REMOVED, *(f"{STATE}/canary{end}" for end in (".jsonl", ".state", "-alert.log"))),
+    *_of(Role.REMOVED, *(f"{STATE}/canary{end}" for end in (".jsonl", "-hours", ".state", "-alert.log"))),
     *_of(Role.REMOVED, UNDO_TOOL, CLIENT_RECORD, OPENCLAW_RECORD, JOURNAL, f"{JOURNAL}.old", PRUNED),
     *_of(Role.WORK, MIGRATION, UNFINISHED, f"{UNFINISHED}.new", UNDOING, f"{STATE}/undone", f"{STATE}/committed"),
     *_of(Role.WORK, BEFORE, PROBLEMS),

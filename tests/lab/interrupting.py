@@ -20,7 +20,7 @@ from tests.lab.rows import DIRECTORY
 
 GIVES_UP_SECONDS = 150
 """A run that has lost its host must have noticed by then (hosts/remote.py: after a minute without an answer)."""
-_WRITTEN_AT_ANY_TIME = ("*/data/*", "*/backups/*", "*/metrics*", "*/canary.jsonl*", "*/canary.state*")
+_WRITTEN_AT_ANY_TIME = ("*/data/*", "*/backups/*", "*/metrics*", "*/canary[-.]*")
 _IS_BUSY = "another run is at work on this host"
 
 # What a person, or a bug, may have left of everything that a deployment has put on a host, so that it puts it there

@@ -178,6 +178,11 @@ class Canary:
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     @property
+    def hours(self) -> list[str]:
+        """The lines of canary-hours."""
+        return (self.home / "canary-hours").read_text().splitlines()
+
+    @property
     def state(self) -> list[str]:
         """The lines of canary.state."""
         return (self.home / "canary.state").read_text().splitlines()

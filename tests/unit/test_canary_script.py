@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import threading
 import time
@@ -444,6 +445,22 @@ def test_the_last_results_are_kept_and_no_more(host: Canary) -> None:
     host.must_look()
     assert len(host.results) == 288
     assert host.results[-1]["at"] != "2026-11-22T00:00:00Z"
+
+
+def test_the_results_of_an_hour_are_one_line_and_two_weeks_of_them_are_kept(host: Canary) -> None:
+    host.stub("date", f'[ "$*" = "+%s" ] && echo 1796342400 || exec {shutil.which("date")} "$@"')
+    host.home.mkdir()
+    old = [f"{2026 - back:04}-01-01T00 12 0 9.60 1.20" for back in range(400, 0, -1)]
+    (host.home / "canary-hours").write_text("\n".join([*old, "cut off", ""]))
+    host.must_look()
+    host.answer = (500, b"{}")
+    host.must_look()
+    *before, last = host.hours
+    assert before == old[-359:]
+    assert re.fullmatch(r"2026-12-04T00 2 1 (\d\.\d\d) \1", last), "the seconds of what came alone"
+    host.stub("date", f'[ "$*" = "+%s" ] && echo 1796346000 || exec {shutil.which("date")} "$@"')
+    host.must_look()
+    assert host.hours[-2:] == [last, "2026-12-04T01 1 1 0.00 0.00"]
 
 
 def test_a_directory_for_metrics_that_is_not_there_is_told(host: Canary) -> None:

@@ -90,6 +90,7 @@ def test_what_runs_keep_goes_and_what_a_person_has_put_beside_it_stays(tmp_path:
     ours = (
         *(
             "canary.jsonl",
+            "canary-hours.new",
             "canary.state.new",
             "journal.jsonl",
             "journal.jsonl.old",
