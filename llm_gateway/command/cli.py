@@ -136,6 +136,7 @@ def run_script(name: str, arguments: Sequence[str] | None = None) -> NoReturn:
 
     Parameters: `arguments`, else those of this process.
     """
+    early.begin(sys.argv)
     script = shlex.join(["python", sys.argv[0]])
     _build(commands.by_name(name), script=script).main(arguments, prog_name=script)
 
@@ -174,7 +175,7 @@ def _run(command: Command, inventory: str | None, given: dict[str, Any], *, has_
     if IS_CHECKOUT:
         os.chdir(ROOT)  # pyinfra reads group_data of where it is run, and people edit it there
     words = [*arguments, "--config", str(ROOT / "config.py"), place, str(ROOT / command.script)]
-    early.begin(words, place)
+    early.of(place)
     # Ctrl-C while pyinfra is loaded would end in a traceback; config.py takes it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     lean_imports.prepare()

@@ -1,4 +1,4 @@
-"""The first moments of `llm-gateway`: Ctrl-C ends it with one line, also while its modules are still imported."""
+"""The first moments of `llm-gateway`: Ctrl-C ends it with one line, and hosts are asked already."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import FrameType
 from typing import NoReturn
 
 from llm_gateway.command.words import CHINESE, Words, language
+from llm_gateway.hosts import early
 
 _INTERRUPTED = 130
 
@@ -20,6 +21,7 @@ def main(program: str | None = None) -> None:
     """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as of what a shell runs in the background
         signal.signal(signal.SIGINT, _leave)
+    early.begin(sys.argv)
     from llm_gateway.command import cli, refusals  # 0.1 s
 
     words = _words()

@@ -5,7 +5,7 @@ by an `ssh` of its own, and takes the answer if what it would ask then is the sa
 nothing on a host, takes no lock and holds no secret; pyinfra's own login goes on beside it. Whatever is not as it was
 last time, and whatever goes wrong here, leads to the ordinary way without a word.
 
-Nothing of pyinfra is imported here, and nothing that takes long to.
+Nothing of pyinfra is imported here, and nothing that takes long to: `begin` comes before all else.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import select
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 SECONDS = 60.0
 """How long an answer is awaited."""
+MOST = 32
+"""How many hosts are asked at once; the others are asked by pyinfra's connection."""
 _CHUNK = 1 << 16
 _LAST = b"\nend "
 """What the last line of an answer begins with."""
@@ -36,11 +39,12 @@ _OF_THE_LOGIN = ("SSH_", "XDG_SESSION_", "TERM", "DBUS_", "INVOCATION_ID", "JOUR
 class Asked:
     """A host that is being asked.
 
-    Parameters: `words`, of ssh; `command`, what the host's shell is given.
+    Parameters: `words`, of ssh; `command`, what the host's shell is given; `way`, the address and port that the run is
+    going to ask by the host, if it is.
     """
 
-    def __init__(self, words: list[str], command: str) -> None:
-        self.words, self.command = words, command
+    def __init__(self, words: list[str], command: str, way: tuple[str, int] | None) -> None:
+        self.words, self.command, self.way = words, command, way
         self._pipe, written = os.pipe()
         try:
             self._process = subprocess.Popen(
@@ -71,28 +75,48 @@ _asked: dict[str, Asked] = {}
 """The hosts that are being asked, by name."""
 _questions: dict[str, dict[str, Any]] = {}
 """What this run asks its hosts first, by name."""
-_place: list[tuple[Path, str, str]] = []
-"""Of this run: the file, and the salt and the digest of what it was called with."""
 
 
-def begin(words: Sequence[str], inventory: str) -> None:
-    """Ask each host what the last run of these words has asked it first.
+@dataclass(frozen=True)
+class _Call:
+    """How this process was called: the file of such calls, the salt of its digests, and the digest of the call."""
 
-    Parameters: `words`, all that the run is called with; `inventory`, the path of its inventory, or another name of it.
+    path: Path
+    salt: str
+    digest: str
+
+
+_call: list[_Call] = []
+_inventory: list[str] = []
+"""The path of this run's inventory, once it is known."""
+
+
+def begin(words: Sequence[str]) -> None:
+    """Ask each host what the last run that was called so has asked it first.
+
+    Parameters: `words`, all that this process is called with, its own name too.
     """
     _asked.clear()
-    _place.clear()
+    _call.clear()
+    _inventory.clear()
     try:
-        path = _directory() / hashlib.sha256("\0".join([str(Path.cwd()), inventory, *words[-1:]]).encode()).hexdigest()
+        # One file for all that differ in options alone.
+        names = [str(Path.cwd()), *(word for word in words if not word.startswith("-"))]
+        path = _directory() / hashlib.sha256("\0".join(names).encode()).hexdigest()
         kept = _load(path)
-        salt = kept.get("salt") or secrets.token_hex(16)
-        called = _digest(salt, words, inventory)
-        _place.append((path, salt, called))
-        if kept.get("called") == called:
-            for name, question in kept["questions"].items():
-                _asked[name] = Asked(question["ssh"], question["command"])
+        salt = kept.get("salt") or os.urandom(16).hex()
+        _call.append(_Call(path, salt, _digest(salt, [*words], _environment())))
+        if kept.get("called") == _called(kept["inventory"]):
+            for name, question in islice(kept["questions"].items(), MOST):
+                _asked[name] = Asked(question["ssh"], question["command"], question["way"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return  # no home, a damaged file, no ssh
+        return  # no home, nothing kept, a damaged file, no ssh
+
+
+def of(inventory: str) -> None:
+    """Say that this run is one of an inventory. Only such a run is remembered."""
+    if _call:
+        _inventory[:] = [str(Path(inventory).absolute())]
 
 
 def find(name: str, ssh: Sequence[str] | None, command: str) -> Asked | None:
@@ -106,29 +130,35 @@ def find(name: str, ssh: Sequence[str] | None, command: str) -> Asked | None:
 
 def note(name: str, ssh: Sequence[str], command: str) -> None:
     """Have the next run that is called like this one ask a host this; once all are noted, `keep` them."""
-    _questions[name] = {"ssh": [*ssh], "command": command}
+    _questions[name] = {"ssh": [*ssh], "command": command, "way": None}
+
+
+def note_way(name: str, address: str, port: int) -> None:
+    """Have the next run know at once where a host that is noted is going to be asked for its answers."""
+    if name in _questions:
+        _questions[name]["way"] = [address, port]
 
 
 def is_on() -> bool:
     """Whether this run is one that notes what it asks its hosts."""
-    return bool(_place)
+    return bool(_inventory)
 
 
 def keep() -> None:
     """Keep what was noted."""
-    if not _place:
+    if not _inventory:
         return
-    path, salt, called = _place[0]
-    kept = {"salt": salt, "called": called, "questions": _questions}
+    call, inventory = _call[0], _inventory[0]
     with contextlib.suppress(OSError, ValueError):
+        kept = {"salt": call.salt, "called": _called(inventory), "inventory": inventory, "questions": _questions}
         if not _questions:
-            path.unlink(missing_ok=True)
-        elif kept != _load(path):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            written = path.with_name(f".{path.name}.{os.getpid()}")
+            call.path.unlink(missing_ok=True)
+        elif kept != _load(call.path):
+            call.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            written = call.path.with_name(f".{call.path.name}.{os.getpid()}")
             with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 json.dump(kept, file)
-            written.replace(path)
+            written.replace(call.path)
 
 
 def _directory() -> Path:
@@ -149,14 +179,21 @@ def _load(path: Path) -> dict[str, Any]:
     return kept if isinstance(kept, dict) else {}
 
 
-def _digest(salt: str, words: Sequence[str], inventory: str) -> str:
-    """Of all by which the hosts are chosen: the words, the inventory's file, and the environment that it may ask."""
-    environment = sorted(
+def _called(inventory: str) -> str:
+    """The digest of all by which the hosts of this run are chosen: the call, and the file of its inventory."""
+    file = Path(inventory)
+    text = file.read_bytes() if file.is_file() else b""
+    return _digest(_call[0].salt, _call[0].digest, inventory, hashlib.sha256(text).hexdigest())
+
+
+def _digest(*what: object) -> str:
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+
+
+def _environment() -> list[tuple[str, str]]:
+    """The variables that an inventory may ask."""
+    return sorted(
         (name, value)
         for name, value in os.environ.items()
         if name not in _OF_THE_TERMINAL and not name.startswith(_OF_THE_LOGIN)
     )
-    file = Path(inventory)
-    text = file.read_bytes() if file.is_file() else b""
-    called = [salt, [*words], inventory, environment, hashlib.sha256(text).hexdigest()]
-    return hashlib.sha256(json.dumps(called).encode()).hexdigest()

@@ -24,6 +24,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 from pyinfra.connectors.util import extract_control_arguments, make_unix_command_for_host
 
+from llm_gateway.hosts import route
 from llm_gateway.model.passwords import SudoPasswordError
 from llm_gateway.model.shell import program
 
@@ -207,6 +208,7 @@ def _telling_of_loss(host: Host, method: Callable[..., tuple[bool, Any]]) -> Cal
 
     @wraps(method)
     def call(*arguments: Any, **keywords: Any) -> tuple[bool, Any]:
+        route.drop_offered(host)
         succeeded = False
         try:
             succeeded, output = method(*arguments, **keywords)

@@ -16,11 +16,12 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import httpx
 import paramiko
@@ -43,6 +44,9 @@ _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 # paramiko prints every refused channel to stderr; while a gateway starts, refusals are what is awaited, and
 # where they matter a RouteError tells them.
 logging.getLogger("paramiko.transport").setLevel(logging.CRITICAL)
+
+
+_offered: WeakKeyDictionary[Host, Ahead] = WeakKeyDictionary()
 
 
 class RouteError(Exception):
@@ -79,7 +83,7 @@ def route_from(host: Host, name: str, port: int) -> Iterator[httpx.BaseTransport
             yield transport
     else:
         with (
-            _forward(_ssh_transport(host), name, port, HOST_SECONDS) as path,
+            _forward(_ssh_transport(host), name, port, HOST_SECONDS, Ahead.taken(host, name, port)) as path,
             httpx.HTTPTransport(verify=_NO_TLS, uds=path) as transport,
         ):
             yield transport
@@ -94,6 +98,55 @@ def route_from_here(address: str, port: int) -> Iterator[httpx.BaseTransport | N
     _connect(address, port, CONNECT_SECONDS)
     with httpx.HTTPTransport(verify=_NO_TLS) as transport:
         yield transport
+
+
+class Ahead:
+    """Connections of a host to `name:port` that are opened while a run waits for something else.
+
+    Parameters: `count`, how many.
+    """
+
+    def __init__(self, host: Host, name: str, port: int, count: int) -> None:
+        self._host, self._leads_to = host, (name, port)
+        self._channels: list[paramiko.Channel] = []
+        self._opening = threading.Thread(target=self._open, args=(count,), daemon=True)
+        self._opening.start()
+
+    def _open(self, count: int) -> None:
+        with suppress(RouteError):  # whoever needs them is told
+            for _ in range(count):
+                self._channels.append(_open_channel(_ssh_transport(self._host), *self._leads_to))
+
+    def offer(self) -> None:
+        """Let `route_from` take them, until something is run on the host: that may change who listens there."""
+        _offered[self._host] = self
+
+    def take(self) -> list[paramiko.Channel]:
+        """Those that stand, for the caller to close."""
+        self._opening.join()
+        return [channel for channel in self._channels if not (channel.closed or channel.eof_received)]
+
+    def close(self) -> None:
+        """Close what nobody has taken."""
+        _close(self.take())
+
+    @classmethod
+    def taken(cls, host: Host, name: str, port: int) -> list[paramiko.Channel]:
+        """What is offered and leads to just this port."""
+        offered = _offered.get(host)
+        return _offered.pop(host).take() if offered and offered._leads_to == (name, port) else []
+
+
+def drop_offered(host: Host) -> None:
+    """Close what is offered."""
+    if offered := _offered.pop(host, None):
+        offered.close()
+
+
+def _close(channels: Iterable[paramiko.Channel]) -> None:
+    for channel in channels:
+        with suppress(OSError, EOFError):
+            channel.close()
 
 
 def _connect(name: str, port: int, seconds: float) -> None:
@@ -142,11 +195,20 @@ def _ssh_transport(host: Host) -> paramiko.Transport:
 
 
 @contextmanager
-def _forward(transport: paramiko.Transport, address: str, port: int, seconds: float = CONNECT_SECONDS) -> Iterator[str]:
-    """A Unix socket here that leads to `address:port` there, for as long as the context lasts."""
+def _forward(
+    transport: paramiko.Transport,
+    address: str,
+    port: int,
+    seconds: float = CONNECT_SECONDS,
+    ahead: Sequence[paramiko.Channel] = (),
+) -> Iterator[str]:
+    """A Unix socket here that leads to `address:port` there, for as long as the context lasts.
+
+    Parameters: `ahead`, channels that lead there already.
+    """
     # One, and never two at once: paramiko keeps only one refusal for all channels that are being opened.
     open_channel = partial(_open_channel, transport, address, port, seconds)
-    ready = [open_channel()]
+    ready = [*ahead] or [open_channel()]
     with tempfile.TemporaryDirectory(prefix="llm-gateway-") as directory:
         path = str(Path(directory) / "socket")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
@@ -158,9 +220,7 @@ def _forward(transport: paramiko.Transport, address: str, port: int, seconds: fl
             finally:
                 with suppress(OSError):
                     listener.shutdown(socket.SHUT_RDWR)  # ends the accept
-                for channel in ready:
-                    with suppress(OSError, EOFError):
-                        channel.close()
+                _close(ready)
 
 
 def _open_channel(
@@ -200,7 +260,7 @@ def _open_relay(transport: paramiko.Transport, address: str, port: int, seconds:
 def _accept(
     listener: socket.socket, open_channel: Callable[[], paramiko.Channel], ready: list[paramiko.Channel]
 ) -> None:
-    """Join each connection to a channel; the first one was opened beforehand and waits in `ready`."""
+    """Join each connection to a channel; the first ones were opened beforehand and wait in `ready`."""
     while True:
         try:
             connection, _ = listener.accept()

@@ -17,7 +17,19 @@ from pyinfra.api import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.hosts import answers, before, carrier, early, host_state, invocation, journal, remote, ssh_words, undo
+from llm_gateway.hosts import (
+    answers,
+    before,
+    carrier,
+    early,
+    host_state,
+    invocation,
+    journal,
+    remote,
+    route,
+    ssh_words,
+    undo,
+)
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.topology import Machine, Run
@@ -43,6 +55,8 @@ class Purpose:
     lock: bool
     fleet_checks: tuple[Check, ...] = ()
     """Of the settings again, once each host knows its gateway and the hosts that use it."""
+    proves: bool = False
+    """Whether it ends with real answers."""
     passes_over_others: bool = False
     """Whether hosts of neither group are somebody else's business, in place of forgotten ones."""
 
@@ -52,6 +66,7 @@ DEPLOYMENT = Purpose(
     (preflight.problems, scheduling.problems, migration_marker.problems),
     lock=True,
     fleet_checks=(preflight.declaration_problems,),
+    proves=True,
 )
 DEPLOYMENT_BESIDE_OTHERS = replace(DEPLOYMENT, passes_over_others=True)
 """From a deploy.py of somebody's own, whose inventory may have hosts for other things."""
@@ -62,7 +77,7 @@ PLAN = Purpose(
     fleet_checks=DEPLOYMENT.fleet_checks,
 )
 """Looks and changes nothing; the provider keys it compares."""
-VERIFICATION = Purpose((preflight.group_problems,), (preflight.verification_problems,), lock=False)
+VERIFICATION = Purpose((preflight.group_problems,), (preflight.verification_problems,), lock=False, proves=True)
 """Looks and changes nothing: that takes no provider keys."""
 
 
@@ -74,6 +89,8 @@ def read_state(machine: Machine, lock: bool) -> HostState:
     return HostState.parse(remote.run(machine.host, _reading(machine, _LOCK if lock else _NO_LOCK)))
 
 
+_PROOFS = 2
+"""A completion and an embedding."""
 _LOCK, _NO_LOCK, _LOCK_LATER, _LOCK_ONLY = "yes", "no", "later", "only"
 """What `host_state.sh` does about the lock."""
 
@@ -120,14 +137,25 @@ def _answered_early(machine: Machine, question: str, lock: bool) -> HostState | 
     asked = early.find(machine.name, ssh_words.ssh_words(machine.host), question)
     if asked is None:
         return None
+    ahead = route.Ahead(machine.host, *asked.way, _PROOFS) if asked.way else None
     locked = remote.run(machine.host, _reading(machine, _LOCK_ONLY)) if lock else []
     answered = asked.lines()
+    if ahead:
+        ahead.offer()
     if answered is None:
         return None
     state = HostState.parse([*answered, *locked])
     if lock and (state.left_unfinished or HostState.parse(answered).marks != HostState.parse(locked).marks):
         return None
     return state
+
+
+def _way(machine: Machine) -> tuple[str, int] | None:
+    """Where this run is going to ask for real answers by the host; None where that is not known."""
+    gateway = machine.node.gateway if machine.node else machine.agent.gateway if machine.agent else None
+    if gateway is None or not gateway.is_reached:
+        return None
+    return gateway.address, gateway.settings.gateway_port
 
 
 class Survey(Run):
@@ -201,6 +229,10 @@ class Survey(Run):
         if problems:
             self.note_refusal(read)
         _refuse(problems, "the hosts")
+        if self._purpose.proves:
+            for machine in read:
+                if way := _way(machine):
+                    early.note_way(machine.name, *way)
         early.keep()
 
     def note_refusal(self, machines: Iterable[Machine]) -> None:

@@ -16,7 +16,7 @@ from llm_gateway.hosts import early, ssh_words
 
 END = f"end {base64.b64encode(b'complete').decode()}"
 SSH = ["ssh", "-l", "admin", "--", "gw1"]
-WORDS = ["-y", "inventory.py", "deploy.py"]
+WORDS = ["llm-gateway", "deploy", "-y", "inventory.py"]
 
 
 @pytest.fixture
@@ -27,7 +27,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setattr(early, "_asked", {})
     monkeypatch.setattr(early, "_questions", {})
-    monkeypatch.setattr(early, "_place", [])
+    monkeypatch.setattr(early, "_call", [])
+    monkeypatch.setattr(early, "_inventory", [])
     (tmp_path / "inventory.py").write_text("gateways = ['gw1']\n")
     _answer(tmp_path, f"uid MA==\n{END}\n")
     yield tmp_path
@@ -42,7 +43,8 @@ def _answer(place: Path, text: str, first: str = "") -> None:
 
 
 def _begin(place: Path, *more: str) -> None:
-    early.begin([*more, *WORDS], str(place / "inventory.py"))
+    early.begin([*WORDS, *more])
+    early.of(str(place / "inventory.py"))
 
 
 def _keep(place: Path, command: str = "read") -> None:
@@ -62,6 +64,36 @@ def test_the_next_run_of_the_same_words_gets_its_answer_at_once(place: Path) -> 
     assert asked.lines() == ["uid MA==", END]
     assert (place / "called").read_text() == "-l admin -- gw1 read\n"
     assert early.find("gw1", SSH, "read") is None, "an answer is taken once"
+
+
+def test_the_next_run_knows_where_it_is_going_to_ask(place: Path) -> None:
+    _begin(place)
+    early.note("gw1", SSH, "read")
+    early.note_way("gw1", "100.64.0.10", 3000)
+    early.note_way("gw2", "100.64.0.11", 3000)
+    early.keep()
+    _begin(place)
+    asked = early.find("gw1", SSH, "read")
+    assert asked is not None
+    assert (asked.way and (*asked.way,)) == ("100.64.0.10", 3000)
+    assert early.find("gw2", SSH, "read") is None, "a host that is not noted is not asked"
+
+
+def test_a_run_that_has_named_no_inventory_is_not_remembered(place: Path) -> None:
+    early.begin(WORDS)
+    assert not early.is_on()
+    early.note("gw1", SSH, "read")
+    early.keep()
+    assert not (place / "cache").exists()
+
+
+def test_calls_that_differ_in_options_alone_share_one_file(place: Path) -> None:
+    _keep(place)
+    _begin(place, "--dry")
+    assert early.find("gw1", SSH, "read") is None
+    early.note("gw1", SSH, "read")
+    early.keep()
+    assert len(list((place / "cache/llm-gateway/asked-first").iterdir())) == 1
 
 
 def test_what_is_kept_is_for_its_owner_alone(place: Path) -> None:
@@ -197,3 +229,12 @@ def test_an_unusual_login_is_left_to_pyinfra(place: Path, data: dict[str, object
 def test_an_unusual_ssh_config_is_left_to_pyinfra(place: Path, line: str) -> None:
     (place / "config").write_text(f"Host gw1\n  {line}\n")
     assert ssh_words.ssh_words(_host(place)) is None
+
+
+def test_a_large_fleet_is_not_asked_all_at_once(place: Path) -> None:
+    _begin(place)
+    for number in range(early.MOST + 8):
+        early.note(f"gw{number}", SSH, "read")
+    early.keep()
+    _begin(place)
+    assert len(early._asked) == early.MOST

@@ -9,7 +9,7 @@ import threading
 import paramiko
 import pytest
 
-from llm_gateway.hosts import route
+from llm_gateway.hosts import remote, route
 from llm_gateway.hosts.route import RouteError
 
 
@@ -80,3 +80,72 @@ def test_a_server_that_allows_nothing_is_told() -> None:
 def test_only_addresses_of_the_tailnet_are_tried_directly() -> None:
     assert not route._reaches_directly("127.0.0.1", 1)
     assert not route._reaches_directly("172.18.0.2", 3000)
+
+
+class _Channel:
+    """An open channel that ends at once when it is closed."""
+
+    def __init__(self) -> None:
+        self.closed = self.eof_received = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class _Opening:
+    """An SSH server on which somebody listens, but for what `refused` counts."""
+
+    def __init__(self, refused: int = 0) -> None:
+        self.refused, self.opened = refused, list[_Channel]()
+
+    def open_channel(self, *_: object, **__: object) -> _Channel:
+        if self.refused:
+            raise paramiko.ChannelException(2, "refused")
+        self.opened.append(_Channel())
+        return self.opened[-1]
+
+
+class _Host:
+    """A host by its name alone."""
+
+
+def _ahead(monkeypatch: pytest.MonkeyPatch, transport: _Opening) -> tuple[_Host, route.Ahead]:
+    monkeypatch.setattr(route, "_ssh_transport", lambda host: transport)
+    host = _Host()
+    return host, route.Ahead(host, "100.64.0.10", 3000, 2)  # type: ignore[arg-type]
+
+
+def test_what_is_opened_ahead_is_taken_once_by_who_goes_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    transport = _Opening()
+    host, ahead = _ahead(monkeypatch, transport)
+    assert route.Ahead.taken(host, "100.64.0.10", 3000) == [], "not before it is offered"  # type: ignore[arg-type]
+    ahead.offer()
+    assert route.Ahead.taken(host, "100.64.0.10", 3001) == []  # type: ignore[arg-type]
+    assert route.Ahead.taken(host, "100.64.0.10", 3000) == transport.opened  # type: ignore[arg-type, comparison-overlap]
+    assert len(transport.opened) == 2
+    assert route.Ahead.taken(host, "100.64.0.10", 3000) == []  # type: ignore[arg-type]
+
+
+def test_what_has_ended_meanwhile_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    transport = _Opening()
+    host, ahead = _ahead(monkeypatch, transport)
+    ahead.take()
+    transport.opened[0].eof_received = True
+    ahead.offer()
+    assert route.Ahead.taken(host, "100.64.0.10", 3000) == transport.opened[1:]  # type: ignore[arg-type, comparison-overlap]
+
+
+def test_what_is_run_on_the_host_drops_what_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    transport = _Opening()
+    host, ahead = _ahead(monkeypatch, transport)
+    ahead.offer()
+    run = remote._telling_of_loss(host, lambda *_: (True, None))  # type: ignore[arg-type]
+    assert run("true") == (True, None)
+    assert [channel.closed for channel in transport.opened] == [True, True]
+    assert route.Ahead.taken(host, "100.64.0.10", 3000) == []  # type: ignore[arg-type]
+
+
+def test_a_refusal_ahead_is_left_to_who_goes_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, ahead = _ahead(monkeypatch, _Opening(refused=1))
+    ahead.offer()
+    assert route.Ahead.taken(host, "100.64.0.10", 3000) == []  # type: ignore[arg-type]
