@@ -171,7 +171,7 @@ def _run(command: Command, inventory: str | None, given: dict[str, Any], *, has_
     )
     typed = _typed(context)
     streams.heed_readers(only_tells=command.only_tells)
-    place = commands.seen_from_here(place)
+    place, here = commands.seen_from_here(place), Path.cwd()
     if IS_CHECKOUT:
         os.chdir(ROOT)  # pyinfra reads group_data of where it is run, and people edit it there
     words = [*arguments, "--config", str(ROOT / "config.py"), place, str(ROOT / command.script)]
@@ -184,12 +184,12 @@ def _run(command: Command, inventory: str | None, given: dict[str, Any], *, has_
 
     spell = Spelling(shlex.split(context.find_root().info_name or NAME), command, inventory) if has_screen else str
     if is_raw or not has_screen:
-        running.run(words, typed, spell)
+        running.run(words, typed, spell, here)
     else:
         shown = running.Shown(
             command, typed, [*passed, *([inventory] if inventory else [])], data, given.get("dry", False)
         )
-        running.run_on_screen(words, shown, spell, is_quiet=given["quiet"])
+        running.run_on_screen(words, shown, spell, here, is_quiet=given["quiet"])
 
 
 def _typed(context: click.Context) -> list[str]:

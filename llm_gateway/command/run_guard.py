@@ -11,7 +11,7 @@ from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_state
 
 from llm_gateway import pyinfra_insides
-from llm_gateway.command import leaving, screen, streams
+from llm_gateway.command import leaving, runbook, screen, streams
 from llm_gateway.hosts import connections, interruption, invocation
 from llm_gateway.hosts.interruption import INTERRUPTED
 from llm_gateway.inputs import inventory_file
@@ -29,6 +29,7 @@ def watch() -> None:
     pyinfra ends with 0 when the inventory's path is mistyped, when a group or --limit matches no host, and on Ctrl-C.
     """
     pyinfra_insides.cut_costs()
+    runbook.listen()
     interruption.watch()
     passwords.watch()
     connections.watch()
@@ -144,7 +145,14 @@ def _end(context: click.Context) -> None:
         if has_screen:
             raise
         ending = judged
-    if isinstance(ending, SystemExit) and not has_screen:
+    if has_screen:
+        return
+    if isinstance(ending, click.ClickException):
+        ending.show()  # click itself would, behind what follows
+        ending = SystemExit(ending.exit_code)
+    if isinstance(ending, SystemExit):
+        if ending.code not in (None, 0, 3) and (page := runbook.of_this_run()):
+            logger.error(f"More: {page}")
         leaving.leave(ending.code)
 
 
@@ -193,6 +201,7 @@ def _tell_summary(state: State, ending: BaseException | None, is_interrupted: bo
 
     if isinstance(ending, click.ClickException):
         ending.show()  # click itself would, behind the summary
+    runbook.stop_listening()
     summary.tell(state, is_interrupted)
     if isinstance(ending, click.ClickException):
         sys.exit(ending.exit_code)

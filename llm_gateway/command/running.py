@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -36,13 +37,15 @@ class Shown:
     is_dry: bool
 
 
-def run(words: Sequence[str], typed: Sequence[str], spell: Callable[[str], str]) -> NoReturn:
-    """Run pyinfra with these words, with its own output. Ends the process."""
-    invocation.typed(typed, spell)
+def run(words: Sequence[str], typed: Sequence[str], spell: Callable[[str], str], place: Path) -> NoReturn:
+    """Run pyinfra with these words, typed in `place`, with its own output. Ends the process."""
+    invocation.typed(typed, spell, place)
     pyinfra_insides.run(words)
 
 
-def run_on_screen(words: Sequence[str], shown: Shown, spell: Callable[[str], str], *, is_quiet: bool) -> NoReturn:
+def run_on_screen(
+    words: Sequence[str], shown: Shown, spell: Callable[[str], str], place: Path, *, is_quiet: bool
+) -> NoReturn:
     """Run pyinfra with these words, on our screen. Ends the process with its exit code."""
     os.environ["PYINFRA_PROGRESS"] = "off"
     our_screen = screen.default(is_quiet)
@@ -51,7 +54,7 @@ def run_on_screen(words: Sequence[str], shown: Shown, spell: Callable[[str], str
     screen.use(our_screen)
     on_screen.show_on(our_screen, lambda to_come: _tell_plan(our_screen, to_come, shown.is_dry))
     try:
-        run(words, shown.typed, spell)
+        run(words, shown.typed, spell, place)
     except SystemExit as end:
         _tell_end(our_screen, shown, end.code if isinstance(end.code, int) else int(bool(end.code)))
         leaving.leave(end.code)
@@ -85,6 +88,11 @@ def _tell_end(our_screen: Screen, shown: Shown, code: int) -> None:
         if not ending.tell(our_screen, ctx_state.get()) and has_failed and code != INTERRUPTED:
             our_screen.say(our_screen.words("nothing changed"), is_error=True)
     our_screen.clear()
+    if has_failed and not our_screen.is_declined:
+        from llm_gateway.command import runbook
+
+        if page := runbook.of_this_run(our_screen.words.language):
+            our_screen.say(f"{our_screen.words('more')} {page}", is_error=True)
     if command := _next(shown, has_failed):
         fix = has_failed and code != INTERRUPTED and not our_screen.is_declined
         our_screen.say(f"{our_screen.words('fix' if fix else 'next')} {command}", is_error=has_failed)

@@ -32,6 +32,7 @@ _WORDS = {
     "warning": ("warning", "警告"),
     "nothing changed": ("Nothing was changed.", "未做任何更改。"),
     "fix": ("Fix what the errors above say, then:", "请按上面的错误提示修复，然后运行："),
+    "more": ("More:", "详见："),
     "next": ("Next:", "下一步："),
     "interrupted before": ("Interrupted: nothing was changed.", "已中断：未做任何更改。"),
     "aborted": ("Aborted!", "已取消。"),

@@ -21,6 +21,7 @@ _known: list[click.Context] = []
 _typed: list[str] = []
 """The words of our own command, where it was that and not pyinfra's."""
 _spellings: list[Callable[[str], str]] = []
+_places: list[Path] = []
 _refused: list[bool] = []
 _PASSWORDS = ("--ssh-password", "--ssh-key-password")
 """The options of pyinfra that are followed by a password."""
@@ -33,10 +34,16 @@ def remember(context: click.Context) -> None:
     _known[:] = [context]
 
 
-def typed(words: Sequence[str], spell: Callable[[str], str]) -> None:
-    """Keep the words of our own command, and how a text that names scripts is spelled for who has typed it."""
+def typed(words: Sequence[str], spell: Callable[[str], str], place: Path) -> None:
+    """Keep the words of our own command, where they were typed, and how a text that names scripts is spelled there."""
     _typed[:] = words
     _spellings[:] = [spell]
+    _places[:] = [place]
+
+
+def place() -> Path:
+    """The directory that the person who called it is in; this process may have moved to the checkout."""
+    return _places[0] if _places else Path.cwd()
 
 
 def spelled(text: str) -> str:

@@ -49,8 +49,8 @@ def words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     seen: list[dict[str, Any]] = []
     running = SimpleNamespace(
         Shown=lambda *_, **__: None,
-        run=lambda words, typed, spell: seen.append({"words": words, "raw": True}),
-        run_on_screen=lambda words, shown, spell, is_quiet: seen.append({"words": words, "raw": False}),
+        run=lambda words, typed, spell, place: seen.append({"words": words, "raw": True}),
+        run_on_screen=lambda words, shown, spell, place, is_quiet: seen.append({"words": words, "raw": False}),
     )
     monkeypatch.setitem(sys.modules, "llm_gateway.command.running", running)
     monkeypatch.setattr("llm_gateway.command.running", running, raising=False)

@@ -93,13 +93,15 @@ def test_the_summary_is_chinese_where_the_locale_says_so(bare: Path) -> None:
     told = run(bare, "deploy", "-y", code=1, LC_ALL="zh_CN.UTF-8").stderr
     for words in ("主机", "更改", "17 处更改, 失败", "失败于", "未完成", "，并写入 5 个文件", "然后运行： python -m"):
         assert words in told, words
+    assert f"详见： {ROOT / 'docs/'}" in told and ".zh-CN.md" in told.splitlines()[-2]
 
 
 def test_what_is_refused_changes_nothing_and_says_so(fleet: Path) -> None:
     done = run(fleet, "deploy", "-y", "--data", "gateway_port=99999", code=1)
-    *_, nothing, again = done.stderr.splitlines()
+    *_, nothing, page, again = done.stderr.splitlines()
     assert "gateway_port: must be a whole number" in done.stderr
     assert nothing == "Nothing was changed."
+    assert page == f"More: {ROOT / 'docs/settings.md'}"
     assert again.endswith("then: python -m llm_gateway deploy -y --data gateway_port=99999")
 
 

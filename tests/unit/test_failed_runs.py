@@ -48,7 +48,9 @@ def test_a_failed_run_ends_with_what_was_done_on_each_host_and_what_was_not(tmp_
     assert "Declare channels, tokens and options; " in lines[2]
     assert agent.splitlines()[0] == "FAILED at: Point OpenClaw at the gateway"
     assert agent.splitlines()[1] == "  done: nothing"
-    assert agent.splitlines()[-1] == (
+    *_, again, page = agent.splitlines()
+    assert page == "More: docs/docker.md#deploy-without-a-registry-mainland-china-air-gap"
+    assert again == (
         "Fix what failed (the errors above say why), then run the same command again to resume:"
         f" pyinfra -y {tmp_path / 'inventory.py'} {ROOT / 'deploy.py'}"
     )

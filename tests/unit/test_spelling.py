@@ -12,7 +12,7 @@ import pytest
 from llm_gateway.command import commands
 from llm_gateway.command.spelling import Spelling
 from llm_gateway.hosts import invocation
-from llm_gateway.model.checkout import PACKAGE
+from llm_gateway.model.checkout import PACKAGE, ROOT
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_with_pyinfra_it_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(invocation, "_spellings", [])
     assert invocation.spelled("run pyinfra INVENTORY deploy.py") == "run pyinfra INVENTORY deploy.py"
     monkeypatch.setattr(invocation, "_typed", [])
-    invocation.typed(["llm-gateway", "plan"], Spelling(["llm-gateway"], commands.by_name("plan")))
+    invocation.typed(["llm-gateway", "plan"], Spelling(["llm-gateway"], commands.by_name("plan")), ROOT)
     assert invocation.spelled("run pyinfra INVENTORY deploy.py") == "run `llm-gateway deploy`"
 
 
