@@ -22,7 +22,7 @@ LAB_HOSTS ?= gw1:fresh,agent1:openclaw
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-tokens bench-usage sbom audit docs lint lint-python lint-imports lint-generated lint-shell lint-words format generated types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-tokens bench-usage sbom audit docs pictures lint lint-python lint-imports lint-generated lint-shell lint-words format generated types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -160,6 +160,9 @@ lint-words:
 format: setup ## ruff: lay out the code and fix what can be fixed
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
+
+pictures: setup ## take the documentation's pictures of the page of a fleet anew, in Chromium (apt: chromium, a font with Chinese)
+	@$(PYTHON_BIN) -m scripts.page_pictures
 
 generated: setup ## write what is made from the code: group_data/all.py, settings and commands in docs/, the client for threads
 	@$(PYTHON_BIN) -m scripts.generated

@@ -24,6 +24,7 @@ from scripts import pages
 DOCS = pages.ROOT / "docs"
 CONFIG = pages.ROOT / "zensical.toml"
 INDEX = "index.md"
+PICTURES = "pictures"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def build(zensical: str, folder: Path) -> Iterator[str]:
                 page = place / "docs" / name
                 page.parent.mkdir(parents=True, exist_ok=True)
                 page.write_text(text, encoding="utf-8")
+            shutil.copytree(DOCS / PICTURES, place / "docs" / PICTURES)
             (place / "zensical.toml").write_text(config(language, navigation(written[INDEX]), base), encoding="utf-8")
             command = [zensical, "build", "--strict", "--clean"]
             done = subprocess.run(command, cwd=place, env=_ENVIRONMENT, capture_output=True, text=True, check=False)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llm_gateway.model import usage
+from llm_gateway.model import usage, wording
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ COMMANDS = (
             Option("--check", "status_check", "exit code 3 if something needs a person", kind="flag"),
             Option("--html", "status_html", "write a page that needs nothing beside itself", "FILE", "path"),
             Option("--every", "status_every", "how often that page is made anew (10)", "MINUTES", "integer"),
+            Option("--language", "status_language", "of that page; by the locale", choices=wording.LANGUAGES),
         ),
         has_json="status_json",
     ),

@@ -23,7 +23,7 @@ from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote, sums
 from llm_gateway.model import layout, shell
-from llm_gateway.model.usage import Query, Usage, UsageLog
+from llm_gateway.model.usage import Query, UsageLog
 
 PATIENCE_SECONDS = 15
 """How long to wait for another program that has the database locked."""
@@ -143,13 +143,12 @@ class Store:
                     accounts.append(Account(int(identity), _named(name, encoding), int(role), int(status)))
         return Schema(columns, tuple(triggers), users, tuple(accounts), tuple(views), encoding)
 
-    def usage(self, directory: str, log: UsageLog, query: Query, zone: tzinfo) -> Usage:
-        """What its log sums up to, computed where it is, in one round trip; a gateway serves meanwhile.
+    def usage_script(self, directory: str, log: UsageLog, query: Query, zone: tzinfo) -> str:
+        """The shell script that sums its log up where it is; a gateway serves meanwhile. `sums.read` reads its lines.
 
         Parameters: `directory`, the gateway's, with the log's files; `zone`, in which those tell the time.
-        Raises SumsError, RemoteError or UnreadableError.
         """
-        return sums.read(self.run(sums.script(directory, self.file, log, query, zone)), query.by, zone)
+        return sums.script(directory, self.file, log, query, zone)
 
     def run(self, script: str, stdin: str | None = None) -> list[str]:
         """Run a shell script where it is. Raises RemoteError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-ENGLISH, CHINESE = "en", "zh"
+ENGLISH, CHINESE = LANGUAGES = ("en", "zh")
 
 
 class Wording:
@@ -15,7 +15,7 @@ class Wording:
 
     def __init__(self, table: Mapping[str, tuple[str, str]], language: str = ENGLISH) -> None:
         self._table = table
-        self._column = (ENGLISH, CHINESE).index(language)
+        self._column = LANGUAGES.index(language)
         self.language = language
 
     def __call__(self, name: str, /, **values: object) -> str:

@@ -18,6 +18,10 @@ class StatusAnswers(Answers):
     places = Lines()
     backups = Lines()
     canary_results = Lines()
+    canary_hours = Lines()
+    failed_backups = Lines()
+    usage = Lines()
+    """The answers of a question to the log; see `usage_question`."""
     unit_says = Text()
     """What the unit waits for, after what kind of thing that is."""
     migrated_to = Text()

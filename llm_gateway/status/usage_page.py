@@ -67,10 +67,7 @@ def _numbers(sums: Sums, failed: int | None) -> list[str]:
 
 def bars(groups: Sequence[Group], place: int, dimension: str) -> list[tuple[str, str, float, str]]:
     """The tokens by one dimension: name, tokens, length in % of the longest, and cost."""
-    sums: dict[str, Sums] = {}
-    for group in groups:
-        name = group.names[place]
-        sums[name] = sums.get(name, Sums()).plus(group.sums)
+    sums = usage_report.summed(groups, place)
     found = sorted(sums.items(), key=lambda pair: -_tokens(pair[1]))[:BARS]
     if dimension == DAY:
         found = sorted(sums.items())[-BARS:]

@@ -91,6 +91,15 @@ def _names(failures: Failures, by: Sequence[str]) -> dict[str, str]:
     return {name: told[name] for name in by}
 
 
+def summed(groups: Sequence[Group], place: int) -> dict[str, Sums]:
+    """The groups by one of their names alone. Parameters: `place`, of that name."""
+    sums: dict[str, Sums] = {}
+    for group in groups:
+        name = group.names[place]
+        sums[name] = sums.get(name, Sums()).plus(group.sums)
+    return sums
+
+
 def failed_in_all(usage: Usage) -> int:
     """How many attempts failed in the period."""
     return sum(each.count for each in usage.failures) + usage.more_failures

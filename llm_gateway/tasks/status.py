@@ -42,6 +42,7 @@ With `--json`, one object is printed on stdout::
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -64,21 +65,27 @@ from llm_gateway.model.checkout import CARRIER
 from llm_gateway.model.columns import room
 from llm_gateway.model.concurrency import concurrently
 from llm_gateway.model.layout import PROJECT
+from llm_gateway.model.usage import Since
+from llm_gateway.model.wording import LANGUAGES, language
 from llm_gateway.parts.docker.engine import LOOK
-from llm_gateway.status import attention, host_status, status_page, status_table
+from llm_gateway.status import attention, host_status, page_charts, past, status_table
 from llm_gateway.status.shapes import HostStatus
 from llm_gateway.status.status_answers import StatusAnswers
+from llm_gateway.status.status_page import Page
+from llm_gateway.status.usage_question import Question
 from llm_gateway.tasks import preflight, survey
 
 ATTENTION = 3
 """The exit code of a check that found something that needs a person."""
 CHECK, AS_JSON, HTML, EVERY = "status_check", "status_json", "status_html", "status_every"
+LANGUAGE = "status_language"
 DEFAULT_MINUTES = 10
 OPTIONS = {
     CHECK: "True: exit code 3 if something needs a person",
     AS_JSON: "True: one object on stdout",
     HTML: "a file here that the page is written to",
     EVERY: "how often that page is made anew, in minutes (10): an older one says that it is",
+    LANGUAGE: "its language, en or zh; by the locale",
 }
 _SCRIPTS = (CARRIER, LOOK, Path(__file__).with_name("status.sh"))
 
@@ -86,9 +93,14 @@ _SCRIPTS = (CARRIER, LOOK, Path(__file__).with_name("status.sh"))
 class Survey(survey.Survey):
     """The hosts that were reached. Unlike a deployment, one that cannot be read stops nobody."""
 
-    def __init__(self, state: State) -> None:
-        """Read all hosts. Raises DeployError where the settings are wrong."""
+    def __init__(self, state: State, *, with_past: bool) -> None:
+        """Read all hosts. Raises DeployError where the settings are wrong.
+
+        Parameters: `with_past`, whether the last two weeks of gateways are read as well.
+        """
         self.found: dict[str, HostStatus] = {}
+        self.pasts: dict[str, past.Past] = {}
+        self._with_past = with_past
         super().__init__(state, PURPOSE)
 
     def _read_all(self) -> None:
@@ -112,11 +124,31 @@ class Survey(survey.Survey):
             return host_status.unreadable(machine.name, roles, problems[0]), False
         gateway = self.found.get(machine.agent.gateway.name) if machine.agent else None
         try:
-            seen = _seen(machine)
+            seen = self._seen(machine)
             found = host_status.of(machine, seen, problems, gateway is not None and attention.is_changing(gateway))
             return found, host_status.has_just_ended(seen)
         except (remote.RemoteError, answers.UnreadableError, OSError) as unread:
             return host_status.unreadable(machine.name, roles, f"its state cannot be read: {unread}"), False
+
+    def _seen(self, machine: Machine) -> StatusAnswers:
+        """What `status.sh` answers. Raises RemoteError or UnreadableError."""
+        address, port = machine.state.published
+        roles = {"gateways": "gateway", "openclaw": "openclaw"}
+        question = None
+        if machine.node and self._with_past:
+            question = Question.of(machine.node.gateway, Since(days=past.DAYS), page_charts.BY, datetime.now(UTC))
+        values = {
+            "ROLES": " ".join(roles[role] for role in host_status.roles_of(machine)),
+            "PROJECT": PROJECT,
+            "DIRECTORY": machine.settings.gateway_directory,
+            "ADDRESS": address,
+            "PORT": port,
+            "USAGE": question.script() if question else "",
+        }
+        seen = StatusAnswers.parse(remote.run(machine.host, shell.program(values, *_SCRIPTS)))
+        if question:
+            self.pasts[machine.name] = past.of(seen, question.read(seen.usage))
+        return seen
 
 
 PURPOSE = survey.Purpose((preflight.group_problems,), (), lock=False)
@@ -131,8 +163,10 @@ def look(state: State, host: Host) -> None:
         if state not in _surveys:
             logger.info("--> Reading the hosts...")
             try:
-                _minutes(run_options.read(state, OPTIONS, values=(CHECK, AS_JSON, EVERY)).get(EVERY))
-                _surveys[state] = Survey(state)
+                options = run_options.read(state, OPTIONS, values=(CHECK, AS_JSON, EVERY))
+                _minutes(options.get(EVERY))
+                _language(options.get(LANGUAGE))
+                _surveys[state] = Survey(state, with_past=bool(options.get(HTML)))
             except DeployError as refusal:
                 _surveys[state] = refusal
     survey = _surveys[state]
@@ -161,7 +195,9 @@ def finish(state: State, data: Mapping[str, Any]) -> int | None:
         click.echo(status_table.text(statuses, room()))
     if path := data.get(HTML):
         try:
-            status_page.write(Path(str(path)), statuses, made_at, _minutes(data.get(EVERY)))
+            pasts = survey.pasts if isinstance(survey, Survey) else {}
+            made = Page(statuses, made_at, _minutes(data.get(EVERY)), pasts, _language(data.get(LANGUAGE)))
+            made.write(Path(str(path)))
         except OSError as problem:
             logger.error(f"{path} cannot be written: {problem}")
             return 1
@@ -177,19 +213,12 @@ def _minutes(text: object) -> int:
     return int(asked)
 
 
+def _language(text: object) -> str:
+    """The page's language. Raises DeployError."""
+    if text in (None, *LANGUAGES):
+        return str(text or language(os.environ, "utf-8"))
+    raise DeployError(f"--language {text}: must be {' or '.join(LANGUAGES)}")
+
+
 def _roles(host: Host) -> tuple[str, ...]:
     return tuple(group for group in ("gateways", "openclaw") if group in host.groups)
-
-
-def _seen(machine: Machine) -> StatusAnswers:
-    """What `status.sh` answers. Raises RemoteError or UnreadableError."""
-    address, port = machine.state.published
-    roles = {"gateways": "gateway", "openclaw": "openclaw"}
-    values = {
-        "ROLES": " ".join(roles[role] for role in host_status.roles_of(machine)),
-        "PROJECT": PROJECT,
-        "DIRECTORY": machine.settings.gateway_directory,
-        "ADDRESS": address,
-        "PORT": port,
-    }
-    return StatusAnswers.parse(remote.run(machine.host, shell.program(values, *_SCRIPTS)))

@@ -1,5 +1,6 @@
 # What status.py shows beyond what host_state.sh reads: in one round trip, and nothing is changed.
-# Before this text stand carrier.sh, look.sh and: ROLES PROJECT DIRECTORY ADDRESS PORT (where the gateway is published now, or both empty).
+# Before this text stand carrier.sh, look.sh and: ROLES PROJECT DIRECTORY ADDRESS PORT (where the gateway is published now, or
+# both empty) and USAGE, a script that answers a question to the gateway's log, for a page that shows the last two weeks.
 # Each answer is one line: its name, a space, its bytes in base64. What cannot be read is an empty answer.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
@@ -38,5 +39,12 @@ case " $ROLES " in *" gateway "*)
     done | emit places
     # What start-gateway says of itself: what it waits for.
     systemctl show "$PROJECT.service" -p StatusText --value 2>/dev/null | emit unit_says
+    if [ -n "$USAGE" ]; then
+        cat "/var/lib/$PROJECT/canary-hours" 2>/dev/null | emit canary_hours
+        # SD_MESSAGE_UNIT_FAILURE_RESULT (systemd.journal-fields(7)): the journal has an index of it.
+        timeout 10 journalctl --quiet --no-pager --output=short-unix --since='-14 days' \
+            UNIT="$PROJECT-backup.service" MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c 2>/dev/null | cut -d ' ' -f 1 | emit failed_backups
+        (eval "$USAGE") | emit usage
+    fi
 esac
 printf 'end %s\n' "$(printf complete | base64 -w0)"

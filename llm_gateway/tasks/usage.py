@@ -47,24 +47,21 @@ from pyinfra.api import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.hosts import answers, remote, sums
-from llm_gateway.hosts.topology import Gateway, Machine
+from llm_gateway.hosts import remote
+from llm_gateway.hosts.topology import Machine
 from llm_gateway.inputs import run_options
 from llm_gateway.model.concurrency import concurrently
 from llm_gateway.model.usage import (
     DEFAULT_BY,
     DEFAULT_SINCE,
-    Query,
     Since,
     UsageError,
-    Zone,
     asked,
-    stretches,
-    zone_of,
 )
 from llm_gateway.model.wording import Wording, language
 from llm_gateway.status import usage_page, usage_report, usage_table
-from llm_gateway.status.usage_report import DOWN, MOVED, READ, UNREADABLE, GatewayUsage, Report
+from llm_gateway.status.usage_question import Question
+from llm_gateway.status.usage_report import DOWN, UNREADABLE, GatewayUsage, Report
 from llm_gateway.status.usage_words import WORDS
 from llm_gateway.tasks import preflight, survey
 
@@ -94,21 +91,11 @@ class Survey(survey.Survey):
     def _usage_of(self, machine: Machine) -> GatewayUsage:
         remote.mind_connection(machine.host)
         gateway = self.gateways[machine.name]
+        question = Question.of(gateway, self.since, self.by, self.now)
         try:
-            return self._read(gateway)
-        except sums.MovedError as moved:
-            return GatewayUsage(gateway.name, MOVED, str(moved))
-        except (sums.SumsError, remote.RemoteError, answers.UnreadableError, OSError) as problem:
+            return question.read(gateway.store.run(question.script()))
+        except (remote.RemoteError, OSError) as problem:
             return GatewayUsage(gateway.name, UNREADABLE, str(problem))
-
-    def _read(self, gateway: Gateway) -> GatewayUsage:
-        name, zone = zone_of(gateway.settings.gateway_timezone)
-        begin = self.since.begins(self.now, zone)
-        changes, prices = stretches(gateway.settings.gateway_prices, begin, zone)
-        query = Query(self.by, int(begin.timestamp()), Zone.over(name, zone, begin, self.now), changes, prices)
-        found = gateway.store.usage(gateway.node.directory, gateway.usage_log, query, zone)
-        days = gateway.settings.gateway_log_days
-        return GatewayUsage(gateway.name, READ, "", begin, name, days, found)
 
 
 PURPOSE = survey.Purpose((preflight.group_problems,), (), lock=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.lab.faults import await_boot, switch_on
 from tests.lab.rows import DIRECTORY, secrets
 from tests.lab.seen_status import hosts, status
 
+BACKUP_UNIT = "openclaw-llm-gateway-backup.service"
 ONE = ("--limit", "gw1", "--limit", "agent1")
 
 
@@ -90,6 +92,25 @@ def test_the_page_needs_nothing_beside_itself(clean: Lab, tmp_path: Path) -> Non
         "all is well",
     ):
         assert part in text
+
+
+def test_the_page_shows_what_the_host_has_kept(clean: Lab, tmp_path: Path) -> None:
+    clean.ssh("gw1", f"{DIRECTORY}/make-backup")
+    page = tmp_path / "fleet.html"
+    assert status(INVENTORY, *ONE, "--html", str(page), "--language", "zh").code == 0
+    text = page.read_text()
+    assert re.search(r"(\d+) 次中 \1 次正常；平均 \d+\.\d 秒，最慢 \d+\.\d 秒", text), "the canary's looks"
+    assert re.search(r"保留 \d+ 份，最近一份 \d+ KiB", text), "the backups"
+    for named in ("llm-gateway-canary", "按模型，14 天"):
+        assert named in text
+    clean.ssh("gw1", f"mv {DIRECTORY}/data/one-api.db {DIRECTORY}/data/away.db; systemctl start {BACKUP_UNIT}; true")
+    try:
+        assert status(INVENTORY, *ONE, "--html", str(page), "--language", "en").code == 0
+        text = page.read_text()
+        assert "; failed on 1 days" in text
+        assert "one-api.db is not there: deploy a gateway, or restore a backup" in text
+    finally:
+        clean.ssh("gw1", f"mv {DIRECTORY}/data/away.db {DIRECTORY}/data/one-api.db; systemctl start {BACKUP_UNIT}")
 
 
 def test_what_needs_a_person_is_shown(clean: Lab) -> None:

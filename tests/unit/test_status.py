@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from llm_gateway.proof.agent_path import Look
-from llm_gateway.status import ages, host_status, status_page, status_table
+from llm_gateway.status import ages, host_status, status_table
 from llm_gateway.status.differences import Drift
 from llm_gateway.status.shapes import Backup, Disk, GatewayStatus, HostStatus, LastRun, Logs, OpenClawStatus, Place
+from llm_gateway.status.status_page import Page
 
 NOW = datetime(2026, 11, 22, 10, 11, 12, tzinfo=UTC)
 EVIL = "<script>alert('x')</script>\"&"
@@ -65,7 +66,7 @@ def test_an_agent_that_runs_and_is_not_ready_is_shown_as_such() -> None:
     waiting = OpenClawStatus("openclaw-gateway.service", "active", "gw1", Look(0.01), "waiting (HTTP/1.1 503)")
     shown = HostStatus("agent1", ("openclaw",), "up", openclaw=waiting, drift=Drift("no"))
     assert "agent1    active, not ready  gw1" in status_table.text([shown])
-    assert "openclaw-gateway.service: active, not ready" in status_page.page([shown], NOW, 10)
+    assert "openclaw-gateway.service: active, not ready" in Page([shown], NOW, 10).text()
 
 
 def test_a_gateway_that_is_not_reached_is_told_in_a_word() -> None:
@@ -79,7 +80,7 @@ def test_where_bytes_lie_elsewhere_is_told() -> None:
     shown = HostStatus("gw1", ("gateways",), "up", gateway=GatewayStatus(**{**vars(GATEWAY), "elsewhere": places}))
     told = status_table.text([shown])
     assert "Elsewhere:\n  gw1: backups/ is /mnt/nas/gw1 (nfs)\n  gw1: data/ is /mnt/disk (not there)\n" in told
-    assert "/mnt/nas/gw1 (nfs)" in status_page.page([shown], NOW, 10)
+    assert "/mnt/nas/gw1 (nfs)" in Page([shown], NOW, 10).text()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_the_size_of_the_logs_is_shown(logs: Logs, shown: str) -> None:
     assert status_table.logs(gateway) == shown
     one = HostStatus("gw1", ("gateways",), "up", gateway=gateway)
     assert shown in status_table.text([one])
-    assert shown in status_page.page([one], NOW, 10)
+    assert shown in Page([one], NOW, 10).text()
 
 
 def test_json_is_plain() -> None:
@@ -126,21 +127,21 @@ def test_what_hosts_say_is_escaped() -> None:
         drift=Drift("yes", (EVIL,)),
         attention=(EVIL,),
     )
-    page = status_page.page([evil], NOW, 10)
+    page = Page([evil], NOW, 10).text()
     assert page.count("<script") == 1, "its own"
-    assert page.count("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;") == 6
+    assert page.count("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;") == 7
 
 
 def test_a_page_says_when_it_was_made_and_what_needs_a_person() -> None:
-    page = status_page.page([GW1, AGENT1], NOW, 10)
+    page = Page([GW1, AGENT1], NOW, 10).text()
     assert "2026-11-22 10:11:12 UTC" in page
     assert "1 of 2 need attention" in page
-    assert "all is well" in status_page.page([GW1], NOW, 10)
+    assert "all is well" in Page([GW1], NOW, 10).text()
 
 
 def test_a_page_has_trouble_first_and_a_link_to_each_admin_page() -> None:
     silent = HostStatus("gw0", ("gateways",), "up", gateway=GatewayStatus(**{**vars(GATEWAY), "version": None}))
-    page = status_page.page([GW1, silent, AGENT1], NOW, 10)
+    page = Page([GW1, silent, AGENT1], NOW, 10).text()
     assert [page.index(f"<h2>{name}</h2>") for name in ("agent1", "gw1", "gw0")] == sorted(
         page.index(f"<h2>{name}</h2>") for name in ("agent1", "gw1", "gw0")
     )
@@ -149,7 +150,7 @@ def test_a_page_has_trouble_first_and_a_link_to_each_admin_page() -> None:
 
 
 def test_a_page_allows_its_own_script_alone() -> None:
-    page = status_page.page([GW1], NOW, 10)
+    page = Page([GW1], NOW, 10).text()
     (script,) = re.findall("<script>(.*?)</script>", page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in page
@@ -161,14 +162,15 @@ def test_a_page_allows_its_own_script_alone() -> None:
     [(0, None), (9.9, None), (10.9, None), (11, "11 min"), (59, "59 min"), (125, "2 h 5 min"), (-60, None)],
 )
 def test_a_page_says_itself_that_it_is_older_than_it_should_be(minutes: float, told: str | None) -> None:
-    page = status_page.page([GW1], NOW, 10)
+    page = Page([GW1], NOW, 10).text()
     (script,) = re.findall("<script>(.*?)</script>", page, re.DOTALL)
     (made,) = re.findall('<time datetime="(.*?)"', page)
-    (promised,) = re.findall('<p id="old" [^>]*data-minutes="(.*?)" hidden>', page)
+    (promised,) = re.findall('<p id="old" [^>]*data-minutes="(.*?)"', page)
     browser = """
     const [, script, made, promised, now] = process.argv;
     Date.now = () => Number(now);
-    const words = {}, old = { hidden: true, dataset: { minutes: promised }, querySelector: () => words };
+    const told = { minutes: promised, title: "OLD: ", long: "H h M min", short: "M min" };
+    const words = {}, old = { hidden: true, dataset: told, querySelector: () => words };
     globalThis.document = { title: "x", querySelector: () => ({ dateTime: made }), getElementById: () => old };
     globalThis.setInterval = () => {};
     new Function(script)();
@@ -183,8 +185,8 @@ def test_a_page_says_itself_that_it_is_older_than_it_should_be(minutes: float, t
 
 def test_a_page_is_put_in_place_at_once(tmp_path: Path) -> None:
     place = tmp_path / "fleet.html"
-    status_page.write(place, [GW1], NOW, 10)
-    status_page.write(place, [AGENT1], NOW, 10)
+    Page([GW1], NOW, 10).write(place)
+    Page([AGENT1], NOW, 10).write(place)
     assert "agent1" in place.read_text()
     assert [file.name for file in place.parent.iterdir()] == ["fleet.html"]
 
@@ -194,7 +196,7 @@ def test_a_page_is_put_in_place_at_once(tmp_path: Path) -> None:
 )
 def test_a_page_that_has_no_place_is_refused_and_nothing_is_made(tmp_path: Path, path: str, told: str) -> None:
     with pytest.raises(OSError, match=f"^{told}$"):
-        status_page.write(tmp_path / path, [GW1], NOW, 10)
+        Page([GW1], NOW, 10).write(tmp_path / path)
     assert not list(tmp_path.iterdir())
 
 

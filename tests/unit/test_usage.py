@@ -91,7 +91,9 @@ class Gateway:
         changes, priced = stretches(prices, begin, SHANGHAI)
         zone = Zone.over("Asia/Shanghai", SHANGHAI, begin, NOW)
         query = Query(parse_by(by), int(begin.timestamp()), zone, changes, priced)
-        return Store(HOST, str(self.file)).usage(str(self.place), LOG, query, SHANGHAI)
+        store = Store(HOST, str(self.file))
+        lines = store.run(store.usage_script(str(self.place), LOG, query, SHANGHAI))
+        return sums.read(lines, query.by, SHANGHAI)
 
     def run(self, host: Any, command: str, stdin: str | None = None) -> list[str]:
         """As `remote.run`, by this machine's shell."""
