@@ -16,7 +16,8 @@ from pathlib import Path
 
 import httpx
 
-from llm_gateway.flavours.oneapi import AdminClient, ChannelSpec, TokenSpec
+from llm_gateway.flavours import ChannelSpec, TokenSpec
+from llm_gateway.flavours.oneapi import AdminClient
 
 ROOT = Path(__file__).parent.parent
 MODEL = "load-model"

@@ -15,8 +15,9 @@ import httpx
 from bench.errors import BenchError
 from bench.no_op import DIRECTORY, deployed_lab
 from llm_gateway.contents import desired
-from llm_gateway.flavours.oneapi import AdminClient, ChannelSpec, TokenSpec
-from llm_gateway.flavours.oneapi.change_plan import Change, Declared, Ours, carry_out, plan
+from llm_gateway.flavours import ChannelSpec, TokenSpec
+from llm_gateway.flavours.change_plan import Change, Declared, Ours, carry_out, plan
+from llm_gateway.flavours.oneapi import AdminClient
 from llm_gateway.inputs.secrets import Generated
 
 CHANNELS, TOKENS, MANY = 50, 200, 200

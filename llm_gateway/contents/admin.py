@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import httpx
 
-from llm_gateway.flavours.oneapi import AdminClient
+from llm_gateway.flavours.contents import Admin
 from llm_gateway.hosts.route import route
 from llm_gateway.hosts.topology import Gateway
 
@@ -27,7 +27,7 @@ ANSWER_SECONDS = 30.0
 
 
 @contextmanager
-def admin_api(gateway: Gateway) -> Iterator[AdminClient]:
+def admin_api(gateway: Gateway) -> Iterator[Admin]:
     """A client for a gateway's admin API, with its access token.
 
     Raises RouteError when there is no way to a gateway that has to be asked.
@@ -40,7 +40,7 @@ def admin_api(gateway: Gateway) -> Iterator[AdminClient]:
             transport = stack.enter_context(route(gateway.node.host, gateway.address, gateway.settings.gateway_port))
         else:
             transport = _Recorded(gateway, stack)
-        client = AdminClient(
+        client = gateway.node.flavour.admin(
             gateway.base_url, access_token=gateway.generated.access_token, transport=transport, timeout=ANSWER_SECONDS
         )
         with client:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from llm_gateway.flavours.oneapi import Channel, ChannelSpec, Contents, TokenSpec
-from llm_gateway.flavours.oneapi.change_plan import Actual, Change, Declared, Ours, plan
-from llm_gateway.flavours.oneapi.compare import channel_differences
+from llm_gateway.flavours import Channel, ChannelSpec, Contents, TokenSpec
+from llm_gateway.flavours.change_plan import Actual, Change, Declared, Ours, plan
+from llm_gateway.flavours.compare import channel_differences
 from llm_gateway.hosts.record import UNFINISHED, Record, fingerprint
 from llm_gateway.hosts.topology import Gateway
 from llm_gateway.parts import first_start

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 
 from llm_gateway.contents.export_options import Options, options
 from llm_gateway.contents.secret_names import SecretNames
-from llm_gateway.flavours.oneapi import Channel, Invalid, Token, TokenSpec, channel_types, wire
-from llm_gateway.flavours.oneapi.change_plan import Actual, Change, Declared, Ours, plan
+from llm_gateway.flavours import Channel, Invalid, Token, TokenSpec, channel_types, values
+from llm_gateway.flavours.change_plan import Actual, Change, Declared, Ours, plan
 from llm_gateway.inputs import consistency, declarations
 from llm_gateway.inputs.declaration_checks import CONFIG_SECRETS, DEFAULT_GROUP
 from llm_gateway.inputs.secrets import Provided, SecretsError
@@ -120,7 +120,7 @@ def _channel_fields(channel: Channel, names: SecretNames) -> dict[str, object]:
         "groups": [*dict.fromkeys(channel.groups)],
         "priority": channel.priority,
         "weight": channel.weight,
-        "status": "enabled" if channel.status == wire.ENABLED else "disabled",
+        "status": "enabled" if channel.status == values.ENABLED else "disabled",
         "config": config,
         "system_prompt": channel.system_prompt,
     }
@@ -139,7 +139,7 @@ def _plain(channel: Channel, name: str, names: SecretNames) -> object:
     """A field of the config as it is written: what may be a credential and is not known is not shown."""
     if name in CONFIG_SECRETS:
         return names.credential(channel, name)
-    return channel.config[name] if name in wire.CONFIG_FIELDS else "(not shown)"
+    return channel.config[name] if name in values.CONFIG_FIELDS else "(not shown)"
 
 
 def _without_login(url: str) -> str:
@@ -167,7 +167,7 @@ def _declared_channel(
         return None, _problems(problem, f"channel {channel.name}")
     problems = consistency.contradictions([made], [], False, image)
     told = tuple(text.removeprefix(f"gateway_channels: channel {channel.name}: ") for text in problems)
-    if channel.status == wire.AUTO_DISABLED:
+    if channel.status == values.AUTO_DISABLED:
         return made, (*told, 'One API has disabled it by itself; declare it "enabled" or "disabled", as you want it')
     return made, (*told, *_said(changes))
 
@@ -190,9 +190,9 @@ def _token_fields(token: Token) -> tuple[dict[str, object], tuple[str, ...]]:
         fields["quota"] = token.total_quota
     if token.subnets:
         fields["subnets"] = [*dict.fromkeys(token.subnets)]
-    if token.status == wire.DISABLED:
+    if token.status == values.DISABLED:
         fields["status"] = "disabled"
-    if token.expired_time == wire.NEVER_EXPIRES:
+    if token.expired_time == values.NEVER_EXPIRES:
         return fields, ()
     try:
         moment = f"{datetime.fromtimestamp(token.expired_time, UTC):%Y-%m-%dT%H:%M:%S}Z"
@@ -217,9 +217,9 @@ def _token_obstacles(
 
 
 def _token_remarks(token: Token) -> tuple[str, ...]:
-    if token.status == wire.EXPIRED:
+    if token.status == values.EXPIRED:
         return ("it has expired, and stays so until it is given more time",)
-    if token.status == wire.EXHAUSTED:
+    if token.status == values.EXHAUSTED:
         return ("its quota is used up, and it stays so until it is given more",)
     return ()
 

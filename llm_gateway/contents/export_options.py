@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from llm_gateway.flavours.oneapi import Invalid, option_text, option_value
+from llm_gateway.flavours import Invalid, option_text, option_value
 from llm_gateway.flavours.oneapi.option_defaults import GROUP_RATIOS, is_default
-from llm_gateway.flavours.oneapi.options import KINDS, Kind, is_same, ratios, same_number
+from llm_gateway.flavours.options import KINDS, Kind, is_same, ratios, same_number
 from llm_gateway.inputs.declarations import DEFAULT_OPTIONS
 
 _REGISTER = "RegisterEnabled"

@@ -14,7 +14,8 @@ from pyinfra.api.state import State
 from llm_gateway.contents import desired, reach
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import Plan
-from llm_gateway.flavours.oneapi import AdminClient, Ambiguous, OneAPIError, Unauthorised, carry_out
+from llm_gateway.flavours import Ambiguous, OneAPIError, Unauthorised, carry_out
+from llm_gateway.flavours.contents import Admin
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.route import RouteError
@@ -94,7 +95,7 @@ def explained(gateway: Gateway, problem: Exception) -> str:
     return f"the gateway's admin API on {gateway.base_url} cannot be used: {database.told(gateway, problem)}"
 
 
-def _carry_out(gateway: Gateway, admin: AdminClient, plan: Plan, state: State, host: Host) -> bool:
+def _carry_out(gateway: Gateway, admin: Admin, plan: Plan, state: State, host: Host) -> bool:
     """Do it change by change; what was done is remembered also where the next change fails."""
     writes = Counter(change.name for change in plan.changes if change.kind == "channel" and change.sign != "-")
     options = {change.name: change.work.text for change in plan.changes if change.kind == "option"}
@@ -171,7 +172,7 @@ def _unstored(gateway: Gateway, options: Mapping[str, str]) -> str | None:
     )
 
 
-def _with_new_channels(done: Record, plan: Plan, admin: AdminClient) -> Record:
+def _with_new_channels(done: Record, plan: Plan, admin: Admin) -> Record:
     """The record with the numbers of the channels that were made: One API tells them only in its list."""
     made = {change.name for change in plan.changes if change.kind == "channel" and change.sign == "+"}
     listed = admin.channels() if made else []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from llm_gateway.contents.admin import admin_api
-from llm_gateway.flavours.oneapi import Channel, OneAPIError
-from llm_gateway.flavours.oneapi.wire import ENABLED
+from llm_gateway.flavours import Channel, OneAPIError
+from llm_gateway.flavours.values import ENABLED
 from llm_gateway.hosts.route import RouteError
 from llm_gateway.hosts.topology import Gateway
 from llm_gateway.parts import firewall, first_start

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from llm_gateway.flavours.oneapi import Channel
+from llm_gateway.flavours import Channel
 from llm_gateway.inputs import declarations
 from llm_gateway.inputs.declaration_checks import CONFIG_SECRETS
 

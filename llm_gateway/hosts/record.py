@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from llm_gateway.flavours.oneapi import ChannelSpec
+from llm_gateway.flavours import ChannelSpec
 
 UNFINISHED = ""
 """In place of a fingerprint: a run has begun to write the channel, and none has told that it was done."""

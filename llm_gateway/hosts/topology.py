@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from pyinfra.api.host import Host
 
-from llm_gateway.flavours.oneapi import usage as oneapi_usage
-from llm_gateway.flavours.oneapi.change_plan import Change
+from llm_gateway.flavours import known
+from llm_gateway.flavours.change_plan import Change
+from llm_gateway.flavours.flavour import Flavour
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.tables import Store
@@ -144,6 +145,11 @@ class Node(Role):
         """Its root, without /v1."""
         return f"http://{self.address}:{self.settings.gateway_port}"
 
+    @property
+    def flavour(self) -> Flavour:
+        """The gateway software that is declared for it."""
+        return known.of_image(self.settings.gateway_image)
+
 
 @dataclass(eq=False)
 class Gateway:
@@ -203,7 +209,7 @@ class Gateway:
     @property
     def usage_log(self) -> UsageLog:
         """What the rows of its log mean, by its software."""
-        return oneapi_usage.LOG
+        return self.node.flavour.usage_log
 
     @property
     def agents(self) -> list[Agent]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
-from llm_gateway.flavours.oneapi import channel_types
-from llm_gateway.flavours.oneapi.errors import UnknownVersion
-from llm_gateway.flavours.oneapi.flavours import flavour_of
+from llm_gateway.flavours import channel_types, known
+from llm_gateway.flavours.errors import UnknownVersion
 from llm_gateway.inputs import lost_fields
 from llm_gateway.inputs.declaration_checks import DEFAULT_GROUP, STATUSES
 from llm_gateway.inputs.declarations import Channel, DeclaredToken
@@ -98,7 +97,7 @@ def _unheeded_priorities(declared: Sequence[Channel]) -> Iterator[str]:
 def _unknown_types(declared: Sequence[Channel], image: str | None) -> Iterator[str]:
     """An image that does not know a type takes it, and fails at its requests."""
     try:
-        flavour = flavour_of((image or "").rpartition(":")[2])
+        flavour = known.of_image(image).version_of_image(image)
     except UnknownVersion:  # somebody's own tag, which tells nothing
         return
     for channel in declared:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from llm_gateway.flavours.oneapi import Invalid, channel_types, wire
+from llm_gateway.flavours import Invalid, channel_types, values
 from llm_gateway.model.checks import InvalidError, http_url, integer, names, one_of, text
 from llm_gateway.model.suggestion import suggest
 
 DEFAULT_GROUP = "default"
 """The user group that root is in, and so the one whose channels serve the tokens made here."""
-STATUSES = {"enabled": wire.ENABLED, "disabled": wire.DISABLED}
+STATUSES = {"enabled": values.ENABLED, "disabled": values.DISABLED}
 
 CONFIG_SECRETS = ("ak", "sk", "vertex_ai_adc")
 """Fields of a channel's config that are credentials: what is declared for them is the NAME of a secret."""
@@ -93,8 +93,8 @@ def config(value: Any) -> dict[str, str]:
 
 
 def _config_field(field: Any, value: Any) -> tuple[str, str]:
-    if not isinstance(field, str) or field not in wire.CONFIG_FIELDS:
-        raise InvalidError(f"may hold {', '.join(sorted(wire.CONFIG_FIELDS))}, and nothing else")
+    if not isinstance(field, str) or field not in values.CONFIG_FIELDS:
+        raise InvalidError(f"may hold {', '.join(sorted(values.CONFIG_FIELDS))}, and nothing else")
     check = secret_name if field in CONFIG_SECRETS else text(_TRIMMED, "a string without blanks around it")
     try:
         return field, check(value)
@@ -116,7 +116,7 @@ def prompt(value: Any) -> str:
 def expiry(value: Any) -> int:
     """The last second of a day in UTC, or a moment, as seconds since 1970; -1 for None."""
     if value is None:
-        return wire.NEVER_EXPIRES
+        return values.NEVER_EXPIRES
     wanted = 'must be a day such as "2027-01-31" (UTC), a moment such as "2027-01-31T18:00:00+08:00", or None (never)'
     is_text = isinstance(value, str)
     is_day = is_text and _DAY.fullmatch(value)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from llm_gateway.flavours.oneapi import ChannelSpec, Invalid, TokenSpec, channel_types, wire
-from llm_gateway.flavours.oneapi.options import KINDS, option_text
+from llm_gateway.flavours import ChannelSpec, Invalid, TokenSpec, channel_types, values
+from llm_gateway.flavours.options import KINDS, option_text
 from llm_gateway.inputs import declaration_checks as fields
 from llm_gateway.inputs.declaration_checks import DEFAULT_GROUP as DEFAULT_GROUP
 from llm_gateway.inputs.declaration_checks import STATUSES as STATUSES
@@ -95,7 +95,7 @@ class DeclaredToken:
     name: str
     models: tuple[str, ...] = ()
     quota: int | None = None
-    expired_time: int = wire.NEVER_EXPIRES
+    expired_time: int = values.NEVER_EXPIRES
     subnets: tuple[str, ...] = ()
     status: int | None = None
 

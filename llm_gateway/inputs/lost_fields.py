@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from llm_gateway.flavours.oneapi import channel_types
-from llm_gateway.flavours.oneapi.errors import UnknownVersion
-from llm_gateway.flavours.oneapi.flavours import flavour_of
+from llm_gateway.flavours import channel_types, known
+from llm_gateway.flavours.errors import UnknownVersion
 from llm_gateway.inputs.declarations import Channel
 
 _LOST = (
@@ -68,7 +67,7 @@ def _passes_on(channel: Channel) -> bool:
 
 def _is_newer(image: str | None) -> bool:
     try:
-        return flavour_of((image or "").rpartition(":")[2]).is_newer_in_bodies
+        return known.of_image(image).version_of_image(image).is_newer_in_bodies
     except UnknownVersion:  # somebody's own tag: the stable version is the likelier one
         return False
 

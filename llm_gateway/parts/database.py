@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from llm_gateway.flavours.oneapi import OneAPIError, Unauthorised
+from llm_gateway.flavours import OneAPIError, Unauthorised
 from llm_gateway.hosts import other_databases, remote, tables
 from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Gateway

@@ -18,7 +18,8 @@ from pyinfra.api import FunctionCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.flavours.oneapi import AdminClient, OneAPIError, Unauthorised
+from llm_gateway.flavours import OneAPIError, Unauthorised
+from llm_gateway.flavours.contents import Admin
 from llm_gateway.hosts import before, remote, tables, undo
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.route import RouteError, route
@@ -213,14 +214,14 @@ def _check_password_while_old_gateway_serves(host: Host, node: Node, old: OldGat
         ) from None
 
 
-def _be_admin(node: Node, base_url: str, transport: httpx.BaseTransport) -> tuple[AdminClient, str | None]:
+def _be_admin(node: Node, base_url: str, transport: httpx.BaseTransport) -> tuple[Admin, str | None]:
     """A client that is root: by our access token, else by a password, which is then returned too."""
-    admin = AdminClient(base_url, access_token=node.gateway.generated.access_token, transport=transport)
+    admin = node.flavour.admin(base_url, access_token=node.gateway.generated.access_token, transport=transport)
     try:
         admin.own_user()
         return admin, None
     except Unauthorised:
-        admin = AdminClient(base_url, transport=transport)
+        admin = node.flavour.admin(base_url, transport=transport)
     for password in root_passwords(node, node.gateway.generated):
         if admin.log_in("root", password):
             return admin, password
@@ -241,7 +242,7 @@ def root_passwords(node: Node, generated: Generated) -> list[str]:
     return [password for password in known if password]
 
 
-def _close_registration(node: Node, admin: AdminClient) -> None:
+def _close_registration(node: Node, admin: Admin) -> None:
     """Nobody can register, and nobody can after the restart that publishes the gateway: see the database."""
     closed = {"RegisterEnabled": "false"}
     admin.set_option(*next(iter(closed.items())))
@@ -265,7 +266,7 @@ def _make_safe(host: Host, node: Node, base_url: str, transport: httpx.BaseTrans
     """Our access token works, the default password does not, and nobody can register."""
 
     def accepts_default_password() -> bool:
-        return AdminClient(base_url, transport=transport).log_in("root", DEFAULT_PASSWORD)
+        return node.flavour.admin(base_url, transport=transport).log_in("root", DEFAULT_PASSWORD)
 
     gateway = node.gateway
     admin, password = _be_admin(node, base_url, transport)

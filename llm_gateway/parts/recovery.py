@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llm_gateway.flavours.oneapi import OneAPIError, RateLimited, Refused, Unauthorised
+from llm_gateway.flavours import OneAPIError, RateLimited, Refused, Unauthorised
 from llm_gateway.model import layout
 
 COMMAND = "pyinfra inventory.py deploys/reset_admin.py"

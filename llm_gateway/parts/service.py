@@ -10,7 +10,8 @@ from pyinfra.api import FunctionCommand, StringCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.flavours.oneapi import AdminClient, OneAPIError
+from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours.admin_api import AdminAPI
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.host_state import started_at
 from llm_gateway.hosts.route import RouteError, route
@@ -143,7 +144,7 @@ def await_answer(
     while True:
         try:
             with route(host, address, port) as transport:
-                AdminClient(f"http://{address}:{port}", transport=transport).status()
+                AdminAPI(f"http://{address}:{port}", transport=transport).status()
             return None
         except (RouteError, OneAPIError) as problem:
             if reason := gives_up():

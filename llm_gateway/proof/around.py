@@ -6,8 +6,8 @@ from functools import partial
 
 from llm_client import LLMClient, LLMConnectionError, LLMError, LLMStatusError
 from llm_gateway.contents.admin import ANSWER_SECONDS
-from llm_gateway.flavours.oneapi import AdminClient, Channel, OneAPIError
-from llm_gateway.flavours.oneapi.wire import ENABLED
+from llm_gateway.flavours import Channel, OneAPIError
+from llm_gateway.flavours.values import ENABLED
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.route import RouteError, route
 from llm_gateway.hosts.topology import Node
@@ -46,7 +46,7 @@ def ask(node: Node) -> tuple[list[str], list[str]]:
     """
     base_url, token = node.base_url, node.gateway.generated.access_token
     with route(node.host, node.address, node.settings.gateway_port) as way:
-        admin = AdminClient(base_url, access_token=token, transport=way, timeout=ANSWER_SECONDS)
+        admin = node.flavour.admin(base_url, access_token=token, transport=way, timeout=ANSWER_SECONDS)
         channels = [channel for channel in admin.channels() if channel.status == ENABLED]
         found = [channel for channel in channels if _is_around(node, channel)]
         key = proof.usable_key(admin.tokens()) if found else None

@@ -10,7 +10,7 @@ from functools import partial
 import httpx
 
 from llm_client import LLMClient, LLMConnectionError, LLMError, LLMProtocolError, LLMStatusError, LLMTimeoutError
-from llm_gateway.flavours.oneapi import AdminClient, OneAPIError, only
+from llm_gateway.flavours import OneAPIError, only
 from llm_gateway.hosts.topology import Gateway
 from llm_gateway.inputs.declarations import Channel
 from llm_gateway.inputs.model_kinds import EMBEDDING, NONE, kind_of
@@ -104,7 +104,9 @@ def _client(gateway: Gateway, key: str, transport: httpx.BaseTransport) -> LLMCl
 def _channel_ids(gateway: Gateway, transport: httpx.BaseTransport) -> dict[str, int]:
     """The ids as they are now: what was read of the host may be older than the channels that this run has made."""
     # Not closed: that would close the transport.
-    admin = AdminClient(gateway.base_url, access_token=gateway.generated.access_token, transport=transport)
+    admin = gateway.node.flavour.admin(
+        gateway.base_url, access_token=gateway.generated.access_token, transport=transport
+    )
     try:
         rows = admin.channels()
         declared = [only(rows, channel.name) for channel in gateway.settings.gateway_channels]

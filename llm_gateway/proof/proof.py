@@ -13,7 +13,7 @@ from functools import partial
 from llm_client import LLMClient, LLMError
 from llm_gateway.contents.admin import ANSWER_SECONDS
 from llm_gateway.contents.desired import VERIFICATION_TOKEN
-from llm_gateway.flavours.oneapi import AdminClient, Channel, OneAPIError, Token
+from llm_gateway.flavours import Channel, OneAPIError, Token
 from llm_gateway.hosts.route import RouteError, route
 from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.model_kinds import CHAT, EMBEDDING, kind_of
@@ -41,7 +41,7 @@ def prove(node: Node, address: str, port: int, tokens: Sequence[Token] | None = 
     base_url = f"http://{address}:{port}"
     try:
         with route(node.host, address, port) as way:
-            admin = AdminClient(
+            admin = node.flavour.admin(
                 base_url, access_token=node.gateway.generated.access_token, transport=way, timeout=ANSWER_SECONDS
             )
             key = usable_key(tokens or ()) or usable_key(admin.tokens())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import VERIFICATION_TOKEN, own_tokens
-from llm_gateway.flavours.oneapi import OneAPIError, only
+from llm_gateway.flavours import OneAPIError, only
 from llm_gateway.hosts.topology import Gateway
 from llm_gateway.model.asking import VerificationError
 from llm_gateway.parts import database

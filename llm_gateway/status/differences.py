@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from llm_gateway.contents import desired
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.provisioning import explained
-from llm_gateway.flavours.oneapi import OneAPIError
+from llm_gateway.flavours import OneAPIError
 from llm_gateway.hosts.route import RouteError
 from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.inputs.secrets import SecretsError

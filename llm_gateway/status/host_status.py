@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 
 from llm_gateway.contents.admin import admin_api, parse_answer
-from llm_gateway.flavours.oneapi import OneAPIError, Status
-from llm_gateway.flavours.oneapi.wire import ENABLED
+from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours.admin_api import read_status
+from llm_gateway.flavours.values import ENABLED
 from llm_gateway.hosts.route import RouteError
 from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.parts import first_start, log_pruning
@@ -125,10 +126,10 @@ def _waits_for(seen: StatusAnswers) -> str:
 
 
 def _version(seen: StatusAnswers) -> str | None:
-    """What One API says of itself; None where it does not answer."""
+    """What it says of itself; None where it does not answer."""
     try:
         body = parse_answer(seen.answers.get("api_status", "")).json()
-        return Status.read(body["data"]).version
+        return read_status(body["data"]).version
     except (httpx.HTTPError, ValueError, LookupError, TypeError):
         return None
 

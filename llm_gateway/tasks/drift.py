@@ -14,8 +14,8 @@ from pyinfra.api.state import State
 from llm_gateway.contents import desired
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.provisioning import explained
-from llm_gateway.flavours.oneapi import OneAPIError
-from llm_gateway.flavours.oneapi.change_plan import Change
+from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours.change_plan import Change
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.route import RouteError
 from llm_gateway.hosts.topology import Machine

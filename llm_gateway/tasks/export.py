@@ -21,8 +21,8 @@ from llm_gateway.contents import desired, export_text
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.export import Circumstances, Export, export
 from llm_gateway.contents.provisioning import explained
-from llm_gateway.flavours.oneapi import AdminClient, OneAPIError, RateLimited
-from llm_gateway.flavours.oneapi.change_plan import Actual
+from llm_gateway.flavours import OneAPIError, RateLimited
+from llm_gateway.flavours.change_plan import Actual
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.route import RouteError, route
 from llm_gateway.hosts.topology import Machine, Node
@@ -111,7 +111,7 @@ def _look_as_root(node: Node) -> Actual:
     address, port = _way(node)
     with (
         route(node.host, address, port) as transport,
-        AdminClient(f"http://{address}:{port}", transport=transport) as admin,
+        node.flavour.admin(f"http://{address}:{port}", transport=transport) as admin,
     ):
         if not admin.log_in("root", handed_in or first_start.DEFAULT_PASSWORD):
             wrong = "is not root's: correct it" if handed_in else "is missing: export it"

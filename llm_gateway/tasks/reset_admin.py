@@ -16,7 +16,8 @@ from pyinfra.api import DeployError, FunctionCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.flavours.oneapi import AdminClient, Invalid, OneAPIError, RateLimited, Unauthorised
+from llm_gateway.flavours import Invalid, OneAPIError, RateLimited, Unauthorised
+from llm_gateway.flavours.contents import Admin
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.route import RouteError, route
 from llm_gateway.hosts.topology import Machine, Node
@@ -256,7 +257,7 @@ def _confirm(node: Node, wanted: Generated, access: Access) -> None:
 
 
 @contextmanager
-def _api(node: Node, token: str | None = None) -> Iterator[AdminClient]:
+def _api(node: Node, token: str | None = None) -> Iterator[Admin]:
     """The admin API on the host itself, past its published port, so that no password crosses the network in clear.
 
     Raises RouteError.
@@ -266,7 +267,7 @@ def _api(node: Node, token: str | None = None) -> Iterator[AdminClient]:
     address, port = (inside, PORT) if inside else (node.address, node.settings.gateway_port)
     with (
         route(node.host, address, port) as transport,
-        AdminClient(
+        node.flavour.admin(
             f"http://{address}:{port}", access_token=token, transport=transport, timeout=PATIENCE_SECONDS
         ) as client,
     ):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from llm_gateway.flavours.oneapi import Token
+from llm_gateway.flavours import Token
 from llm_gateway.hosts import remote, tables, undo
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record

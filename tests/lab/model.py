@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from llm_gateway.flavours.oneapi import AdminClient, OneAPIError
-from llm_gateway.flavours.oneapi.specs import TokenSpec
+from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours.oneapi import AdminClient
+from llm_gateway.flavours.specs import TokenSpec
 from tests.lab.conftest import Lab, Run
 from tests.lab.faults import is_step, kill_where
 from tests.lab.rows import DIRECTORY

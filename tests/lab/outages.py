@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from lab import keys, tailnet
 from lab.state import load
 from llm_gateway.flavours.oneapi import AdminClient
-from llm_gateway.flavours.oneapi.specs import TokenSpec
+from llm_gateway.flavours.specs import TokenSpec
 from tests.lab.conftest import Lab, Run
 from tests.lab.faults import await_that
 from tests.lab.rows import DIRECTORY, rows

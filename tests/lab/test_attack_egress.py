@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.networks import NEIGHBOUR, PEER, address
-from llm_gateway.flavours.oneapi.specs import ChannelSpec
+from llm_gateway.flavours.specs import ChannelSpec
 from tests.lab.attackers import Attackers
 from tests.lab.conftest import Lab, Run
 from tests.lab.faults import await_that

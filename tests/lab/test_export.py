@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from llm_gateway.flavours.oneapi import AdminClient, ChannelSpec, TokenSpec, only
+from llm_gateway.flavours import ChannelSpec, TokenSpec, only
+from llm_gateway.flavours.oneapi import AdminClient
 from llm_gateway.inputs.secrets import Generated
 from tests.lab.conftest import INVENTORY, ROOT, Lab, Run, _run
 from tests.lab.rows import DIRECTORY, rows, secrets

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from llm_gateway.flavours.oneapi import OneAPIError
-from llm_gateway.flavours.oneapi.specs import TokenSpec
+from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours.specs import TokenSpec
 from tests.lab.conftest import Lab
 from tests.lab.faults import await_that, kill_at
 from tests.lab.outages import UNIT, Gateway, gateway_of_its_own

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from llm_gateway.flavours.oneapi.specs import TokenSpec
+from llm_gateway.flavours.specs import TokenSpec
 from tests.lab.attackers import FIREWALL, RULES
 from tests.lab.conftest import Lab
 from tests.lab.faults import await_that

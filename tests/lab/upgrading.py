@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from llm_gateway.flavours.oneapi import AdminClient, OneAPIError
-from llm_gateway.flavours.oneapi.specs import TokenSpec
+from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours.oneapi import AdminClient
+from llm_gateway.flavours.specs import TokenSpec
 from tests.lab.asking_agent import AskingAgent
 from tests.lab.conftest import Lab, Run
 from tests.lab.rows import DIRECTORY

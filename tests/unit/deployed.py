@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from llm_gateway.contents import desired
-from llm_gateway.flavours.oneapi import ChannelSpec
+from llm_gateway.flavours import ChannelSpec
+from llm_gateway.flavours.oneapi import wire
 from llm_gateway.hosts.record import Record, fingerprint
 from llm_gateway.hosts.topology import Agent, Node, Run
 from llm_gateway.model import layout
@@ -82,14 +83,14 @@ def deployed(gateway_name: str, agent_name: str) -> Deployed:
         ChannelSpec(each.name, each.type, each.base_url, gateway.provided.require(each.key), each.models)
         for each in gateway.settings.gateway_channels
     ]
-    channels = [{"id": number, **spec.fields(with_key=True)} for number, spec in enumerate(specs, 1)]
+    channels = [{"id": number, **wire.channel_fields(spec, with_key=True)} for number, spec in enumerate(specs, 1)]
     names = desired.own_tokens(gateway.gateway)
     tokens = [
         {
             "id": number,
             "status": 1,
             "key": f"relay-key-{number}".ljust(48, "0"),
-            **desired.own_token(gateway.gateway, name).fields(),
+            **wire.token_fields(desired.own_token(gateway.gateway, name)),
         }
         for number, name in enumerate(names, 1)
     ]

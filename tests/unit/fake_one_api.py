@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from llm_gateway.flavours.oneapi import option_text
+from llm_gateway.flavours import option_text
 from llm_gateway.inputs.declarations import DEFAULT_OPTIONS
 
 Row = dict[str, Any]

@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from llm_gateway.flavours.oneapi import (
-    Actual,
-    AdminClient,
-    Change,
-    Channel,
-    ChannelSpec,
-    Declared,
-    Ours,
-    Token,
-    TokenSpec,
-    carry_out,
-    plan,
-)
+from llm_gateway.flavours import Actual, Change, Channel, ChannelSpec, Declared, Ours, Token, TokenSpec, carry_out, plan
+from llm_gateway.flavours.oneapi import AdminClient, wire
 
 URL = "http://127.0.0.1:9"
 NOW = 1_800_000_000
@@ -32,13 +21,13 @@ def channel_spec(name: str, *models: str, **more: Any) -> ChannelSpec:
 def channel(number: int, name: str, *models: str, **more: Any) -> Channel:
     """A channel that is there, the same as `channel_spec` of these arguments declares."""
     spec = channel_spec(name, *models)
-    row = {"id": number, **spec.fields(with_key=False), "created_time": 1, **more}
-    return Channel.read(row)
+    row = {"id": number, **wire.channel_fields(spec, with_key=False), "created_time": 1, **more}
+    return wire.read_channel(row)
 
 
 def token(number: int, name: str, **more: Any) -> Token:
-    row = {"id": number, "key": "k" * 48, "status": 1, "used_quota": 0, **TokenSpec(name).fields(), **more}
-    return Token.read(row)
+    row = {"id": number, "key": "k" * 48, "status": 1, "used_quota": 0, **wire.token_fields(TokenSpec(name)), **more}
+    return wire.read_token(row)
 
 
 def actual(channels: Iterable[Channel] = (), tokens: Iterable[Token] = (), **options: str) -> Actual:

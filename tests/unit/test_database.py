@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab.standin.bcrypt import gensalt, hashpw
-from llm_gateway.flavours.oneapi import Unauthorised
+from llm_gateway.flavours import Unauthorised
 from llm_gateway.hosts.topology import Gateway
 from llm_gateway.parts import database
 from tests.unit import odd_databases

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from llm_gateway.flavours.oneapi import wire
 from llm_gateway.inputs import consistency, declarations, host_data, settings
 from llm_gateway.inputs.secrets import Provided
 from llm_gateway.model.checks import InvalidError
@@ -185,9 +186,9 @@ def test_anything_is_taken_or_told(channels: Any, tokens: Any, options: Any, pru
     "\n".join(told).encode()
     for each in found.gateway_channels:
         provided = Provided(None, dict.fromkeys((each.key, *each.credentials.values()), "x"))
-        _sendable(each.spec(provided).fields(with_key=True))
+        wire.channel_fields(_sendable(each.spec(provided), with_key=True))
     for token in found.gateway_tokens:
-        _sendable(token.spec().fields())
+        _sendable(wire.token_fields(token.spec()))
     for name, value in found.gateway_options.items():
         declarations.option_text(name, value).encode()
 

@@ -17,8 +17,9 @@ from standin_kit import ACCESS_TOKEN, Gateway
 from llm_gateway.contents import desired, export_text
 from llm_gateway.contents.desired import VERIFICATION_TOKEN
 from llm_gateway.contents.export import Circumstances, Export, export
-from llm_gateway.flavours.oneapi import AdminClient, Channel, Token, TokenSpec, option_text, wire
-from llm_gateway.flavours.oneapi.change_plan import Actual
+from llm_gateway.flavours import TokenSpec, option_text, values
+from llm_gateway.flavours.change_plan import Actual
+from llm_gateway.flavours.oneapi import AdminClient, wire
 from llm_gateway.inputs.declarations import DEFAULT_OPTIONS
 from llm_gateway.inputs.declarations import channels as declared_channels
 from llm_gateway.inputs.secrets import Provided
@@ -32,8 +33,8 @@ SETTINGS = ("gateway_channels", "gateway_tokens", "gateway_options")
 
 def actual(channels: Sequence[Row] = (), tokens: Sequence[Row] = (), **options: str) -> Actual:
     return Actual(
-        tuple(Channel.read({"id": number, **row}) for number, row in enumerate(channels, 1)),
-        tuple(Token.read({"id": number, **row}) for number, row in enumerate((own_token(), *tokens), 1)),
+        tuple(wire.read_channel({"id": number, **row}) for number, row in enumerate(channels, 1)),
+        tuple(wire.read_token({"id": number, **row}) for number, row in enumerate((own_token(), *tokens), 1)),
         {**{name: option_text(name, value) for name, value in DEFAULT_OPTIONS.items()}, **options},
     )
 
@@ -161,7 +162,7 @@ def test_a_token_that_cannot_be_declared_is_told(row: Row, told: str) -> None:
         ({"expired_time": 1_801_439_999}, {"expires": "2027-01-31"}, ""),
         ({"status": 4, "unlimited_quota": False, "used_quota": 9}, {"quota": 9}, "its quota is used up"),
         ({"unlimited_quota": False, "remain_quota": 6, "used_quota": 3}, {"quota": 9}, ""),
-        ({"status": wire.DISABLED}, {"status": "disabled"}, ""),
+        ({"status": values.DISABLED}, {"status": "disabled"}, ""),
     ],
 )
 def test_a_tokens_end_is_declared_to_the_second(row: Row, fields: Row, remark: str) -> None:

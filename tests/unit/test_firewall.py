@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from llm_gateway.contents import reach
-from llm_gateway.flavours.oneapi import Channel
+from llm_gateway.flavours import Channel
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.topology import Node, Run
 from llm_gateway.model.checkout import ROOT

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyinfra.api import Inventory
 
 from llm_gateway.contents.desired import token_name
-from llm_gateway.flavours.oneapi import TokenSpec
+from llm_gateway.flavours import TokenSpec
 from llm_gateway.inputs.inventory_groups import wrong_groups
 from tests.unit import fake_hosts
 from tests.unit.fuzz_values import HOSTILE, bounded, junk

@@ -6,16 +6,18 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
 import pytest
 
-from llm_gateway.flavours.oneapi import Channel, Token
-from llm_gateway.flavours.oneapi.wire import ENABLED
+from llm_gateway.flavours import Channel, Token, known
+from llm_gateway.flavours.values import ENABLED
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.topology import Node
 from llm_gateway.parts.first_start import FirstStartError
 from llm_gateway.parts.takeover import old_channels
 from llm_gateway.proof import around
@@ -31,8 +33,8 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What is told of enabled channels with these base URLs, by the shells of a host that knows the name nas."""
     commands = tmp_path / "bin"
     commands.mkdir()
-    known = 'case "$2" in nas) echo "192.168.1.9 STREAM nas" ;; api.example) echo "1.2.3.4 STREAM" ;; *) exit 2 ;; esac'
-    for name, text in {"getent": known, "ip": f"echo '4: docker0 inet {BRIDGE}/16 scope global'"}.items():
+    names = 'case "$2" in nas) echo "192.168.1.9 STREAM nas" ;; api.example) echo "1.2.3.4 STREAM" ;; *) exit 2 ;; esac'
+    for name, text in {"getent": names, "ip": f"echo '4: docker0 inet {BRIDGE}/16 scope global'"}.items():
         (commands / name).write_text(f"#!/bin/sh\n{text}\n")
         (commands / name).chmod(0o755)
 
@@ -108,7 +110,7 @@ class Gateway:
         self.asked: list[str] = []
         token = Token(1, "t", ENABLED, -1, 0, True, (), (), "K" * 48)
         admin = type("Admin", (), {"channels": lambda _: channels, "tokens": lambda _: [token] if tokens else []})
-        monkeypatch.setattr(around, "AdminClient", lambda *_, **__: admin())
+        monkeypatch.setattr(Node, "flavour", replace(known.ONE_API, admin=lambda *_, **__: admin()))
         monkeypatch.setattr(around, "route", self._route)
 
     @contextmanager

@@ -9,18 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from llm_gateway.flavours.oneapi import (
-    AdminClient,
-    Ambiguous,
-    Channel,
-    ChannelSpec,
-    Invalid,
-    Status,
-    Token,
-    TokenSpec,
-    User,
-    only,
-)
+from llm_gateway.flavours import Ambiguous, ChannelSpec, Invalid, Status, Token, TokenSpec, User, only
+from llm_gateway.flavours.oneapi import AdminClient, wire
 
 ACCESS = "0123456789abcdef0123456789abcdef"
 KEY = "sk-dashscope-4f2b9c7d1e8a"
@@ -106,7 +96,7 @@ def sent(seen: list[httpx.Request]) -> tuple[str, str, Any]:
 def test_status() -> None:
     data = {"version": "v0.6.10", "system_name": "One API", "start_time": 1732000000, "logo": ""}
     admin, seen = admin_for(ok(data))
-    assert admin.status() == Status("v0.6.10", "One API", 1732000000)
+    assert admin.status() == Status("v0.6.10", 1732000000)
     assert sent(seen) == ("GET", "/api/status", None)
 
 
@@ -259,10 +249,10 @@ def test_a_token_is_always_sent_whole() -> None:
     assert isinstance(admin.create_token(spec), Token)
     assert sent(seen) == ("POST", "/api/token/", fields)
     seen.clear()
-    token = admin.update_token(Token.read({**TOKEN_ROW, "used_quota": 30}), spec)
+    token = admin.update_token(wire.read_token({**TOKEN_ROW, "used_quota": 30}), spec)
     assert sent(seen) == ("PUT", "/api/token/", {"id": 3, **fields})
     seen.clear()
-    admin.update_token(Token.read({**TOKEN_ROW, "used_quota": 30}), TokenSpec("agent1", quota=100))
+    admin.update_token(wire.read_token({**TOKEN_ROW, "used_quota": 30}), TokenSpec("agent1", quota=100))
     assert (sent(seen)[2]["remain_quota"], sent(seen)[2]["unlimited_quota"]) == (70, False)
     seen.clear()
     admin.set_token_status(token, 1)
@@ -288,7 +278,7 @@ def test_a_channel_is_switched_off_and_left_alone_otherwise() -> None:
 
 def test_what_may_be_secret_in_a_channel_is_not_shown() -> None:
     row = {**CHANNEL_ROW, "config": '{"region":"","sk":"s3cret","ak":null}', "system_prompt": "be private"}
-    channel = Channel.read(row)
+    channel = wire.read_channel(row)
     assert (channel.config, channel.system_prompt) == ({"sk": "s3cret"}, "be private")
     spec = ChannelSpec("x", 33, "", KEY, ("m",), config={"sk": "s3cret"}, system_prompt="be private")
     for shown in (repr(channel), repr(spec)):
@@ -298,8 +288,8 @@ def test_what_may_be_secret_in_a_channel_is_not_shown() -> None:
 
 def test_use_does_not_change_a_tokens_total() -> None:
     row = {**TOKEN_ROW, "unlimited_quota": False, "remain_quota": -5, "used_quota": 105}
-    assert Token.read(row).total_quota == 100
-    assert Token.read(TOKEN_ROW).total_quota is None
+    assert wire.read_token(row).total_quota == 100
+    assert wire.read_token(TOKEN_ROW).total_quota is None
 
 
 def test_options_are_read_and_set() -> None:
@@ -312,9 +302,9 @@ def test_options_are_read_and_set() -> None:
 
 
 def test_a_name_finds_the_one_thing_that_has_it() -> None:
-    channel = Channel.read(CHANNEL_ROW)
-    longer = Channel.read({**CHANNEL_ROW, "id": 8, "name": "dashscope-2"})
+    channel = wire.read_channel(CHANNEL_ROW)
+    longer = wire.read_channel({**CHANNEL_ROW, "id": 8, "name": "dashscope-2"})
     assert only([longer, channel], "dashscope") is channel
     assert only([longer], "dashscope") is None
     with pytest.raises(Ambiguous, match="ids 7, 9"):
-        only([channel, Channel.read({**CHANNEL_ROW, "id": 9})], "dashscope")
+        only([channel, wire.read_channel({**CHANNEL_ROW, "id": 9})], "dashscope")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from plan_kit import channel, channel_spec
 
-from llm_gateway.flavours.oneapi import Channel, only
-from llm_gateway.flavours.oneapi.compare import channel_differences
-from llm_gateway.flavours.oneapi.errors import Ambiguous
+from llm_gateway.flavours import Channel, only
+from llm_gateway.flavours.compare import channel_differences
+from llm_gateway.flavours.errors import Ambiguous
 
 
 def told(row: dict[str, Any], **spec: Any) -> list[str]:

@@ -14,20 +14,19 @@ import httpx
 import pytest
 from test_oneapi import ACCESS, CHANNEL_ROW, KEY, SPEC, TOKEN_ROW, admin_for, ok
 
-from llm_gateway.flavours.oneapi import (
-    AdminClient,
+from llm_gateway.flavours import (
     Invalid,
     NotOneAPI,
     OneAPIError,
     RateLimited,
     Refused,
-    Token,
     TokenSpec,
     Unauthorised,
     Unreachable,
 )
+from llm_gateway.flavours.oneapi import AdminClient, wire
 
-TOKEN = Token.read(TOKEN_ROW)
+TOKEN = wire.read_token(TOKEN_ROW)
 Calls = list[Callable[[AdminClient], object]]
 CALLS: Calls = [
     lambda admin: admin.status(),

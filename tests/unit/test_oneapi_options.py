@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_kit import actual, planned, said
 
-from llm_gateway.flavours.oneapi import Declared, Invalid, option_text, option_value
+from llm_gateway.flavours import Declared, Invalid, option_text, option_value
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from plan_kit import NOW, actual, channel, channel_spec, planned, said, token
 
-from llm_gateway.flavours.oneapi import Ambiguous, Declared, Invalid, Ours, TokenSpec
+from llm_gateway.flavours import Ambiguous, Declared, Invalid, Ours, TokenSpec
 
 LATER = NOW + 86_400
 

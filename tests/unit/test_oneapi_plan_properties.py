@@ -12,17 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plan_kit import NOW, apply, channel_spec, look, planned
 
-from llm_gateway.flavours.oneapi import (
-    AdminClient,
-    Channel,
-    ChannelSpec,
-    Declared,
-    OneAPIError,
-    Ours,
-    TokenSpec,
-    carry_out,
-)
-from llm_gateway.flavours.oneapi.update_order import serves
+from llm_gateway.flavours import Channel, ChannelSpec, Declared, OneAPIError, Ours, TokenSpec, carry_out
+from llm_gateway.flavours.oneapi import AdminClient
+from llm_gateway.flavours.update_order import serves
 
 pytestmark = pytest.mark.slow
 

@@ -13,17 +13,9 @@ from plan_kit import apply, channel_spec, look, planned
 from standin_kit import ACCESS_TOKEN, Gateway, Upstream, wait_for
 
 from lab.standin.envelope import AdminError
-from llm_gateway.flavours.oneapi import (
-    AdminClient,
-    Channel,
-    Declared,
-    Ours,
-    Refused,
-    TokenSpec,
-    carry_out,
-    only,
-    recognise,
-)
+from llm_gateway.flavours import Channel, Declared, Ours, Refused, TokenSpec, carry_out, only
+from llm_gateway.flavours.oneapi import AdminClient
+from llm_gateway.flavours.oneapi.versions import version_of
 
 pytest_plugins = ["standin_fixtures"]
 
@@ -80,7 +72,7 @@ def test_from_nothing_to_all_of_it_and_again(admin: AdminClient, counted: Counti
         ),
         {"RegisterEnabled": False, "QuotaPerUnit": 0.50, "ModelRatio": {"all-3": 1.5}, "Notice": "你好\n"},
     )
-    assert recognise(admin.status()).name == "One API v0.6.10"
+    assert version_of(admin.status().version).name == "One API v0.6.10"
     assert len(apply(admin, declared)) == 9
     counted.sent.clear()
     assert planned(declared, look(admin), now=time.time()) == []

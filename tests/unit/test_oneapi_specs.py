@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from test_oneapi import KEY
 
-from llm_gateway.flavours.oneapi import ChannelSpec, Invalid, TokenSpec
+from llm_gateway.flavours import ChannelSpec, Invalid, TokenSpec
 
 
 @pytest.mark.parametrize(

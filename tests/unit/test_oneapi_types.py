@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from llm_gateway.flavours.oneapi import Invalid, Status, UnknownVersion, channel_type, flavour_of, recognise, type_name
-from llm_gateway.flavours.oneapi.channel_types import TYPES
-from llm_gateway.flavours.oneapi.flavours import FLAVOURS
+from llm_gateway.flavours import Invalid, UnknownVersion, channel_type, type_name
+from llm_gateway.flavours.channel_types import TYPES
+from llm_gateway.flavours.oneapi.versions import VERSIONS, version_of
 
 
 def test_a_type_is_found_by_its_name_and_by_its_number() -> None:
@@ -54,7 +54,7 @@ def test_an_unknown_type_is_told(value: object, problem: str) -> None:
     ],
 )
 def test_a_version_knows_its_types_and_the_older_ones(version: str, newest: str) -> None:
-    flavour = recognise(Status(version, "One API", 1))
+    flavour = version_of(version)
     assert [each.number for each in TYPES if flavour.knows(each)] == list(range(1, channel_type(newest).number + 1))
 
 
@@ -63,11 +63,11 @@ def test_a_version_knows_its_types_and_the_older_ones(version: str, newest: str)
 )
 def test_another_version_is_told(version: str) -> None:
     with pytest.raises(UnknownVersion) as caught:
-        flavour_of(version)
+        version_of(version)
     assert f"version {version!r} is none that this client knows: One API v0.6.10" in str(caught.value)
 
 
 def test_each_flavour_is_recognised_as_itself_alone() -> None:
-    for flavour in FLAVOURS:
+    for flavour in VERSIONS:
         version = flavour.name.removeprefix("One API ")
-        assert [each for each in FLAVOURS if each.is_version(version)] == [flavour]
+        assert [each for each in VERSIONS if each.is_version(version)] == [flavour]

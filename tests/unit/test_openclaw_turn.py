@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from llm_gateway.flavours.oneapi import LogRow
+from llm_gateway.flavours import LogRow
 from llm_gateway.hosts import remote
 from llm_gateway.proof import openclaw_turn
 from llm_gateway.proof.openclaw_turn import TurnError

@@ -12,7 +12,7 @@ import pytest
 from provisioning_kit import DONE, PATH, Written, commands, make_gateway, reconcile
 
 from llm_gateway.contents import admin, desired
-from llm_gateway.flavours.oneapi import TokenSpec
+from llm_gateway.flavours import TokenSpec
 from llm_gateway.hosts import route
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.record import Record

@@ -10,7 +10,7 @@ import pytest
 from provisioning_kit import DONE, PATH, Written, commands, make_gateway, reconcile
 
 from llm_gateway.contents import provisioning
-from llm_gateway.flavours.oneapi import OneAPIError, RateLimited, Refused, Unreachable
+from llm_gateway.flavours import OneAPIError, RateLimited, Refused, Unreachable
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.record import Record
 from tests.unit.fake_hosts import answer

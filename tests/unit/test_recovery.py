@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 from standin_kit import ACCESS_TOKEN, Gateway
 
-from llm_gateway.flavours.oneapi import AdminClient, Refused, TokenSpec, Unauthorised
+from llm_gateway.flavours import Refused, TokenSpec, Unauthorised
+from llm_gateway.flavours.oneapi import AdminClient
 from llm_gateway.parts import recovery
 
 pytest_plugins = ["standin_fixtures"]

@@ -13,7 +13,8 @@ from provisioning_kit import PATH, Written, make_gateway
 from pyinfra.api import DeployError
 
 from llm_gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN
-from llm_gateway.flavours.oneapi import AdminClient, TokenSpec
+from llm_gateway.flavours import TokenSpec
+from llm_gateway.flavours.oneapi import AdminClient
 from llm_gateway.hosts import progress
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.topology import Gateway

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_gateway.flavours.oneapi.specs import check_password
+from llm_gateway.flavours.specs import check_password
 from llm_gateway.inputs.secrets import Generated, Provided, SecretsError
 from llm_gateway.model import dotenv
 

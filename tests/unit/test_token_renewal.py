@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from llm_gateway.flavours.oneapi import AdminClient, Ambiguous, Token, TokenSpec
+from llm_gateway.flavours import Ambiguous, Token, TokenSpec
+from llm_gateway.flavours.oneapi import AdminClient
 from llm_gateway.tasks.rotation import token_renewal
 from tests.unit.fake_one_api import FakeOneAPI
 

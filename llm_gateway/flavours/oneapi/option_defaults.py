@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from llm_gateway.flavours.oneapi.options import KINDS, Kind, is_same
+from llm_gateway.flavours.options import KINDS, Kind, is_same
 
 _ON = (
     "PasswordLoginEnabled",

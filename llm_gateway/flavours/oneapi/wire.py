@@ -6,10 +6,15 @@ answers with a redirect.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-STATUS = "/api/status"
+from llm_gateway.flavours.rows import Fields, Row, flag, mapping, names, text, whole
+from llm_gateway.flavours.shapes import Channel, LogRow, Token, User
+from llm_gateway.flavours.specs import ChannelSpec, TokenSpec
+from llm_gateway.flavours.values import filled
+
 LOG_IN = "/api/user/login"
 OWN_USER = "/api/user/self"
 ACCESS_TOKEN = "/api/user/token"  # noqa: S105 (a path)
@@ -23,107 +28,109 @@ LOG = "/api/log/"
 CONSUMED = 2
 """The kind of log row that a billed request leaves."""
 
-ENABLED = 1
-DISABLED = 2
-AUTO_DISABLED = 3
-"""A channel's; a token's 3 is another thing."""
-EXPIRED = 3
-EXHAUSTED = 4
-NEVER_EXPIRES = -1
-PASSWORD_CHARACTERS = range(8, 21)
-CONFIG_FIELDS = frozenset(
-    ("region", "sk", "ak", "user_id", "api_version", "library_id", "plugin", "vertex_ai_project_id", "vertex_ai_adc")
-)
-"""What a channel's config may hold; One API passes over anything else."""
 _IN_OTHER = {3: "api_version", 17: "plugin", 18: "api_version", 21: "library_id", 24: "api_version"}
 """By channel type, the field of the config that One API takes from the column `other` where the config has none: older
 versions kept it there (v0.6.10, middleware/distributor.go)."""
-INT64 = range(-(1 << 63), 1 << 63)
-TOKEN_NAME_BYTES = 30
-MODEL_MAPPING_CHARACTERS = 1024
-
 NOT_ALLOWED = "无权进行此操作"
 """How the middleware begins each refusal of a role or an access token, in HTTP 200; it is not
 translated, and no code comes with it."""
-NOT_FOUND = "record not found"
-"""How One API's database library says that there is no such row; no code comes with it either."""
 PASSWORD_LOGIN_OFF = "管理员关闭了密码登录"  # noqa: S105 (a message)
 """The one refusal of a login that says nothing about the password."""
 
-Fields = dict[str, Any]
 
-
-def channel_fields(
-    *,
-    name: str,
-    type_: int,
-    base_url: str,
-    models: tuple[str, ...],
-    model_mapping: str,
-    groups: tuple[str, ...],
-    priority: int,
-    weight: int,
-    status: int,
-    config: str,
-    system_prompt: str,
-) -> Fields:
-    """The fields of a channel in a request, the key excepted.
+def channel_fields(spec: ChannelSpec, *, with_key: bool) -> Fields:
+    """The body of a request for a channel.
 
     On an update an absent or empty `key` keeps the old one, and so does an empty `config`: to clear
     that, it has to be ``{}``.
     """
+    fields: Fields = {
+        "name": spec.name,
+        "type": spec.type,
+        "base_url": spec.base_url,
+        "models": ",".join(spec.models),
+        "model_mapping": spec.mapping_text,
+        "group": ",".join(spec.groups),
+        "priority": spec.priority,
+        "weight": spec.weight,
+        "status": spec.status,
+        "config": json.dumps(filled(spec.config), ensure_ascii=False, separators=(",", ":")),
+        "other": "",  # what the config does not have must not be found here (`_config_in_effect`)
+        "system_prompt": spec.system_prompt,
+    }
+    return {**fields, "key": spec.key} if with_key else fields
+
+
+def token_fields(spec: TokenSpec, used_quota: int = 0) -> Fields:
+    """The body of a request for a token that has used this much of its quota: an update sets to zero what is not sent.
+
+    What remains may be below zero, which is how a token is left that has used more than it now may.
+    """
     return {
-        "name": name,
-        "type": type_,
-        "base_url": base_url,
-        "models": ",".join(models),
-        "model_mapping": model_mapping,
-        "group": ",".join(groups),
-        "priority": priority,
-        "weight": weight,
-        "status": status,
-        "config": config,
-        "other": "",  # what the config does not have must not be found here (`config_in_effect`)
-        "system_prompt": system_prompt,
+        "name": spec.name,
+        "expired_time": spec.expired_time,
+        "remain_quota": 0 if spec.quota is None else spec.quota - used_quota,
+        "unlimited_quota": spec.quota is None,
+        "models": ",".join(spec.models),
+        "subnet": ",".join(spec.subnets),
     }
 
 
-def token_fields(
-    *,
-    name: str,
-    expired_time: int,
-    remain_quota: int,
-    unlimited_quota: bool,
-    models: tuple[str, ...],
-    subnets: tuple[str, ...],
-) -> Fields:
-    """All fields of a token: an update sets those that are not sent to zero, `expired_time` too."""
-    return {
-        "name": name,
-        "expired_time": expired_time,
-        "remain_quota": remain_quota,
-        "unlimited_quota": unlimited_quota,
-        "models": ",".join(models),
-        "subnet": ",".join(subnets),
-    }
+def read_user(row: Row) -> User:
+    """An account. Raises TypeError or KeyError when `row` is something else, as all that follow."""
+    return User(whole(row, "id"), text(row, "username"), whole(row, "role"))
 
 
-def names(row: Mapping[str, Any], field: str) -> tuple[str, ...]:
-    """A comma list of One API's; null and the empty text are the empty list."""
-    value = row.get(field)
-    if value is None:
-        return ()
-    if not isinstance(value, str):
-        raise TypeError(f"{field} is not a string")
-    return tuple(name for name in value.split(",") if name)
+def read_channel(row: Row) -> Channel:
+    """A channel as listed."""
+    kind = whole(row, "type")
+    config = mapping(text(row, "config", null="")) or {}
+    return Channel(
+        id=whole(row, "id"),
+        name=text(row, "name"),
+        type=kind,
+        base_url=text(row, "base_url", null=""),
+        models=names(row, "models"),
+        model_mapping=mapping(text(row, "model_mapping", null="")),
+        groups=names(row, "group"),
+        priority=whole(row, "priority", null=0),
+        weight=whole(row, "weight", null=0),
+        status=whole(row, "status"),
+        config=_config_in_effect(kind, config, text(row, "other", null="")),
+        system_prompt=text(row, "system_prompt", null=""),
+    )
 
 
-def config_in_effect(type_: int, config: Mapping[str, Any], other: str) -> dict[str, Any]:
+def read_token(row: Row) -> Token:
+    """A token as listed, with its key."""
+    return Token(
+        id=whole(row, "id"),
+        name=text(row, "name"),
+        status=whole(row, "status"),
+        expired_time=whole(row, "expired_time"),
+        remain_quota=whole(row, "remain_quota"),
+        unlimited_quota=flag(row, "unlimited_quota"),
+        models=names(row, "models"),
+        subnets=tuple(each.strip() for each in names(row, "subnet")),
+        key=text(row, "key").removeprefix("sk-"),
+        used_quota=whole(row, "used_quota", null=0),
+    )
+
+
+def read_log_row(row: Row) -> LogRow:
+    """A billed request."""
+    return LogRow(
+        id=whole(row, "id"),
+        token_name=text(row, "token_name"),
+        model_name=text(row, "model_name"),
+        channel=whole(row, "channel", null=0),
+        prompt_tokens=whole(row, "prompt_tokens", null=0),
+        completion_tokens=whole(row, "completion_tokens", null=0),
+        quota=whole(row, "quota", null=0),
+    )
+
+
+def _config_in_effect(type_: int, config: Mapping[str, Any], other: str) -> dict[str, Any]:
     """A channel's config with what One API takes from its column `other`, without empty values."""
     old = {_IN_OTHER[type_]: other} if type_ in _IN_OTHER else {}
     return filled({**old, **filled(config)})
-
-
-def filled(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A channel's config without empty values, which One API's web page writes and which mean nothing."""
-    return {name: value for name, value in config.items() if value not in ("", None)}

@@ -14,7 +14,7 @@ from pyinfra.api.state import State
 
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import own_tokens
-from llm_gateway.flavours.oneapi import AdminClient, OneAPIError
+from llm_gateway.flavours import OneAPIError, known
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.answers import UnreadableError
 from llm_gateway.hosts.progress import step
@@ -230,11 +230,11 @@ def _password_problems(wanted: Move, found: source.Source) -> Iterator[str]:
         )
         return
     address, port = found.published
-    handed_in = wanted.target.provided.get(ROOT_PASSWORD)
+    handed_in, admin = wanted.target.provided.get(ROOT_PASSWORD), known.of_image(found.image).admin
     try:
         with route(wanted.source.host, address, port) as transport:
             for password in filter(None, (handed_in, first_start.DEFAULT_PASSWORD)):
-                if AdminClient(f"http://{address}:{port}", transport=transport).log_in("root", password):
+                if admin(f"http://{address}:{port}", transport=transport).log_in("root", password):
                     return
     except (RouteError, OneAPIError) as problem:
         yield f"{wanted.source_name}: its gateway does not answer on {address}:{port}: {problem}"

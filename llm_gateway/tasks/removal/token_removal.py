@@ -11,7 +11,7 @@ from pyinfra.api.state import State
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import token_name
 from llm_gateway.contents.provisioning import explained
-from llm_gateway.flavours.oneapi import OneAPIError, Token
+from llm_gateway.flavours import OneAPIError, Token
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.route import RouteError

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from llm_gateway.flavours.oneapi import AdminClient, RateLimited
+from llm_gateway.flavours import RateLimited
+from llm_gateway.flavours.contents import Admin
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.route import route
 from llm_gateway.hosts.topology import Node
@@ -141,7 +142,7 @@ def _restart(node: Node) -> None:
 
 
 @contextmanager
-def _api(node: Node, token: str | None = None) -> Iterator[AdminClient]:
+def _api(node: Node, token: str | None = None) -> Iterator[Admin]:
     """The admin API on the host itself, past its published port, so that no password crosses the network in clear.
 
     Raises RouteError.
@@ -152,7 +153,7 @@ def _api(node: Node, token: str | None = None) -> Iterator[AdminClient]:
         raise RotationError(f"the gateway does not run: `systemctl start {UNIT}` on the host, then run this again")
     with (
         route(node.host, inside[0], PORT) as transport,
-        AdminClient(
+        node.flavour.admin(
             f"http://{inside[0]}:{PORT}", access_token=token, transport=transport, timeout=PATIENCE_SECONDS
         ) as client,
     ):

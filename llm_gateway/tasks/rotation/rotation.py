@@ -13,7 +13,7 @@ from pyinfra.api.state import State
 from llm_gateway.contents import provisioning
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import own_token, own_tokens, token_name
-from llm_gateway.flavours.oneapi import OneAPIError, Token
+from llm_gateway.flavours import OneAPIError, Token
 from llm_gateway.hosts import progress, remote
 from llm_gateway.hosts.route import RouteError
 from llm_gateway.hosts.topology import Agent, Gateway, Machine, Node

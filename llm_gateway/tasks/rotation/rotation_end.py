@@ -16,7 +16,8 @@ from llm_client import LLMClient, LLMError
 from llm_gateway.contents import provisioning
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN, own_tokens, token_name
-from llm_gateway.flavours.oneapi import AdminClient, OneAPIError, Token, only
+from llm_gateway.flavours import OneAPIError, Token, only
+from llm_gateway.flavours.contents import Admin
 from llm_gateway.hosts import progress, remote
 from llm_gateway.hosts.answers import UnreadableError
 from llm_gateway.hosts.route import RouteError, route
@@ -115,7 +116,7 @@ def _remove_now(state: State, host: Host, gateway: Gateway, names: tuple[str, ..
     return not reasons
 
 
-def _delete(host: Host, admin: AdminClient, old: list[Token], name: str, seen: str) -> None:
+def _delete(host: Host, admin: Admin, old: list[Token], name: str, seen: str) -> None:
     progress.step(host, f"rotate: removing the old token of {name}")
     for token in old:
         admin.delete_token(token.id)

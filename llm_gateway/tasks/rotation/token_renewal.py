@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from llm_gateway.flavours.oneapi import Token, TokenSpec, only, wire
+from llm_gateway.flavours import Token, TokenSpec, only, values
 
 _SIGN = ".old-"
 _HEX_DIGITS = 8
@@ -47,7 +47,7 @@ def old_ones(tokens: Iterable[Token], name: str) -> list[Token]:
 def shut_out(tokens: Iterable[Token], name: str) -> Token | None:
     """The token of that name where a person has disabled it: a new one would let its host in again."""
     present = only(tokens, name)
-    return present if present is not None and present.status == wire.DISABLED else None
+    return present if present is not None and present.status == values.DISABLED else None
 
 
 def _stem(name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from llm_gateway.contents import desired, provisioning
 from llm_gateway.contents.admin import admin_api
-from llm_gateway.flavours.oneapi import OneAPIError, only
+from llm_gateway.flavours import OneAPIError, only
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.route import RouteError
 from llm_gateway.hosts.topology import Gateway

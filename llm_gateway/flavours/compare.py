@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
-from llm_gateway.flavours.oneapi import options, wire
-from llm_gateway.flavours.oneapi.channel_types import type_name
-from llm_gateway.flavours.oneapi.errors import Ambiguous
-from llm_gateway.flavours.oneapi.shapes import Channel, Token
-from llm_gateway.flavours.oneapi.specs import ChannelSpec, TokenSpec
+from llm_gateway.flavours import options, values
+from llm_gateway.flavours.channel_types import type_name
+from llm_gateway.flavours.errors import Ambiguous
+from llm_gateway.flavours.shapes import Channel, Token
+from llm_gateway.flavours.specs import ChannelSpec, TokenSpec
 
 KEY_CHANGED = "key changed"
 KEY_AGAIN = "key sent again"
@@ -62,7 +62,7 @@ def channel_differences(channel: Channel, spec: ChannelSpec) -> tuple[str, ...]:
         *_plain("priority", channel.priority, spec.priority),
         *_plain("weight", channel.weight, spec.weight),
         *_plain("status", _word(_CHANNEL_STATUS, channel.status), _word(_CHANNEL_STATUS, spec.status)),
-        *_mapping("config", channel.config, wire.filled(spec.config), _SHOWN_CONFIG),
+        *_mapping("config", channel.config, values.filled(spec.config), _SHOWN_CONFIG),
         *(() if channel.system_prompt == spec.system_prompt else ("system_prompt changed",)),
     )
 
@@ -89,14 +89,14 @@ def token_status_wanted(token: Token, spec: TokenSpec, now: float) -> int | None
         spec: what it should be.
         now: seconds since 1970.
     """
-    if spec.status == wire.DISABLED:
-        return None if token.status == wire.DISABLED else wire.DISABLED
-    if token.status == wire.ENABLED or (token.status == wire.DISABLED and spec.status is None):
+    if spec.status == values.DISABLED:
+        return None if token.status == values.DISABLED else values.DISABLED
+    if token.status == values.ENABLED or (token.status == values.DISABLED and spec.status is None):
         return None
-    is_over = wire.NEVER_EXPIRES != spec.expired_time <= now
+    is_over = values.NEVER_EXPIRES != spec.expired_time <= now
     is_used_up = spec.quota is not None and token.used_quota >= spec.quota
-    ended = (token.status == wire.EXPIRED and is_over) or (token.status == wire.EXHAUSTED and is_used_up)
-    return None if ended else wire.ENABLED
+    ended = (token.status == values.EXPIRED and is_over) or (token.status == values.EXHAUSTED and is_used_up)
+    return None if ended else values.ENABLED
 
 
 def token_status_difference(token: Token, wanted: int) -> str:
@@ -171,7 +171,7 @@ def _quota(total: int | None) -> str:
 
 def _time(seconds: int) -> str:
     """In UTC; a time that no calendar has stays a number."""
-    if seconds == wire.NEVER_EXPIRES:
+    if seconds == values.NEVER_EXPIRES:
         return "never"
     try:
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}Z"

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from llm_gateway.flavours.oneapi import wire
-from llm_gateway.flavours.oneapi.errors import Invalid
+from llm_gateway.flavours import values
+from llm_gateway.flavours.errors import Invalid
 from llm_gateway.model.suggestion import suggest
 
 
@@ -45,7 +45,7 @@ class ChannelSpec:
     groups: tuple[str, ...] = ("default",)
     priority: int = 0
     weight: int = 0
-    status: int = wire.ENABLED
+    status: int = values.ENABLED
     config: Mapping[str, str] = field(default_factory=dict, repr=False)
     system_prompt: str = field(default="", repr=False)
 
@@ -61,13 +61,13 @@ class ChannelSpec:
         _check_list(self.models, f"{where}: models")
         _check_list(self.groups, f"{where}: groups")
         _require(self.status in (1, 2), f"{where}: status must be 1 (enabled) or 2 (disabled)")
-        _require(0 <= self.weight in wire.INT64, f"{where}: weight must be a whole number from 0")
-        _require(self.priority in wire.INT64, f"{where}: priority must be a whole number of 64 bits")
+        _require(0 <= self.weight in values.INT64, f"{where}: weight must be a whole number from 0")
+        _require(self.priority in values.INT64, f"{where}: priority must be a whole number of 64 bits")
         for name, value in self.config.items():
             _check_config_field(name, value, where)
         _require(
-            len(self.mapping_text) <= wire.MODEL_MAPPING_CHARACTERS,
-            f"{where}: model_mapping is longer than {wire.MODEL_MAPPING_CHARACTERS} characters",
+            len(self.mapping_text) <= values.MODEL_MAPPING_CHARACTERS,
+            f"{where}: model_mapping is longer than {values.MODEL_MAPPING_CHARACTERS} characters",
         )
 
     @property
@@ -76,28 +76,6 @@ class ChannelSpec:
         if not self.model_mapping:
             return ""
         return json.dumps(dict(self.model_mapping), ensure_ascii=False, separators=(",", ":"))
-
-    @property
-    def config_text(self) -> str:
-        """The config as One API stores it: JSON, and ``{}`` for none, for an update skips an empty text."""
-        return json.dumps(wire.filled(self.config), ensure_ascii=False, separators=(",", ":"))
-
-    def fields(self, *, with_key: bool) -> wire.Fields:
-        """The body of a request; without the key an update keeps the old one."""
-        fields = wire.channel_fields(
-            name=self.name,
-            type_=self.type,
-            base_url=self.base_url,
-            models=self.models,
-            model_mapping=self.mapping_text,
-            groups=self.groups,
-            priority=self.priority,
-            weight=self.weight,
-            status=self.status,
-            config=self.config_text,
-            system_prompt=self.system_prompt,
-        )
-        return {**fields, "key": self.key} if with_key else fields
 
 
 @dataclass(frozen=True)
@@ -118,7 +96,7 @@ class TokenSpec:
     """
 
     name: str
-    expired_time: int = wire.NEVER_EXPIRES
+    expired_time: int = values.NEVER_EXPIRES
     quota: int | None = None
     models: tuple[str, ...] = ()
     subnets: tuple[str, ...] = ()
@@ -129,19 +107,19 @@ class TokenSpec:
         _check_name(self.name, "token name")
         size = len(self.name.encode())
         _require(
-            size <= wire.TOKEN_NAME_BYTES,
-            f"{where}: the name has {size} bytes; One API takes {wire.TOKEN_NAME_BYTES}",
+            size <= values.TOKEN_NAME_BYTES,
+            f"{where}: the name has {size} bytes; One API takes {values.TOKEN_NAME_BYTES}",
         )
         _require(
-            self.expired_time == wire.NEVER_EXPIRES or self.expired_time > 0,
+            self.expired_time == values.NEVER_EXPIRES or self.expired_time > 0,
             f"{where}: expired_time must be -1 (never) or seconds since 1970",
         )
         _require(
-            self.quota is None or 0 <= self.quota in wire.INT64,
+            self.quota is None or 0 <= self.quota in values.INT64,
             f"{where}: quota must be a whole number from 0, or None for unlimited",
         )
         _require(
-            self.status in (None, wire.ENABLED, wire.DISABLED),
+            self.status in (None, values.ENABLED, values.DISABLED),
             f"{where}: status must be 1 (enabled), 2 (disabled) or None",
         )
         if self.models:
@@ -149,24 +127,10 @@ class TokenSpec:
         for subnet in self.subnets:
             _check_subnet(subnet, where)
 
-    def fields(self, used_quota: int = 0) -> wire.Fields:
-        """The body of a request for a token that has used this much of its quota.
-
-        What remains may be below zero, which is how a token is left that has used more than it now may.
-        """
-        return wire.token_fields(
-            name=self.name,
-            expired_time=self.expired_time,
-            remain_quota=0 if self.quota is None else self.quota - used_quota,
-            unlimited_quota=self.quota is None,
-            models=self.models,
-            subnets=self.subnets,
-        )
-
 
 def check_password(password: str) -> None:
     """Raise Invalid unless One API takes `password`: 8 to 20 characters, or it answers "no"."""
-    allowed = wire.PASSWORD_CHARACTERS
+    allowed = values.PASSWORD_CHARACTERS
     _require(password.isprintable(), "the password holds a control character")
     _require(
         len(password) in allowed,
@@ -204,7 +168,7 @@ def _check_base_url(base_url: str, where: str) -> None:
 
 
 def _check_config_field(name: str, value: str, where: str) -> None:
-    known = wire.CONFIG_FIELDS
+    known = values.CONFIG_FIELDS
     _require(name in known, f"{where}: config has no field {name!r}{suggest(name, known)}")
     _require(isinstance(value, str), f"{where}: config {name} must be a string")
 

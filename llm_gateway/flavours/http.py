@@ -9,8 +9,8 @@ import time
 
 import httpx
 
-from llm_gateway.flavours.oneapi.envelope import Reply
-from llm_gateway.flavours.oneapi.errors import Invalid, NotOneAPI, OneAPIError, Unreachable
+from llm_gateway.flavours.envelope import Reply
+from llm_gateway.flavours.errors import Invalid, NotOneAPI, OneAPIError, Unreachable
 
 ANSWER_LIMIT = 32 * 1024 * 1024
 """Bytes; a list of a thousand channels has about 1 MiB."""

@@ -9,8 +9,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from llm_gateway.flavours.oneapi import wire
-from llm_gateway.flavours.oneapi.errors import Invalid
+from llm_gateway.flavours import values
+from llm_gateway.flavours.errors import Invalid
 from llm_gateway.model.suggestion import suggest
 
 
@@ -151,7 +151,7 @@ def _switch(value: object) -> str | None:
 
 
 def _whole(value: object) -> str | None:
-    is_whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value in wire.INT64
+    is_whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value in values.INT64
     return str(value) if is_whole else None
 
 

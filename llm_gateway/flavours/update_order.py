@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from llm_gateway.flavours.oneapi import wire
-from llm_gateway.flavours.oneapi.shapes import Channel
-from llm_gateway.flavours.oneapi.specs import ChannelSpec
+from llm_gateway.flavours import values
+from llm_gateway.flavours.shapes import Channel
+from llm_gateway.flavours.specs import ChannelSpec
 
 Serves = frozenset[tuple[str, str]]
 """Pairs of a group and a model: what routing looks up."""
@@ -32,7 +32,7 @@ class Update:
 
 def serves(channel: Channel | ChannelSpec) -> Serves:
     """What a channel serves: nothing while it is disabled."""
-    if channel.status != wire.ENABLED:
+    if channel.status != values.ENABLED:
         return frozenset()
     return frozenset((group, model) for group in channel.groups for model in channel.models)
 
@@ -115,6 +115,6 @@ def _as_if(channel: Channel, spec: ChannelSpec) -> Channel:
         priority=spec.priority,
         weight=spec.weight,
         status=spec.status,
-        config=wire.filled(spec.config),
+        config=values.filled(spec.config),
         system_prompt=spec.system_prompt,
     )

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from llm_gateway.flavours.oneapi import compare, options
-from llm_gateway.flavours.oneapi.apply import carry_out
-from llm_gateway.flavours.oneapi.changes import Change, Kind, Work
-from llm_gateway.flavours.oneapi.errors import Ambiguous, Invalid
-from llm_gateway.flavours.oneapi.shapes import Channel, Token
-from llm_gateway.flavours.oneapi.specs import ChannelSpec, TokenSpec
-from llm_gateway.flavours.oneapi.update_order import Update, ordered
+from llm_gateway.flavours import compare, options
+from llm_gateway.flavours.apply import carry_out
+from llm_gateway.flavours.changes import Change, Kind, Work
+from llm_gateway.flavours.errors import Ambiguous, Invalid
+from llm_gateway.flavours.shapes import Channel, Token
+from llm_gateway.flavours.specs import ChannelSpec, TokenSpec
+from llm_gateway.flavours.update_order import Update, ordered
 
 _Item = TypeVar("_Item", Channel, Token)
 

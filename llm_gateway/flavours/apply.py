@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from llm_gateway.flavours.oneapi import wire
-from llm_gateway.flavours.oneapi.changes import Change, Work
-from llm_gateway.flavours.oneapi.compare import only
-from llm_gateway.flavours.oneapi.contents import Contents
-from llm_gateway.flavours.oneapi.errors import Refused
-from llm_gateway.flavours.oneapi.shapes import Token
-from llm_gateway.flavours.oneapi.specs import ChannelSpec, TokenSpec
+from llm_gateway.flavours import values
+from llm_gateway.flavours.changes import Change, Work
+from llm_gateway.flavours.compare import only
+from llm_gateway.flavours.contents import Contents
+from llm_gateway.flavours.errors import Refused
+from llm_gateway.flavours.shapes import Token
+from llm_gateway.flavours.specs import ChannelSpec, TokenSpec
 
 _ROUNDS = 5
 
@@ -66,7 +66,7 @@ def _update_channel(admin: Contents, channel_id: int, spec: ChannelSpec) -> None
     try:
         admin.update_channel(channel_id, spec)
     except Refused as refused:
-        if refused.message == wire.NOT_FOUND:
+        if refused.message == values.NOT_FOUND:
             raise
         admin.update_channel(channel_id, spec)
 
@@ -80,17 +80,17 @@ def _remove_channel(admin: Contents, channel_id: int) -> None:
 def _create_token(admin: Contents, spec: TokenSpec) -> Token:
     """One API makes every token enabled; nobody has the key of this one yet."""
     token = admin.create_token(spec)
-    return admin.set_token_status(token, wire.DISABLED) if spec.status == wire.DISABLED else token
+    return admin.set_token_status(token, values.DISABLED) if spec.status == values.DISABLED else token
 
 
 def _update_token(admin: Contents, work: Work, token: Token, spec: TokenSpec) -> None:
     """Disabled before it is rewritten, enabled after: One API enables only what has time and quota left."""
-    if work.status == wire.DISABLED:
-        admin.set_token_status(token, wire.DISABLED)
+    if work.status == values.DISABLED:
+        admin.set_token_status(token, values.DISABLED)
     if work.is_rewritten:
         token = _rewrite(admin, token, spec)
-    if work.status == wire.ENABLED:
-        admin.set_token_status(token, wire.ENABLED)
+    if work.status == values.ENABLED:
+        admin.set_token_status(token, values.ENABLED)
 
 
 def _rewrite(admin: Contents, token: Token, spec: TokenSpec) -> Token:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from llm_gateway.flavours.oneapi.shapes import Token
-from llm_gateway.flavours.oneapi.specs import ChannelSpec, TokenSpec
+from llm_gateway.flavours.shapes import Token
+from llm_gateway.flavours.specs import ChannelSpec, TokenSpec
 
 Sign = Literal["+", "~", "-"]
 Kind = Literal["channel", "token", "option"]

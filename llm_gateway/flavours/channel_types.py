@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llm_gateway.flavours.oneapi.errors import Invalid
+from llm_gateway.flavours.errors import Invalid
 from llm_gateway.model.suggestion import suggest
 
 OLDEST = "v0.6.0"

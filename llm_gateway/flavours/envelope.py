@@ -6,8 +6,7 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from llm_gateway.flavours.oneapi import wire
-from llm_gateway.flavours.oneapi.errors import NotOneAPI, OneAPIError, RateLimited, Refused, Unauthorised, Unreachable
+from llm_gateway.flavours.errors import NotOneAPI, OneAPIError, RateLimited, Refused, Unauthorised, Unreachable
 from llm_gateway.model.redaction import redacted
 
 _TEXT_LIMIT = 300
@@ -22,12 +21,13 @@ class Reply:
     body: bytes
 
 
-def opened(reply: Reply, secrets: Collection[str]) -> object:
+def opened(reply: Reply, secrets: Collection[str], not_allowed: str) -> object:
     """Return the ``data`` of a successful answer, None where there is none.
 
     Args:
         reply: the answer.
         secrets: texts that no error may repeat, even when the server does.
+        not_allowed: how a refusal of a role or an access token begins that comes in HTTP 200.
 
     Raises:
         Unauthorised, Refused, RateLimited, NotOneAPI, Unreachable: see there.
@@ -40,7 +40,7 @@ def opened(reply: Reply, secrets: Collection[str]) -> object:
     if not isinstance(found, dict) or not isinstance(found.get("success"), bool):
         raise _not_an_envelope(reply, found, secrets)
     if not found["success"] or reply.status != 200:
-        raise _refusal(reply, _shown(found.get("message"), secrets))
+        raise _refusal(reply, _shown(found.get("message"), secrets), not_allowed)
     data: object = found.get("data")
     return data
 
@@ -50,8 +50,8 @@ def unexpected(call: str, detail: object) -> NotOneAPI:
     return NotOneAPI(f"{call}: not the answer of a known version of One API ({detail})")
 
 
-def _refusal(reply: Reply, message: str) -> OneAPIError:
-    if reply.status == 401 or message.startswith(wire.NOT_ALLOWED):
+def _refusal(reply: Reply, message: str, not_allowed: str) -> OneAPIError:
+    if reply.status == 401 or (not_allowed and message.startswith(not_allowed)):
         return Unauthorised(f"{reply.call}: not allowed: {message or 'HTTP 401'}")
     return Refused(reply.call, message)
 

@@ -1,0 +1,109 @@
+"""Requests to an admin API and what is read of its answers, for the clients of each software."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, ClassVar, Self, TypeVar
+
+import httpx
+
+from llm_gateway.flavours.envelope import opened, unexpected
+from llm_gateway.flavours.http import ask, make_client
+from llm_gateway.flavours.rows import Fields, Row, text, whole
+from llm_gateway.flavours.shapes import Status
+
+_Item = TypeVar("_Item")
+STATUS = "/api/status"
+
+
+class AdminAPI:
+    """A connection to one gateway's admin API.
+
+    Args:
+        base_url: such as ``http://127.0.0.1:3000``.
+        access_token: of a root or admin user; better than logging in, which gateways limit.
+        transport: for tests.
+        timeout: seconds for each connection and each wait for data, and for each body as a whole.
+
+    Raises:
+        Invalid: the URL or the token cannot be used.
+    """
+
+    not_allowed: ClassVar[str] = ""
+    """How a refusal of a role or an access token begins that comes in HTTP 200."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        access_token: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        self._http = make_client(base_url, access_token, transport, timeout)
+        self._timeout = timeout
+        self._access_token = access_token or ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._http.base_url)!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection and forget the session."""
+        self._http.close()
+
+    def status(self) -> Status:
+        """Return version and start time; needs no login."""
+        return self.one("GET", STATUS, None, read_status)
+
+    def call(self, method: str, path: str, fields: Fields | None = None, *, secret: str = "") -> object:
+        """The data of an answer; no error repeats `secret`, which is in the request."""
+        reply = ask(self._http, method, path, fields, self._timeout)
+        return opened(reply, (secret, self._access_token), self.not_allowed)
+
+    def one(self, method: str, path: str, fields: Fields | None, read: Callable[[Mapping[str, Any]], _Item]) -> _Item:
+        """The one row of an answer."""
+        return read_row(f"{method} {path}", self.call(method, path, fields), read)
+
+    def many(self, path: str, read: Callable[[Mapping[str, Any]], _Item]) -> list[_Item]:
+        """The list of rows of an answer."""
+        return read_rows(path, self.call("GET", path), read)
+
+
+def read_status(row: Row) -> Status:
+    """Raises TypeError or KeyError when `row` is something else."""
+    return Status(text(row, "version"), whole(row, "start_time"))
+
+
+def read_rows(path: str, rows: object, read: Callable[[Mapping[str, Any]], _Item]) -> list[_Item]:
+    """Raises NotOneAPI where it is no list of such rows."""
+    call = f"GET {path.split('?', 1)[0]}"
+    if rows is None:  # how Go writes an empty list that was never made
+        return []
+    if not isinstance(rows, list):
+        raise unexpected(call, "no list in it")
+    return [read_row(call, row, read) for row in rows]
+
+
+def read_row(call: str, row: object, read: Callable[[Mapping[str, Any]], _Item]) -> _Item:
+    """Raises NotOneAPI where it is no such row."""
+    if not isinstance(row, dict):
+        raise unexpected(call, "no object in it")
+    try:
+        return read(row)
+    except KeyError as exc:
+        detail = f"field {exc} is missing"
+    except TypeError as exc:
+        detail = str(exc)
+    raise unexpected(call, detail)
