@@ -22,7 +22,7 @@ LAB_HOSTS ?= gw1:fresh,agent1:openclaw
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-tokens bench-usage sbom audit docs pictures lint lint-python lint-imports lint-generated lint-shell lint-words format generated types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-tokens bench-usage sbom audit docs pictures release lint lint-python lint-imports lint-generated lint-shell lint-words format generated types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -137,6 +137,13 @@ docs: ## the pages of docs/ as a site in English and Chinese, site/index.html; a
 	@scripts/environments.sh docs
 	@$(RUNTIME) -m scripts.docs_site .venv/locked/docs/bin/zensical site
 
+release: ## wheels, sdists, SBOM and checksums of this commit in dist/, the same bytes each time; it says what to do next
+	$(NEEDS_RUNTIME)
+	@$(RUNTIME) -m scripts.release check
+	@scripts/environments.sh release
+	@$(MAKE) sbom INVENTORY=inventory.py
+	@$(RUNTIME) -m scripts.release make .venv/locked/release/bin/python sbom.cdx.json
+
 lint: setup ## mistakes, layout, who imports whom, stale generated files, shell scripts, spelling: all that pre-commit looks at
 	@$(MAKE) lint-python lint-imports lint-generated lint-shell lint-words
 
@@ -179,6 +186,7 @@ lock: setup ## the newest packages that requirements/*.in allow, into the lock f
 	@cd requirements && ../$(COMPILE) --upgrade bench-ansible.in -o bench-ansible.txt
 	@cd requirements && ../$(COMPILE) --upgrade supply-chain.in -o supply-chain.txt
 	@cd requirements && ../$(COMPILE) --upgrade docs.in -o docs.txt
+	@cd requirements && ../$(COMPILE) --constraint dev.txt release.in -o release.txt
 	@cd requirements && ../$(COMPILE) --upgrade clients.in -o clients.txt
 	@cd requirements && ../$(COMPILE) --constraint dev.txt memory.in -o memory.txt
 	@cd requirements && ../$(COMPILE) --upgrade --no-deps tiktoken.in -o tiktoken.txt
@@ -190,5 +198,5 @@ tiktoken: ## fetch the tiktoken files that a gateway needs before its first star
 	@$(RUNTIME) -m llm_gateway.parts.tiktoken
 
 clean: ## remove .venv and what tools left behind (not the lab: make lab-down)
-	@rm -rf .venv site sbom.cdx.json* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis pyinfra-debug.log
+	@rm -rf .venv site dist dist.new sbom.cdx.json* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis pyinfra-debug.log
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

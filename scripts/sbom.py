@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from llm_gateway.model.version import VERSION
 from llm_gateway.parts.image import ArchiveError, read_archive
 
 _PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
@@ -28,7 +29,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 sys.exit(JsonStrictValidator(SchemaVersion.from_version(sys.argv[1])).validate_str(sys.stdin.read()))
 """
-_ABOUT = {"type": "application", "bom-ref": "openclaw-llm-gateway", "name": "openclaw-llm-gateway"}
+_ABOUT = {"type": "application", "bom-ref": "openclaw-llm-gateway", "name": "openclaw-llm-gateway", "version": VERSION}
 
 
 class SbomError(Exception):
