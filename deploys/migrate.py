@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks wh
 
 from pyinfra import host, state
 
-from llm_gateway.contents import provisioning
+from llm_gateway.contents import budgets, provisioning
 from llm_gateway.parts import firewall, image, packages, service, skills, tiktoken
 from llm_gateway.parts.backups import scheduled_backups
 from llm_gateway.parts.canary import scheduled_canary
@@ -53,6 +53,7 @@ migration.finish(machine)
 
 if target:
     scheduled_canary.install(target)
+    budgets.install(target)
     firewall.narrow(target)
 
 if target or agent:

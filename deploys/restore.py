@@ -18,6 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # pyinfra looks wh
 
 from pyinfra import host, state
 
+from llm_gateway.contents import budgets
 from llm_gateway.parts import firewall, image, packages, skills, tiktoken
 from llm_gateway.parts.backups import scheduled_backups
 from llm_gateway.parts.canary import scheduled_canary
@@ -40,6 +41,7 @@ restore.restore(machine)
 
 if target:
     scheduled_canary.install(target)
+    budgets.install(target)
     firewall.narrow(target)
 
 verification.prove_gateway(machine)

@@ -285,6 +285,17 @@ verification_model_kinds = {}
 # only host there.
 openclaw_gateway = None
 
+# What this host may use of its gateway in a calendar month of `gateway_timezone`:
+# {"tokens": 5_000_000, "at_limit": "disable"}, {"CNY": 50}. The gateway's host looks every five minutes; at 80 % and at
+# 100 % its canary tells. None: no limit.
+#   tokens    prompt and completion tokens together. Or one of the next two.
+#   CNY       money, by `gateway_prices`, which must have a price in that currency for each model of this host.
+#   USD       the same in that currency.
+#   per       "month", which is all that there is.
+#   at_limit  what happens at 100 %: "alarm", it is told; "disable", it is told, and the token of this host is refused
+#             until the month is over or the budget is raised. Left out: "alarm".
+openclaw_budget = None
+
 # OpenClaw's systemd unit.
 openclaw_unit = "openclaw-gateway.service"
 

@@ -26,6 +26,7 @@ STEPS = {
     "Keep the files of the gateway that was there before": "保留原有网关的文件",
     "Let the firewall take its final rules in": "让防火墙载入最终规则",
     "Let the firewall take its rules in": "让防火墙载入规则",
+    "Look at the budgets, which are new": "检查新的预算",
     "Load the image from the archive": "从归档加载镜像",
     "Make a backup on the host": "在主机上制作备份",
     "Make a backup on the host and bring it here": "在主机上制作备份并取回本机",
@@ -44,6 +45,7 @@ STEPS = {
     "Remove the gateway's units": "删除网关的 unit",
     "Remove the metrics, which would be out of date": "删除会过时的指标",
     "Remove the tokens that were replaced": "删除已被替换的令牌",
+    "Remove what was known of the budgets": "删除预算的记录",
     "Remove what runs keep on the host": "删除各次运行留在主机上的记录",
     "Replace the default password out of everybody's reach": "在他人无法访问时替换默认密码",
     "Restart OpenClaw with what it had before": "按原配置重启 OpenClaw",
@@ -78,6 +80,7 @@ FILES = {
     "the unit that watches over the resolvers of the host": "监视主机 DNS 的 unit",
     "the unit of the firewall": "防火墙的 unit",
     "the script that tells other databases": "识别其他数据库的脚本",
+    "what scripts read the database with": "脚本读取数据库所用的函数",
     "the script that makes backups": "制作备份的脚本",
     "the script that keeps backups for root alone": "使备份仅 root 可读的脚本",
     "what counts the rows of backups": "统计备份行数的程序",
@@ -86,10 +89,12 @@ FILES = {
     "the settings of the canary": "canary 的设置",
     "the script of the pruning": "日志清理的脚本",
     "the settings of the pruning": "日志清理的设置",
+    "the script of the budgets": "预算的脚本",
+    "the settings of the budgets": "预算的设置",
 }
 """By what a file is; a step that writes it is called "Write …"."""
 
-_TIMERS = {"the backups": "备份", "the canary": "canary", "the pruning of logs": "日志清理"}
+_TIMERS = {"the backups": "备份", "the canary": "canary", "the pruning of logs": "日志清理", "the budgets": "预算"}
 
 _PATTERNS = (
     (r"Write the tiktoken file (\S+)", r"写入 tiktoken 文件 \1"),

@@ -17,6 +17,8 @@ from llm_gateway.parts import first_start
 VERIFICATION_TOKEN = "llm-gateway-verification"  # noqa: S105 - a name
 CANARY_TOKEN = "llm-gateway-canary"  # noqa: S105 - likewise; files/canary reads its key
 
+ASIDE, ASIDE_DIGITS = ".old-", 8
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -35,6 +37,18 @@ def token_name(host_name: str) -> str:
         return host_name
     digest = hashlib.sha256(encoded).hexdigest()[:8]
     return f"{encoded[:21].decode(errors='ignore')}-{digest}"
+
+
+def aside_stem(name: str) -> str:
+    """The beginning of the name of a token that a rotation has set aside: its own, cut where it is too long. Behind it
+    stand `ASIDE` and the time, in `ASIDE_DIGITS` hex digits.
+    """
+    most = 30 - len(ASIDE) - ASIDE_DIGITS
+    encoded = name.encode()
+    if len(encoded) <= most:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:8]
+    return f"{encoded[: most - 9].decode(errors='ignore')}-{digest}"
 
 
 def look(admin: Contents) -> Actual:
@@ -91,7 +105,13 @@ def own_token(gateway: Gateway, name: str) -> TokenSpec:
     """What a token of `own_tokens` is. The canary's may be used for the one model that it asks for; a quota would run
     out by itself and be a false alarm.
     """
-    return TokenSpec(name=name, models=(gateway.settings.llm_model,) if name == CANARY_TOKEN else ())
+    budgets = {token_name(agent.name): agent.settings.openclaw_budget for agent in gateway.agents}
+    budget = budgets.get(name)
+    return TokenSpec(
+        name=name,
+        models=(gateway.settings.llm_model,) if name == CANARY_TOKEN else (),
+        has_budget=budget is not None and budget.is_enforced,
+    )
 
 
 def _new_keys(gateway: Gateway, wanted: Declared, actual: Actual) -> frozenset[str]:

@@ -82,7 +82,7 @@ def token_status_wanted(token: Token, spec: TokenSpec, now: float) -> int | None
 
     One API marks a token as expired or exhausted when somebody calls with it, if it was enabled then, and
     does not take that back when it gets more time or quota. It refuses to enable a token that is over even so:
-    that one is as declared.
+    that one is as declared. It never marks a token without a quota, which a budget does.
 
     Args:
         token: as listed.
@@ -92,6 +92,8 @@ def token_status_wanted(token: Token, spec: TokenSpec, now: float) -> int | None
     if spec.status == values.DISABLED:
         return None if token.status == values.DISABLED else values.DISABLED
     if token.status == values.ENABLED or (token.status == values.DISABLED and spec.status is None):
+        return None
+    if spec.has_budget and token.status == values.EXHAUSTED and token.unlimited_quota:
         return None
     is_over = values.NEVER_EXPIRES != spec.expired_time <= now
     is_used_up = spec.quota is not None and token.used_quota >= spec.quota

@@ -10,6 +10,7 @@ import httpx
 
 from llm_gateway.flavours.channel_types import ChannelType
 from llm_gateway.flavours.contents import Admin
+from llm_gateway.model.budgets import TokenTable
 from llm_gateway.model.usage import UsageLog
 
 
@@ -57,12 +58,14 @@ class Flavour:
         admin: makes a client of its admin API.
         version_of: a version by what `Status.version` or an image's tag says. Raises UnknownVersion.
         usage_log: what the rows of its log mean.
+        token_table: where it keeps its tokens, and how one is switched off by a budget.
     """
 
     name: str
     admin: MakeAdmin
     version_of: Callable[[str], Version]
     usage_log: UsageLog
+    token_table: TokenTable
 
     def version_of_image(self, image: str | None) -> Version:
         """The version that an image's tag names. Raises UnknownVersion."""

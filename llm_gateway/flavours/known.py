@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llm_gateway.flavours.flavour import Flavour
-from llm_gateway.flavours.oneapi import usage, versions
+from llm_gateway.flavours.oneapi import budgets, usage, versions
 from llm_gateway.flavours.oneapi.admin import AdminClient
 
 ONE_API = Flavour(
@@ -11,6 +11,7 @@ ONE_API = Flavour(
     admin=AdminClient,
     version_of=versions.version_of,
     usage_log=usage.LOG,
+    token_table=budgets.TABLE,
 )
 
 

@@ -90,6 +90,7 @@ class TokenSpec:
         models: the only ones it may use; empty for all.
         subnets: the only client networks (CIDR) it may come from; empty for all.
         status: 1 enabled, 2 disabled, None to leave that to a person.
+        has_budget: whether a status of 4 (quota used up) is a budget's doing, which it takes back itself.
 
     Raises:
         Invalid: a value that One API would refuse or misread.
@@ -101,6 +102,7 @@ class TokenSpec:
     models: tuple[str, ...] = ()
     subnets: tuple[str, ...] = ()
     status: int | None = None
+    has_budget: bool = False
 
     def __post_init__(self) -> None:
         where = f"token {self.name!r}"

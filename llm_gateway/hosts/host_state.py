@@ -213,6 +213,8 @@ class HostState(Answers):
     """Where it writes its metrics, quoted for a shell."""
     prune_last = Text()
     """JSON: how the last pruning of the log ended."""
+    budgets_last = Text()
+    """JSON: what the last look at the budgets found."""
 
     # A gateway that is to be taken over.
 

@@ -150,10 +150,11 @@ case " $ROLES " in *" gateway "*)
     systemctl show "$PROJECT-firewall.service" -p ActiveState -p UnitFileState -p NeedDaemonReload 2>/dev/null | emit firewall_unit
     content canary_state "/var/lib/$PROJECT/canary.state"
     content prune_last "/var/lib/$PROJECT/prune-logs.json"
+    content budgets_last "/var/lib/$PROJECT/budgets.json"
     sed -n 's/^metrics=//p' "$DIRECTORY/canary.conf" 2>/dev/null | emit canary_metrics
     # In UTC, whatever the host's zone is, so that the times can be read anywhere.
     TZ=UTC systemctl show "$PROJECT-backup.timer" "$PROJECT-backup.service" "$PROJECT-canary.timer" "$PROJECT-canary.service" \
-        "$PROJECT-prune-logs.timer" "$PROJECT-prune-logs.service" \
+        "$PROJECT-prune-logs.timer" "$PROJECT-prune-logs.service" "$PROJECT-budgets.timer" "$PROJECT-budgets.service" \
         -p Id -p LoadState -p ActiveState -p UnitFileState -p NeedDaemonReload -p Result -p LastTriggerUSec \
         -p NextElapseUSecRealtime 2>/dev/null | emit timer_units
     getent passwd "$USER_ID" | emit user_of_data

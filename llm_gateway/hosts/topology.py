@@ -17,6 +17,7 @@ from llm_gateway.inputs.secrets import Generated, Provided
 from llm_gateway.inputs.settings import Settings
 from llm_gateway.model import layout
 from llm_gateway.model.asking import Answer
+from llm_gateway.model.budgets import TokenTable
 from llm_gateway.model.usage import UsageLog
 
 
@@ -210,6 +211,11 @@ class Gateway:
     def usage_log(self) -> UsageLog:
         """What the rows of its log mean, by its software."""
         return self.node.flavour.usage_log
+
+    @property
+    def token_table(self) -> TokenTable:
+        """Where its software keeps its tokens."""
+        return self.node.flavour.token_table
 
     @property
     def agents(self) -> list[Agent]:

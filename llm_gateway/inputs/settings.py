@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, TypeVar
 
 from llm_gateway.inputs import declarations, environment
+from llm_gateway.inputs.budgets import budget
 from llm_gateway.inputs.declaration_checks import model_name
 from llm_gateway.inputs.declarations import Channel as Channel
 from llm_gateway.inputs.declarations import DeclaredToken
@@ -33,6 +34,7 @@ from llm_gateway.inputs.setting_checks import (
     zone,
 )
 from llm_gateway.model import layout
+from llm_gateway.model.budgets import Budget
 from llm_gateway.model.checks import (
     Check,
     either_all_or,
@@ -852,6 +854,44 @@ class Settings:
         这台主机使用的网关，写它在 inventory 中的名字。`None`：本机在 `gateways` 组里就用本机，否则用该组唯一的主机。
         """,
         section=("OpenClaw hosts (group `openclaw`)", "OpenClaw 主机（`openclaw` 组）"),
+    )
+    openclaw_budget: Budget | None = setting(  # noqa: RUF009 - a field, as all of them
+        None,
+        optional(budget),
+        """
+        What this host may use of its gateway in a calendar month of `gateway_timezone`: `{"tokens": 5_000_000,
+        "at_limit": "disable"}`, `{"CNY": 50}`. The gateway's host looks every five minutes; at 80 % and at 100 % its
+        canary tells. `None`: no limit.
+        """,
+        zh="""
+        这台主机每个自然月（按 `gateway_timezone`）可以使用网关多少：`{"tokens": 5_000_000, "at_limit": "disable"}`、
+        `{"CNY": 50}`。网关主机每五分钟检查一次；到 80 % 和 100 % 时由 canary 通知。`None`：不限。
+        """,
+        fields=(
+            (
+                "tokens",
+                "prompt and completion tokens together. Or one of the next two.",
+                "输入与输出 token 之和。或者用下面两项之一。",
+            ),
+            (
+                "CNY",
+                "money, by `gateway_prices`, which must have a price in that currency for each model of this host.",
+                "金额，按 `gateway_prices` 计算；这台主机使用的每个模型都须有以该货币计的价格。",
+            ),
+            ("USD", "the same in that currency.", "同上，以美元计。"),
+            ("per", '`"month"`, which is all that there is.', '`"month"`，目前只有这一种。'),
+            (
+                "at_limit",
+                """
+                what happens at 100 %: `"alarm"`, it is told; `"disable"`, it is told, and the token of this host is
+                refused until the month is over or the budget is raised. Left out: `"alarm"`.
+                """,
+                """
+                用到 100 % 时怎么做：`"alarm"`，只通知；`"disable"`，通知并拒绝这台主机的令牌，直到下个月开始或提高预
+                算。省略为 `"alarm"`。
+                """,
+            ),
+        ),
     )
     openclaw_unit: str = setting(
         "openclaw-gateway.service",

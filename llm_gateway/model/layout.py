@@ -81,9 +81,13 @@ START_GATEWAY = "start-gateway"
 OWN_DATA = "own-data"
 TAILSCALE_PROBLEM = "tailscale-problem"
 MAKE_BACKUP, BACKUP_CONF = "make-backup", "backup.conf"
-OWN_BACKUPS, READ_TABLES, DATABASE_SETTINGS = "own-backups", "read-tables", "database-settings"
+OWN_BACKUPS, READ_TABLES = "own-backups", "read-tables"
+DATABASE_SETTINGS, DATABASE_ACCESS = "database-settings", "database-access"
 CANARY, CANARY_CONF = "canary", "canary.conf"
 PRUNE_LOGS, PRUNE_LOGS_CONF = "prune-logs", "prune-logs.conf"
+BUDGETS, BUDGETS_CONF = "budgets", "budgets.conf"
+BUDGETS_SUMS = "budgets.sums"
+"""What the log has been summed up to."""
 SENT_IMAGE = "image.tar"
 DATA = "data"
 DATABASE = "one-api.db"
@@ -133,6 +137,8 @@ UNDOING = f"{STATE}/undoing"
 UNDO_TOOL = f"{STATE}/undo-unfinished"
 PRUNED = f"{STATE}/prune-logs.json"
 """What the pruning of logs did last."""
+SPENT = f"{STATE}/budgets.json"
+"""What agents have used of their budgets."""
 CLIENT_RECORD = f"{STATE}/llm_client.js.sha256"
 """The SHA-256 of the client that was deployed last, by which a person's own is told from ours."""
 OPENCLAW_RECORD = f"{STATE}/openclaw-config.json"
@@ -213,7 +219,9 @@ FILES = (
     *_of(_SERVICE, FIRST_START_FILE),
     *_of(_OWN, OWN_DATA),
     *_of(_SERVICE, START_GATEWAY),
-    *_of(_OWN, TAILSCALE_PROBLEM, MAKE_BACKUP, OWN_BACKUPS, READ_TABLES, BACKUP_CONF, DATABASE_SETTINGS),
+    *_of(_OWN, TAILSCALE_PROBLEM, MAKE_BACKUP, OWN_BACKUPS, READ_TABLES, BACKUP_CONF),
+    *_of(_OWN, DATABASE_SETTINGS, DATABASE_ACCESS, BUDGETS, BUDGETS_CONF),
+    *_of(Role.REMOVED | Role.DISPLACED, BUDGETS_SUMS),
     *_of(_OWN, CANARY, CANARY_CONF, PRUNE_LOGS, PRUNE_LOGS_CONF),
     *_of(Role.REMOVED, SENT_IMAGE, "wait-for-address"),  # the last is of earlier versions
     *_of(_BELONGING | Role.KEYS, APPLIED_KEYS),
@@ -227,7 +235,7 @@ FILES = (
     *_of(_SERVICE | Role.BACKED_UP, UNIT_PATH),
     *(
         HostFile(unit_path(unit(part, kind)), _OWN)
-        for part in ("backup", CANARY, PRUNE_LOGS)
+        for part in ("backup", CANARY, PRUNE_LOGS, BUDGETS)
         for kind in ("service", "timer")
     ),
     *_of(_OWN, *map(unit_path, (FIREWALL_UNIT, RESOLVERS_UNIT, RESOLVERS_WATCH))),
@@ -235,13 +243,14 @@ FILES = (
     *_of(_OWN, FIREWALL_RULES, HOLD_FIREWALL),
     *_of(Role.REMOVED, *(f"{METRICS}/{METRICS_FILE}{end}" for end in ("", ".new"))),
     *_of(Role.REMOVED, *(f"{STATE}/canary{end}" for end in (".jsonl", "-hours", ".state", "-alert.log"))),
-    *_of(Role.REMOVED, UNDO_TOOL, CLIENT_RECORD, OPENCLAW_RECORD, JOURNAL, f"{JOURNAL}.old", PRUNED),
+    *_of(Role.REMOVED, UNDO_TOOL, CLIENT_RECORD, OPENCLAW_RECORD, JOURNAL, f"{JOURNAL}.old", PRUNED, SPENT),
     *_of(Role.WORK, MIGRATION, UNFINISHED, f"{UNFINISHED}.new", UNDOING, f"{STATE}/undone", f"{STATE}/committed"),
     *_of(Role.WORK, BEFORE, PROBLEMS),
     *_of(Role.REMOVED | Role.LAST, f"{STATE}/{REMOVING}", f"{STATE}/{GIVEN_BACK}"),
     # Gone with the next boot.
     *_of(_NONE, LOCK, f"{LOCK}.guard", f"{RUNTIME}.undo", f"{RUNTIME}.carrier", f"{RUNTIME}-docker.sources"),
     *_of(_NONE, f"{RUNTIME}-backup.lock", f"{RUNTIME}.canary.lock", f"{RUNTIME}.prune-logs.lock"),
+    *_of(_NONE, f"{RUNTIME}.budgets.lock"),
     *_of(_NONE, CONTAINER_ENVIRONMENT, f"{RUNTIME}-firewall/loaded"),
 )
 """In the order in which they are removed: backups stay, and of images/ and the data goes what the gateway has made."""

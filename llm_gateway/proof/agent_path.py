@@ -13,6 +13,7 @@ import httpx
 
 from llm_client import LLMClient, LLMError
 from llm_client.answers import Reply, json_answer
+from llm_gateway.contents import budgets
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.route import RouteError, route_from
 from llm_gateway.hosts.topology import Agent, Gateway
@@ -205,6 +206,8 @@ def _why(agent: Agent, environment: AgentEnvironment, seen: dict[str, str], prob
     if refused := _without_database(seen):
         return explain(Link(agent.name, gateway, environment.llm_model), refused, LOOK_SECONDS)
     if code == "401":
+        if told := budgets.refusal(agent):
+            return told
         return f"{gateway.name} refuses the token of {agent.name} (401): run verify.py, which says what to do"
     if code is not None:
         return f"{gateway.name} answers {code} on {where}: run verify.py, which says what is wrong"

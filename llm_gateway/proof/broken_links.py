@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 from llm_client import LLMConnectionError, LLMError, LLMProtocolError, LLMTimeoutError
+from llm_gateway.contents import budgets
 from llm_gateway.hosts.topology import Gateway
 from llm_gateway.model import layout
 from llm_gateway.parts import database
@@ -95,6 +96,8 @@ def _own(path: Path, problem: LLMError) -> str | None:
     """What the gateway itself refuses; None where it only tells what became of the upstream."""
     gateway, model, code = path.gateway, path.model, problem.error_code or ""
     if problem.status == 401:
+        if told := _of_budget(path):
+            return f"{told}: {problem.summary}"
         return (
             f"One API refuses the token of {path.asker}: {problem.summary}. If it is disabled or expired,"
             " enable it in the admin page, or delete it there and deploy again: that makes a new one"
@@ -124,6 +127,12 @@ def _own(path: Path, problem: LLMError) -> str | None:
             " ModelRatio for it, or SelfUseModeEnabled to true"
         )
     return None
+
+
+def _of_budget(path: Path) -> str | None:
+    """That the asker's budget is used up, where its token is refused by that."""
+    agent = next((each for each in path.gateway.agents if each.name == path.asker), None)
+    return budgets.refusal(agent) if agent else None
 
 
 def _upstream(path: Path, problem: LLMError) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from llm_gateway.contents import reach
+from llm_gateway.contents import budgets, reach
 from llm_gateway.hosts.topology import Machine, Node
 from llm_gateway.model.layout import PROJECT, UNIT
 from llm_gateway.parts import firewall, first_start, found_data, migration_marker
@@ -123,6 +123,8 @@ def _gateway_attention(node: Node, found: GatewayStatus) -> Iterator[str]:
         yield f"the database is inconsistent, as its last backup is: {found.backup.odd}"
     if found.logs.problem:
         yield f"pruning of logs: {found.logs.problem}"
+    if first_start.is_done(node):
+        yield from budgets.attention(node)
     yield from canary_status.attention(found.canary)
     if found.disk:
         yield from _disk_attention(found.disk)

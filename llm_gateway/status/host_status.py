@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
+from llm_gateway.contents import budgets
 from llm_gateway.contents.admin import admin_api, parse_answer
 from llm_gateway.flavours import OneAPIError
 from llm_gateway.flavours.admin_api import read_status
@@ -26,6 +27,7 @@ from llm_gateway.status.shapes import (
     DOWN,
     UNREADABLE,
     UP,
+    AgentBudget,
     Backup,
     Disk,
     GatewayStatus,
@@ -100,7 +102,28 @@ def _gateway(node: Node, seen: StatusAnswers) -> GatewayStatus:
         _logs(node, seen),
         (container.get("State", {}).get("Health") or {}).get("Status") if is_running else None,
         _elsewhere(seen),
+        tuple(_budgets(node)),
     )
+
+
+def _budgets(node: Node) -> Iterator[AgentBudget]:
+    if (month := budgets.last(node)) is None:
+        return
+    for spent in month.spent:
+        budget = spent.budget
+        yield AgentBudget(
+            spent.agent,
+            month.month,
+            budget.unit,
+            float(spent.used),
+            float(budget.limit),
+            float(spent.left),
+            budget.at_limit,
+            spent.is_refused,
+            month.until.isoformat() if month.until else "",
+            spent.unpriced,
+            f"{spent.told} until {month.ends}",
+        )
 
 
 def _logs(node: Node, seen: StatusAnswers) -> Logs:

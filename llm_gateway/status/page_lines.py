@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from llm_gateway.model.budgets import amount
 from llm_gateway.model.wording import CHINESE, Wording
 from llm_gateway.status import ages, status_table
 from llm_gateway.status.canary_status import Canary
 from llm_gateway.status.page_words import STATES
-from llm_gateway.status.shapes import GatewayStatus, HostStatus, OpenClawStatus
+from llm_gateway.status.shapes import AgentBudget, GatewayStatus, HostStatus, OpenClawStatus
 
 
 def state(status: HostStatus, words: Wording) -> str:
@@ -59,10 +60,21 @@ def _of_gateway(found: GatewayStatus, words: Wording) -> Iterator[tuple[str, str
     rows = "" if found.logs.rows is None else words("rows", count=found.logs.rows)
     yield "logs", words("of logs", sizes=status_table.logs(found), rows=rows)
     yield "models", ", ".join(found.models) or none
+    for each in found.budgets:
+        yield "budget", _budget(each, words)
     for place in found.elsewhere:
         yield "elsewhere", str(place)
     if found.disk:
         yield "disk", words("free of", free=ages.size(found.disk.free * 1024), size=ages.size(found.disk.size * 1024))
+
+
+def _budget(found: AgentBudget, words: Wording) -> str:
+    used, limit, left = (amount(value, found.unit) for value in (found.used, found.limit, found.left))
+    until = found.until[:16].replace("T", " ")
+    percent = int(found.used * 100 // found.limit)
+    return words(
+        "spent", agent=found.agent, percent=percent, used=used, limit=limit, unit=found.unit, left=left, until=until
+    )
 
 
 def _backup(found: GatewayStatus, words: Wording) -> str:

@@ -42,6 +42,11 @@ WORDS = {
     "canary": ("canary", "金丝雀"),
     "logs": ("logs", "日志"),
     "models": ("models", "模型"),
+    "budget": ("budget", "预算"),
+    "spent": (
+        "{agent}: {percent} % ({used} of {limit} {unit}, {left} left) until {until}",
+        "{agent}：已用 {percent} %（{limit} {unit} 中的 {used}，剩 {left}），到 {until} 为止",
+    ),
     "elsewhere": ("elsewhere", "在别处"),
     "disk": ("disk", "磁盘"),
     "free of": ("{free} of {size} free", "{size} 中有 {free} 可用"),

@@ -49,6 +49,28 @@ class Logs:
 
 
 @dataclass(frozen=True)
+class AgentBudget:
+    """What an OpenClaw host has used of its budget of a month, such as "2026-12", until `until` (ISO 8601).
+
+    `unit` is "tokens" or a currency; `at_limit`, "alarm" or "disable"; `is_refused`, whether its token is switched off;
+    `unpriced`, models whose cost is not among it.
+    """
+
+    agent: str
+    month: str
+    unit: str
+    used: float
+    limit: float
+    left: float
+    at_limit: str
+    is_refused: bool
+    until: str
+    unpriced: tuple[str, ...]
+    told: str
+    """For people."""
+
+
+@dataclass(frozen=True)
 class Place:
     """Where a part of a gateway's directory lies, if that is elsewhere: behind a link, or on a disk of its own."""
 
@@ -82,6 +104,7 @@ class GatewayStatus:
     health: str | None = None
     """What Docker's health check says of the container: "healthy", "unhealthy", "starting"; None where it has none."""
     elsewhere: tuple[Place, ...] = ()
+    budgets: tuple[AgentBudget, ...] = ()
 
 
 @dataclass(frozen=True)

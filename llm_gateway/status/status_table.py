@@ -30,6 +30,10 @@ def text(statuses: Sequence[HostStatus], columns: int = WIDTH) -> str:
     agents = [_openclaw_row(each) for each in statuses if "openclaw" in each.roles]
     tables = [_table(head, rows, columns) for head, rows in ((GATEWAY_HEAD, gateways), (OPENCLAW_HEAD, agents)) if rows]
     needs = [f"  {each.name}: {what}" for each in statuses for what in each.attention]
+    if spent := [
+        f"  {each.agent}: {each.told}" for status in statuses if status.gateway for each in status.gateway.budgets
+    ]:
+        tables.append("\n".join(["Budgets:", *spent]))
     if places := [f"  {each.name}: {place}" for each in statuses if each.gateway for place in each.gateway.elsewhere]:
         tables.append("\n".join(["Elsewhere:", *places]))
     return "\n\n".join([*tables, "\n".join(["Needs attention:", *needs]) if needs else "All is well."])

@@ -5,7 +5,7 @@ Both are called for every host of the run: a host that has no gateway, or no Ope
 
 from __future__ import annotations
 
-from llm_gateway.contents import provisioning
+from llm_gateway.contents import budgets, provisioning
 from llm_gateway.hosts.topology import Machine
 from llm_gateway.parts import (
     firewall,
@@ -48,6 +48,7 @@ def deploy_gateway(machine: Machine) -> None:
         rotation.resume(node)
     provisioning.reconcile(machine)
     if node:
+        budgets.install(node)
         firewall.narrow(node)
     verification.prove_gateway(machine)
 

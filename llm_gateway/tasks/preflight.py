@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
+from llm_gateway.contents import budgets
 from llm_gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN, token_name
 from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.inputs.consistency import unserved
@@ -74,6 +75,8 @@ def declaration_problems(machine: Machine) -> Iterator[str]:
         if model and (problem := unserved(model, gateway.settings.gateway_channels)):
             where = "" if gateway.node.machine is machine else f"at its gateway {gateway.name}, "
             yield f"{setting}: {where}{problem}"
+    if machine.agent:
+        yield from budgets.problems(machine.agent)
     if machine.node:
         yield from _taken_token_names(machine.node)
 

@@ -21,6 +21,10 @@ With `--json`, one object is printed on stdout::
                             "logs": {"database": 41152736, "files": 1048576,   # bytes: one-api.db, data/logs
                                      "rows": 100000,       # of the table `logs`, when it was pruned last, or null
                                      "problem": ""},       # what is wrong with the pruning
+                            "budgets": [{"agent": "agent1", "month": "2026-12", "unit": "tokens",    # or "CNY", "USD"
+                                         "used": 4150000.0, "limit": 5000000.0, "left": 850000.0,
+                                         "at_limit": "disable", "is_refused": false, "unpriced": [],
+                                         "until": "2027-01-01T00:00:00+08:00", "told": "83 % (…"}],
                             "health": "healthy",           # by Docker's health check; "unhealthy", "starting", null
                             "disk": {"size": 41152736, "free": 30000000, "mount": "/"},              # KiB; the fullest
                             "migrated_to": null,           # the host that it was moved to

@@ -130,6 +130,7 @@ _WRITTEN: dict[str, tuple[Any, ...]] = {
     "embedding_model": ("plain-embedding", "#;%@=*"),
     "verification_model_kinds": ({"a'\"$\nb": "chat"},),
     "openclaw_gateway": ("gw1", "主机 z'\"$(id)"),
+    "openclaw_budget": ({"tokens": 5_000_000}, {"CNY": 0.5, "per": "month", "at_limit": "disable"}),
     "openclaw_unit": ("openclaw-gateway.service", "a:b@c_1.d-.service"),
     "openclaw_user": ("claw", "_a-$"),
     "openclaw_workspace": ("~/plain", "~/工作 区/%n $(id) '\"`\\"),

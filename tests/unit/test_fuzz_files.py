@@ -22,6 +22,7 @@ from hypothesis import Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from llm_gateway.contents import budgets
 from llm_gateway.hosts import other_databases
 from llm_gateway.hosts.topology import Machine
 from llm_gateway.model import layout
@@ -78,6 +79,8 @@ def files_of(machine: Machine) -> list[Wanted]:
         *scheduled_canary.unit_files(made),
         *log_pruning.script_files(made),
         *log_pruning.unit_files(made),
+        *budgets.script_files(made),
+        *budgets.unit_files(made),
         Wanted(openclaw.drop_in_path(agent), openclaw._wanted_drop_in(agent).encode(), "644", "the drop-in"),
     ]
 
@@ -224,8 +227,8 @@ def contents(made: Machine) -> dict[str, bytes]:
     """The content of each file by its name, but the scripts, in which no setting stands."""
     own = openclaw.merged_environment(made.agent, made.node.base_url, "0" * 48).encode()
     files = {Path(file.path).name: file.content for file in files_of(made) if file.mode != "755"}
-    for read_by_scripts in (other_databases.SCRIPT, TAILSCALE_PROBLEM):
-        del files[read_by_scripts.name]
+    for read_by_scripts in (other_databases.SCRIPT.name, TAILSCALE_PROBLEM.name, layout.DATABASE_ACCESS):
+        del files[read_by_scripts]
     return {**files, "openclaw.env": own}
 
 

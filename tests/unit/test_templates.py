@@ -13,6 +13,7 @@ import jinja2
 import jinja2.meta
 import pytest
 
+from llm_gateway.contents import budgets
 from llm_gateway.hosts.topology import Machine
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT
@@ -36,15 +37,18 @@ def every_file(machine: Machine) -> dict[str, bytes]:
     wanted += [*scheduled_backups.unit_files(node), *firewall.wanted_files(node)]
     wanted += [*scheduled_canary.script_files(node), *scheduled_canary.unit_files(node)]
     wanted += [*log_pruning.script_files(node), *log_pruning.unit_files(node)]
+    wanted += [*budgets.script_files(node), *budgets.unit_files(node)]
     files = {Path(file.path).name.lstrip("."): file.content for file in wanted}
     for name in ("own-data", "start-gateway"):  # are not rendered, and run in test_start_gateway.py
         del files[name]
     for name in ("hold-firewall", layout.FIREWALL_UNIT):  # nor these, in test_firewall_rules.py
         del files[name]
-    for name in ("make-backup", "database-settings", "own-backups", "read-tables"):  # nor these, in tests of their own
+    # Nor these, in tests of their own.
+    for name in ("make-backup", "database-settings", "database-access", "own-backups", "read-tables"):
         del files[name]
     del files["canary"]  # nor this, in test_canary_script.py
     del files["prune-logs"]  # nor this, in test_prune_logs.py
+    files.pop("budgets", None)  # nor this, in test_budgets_script.py
     return {**files, layout.DROP_IN: openclaw._wanted_drop_in(agent).encode()}
 
 
@@ -79,6 +83,11 @@ CASES: dict[str, dict[str, Any]] = {
         "gateway_alert_command": 'echo "$1: it\'s $2" | mail -s "$1" root',
         "gateway_metrics_directory": "/var/lib/node-exporter",
         "openclaw_unset_environment": ["ONE", "TWO"],
+        "openclaw_budget": {"CNY": 50, "at_limit": "disable"},
+        "gateway_prices": [
+            {"model": "gpt-5", "currency": "CNY", "prompt": 9.5, "completion": 70},
+            {"model": "gpt-5", "currency": "CNY", "prompt": 9, "completion": 68, "since": "2026-12-01"},
+        ],
     },
 }
 
@@ -108,7 +117,8 @@ def test_every_template_is_rendered_by_these_tests(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(firewall_rules, "render", watched)
     monkeypatch.setattr(scheduled_canary, "render", watched)
     monkeypatch.setattr(log_pruning, "render", watched)
-    rendered()
+    monkeypatch.setattr(budgets, "render", watched)
+    rendered(openclaw_budget={"tokens": 1})
     assert seen == {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*") if path.is_file()}
 
 
@@ -135,6 +145,7 @@ def test_every_variable_counts() -> None:
     values |= {"user_id": 1, "memory_mb": 256, "cpus": 1.0, "bridge": "b"}
     values |= {"environment": {"A": '"b"'}, "extra_hosts": {"c": "10.0.0.1"}}
     values |= {"days": 90, "keep": 1, "keep_days": 1, "recipient": "''", "command": "''", "schedule": "daily"}
+    values |= {"assignments": "a=1"}
     environment = installation._environment()
     for path in TEMPLATES.rglob("*.j2"):
         template = str(path.relative_to(TEMPLATES))

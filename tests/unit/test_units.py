@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from llm_gateway.contents import budgets
+from llm_gateway.contents.budgets import BUDGETS
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT
 from llm_gateway.parts import installation, log_pruning
@@ -40,9 +42,12 @@ STUBS = {
 }
 TIMED = (
     *(scheduled_backups.TIMER, scheduled_backups.SERVICE, CANARY.timer, CANARY.service),
-    *(PRUNING.timer, PRUNING.service),
+    *(PRUNING.timer, PRUNING.service, BUDGETS.timer, BUDGETS.service),
 )
-SHUT_IN = (scheduled_backups.SERVICE, CANARY.service, PRUNING.service, layout.GUARD_UNIT, layout.UNDO_UNIT)
+SHUT_IN = (
+    *(scheduled_backups.SERVICE, CANARY.service, PRUNING.service, BUDGETS.service),
+    *(layout.GUARD_UNIT, layout.UNDO_UNIT),
+)
 SET = ("MEM0_DASHSCOPE_API_KEY", "OPENAI_API_BASE", "OPENAI_BASE_URL")
 OPENCLAW_UNIT = "[Service]\nExecStart=/bin/true\nUser=root\n" + "".join(f"Environment={name}=old\n" for name in SET)
 
@@ -71,7 +76,8 @@ def place(tmp_path: Path) -> Path:
     """The units of a host, ours among them; what our unit runs is there."""
     directory = tmp_path / "gateway"
     directory.mkdir()
-    made = make_machine({**FRESH, **OPENCLAW}, roles="gateway openclaw", gateway_directory=str(directory))
+    settings = {"gateway_directory": str(directory), "openclaw_budget": {"tokens": 1}}
+    made = make_machine({**FRESH, **OPENCLAW}, roles="gateway openclaw", **settings)
     units = tmp_path / "units"
     units.mkdir()
     for name, text in STUBS.items():
@@ -81,6 +87,7 @@ def place(tmp_path: Path) -> Path:
     docker.chmod(0o755)
     timers = [*scheduled_backups.script_files(made.node), *scheduled_backups.unit_files(made.node)]
     timers += [*log_pruning.script_files(made.node), *log_pruning.unit_files(made.node)]
+    timers += [*budgets.script_files(made.node), *budgets.unit_files(made.node)]
     timers += [*scheduled_canary.script_files(made.node), *scheduled_canary.unit_files(made.node)]
     for name in ("guard", "undo"):
         (units / f"openclaw-llm-gateway-{name}.service").write_bytes(
@@ -140,6 +147,8 @@ def test_systemd_says_nothing_against_the_others(place: Path, name: str) -> None
         (CANARY.service, "ProtectSystem=full", "ProtectSystem=ful"),
         (PRUNING.timer, "OnCalendar=hourly", "OnCalendar=hourley"),
         (PRUNING.service, "prune-logs\n", "prune-log\n"),
+        (BUDGETS.timer, "OnCalendar=*:0/5", "OnCalendar=*:0/a"),
+        (BUDGETS.service, "/budgets\n", "/budget\n"),
         (layout.GUARD_UNIT, "PrivateNetwork=yes", "PrivateNetworks=yes"),
         (layout.UNDO_UNIT, "SystemCallFilter=@system-service", "SystemCallFilter=@system-services"),
     ],

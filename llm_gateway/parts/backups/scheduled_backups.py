@@ -23,6 +23,7 @@ def script_files(node: Node) -> list[Wanted]:
     return [
         # Before what reads it.
         installation.sent(node, layout.DATABASE_SETTINGS, "the script that tells other databases", "644"),
+        installation.sent(node, layout.DATABASE_ACCESS, "what scripts read the database with", "644"),
         installation.sent(node, layout.MAKE_BACKUP, "the script that makes backups"),
         installation.sent(node, layout.OWN_BACKUPS, "the script that keeps backups for root alone"),
         Wanted(f"{node.directory}/{layout.READ_TABLES}", tables.program(), "755", "what counts the rows of backups"),

@@ -6,18 +6,14 @@ two tokens have would have to be set right by a person.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from llm_gateway.contents.desired import ASIDE, ASIDE_DIGITS, aside_stem
 from llm_gateway.flavours import Token, TokenSpec, only, values
 
-_SIGN = ".old-"
-_HEX_DIGITS = 8
-_STEM_BYTES = 30 - len(_SIGN) - _HEX_DIGITS
-"""What One API's limit of 30 bytes leaves of a name."""
 _EARLIEST, _LATEST = 0x6774_8580, 0xF486_5700
 """The years 2025 to 2099: a date that a person has put behind a name (.old-20261122) is not among these times."""
 
@@ -34,12 +30,12 @@ def old_name(name: str, moment: float) -> str:
 
     Parameters: `moment`, when it was replaced, in seconds since 1970.
     """
-    return f"{_stem(name)}{_SIGN}{int(moment):0{_HEX_DIGITS}x}"
+    return f"{aside_stem(name)}{ASIDE}{int(moment):0{ASIDE_DIGITS}x}"
 
 
 def old_ones(tokens: Iterable[Token], name: str) -> list[Token]:
     """The predecessors of the token of that name: what rotations have not come to the end of."""
-    pattern = re.compile(rf"{re.escape(_stem(name) + _SIGN)}([0-9a-f]{{{_HEX_DIGITS}}})")
+    pattern = re.compile(rf"{re.escape(aside_stem(name) + ASIDE)}([0-9a-f]{{{ASIDE_DIGITS}}})")
     found = ((token, pattern.fullmatch(token.name)) for token in tokens)
     return [token for token, match in found if match and _EARLIEST <= int(match[1], 16) < _LATEST]
 
@@ -48,14 +44,6 @@ def shut_out(tokens: Iterable[Token], name: str) -> Token | None:
     """The token of that name where a person has disabled it: a new one would let its host in again."""
     present = only(tokens, name)
     return present if present is not None and present.status == values.DISABLED else None
-
-
-def _stem(name: str) -> str:
-    encoded = name.encode()
-    if len(encoded) <= _STEM_BYTES:
-        return name
-    digest = hashlib.sha256(encoded).hexdigest()[:8]
-    return f"{encoded[: _STEM_BYTES - 9].decode(errors='ignore')}-{digest}"
 
 
 def renew(admin: Tokens, tokens: Iterable[Token], spec: TokenSpec, step: Callable[[str], None]) -> Token:
