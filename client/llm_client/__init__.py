@@ -23,6 +23,7 @@ from .errors import (
     LLMStatusError,
     LLMTimeoutError,
 )
+from .key_usage import KeyUsage
 from .vectors import vector_problem
 from .version import VERSION
 
@@ -31,6 +32,7 @@ __version__ = VERSION
 __all__ = [
     "AsyncLLMClient",
     "AsyncStream",
+    "KeyUsage",
     "LLMClient",
     "LLMConfigError",
     "LLMConnectionError",

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -103,6 +104,15 @@ def model_names(reply: Reply) -> list[str]:
     if len(names) != len(rows) or not all(isinstance(name, str) for name in names):
         raise _unusable(reply, "a model list with an entry that has no id")
     return [str(name) for name in names]
+
+
+def numbers(reply: Reply, names: Sequence[str]) -> dict[str, float]:
+    """Return those fields of an answer, each a number."""
+    answer = json_answer(reply)
+    found = {name: answer.get(name) for name in names}
+    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in found.values()):
+        raise _unusable(reply, f"no number in {' or '.join(names)}")
+    return {name: float(value) for name, value in found.items() if value is not None}
 
 
 def json_answer(reply: Reply) -> dict[str, Any]:

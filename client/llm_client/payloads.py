@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, NoReturn, TypeVar
 
-from .answers import Reply, chat_answer, model_names, no_stream
+from .answers import Reply, chat_answer, model_names, no_stream, numbers
 from .errors import LLMConfigError
 from .vectors import embedding_vectors
 
@@ -79,6 +79,14 @@ def embedding_calls(model: str, inputs: Sequence[str], dimensions: int | None) -
 def models_call() -> Call[list[str]]:
     """Return the call that lists the models."""
     return Call("GET", "models", None, model_names)
+
+
+def key_usage_calls() -> list[Call[dict[str, float]]]:
+    """Return the calls that ask for a key's limits, and for what it has used."""
+    return [
+        Call("GET", f"dashboard/billing/{page}", None, partial(numbers, names=names))
+        for page, names in (("subscription", ("hard_limit_usd", "access_until")), ("usage", ("total_usage",)))
+    ]
 
 
 def _chat_body(model: str, messages: object, options: Mapping[str, object]) -> bytes:

@@ -24,6 +24,8 @@ class Gateway(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.bodies: list[dict[str, Any]] = []
+        self.billing: dict[str, Any] = {}
+        """What it tells a key of itself, by the end of the path; as One API v0.6.10 was seen to."""
         self.gone = threading.Event()
 
     @property
@@ -53,6 +55,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.headers["Authorization"] != f"Bearer {KEY}":
             self._error(401, f"无效的令牌 {self.headers['Authorization']}")
+        elif "/billing/" in self.path:
+            told = self.server.billing.get(self.path.removeprefix("/v1/dashboard/billing/"))
+            self._error(404, f"Invalid URL (GET {self.path})") if told is None else self._json(told)
         else:
             self._json({"object": "list", "data": [{"id": "qwen"}, {"id": "嵌入"}]})
 
@@ -77,12 +82,13 @@ class _Handler(BaseHTTPRequestHandler):
         elif model == "broken":
             self._chunks_without_an_end()
         elif body.get("stream"):
-            self._stream(model)
+            self._stream(model, has_usage=body.get("stream_options") == {"include_usage": True} and model != "mute")
         else:
             content = "\x1b[2Jcls\x9b" if model == "escape" else GREETING
-            self._json({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]})
+            usage = {} if model == "mute" else {"usage": {"prompt_tokens": 1204, "completion_tokens": 52}}
+            self._json({"choices": [{"message": {"content": content}, "finish_reason": "stop"}], **usage})
 
-    def _stream(self, model: str) -> None:
+    def _stream(self, model: str, *, has_usage: bool) -> None:
         self._head(200, "text/event-stream")
         deltas = [*_PIECES] if model != "escape" else ['{"content":"\\u001b[2J\\tcls\\u009b\\r\\n"}']
         if model == "endless":
@@ -93,6 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
         if model != "cut":
             reason = "length" if model == "long" else "stop"
             self._event(f'{{"choices":[{{"delta":{{}},"finish_reason":"{reason}"}}]}}')
+            if has_usage:
+                self._event('{"choices":[],"usage":{"prompt_tokens":1204,"completion_tokens":52}}')
             self._event("[DONE]")
 
     def _lines_until_nobody_listens(self) -> None:

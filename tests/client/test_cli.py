@@ -90,6 +90,79 @@ def test_models_and_ping(gateway: Gateway) -> None:
     assert json.loads(run(gateway.base, "ping", "--json").stdout)["models"] == 2
 
 
+@pytest.mark.parametrize("way", [(), ("--no-stream",)])
+def test_chat_tells_tokens_and_cost_behind_the_answer(gateway: Gateway, way: tuple[str, ...]) -> None:
+    done = run(gateway.base, "chat", "--model", "qwen", "--usage", *way, "hi")
+    assert (done.returncode, done.stdout) == (0, f"{GREETING}\n")
+    assert done.stderr == "usage: 1,204 prompt + 52 completion tokens\n"
+    done = run(gateway.base, "chat", "--model", "qwen", "--price", "0.8,4.8,CNY", *way, "hi")
+    assert done.stderr == "usage: 1,204 prompt + 52 completion tokens, 0.001213 CNY\n"
+    done = run(gateway.base, "chat", "--model", "mute", "--usage", *way, "hi")
+    assert (done.stdout, done.stderr) == (f"{GREETING}\n", "note: the gateway told no tokens for this answer\n")
+    assert run(gateway.base, "chat", "--model", "qwen", *way, "hi").stderr == ""
+    assert "stream_options" not in gateway.bodies[-1]
+
+
+@pytest.mark.parametrize("price", ["0.8", "0.8,4.8", "a,b,CNY", "-1,2,CNY", "nan,1,CNY", "1,2,¥ 3"])
+def test_a_price_of_another_form_is_refused(gateway: Gateway, price: str) -> None:
+    done = run(gateway.base, "chat", "--model", "qwen", f"--price={price}", "hi")
+    assert done.returncode == 2
+    assert "--price: invalid price value" in done.stderr and done.stderr.count("\n") == 1
+
+
+LIMITED = {"subscription": {"hard_limit_usd": 2, "access_until": 1801432800}, "usage": {"total_usage": 0.15}}
+UNLIMITED = {"subscription": {"hard_limit_usd": 100000000, "access_until": 0}, "usage": {"total_usage": 0}}
+
+
+@pytest.mark.parametrize(
+    ("billing", "lines", "found"),
+    [
+        (
+            LIMITED,
+            ["used: 0.0015 of 2, left: 1.9985", "valid until: 2027-01-31T22:00:00Z"],
+            {"used": 0.0015, "limit": 2.0, "left": 1.9985, "expires": "2027-01-31T22:00:00Z"},
+        ),
+        (
+            UNLIMITED,
+            ["used: not counted, because the key has no limit"],
+            {"used": None, "limit": None, "left": None, "expires": None},
+        ),
+        (
+            UNLIMITED | {"usage": {"total_usage": 250}},
+            ["used: 2.5, without a limit"],
+            {"used": 2.5, "limit": None, "left": None, "expires": None},
+        ),
+    ],
+)
+def test_usage_says_what_a_gateway_tells_a_key_and_no_month(
+    gateway: Gateway, billing: dict[str, object], lines: list[str], found: dict[str, object]
+) -> None:
+    gateway.billing = billing
+    done = run(gateway.base, "usage")
+    assert (done.returncode, done.stdout.splitlines()) == (0, lines)
+    assert "it tells a key no month" in done.stderr and done.stderr.count("\n") == 1
+    done = run(gateway.base, "usage", "--json")
+    assert (json.loads(done.stdout), done.stderr) == (found, "")
+
+
+@pytest.mark.parametrize(
+    ("billing", "code", "told"),
+    [
+        ({}, 4, "HTTP 404: Invalid URL"),
+        (LIMITED | {"usage": {"total_usage": "much"}}, 5, "no number in total_usage"),
+        (LIMITED | {"usage": {"total_usage": True}}, 5, "no number in total_usage"),
+        (LIMITED | {"subscription": {"error": {"message": "record not found"}}}, 5, "record not found"),
+    ],
+)
+def test_a_gateway_without_usage_of_a_key_is_told(
+    gateway: Gateway, billing: dict[str, object], code: int, told: str
+) -> None:
+    gateway.billing = billing
+    done = run(gateway.base, "usage")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in done.stderr
+
+
 def test_control_characters_do_not_reach_a_terminal(gateway: Gateway) -> None:
     piped = run(gateway.base, "chat", "--model", "escape", "hi")
     assert piped.stdout == "\x1b[2J\tcls\x9b\r\n"

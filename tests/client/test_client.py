@@ -10,6 +10,7 @@ import pytest
 from raw_server import ANSWER
 
 from llm_client import (
+    KeyUsage,
     LLMClient,
     LLMConfigError,
     LLMProtocolError,
@@ -150,6 +151,17 @@ def test_models_are_listed() -> None:
     assert client_for(httpx.Response(200, json=rows)).models() == ["a", "b"]
     with pytest.raises(LLMProtocolError):
         client_for(httpx.Response(200, json={"data": [{}]})).models()
+
+
+def test_what_a_key_has_used_and_may_still_use() -> None:
+    told = {"hard_limit_usd": 2, "access_until": 1801432800, "total_usage": 0.15}
+    found = client_for(httpx.Response(200, json=told)).key_usage()
+    assert found == KeyUsage(used=0.0015, limit=2.0, expires=1801432800)
+    assert (found.left, found.is_counted) == (1.9985, True)
+    unlimited = client_for(
+        httpx.Response(200, json={**told, "hard_limit_usd": 100_000_000, "total_usage": 0})
+    ).key_usage()
+    assert (unlimited.limit, unlimited.left, unlimited.is_counted) == (None, None, False)
 
 
 def test_a_closed_client_says_so() -> None:

@@ -14,7 +14,8 @@ from ..deadline import DEFAULT_TIMEOUT, REMAINDER_SECONDS, Deadline
 from ..errors import LLMError
 from ..events import Delta, StreamedAnswer
 from ..http_library import httpx
-from ..payloads import Call, chat_call, embedding_calls, models_call, stream_call
+from ..key_usage import KeyUsage
+from ..payloads import Call, chat_call, embedding_calls, key_usage_calls, models_call, stream_call
 from ..reading import is_stream
 from ..retries import Retries
 from ..settings import read_gateway
@@ -134,6 +135,11 @@ class LLMClient:
         """Return the names of the models that the key may use; bills nothing. Raises LLMError."""
         (names,) = self._answers(None, [models_call()], timeout)
         return names
+
+    def key_usage(self, *, timeout: float = DEFAULT_TIMEOUT) -> KeyUsage:
+        """Return what the key has used in all, and its limit; bills nothing. Raises LLMError, also without that API."""
+        limits, usage = self._answers(None, key_usage_calls(), timeout)
+        return KeyUsage.read(limits, usage)
 
     def close(self) -> None:
         """Close the connections; later calls are configuration errors."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import platform
 import sys
 from collections.abc import Sequence
@@ -84,6 +85,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     _add_chat(names)
     _add_embed(names)
     _add(names, "models", commands.models, "list the models that the key may use (bills nothing)")
+    _add(names, "usage", commands.usage, "what this key has used since it was made (bills nothing)")
     ping = _add(names, "ping", commands.ping, "is the gateway there, is the key good? (bills nothing)")
     ping.set_defaults(usual_timeout=PING_TIMEOUT, usual_retries=0)
     return parser
@@ -137,6 +139,24 @@ def _add_chat(names: Any) -> None:
         help="sent as it is: --option temperature=0.2 --option max_tokens=100 (repeatable)",
     )
     parser.add_argument("--no-stream", action="store_true", help="print the answer when it is complete")
+    parser.add_argument("--usage", action="store_true", help="its tokens on stderr, behind the answer")
+    parser.add_argument(
+        "--price",
+        type=_price,
+        metavar="IN,OUT,CURRENCY",
+        help="what a million tokens of prompt and of completion cost, such as 0.8,4.8,CNY: --usage, with the cost",
+    )
+
+
+def _price(text: str) -> commands.Price:
+    prompt, completion, currency = text.split(",")  # a ValueError is argparse's "invalid value"
+    found = commands.Price(float(prompt), float(completion), currency)
+    if not (0 <= found.prompt < math.inf and 0 <= found.completion < math.inf and currency.isalpha()):
+        raise ValueError(text)
+    return found
+
+
+_price.__name__ = "price"  # as argparse's message has it
 
 
 def _add_embed(names: Any) -> None:

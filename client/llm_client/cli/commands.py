@@ -1,4 +1,4 @@
-"""The four commands: each asks the gateway one thing and prints what came."""
+"""The five commands: each asks the gateway one thing and prints what came."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from .._sync.client import LLMClient
@@ -50,6 +51,15 @@ class Call:
 Command = Callable[[Call], None]
 
 
+@dataclass(frozen=True)
+class Price:
+    """What a million tokens cost."""
+
+    prompt: float
+    completion: float
+    currency: str
+
+
 def chat(call: Call) -> None:
     """Ask a model and print its answer."""
     options = _options(call.arguments.option)
@@ -64,6 +74,7 @@ def chat(call: Call) -> None:
         call.output.write(_text(choice.get("message")))
         call.output.end_line()
         _tell_of_the_end(call, choice.get("finish_reason"))
+        _tell_usage(call, answer.get("usage"))
     else:
         _stream(call, model, messages, options)
 
@@ -106,11 +117,35 @@ def ping(call: Call) -> None:
         call.output.line(f"{call.base} answered in {milliseconds:.0f} ms and takes the key: {counted}")
 
 
+def usage(call: Call) -> None:
+    """Tell what the key has used since it was made, as far as a gateway tells a key."""
+    found = call.client.key_usage(timeout=call.arguments.timeout)
+    until = found.expires and f"{datetime.fromtimestamp(found.expires, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    if call.arguments.json:
+        used = found.used if found.is_counted else None
+        call.output.json(_json({"used": used, "limit": found.limit, "left": found.left, "expires": until}))
+        return
+    if found.limit is not None and found.left is not None:
+        call.output.line(f"used: {_amount(found.used)} of {_amount(found.limit)}, left: {_amount(found.left)}")
+    elif found.is_counted:
+        call.output.line(f"used: {_amount(found.used)}, without a limit")
+    else:
+        call.output.line("used: not counted, because the key has no limit")
+    if until:
+        call.output.line(f"valid until: {until}")
+    call.note(
+        "in all since the key was made, in dollars by the gateway's own prices; it tells a key no month and no tokens:"
+        " whoever runs it has them (`llm-gateway usage --by agent,model`)"
+    )
+
+
 def _stream(call: Call, model: str, messages: list[dict[str, object]], options: dict[str, Any]) -> None:
     """Print the answer as it comes; when it breaks off, what has come stays, on a line of its own.
 
     What a model thinks before it answers (``reasoning_content``) is no part of the answer.
     """
+    if _wants_usage(call):
+        options.setdefault("stream_options", {"include_usage": True})
     try:
         with call.client.stream(model, messages, timeout=call.arguments.timeout, **options) as deltas:
             for delta in deltas:
@@ -118,6 +153,7 @@ def _stream(call: Call, model: str, messages: list[dict[str, object]], options: 
     finally:
         call.output.end_line()
     _tell_of_the_end(call, deltas.finish_reason)
+    _tell_usage(call, deltas.usage)
 
 
 def _tell_of_the_end(call: Call, finish_reason: object) -> None:
@@ -127,6 +163,30 @@ def _tell_of_the_end(call: Call, finish_reason: object) -> None:
         call.note("the answer is cut at the model's limit or at max_tokens (finish_reason: length)")
     elif finish_reason not in (None, "stop"):
         call.note(f"finish_reason: {finish_reason}")
+
+
+def _wants_usage(call: Call) -> bool:
+    return call.arguments.usage or call.arguments.price is not None
+
+
+def _tell_usage(call: Call, usage: object) -> None:
+    """Tell the tokens, by the word of the gateway, and what they cost by the price that was handed in."""
+    if not _wants_usage(call):
+        return
+    counts = usage if isinstance(usage, Mapping) else {}
+    prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
+    if type(prompt) is not int or type(completion) is not int:
+        call.note("the gateway told no tokens for this answer")
+        return
+    told = f"usage: {prompt:,} prompt + {completion:,} completion tokens"
+    if (price := call.arguments.price) is not None:
+        told += f", {_amount((prompt * price.prompt + completion * price.completion) / 1e6)} {price.currency}"
+    terminal.tell(told)
+
+
+def _amount(value: float) -> str:
+    """A sum of money to a millionth, without zeros at its end."""
+    return f"{value:,.6f}".rstrip("0").rstrip(".")
 
 
 def _text(message: object) -> str:
