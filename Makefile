@@ -22,7 +22,7 @@ LAB_HOSTS ?= gw1:fresh,agent1:openclaw
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-tokens bench-usage sbom audit docs pictures release lint lint-python lint-imports lint-generated lint-shell lint-words format generated types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-tokens bench-usage sbom audit docs pictures release lint lint-python lint-imports lint-generated lint-shell lint-words lint-pages format generated types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -145,7 +145,7 @@ release: ## wheels, sdists, SBOM and checksums of this commit in dist/, the same
 	@$(RUNTIME) -m scripts.release make .venv/locked/release/bin/python sbom.cdx.json
 
 lint: setup ## mistakes, layout, who imports whom, stale generated files, shell scripts, spelling: all that pre-commit looks at
-	@$(MAKE) lint-python lint-imports lint-generated lint-shell lint-words
+	@$(MAKE) lint-python lint-imports lint-generated lint-shell lint-words lint-pages
 
 lint-python:
 	@.venv/bin/ruff check --quiet .
@@ -163,6 +163,10 @@ lint-shell:
 
 lint-words:
 	@git ls-files | xargs .venv/bin/codespell
+
+# A page may be older than its original and right: it is named, and fails nothing.
+lint-pages:
+	@$(PYTHON_BIN) -m scripts.old_pages
 
 format: setup ## ruff: lay out the code and fix what can be fixed
 	@.venv/bin/ruff check --fix .

@@ -56,6 +56,67 @@ NOT_RUN = {
 """The targets of make that no test calls, and why."""
 
 
+OTHERS = {
+    ".": "of the shell",
+    "cd": "of the shell",
+    "export": "of the shell",
+    "cat": "it writes the file that the page shows",
+    "printf": "it writes the line that the page shows",
+    "cp": "the examples are read where they lie: tests/unit/test_examples.py",
+    "install -m 600": "it makes an empty file",
+    "ln -s": "tests/lab/test_restore.py",
+    "editor": "a person's",
+    "git": "of a checkout that is there",
+    "ssh-keygen": "lab/keys.py",
+    "docker save": "tests/lab/by_hand.py",
+    "docker logs": "it only looks",
+    "journalctl": "it only looks",
+    "ss": "it only looks",
+    "systemctl status": "it only looks",
+    "systemctl --user restart": "tests/lab/test_real_openclaw.py",
+    "openclaw config patch": "tests/lab/test_real_openclaw.py",
+    "openclaw plugins install": "tests/lab/test_real_openclaw.py",
+    "npm rebuild": "it builds what a host's Node lacks: by hand",
+    "python3 -m venv": "tests/lab/test_as_a_package.py",
+    "python3 -m pip": "tests/lab/test_as_a_package.py",
+    ".venv/bin/pip install": "scripts/environments.sh",
+    "~/mem0/bin/pip install": "tests/lab/test_real_openclaw.py",
+}
+"""How commands begin that are other people's programs: what runs them (a path), or why nothing does."""
+_OURS = re.compile(
+    r"(llm-gateway|pyinfra|make|(\S*/)?python3? (-m (llm_gateway|lab|client)|deploys/\w+\.py|(deploy|verify)\.py))( |$)"
+)
+"""How ours begin; the tests below take them apart."""
+
+
+def typed(page: Path) -> Iterator[str]:
+    """Each command of the blocks of shell of a page, without variables before it and what is fed to it."""
+    for block in pages.blocks(read(page)):
+        if block.language == "sh":
+            lines = "\n".join(re.sub(r"(^|\s+)#.*$", "", line) for line in block.lines).replace("\\\n", " ")
+            lines = re.sub(r"<<'?END\b.*?\nEND$", "", lines, flags=re.MULTILINE | re.DOTALL)
+            for part in re.split(r"\n|&&|\||;", lines):
+                if command := re.sub(r"^(\w+=\S*\s+)*", "", part.strip()):
+                    yield command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_other_peoples_commands_are_run_or_marked(page: Path) -> None:
+    starts = tuple(f"{start} " for start in OTHERS)
+    unknown = [each for each in typed(page) if not _OURS.match(each) and not f"{each} ".startswith(starts)]
+    assert unknown == [], "say in OTHERS what runs it, or why nothing does"
+
+
+def test_what_runs_other_peoples_commands_is_there() -> None:
+    all_typed = {each for page in PAGES for each in typed(page)}
+    assert [start for start in OTHERS if not any(f"{each} ".startswith(f"{start} ") for each in all_typed)] == []
+    for start, place in OTHERS.items():
+        if re.fullmatch(r"\S+/\S+", place):
+            words = set(re.findall(r"[\w-]{2,}", start)) - {"python3", "venv", "bin", "user", "-m", "-s"}
+            text = (ROOT / place).read_text(encoding="utf-8")
+            assert {word for word in words if word not in text} == set(), f"{place} does not run `{start}`"
+
+
 def told(page: Path) -> Iterator[str]:
     """The lines of a page that may be commands: of its blocks of code, and code within sentences."""
     text = read(page)
@@ -106,6 +167,16 @@ def targets() -> frozenset[str]:
 def test_commands_are_there_and_have_the_options_that_are_told(page: Path) -> None:
     lines = [each for each in commands(page, "llm-gateway", r"python3? -m llm_gateway") if each]
     assert [problem for each in lines if (problem := refused(each))] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, *EXAMPLES], ids=str)
+def test_scripts_have_the_options_that_are_told(page: Path) -> None:
+    by_script = {command.script: command.name for command in reversed(COMMANDS)}
+    wrong = []
+    for script, name in by_script.items():
+        lines = commands(page, rf"python3? {re.escape(script)}")
+        wrong += [problem for each in lines if (problem := refused([name, *each]))]
+    assert wrong == []
 
 
 @pytest.mark.parametrize("page", [*PAGES, *EXAMPLES], ids=str)
