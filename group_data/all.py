@@ -140,6 +140,16 @@ gateway_canary_interval = "5min"
 # or 256 MiB) and rules of the firewall that are not those that were loaded are told at once.
 gateway_canary_failures = 3
 
+# Where each host sends its alarms: a list of `KIND:SECRET_NAME`, ["ntfy:NTFY_URL", "feishu:OPS_ROBOT"], whose secrets
+# are in `secrets_file` or the environment. `ntfy`: `https://[TOKEN@]HOST/TOPIC`. `telegram`: `BOT_TOKEN/CHAT_ID`.
+# `feishu`, `dingtalk`, `wecom`: the robot's webhook URL, behind `#` its signing secret (not WeCom). `email`:
+# `smtps://USER:PASSWORD@HOST?to=ADDRESS`. `webhook`: a URL, which gets JSON. One message when something begins and one
+# when it is over; `llm-gateway alerts` sends a test (docs/alarms.md has more).
+gateway_alerts = []
+
+# The language of the messages to `gateway_alerts`: English ("en") or Chinese ("zh").
+gateway_alerts_language = "en"
+
 # A shell command that the host runs, as root, to tell somebody: `$1` is `failing` or `recovered`, `$2` a line of text
 # without secrets: 'curl -fsS -m 20 -d "$1: $2" https://ntfy.example/gateways', 'echo "$2" | mail -s "$1" root'. It has
 # 60 seconds; where it fails, it is called again the next time. What it says goes to `canary-alert.log` in

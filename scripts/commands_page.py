@@ -25,14 +25,15 @@ python -m llm_gateway deploy       # from a checkout's root, where nothing has t
   every 10 s in a CI log, which gets no escape codes; it says what is done, since when, and how many MiB of a file have
   gone. At the end stand a table of the hosts and the next command. `-v`
   shows pyinfra's own output instead. [What a run looks like](sessions.md).
-- **stdout** has answers alone (`plan`, `status`, `usage`, `history`, `logs`, `deploy --dry`, `--json`); all else goes
-  to stderr. `--quiet`: errors alone.
+- **stdout** has answers alone (`plan`, `status`, `usage`, `history`, `logs`, `alerts`, `deploy --dry`, `--json`); all
+  else goes to stderr. `--quiet`: errors alone.
 - **Reports**: `status` shows the fleet; [usage](usage.md) tells what was asked for and what it cost.
 - **Language**: Chinese where `LC_ALL`, `LC_MESSAGES` or `LANG` begins with `zh`: steps, the table and the next command
   at the end, questions, and why the command refuses what was typed. English stay the answers of `plan`, `status` and
   `history`, what a step says while it works, and reasons that a host or a provider gives. `NO_COLOR` is heeded.
 - **Exit codes**: 0 done; 1 failed; 2 typed wrongly; 3 `--check` found something; 130 Ctrl-C; 141 nobody reads
-  the answer any more (`… | head -1`), which ends `plan`, `status`, `usage`, `history` and `logs`, and nothing else.
+  the answer any more (`… | head -1`), which ends `plan`, `status`, `usage`, `history`, `logs` and `alerts`, and nothing
+  else.
 - **Completion**: `eval "$(_LLM_GATEWAY_COMPLETE=bash_source llm-gateway)"` in `~/.bashrc`; `zsh_source` in `~/.zshrc`;
   `_LLM_GATEWAY_COMPLETE=fish_source llm-gateway | source` in fish.
 

@@ -51,7 +51,7 @@ class Command:
     @property
     def only_tells(self) -> bool:
         """Whether it touches nothing, so that it may end where nobody reads it any more."""
-        return self.name in ("plan", "status", "usage", "history", "logs")
+        return self.name in ("plan", "status", "usage", "history", "logs", "alerts")
 
 
 _FETCH = Option("--fetch", "fetch", "bring them to this directory as well", "DIRECTORY", "path")
@@ -146,6 +146,13 @@ COMMANDS = (
             Option("--no-follow", "follow", "these lines alone", kind="flag=false"),
         ),
         has_json=None,
+    ),
+    Command(
+        "alerts",
+        "deploys/alerts.py",
+        "Send a test message to each of gateway_alerts.",
+        "alerts --limit gw1",
+        has_json="alerts_json",
     ),
     Command(
         "backup",

@@ -19,7 +19,7 @@ from llm_gateway.model import passwords
 from llm_gateway.model.checkout import ROOT
 from llm_gateway.model.usage import DEFAULT_BY, DEFAULT_SINCE, UsageError, asked
 
-READ_ONLY = ("plan.py", "export.py", "status.py", "usage.py", "history.py", "logs.py")
+READ_ONLY = ("plan.py", "export.py", "status.py", "usage.py", "history.py", "logs.py", "alerts.py")
 """Scripts that have no operations: there is nothing to carry out, and so nothing to ask."""
 
 

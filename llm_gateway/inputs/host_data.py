@@ -42,8 +42,9 @@ def check(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     asked = [name for name in _OF_DAEMON if getattr(found, name)]
     if asked and found.docker_source == "preinstalled":
         problems.append(f'{", ".join(asked)}: docker_source is "preinstalled", so nothing is configured; leave it out')
-    if found.gateway_alert_command and found.gateway_canary_interval is None:
-        problems.append("gateway_alert_command: gateway_canary_interval is None, so nobody would call it; set it")
+    if found.gateway_canary_interval is None:
+        for name in filter(values.get, ("gateway_alert_command", "gateway_alerts")):
+            problems.append(f"{name}: gateway_canary_interval is None, so no alarm would ever be sent; set it")
     problems += _metrics_problems(found)
     if found.openclaw_unit_scope == "user" and found.openclaw_user is None:
         problems.append('openclaw_user: name the user whose unit it is, because openclaw_unit_scope is "user"')

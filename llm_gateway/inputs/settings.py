@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, TypeVar
 
 from llm_gateway.inputs import declarations, environment
+from llm_gateway.inputs.alerts import alerts
 from llm_gateway.inputs.budgets import budget
 from llm_gateway.inputs.declaration_checks import model_name
 from llm_gateway.inputs.declarations import Channel as Channel
@@ -432,6 +433,33 @@ class Settings:
         连续失败这么多次后执行告警命令，恢复后再执行一次。磁盘快满（剩余 5 % 或 256 MiB）和防火墙规则与加载时不同，会
         立即告警。
         """,
+    )
+    gateway_alerts: tuple[str, ...] = setting(
+        [],
+        alerts,
+        """
+        Where each host sends its alarms: a list of `KIND:SECRET_NAME`, `["ntfy:NTFY_URL", "feishu:OPS_ROBOT"]`, whose
+        secrets are in `secrets_file` or the environment. `ntfy`: `https://[TOKEN@]HOST/TOPIC`. `telegram`:
+        `BOT_TOKEN/CHAT_ID`. `feishu`, `dingtalk`, `wecom`: the robot's webhook URL, behind `#` its signing secret (not
+        WeCom). `email`: `smtps://USER:PASSWORD@HOST?to=ADDRESS`. `webhook`: a URL, which gets JSON. One message when
+        something begins and one when it is over; `llm-gateway alerts` sends a test
+        (docs/alarms.md has more).
+        """,
+        zh="""
+        每台主机把告警发到哪里：`KIND:SECRET_NAME` 的列表，`["ntfy:NTFY_URL", "feishu:OPS_ROBOT"]`，对应的值放在
+        `secrets_file` 或环境变量中。`ntfy`：`https://[TOKEN@]HOST/TOPIC`。`telegram`：`BOT_TOKEN/CHAT_ID`。`feishu`、
+        `dingtalk`、`wecom`：机器人的 webhook 地址，`#` 后面写签名密钥（企业微信没有）。`email`：
+        `smtps://USER:PASSWORD@HOST?to=ADDRESS`。`webhook`：接收 JSON 的 URL。出问题时发一条，恢复时再发一条；
+        `llm-gateway alerts` 发送测试消息（详见 docs/alarms.zh-CN.md）。
+        """,
+        hidden=True,
+        refused=(),
+    )
+    gateway_alerts_language: str = setting(
+        "en",
+        one_of("en", "zh"),
+        'The language of the messages to `gateway_alerts`: English (`"en"`) or Chinese (`"zh"`).',
+        zh='发往 `gateway_alerts` 的消息用英文（`"en"`）还是中文（`"zh"`）。',
     )
     gateway_alert_command: str | None = setting(
         None,

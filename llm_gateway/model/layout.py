@@ -84,6 +84,7 @@ MAKE_BACKUP, BACKUP_CONF = "make-backup", "backup.conf"
 OWN_BACKUPS, READ_TABLES = "own-backups", "read-tables"
 DATABASE_SETTINGS, DATABASE_ACCESS = "database-settings", "database-access"
 CANARY, CANARY_CONF = "canary", "canary.conf"
+SEND_ALERTS, ALERTS_CONF = "send-alerts", "alerts.conf"
 PRUNE_LOGS, PRUNE_LOGS_CONF = "prune-logs", "prune-logs.conf"
 BUDGETS, BUDGETS_CONF = "budgets", "budgets.conf"
 BUDGETS_SUMS = "budgets.sums"
@@ -222,7 +223,7 @@ FILES = (
     *_of(_OWN, TAILSCALE_PROBLEM, MAKE_BACKUP, OWN_BACKUPS, READ_TABLES, BACKUP_CONF),
     *_of(_OWN, DATABASE_SETTINGS, DATABASE_ACCESS, BUDGETS, BUDGETS_CONF),
     *_of(Role.REMOVED | Role.DISPLACED, BUDGETS_SUMS),
-    *_of(_OWN, CANARY, CANARY_CONF, PRUNE_LOGS, PRUNE_LOGS_CONF),
+    *_of(_OWN, CANARY, CANARY_CONF, SEND_ALERTS, ALERTS_CONF, PRUNE_LOGS, PRUNE_LOGS_CONF),
     *_of(Role.REMOVED, SENT_IMAGE, "wait-for-address"),  # the last is of earlier versions
     *_of(_BELONGING | Role.KEYS, APPLIED_KEYS),
     *_of(_BELONGING, FIRST_START_DONE),

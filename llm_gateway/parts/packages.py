@@ -6,6 +6,7 @@ from llm_gateway.hosts import remote
 from llm_gateway.hosts.topology import Node
 from llm_gateway.parts import apt, firewall
 from llm_gateway.parts.backups import scheduled_backups
+from llm_gateway.parts.canary import destinations
 from llm_gateway.parts.docker import daemon_settings
 from llm_gateway.parts.docker import packages as docker
 
@@ -27,4 +28,5 @@ def install_beside_docker(node: Node) -> None:
 
 
 def _beside_docker(node: Node) -> list[str]:
-    return [*firewall.missing_packages(node), *scheduled_backups.missing_packages(node)]
+    parts = (firewall, scheduled_backups, destinations)
+    return [package for part in parts for package in part.missing_packages(node)]

@@ -18,7 +18,8 @@ from llm_gateway.status.status_answers import StatusAnswers
 class Canary:
     """What the canary found: `result` is "ok", "failed", "stopped" or None, where it has not looked yet; `age` and
     `seconds` (how long the completion took) of its last look; `error`, why no completion came, or ""; how many of the
-    last `count` completions came; `problem`, what is wrong with the canary itself, or "".
+    last `count` completions came; `problem`, what is wrong with the canary itself, or ""; `wrong`, what else it found
+    that nobody but it looks at.
     """
 
     result: str | None
@@ -28,6 +29,7 @@ class Canary:
     ok: int
     count: int
     problem: str
+    wrong: tuple[str, ...] = ()
 
 
 NONE = Canary(None, None, None, "", 0, 0, "")
@@ -51,7 +53,20 @@ def of(node: Node, seen: StatusAnswers, now: float) -> Canary:
         sum(answers),
         len(answers),
         canary_health.problem_of(node) or "",
+        tuple(_wrong(last)) if last else (),
     )
+
+
+_SEEN_OTHERWISE = ("answer", "disk", "backup", "firewall")
+"""Who looks now sees these as they are now."""
+
+
+def _wrong(last: canary_health.Found) -> Iterator[str]:
+    for name, text in last.wrong.items():
+        if name not in _SEEN_OTHERWISE:
+            yield f"{name}: {text}"
+    for name, why in last.undelivered.items():
+        yield f"no alarm could be sent to {name}: {why}; deploys/alerts.py sends a test message"
 
 
 def _came(line: str) -> bool | None:
@@ -63,11 +78,12 @@ def _came(line: str) -> bool | None:
 
 
 def attention(found: Canary) -> Iterator[str]:
-    """What needs a person. Who looks now sees the disk, the backups and the firewall as they are now."""
+    """What needs a person."""
     if found.problem:
         yield f"canary: {found.problem}"
     if found.result == FAILED and found.error and found.age is not None:
         yield f"canary, {ages.age(found.age)} ago: {found.error}"
+    yield from found.wrong
 
 
 def told(found: Canary, none: str) -> str:

@@ -17,7 +17,8 @@ With `--json`, one object is printed on stdout::
                                        "size": 123456, "count": 14, "problem": ""},                  # bytes
                             "canary": {"result": "ok",     # or "failed", "stopped", null: it has not looked yet
                                        "age": 180.0, "seconds": 0.8, "error": "", "ok": 287, "count": 288,
-                                       "problem": ""},     # what is wrong with the canary itself
+                                       "problem": "",      # what is wrong with the canary itself
+                                       "wrong": []},       # what else it found: restarts, budgets, a key that expires
                             "logs": {"database": 41152736, "files": 1048576,   # bytes: one-api.db, data/logs
                                      "rows": 100000,       # of the table `logs`, when it was pruned last, or null
                                      "problem": ""},       # what is wrong with the pruning

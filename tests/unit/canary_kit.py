@@ -10,11 +10,15 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from llm_gateway.contents.desired import CANARY_TOKEN
+from llm_gateway.inputs import alerts
+from llm_gateway.inputs.secrets import Provided
 from llm_gateway.model.checkout import TAILSCALE_PROBLEM
 
 SCRIPT = Path(__file__).parent.parent.parent / "files" / "canary"
@@ -26,6 +30,10 @@ _PROGRAMS = (
 )
 TABLE = 'table inet openclaw_llm_gateway {{ # progname nft\n\tflags owner,persist\n\tcomment "{}"\n}}\n'
 """What nft lists; files/hold-firewall notes the digest of the same without the program's name."""
+
+
+_OF_ALERTS = ("base64", "curl", "od")
+SEND_ALERTS = SCRIPT.with_name("send-alerts")
 
 
 class Canary:
@@ -59,6 +67,10 @@ class Canary:
         shutil.copy(SCRIPT, self.place)
         shutil.copy(TAILSCALE_PROBLEM, self.place)
         self.stub("tailscale", 'echo \'"BackendState": "Running"\'')
+        shutil.copy(SEND_ALERTS, self.place)
+        for program in _OF_ALERTS:
+            (self._programs / program).symlink_to(shutil.which(program) or program)
+        self._alerts: tuple[str, ...] = ()
         self.write_token(CANARY_TOKEN)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -126,6 +138,14 @@ class Canary:
             f'[ "$*" = "-s list table inet openclaw_llm_gateway" ] && printf %s {shlex.quote(TABLE.format(rules))}',
         )
 
+    def send_alerts(self, secrets: Mapping[str, str], language: str = "en") -> None:
+        """Let alarms go to destinations KIND:KIND, whose secrets these are by kind; see `configure`."""
+        found = [alerts.destination(f"{kind}:{kind}", Provided(None, secrets)) for kind in secrets]
+        fields = ((each.name, each.url, each.to, each.login, each.extra) for each in found)
+        text = f"language={language}\ndestinations=({shlex.join(chain.from_iterable(fields))})\n"
+        (self.place / "alerts.conf").write_text(text)
+        self._alerts = tuple(each.name for each in found)
+
     def configure(self, **values: object) -> None:
         """canary.conf, with these values in place of the defaults."""
         conf = {
@@ -140,6 +160,7 @@ class Canary:
             **values,
         }
         text = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in conf.items())
+        text += f"alerts=({shlex.join(self._alerts)})\n"
         (self.place / "canary.conf").write_text(text)
 
     def look(self) -> subprocess.CompletedProcess[str]:
@@ -149,7 +170,12 @@ class Canary:
             for unit, known in self.properties.items()
             for name, value in known.items()
         ]
-        self.stub("systemctl", 'case "$2 $3" in\n' + "\n".join(lines) + "\nesac")
+        blocks = [
+            "".join(f"{name}={value}\n" for name, value in {**known, "Id": unit}.items())
+            for unit, known in self.properties.items()
+        ]
+        every = f"*' -p '*) printf %s {shlex.quote(chr(10).join(blocks))}; exit ;;"
+        self.stub("systemctl", f'case "$*" in {every} esac\ncase "$2 $3" in\n' + "\n".join(lines) + "\nesac")
         return subprocess.run(
             [str(self._programs / "bash"), str(self.place / "canary")],
             env={"PATH": str(self._programs)},

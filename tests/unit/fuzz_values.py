@@ -101,6 +101,7 @@ _WRITTEN: dict[str, tuple[Any, ...]] = {
     "gateway_backup_recipient": ("age1plain" + "q" * 58, "ssh-ed25519 AAAA+/= me'\"$(id)`@中"),
     "gateway_backup_command": ("plain-command", """printf '%s\\n' "$1" '$HOME' `id` #%n 中; echo "it's" """),
     "gateway_alert_command": ("plain-alert", """curl -d "$1 $2" 'https://a.example/$x' `id` #%n 中"""),
+    "gateway_alerts": (["ntfy:PLAIN", "email:_A1", "webhook:PLAIN"],),
     "gateway_metrics_directory": ("/plain/metrics", "/var/-a+b_.c"),
     "docker_apt_url": ("http://[fd00::1]:8080/docker-ce/linux",),
     "docker_apt_key": ("9dc858229fc7dd38854ae2d88d81803c0ebfcd88",),

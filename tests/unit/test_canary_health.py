@@ -219,3 +219,13 @@ def test_status_counts_what_came_and_says_what_did_not() -> None:
 def test_a_stopped_gateway_needs_nobody() -> None:
     found = _status(STATE.replace("failed", "stopped"), "")
     assert [text for text in canary_status.attention(found) if "no completion" in text] == []
+
+
+def test_status_tells_what_only_the_canary_looks_at_and_who_gets_no_alarms() -> None:
+    more = "text.restarts=\ntext.budget=agent1 has used 85 %\ntext.firewall=others\nundelivered.ntfy:A=HTTP 403\nend\n"
+    found = _status(STATE.replace("end\n", more), "")
+    assert found.wrong == (
+        "budget: agent1 has used 85 %",
+        "no alarm could be sent to ntfy:A: HTTP 403; deploys/alerts.py sends a test message",
+    )
+    assert list(canary_status.attention(found))[-2:] == list(found.wrong)

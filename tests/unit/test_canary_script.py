@@ -55,11 +55,11 @@ def metrics(text: str) -> dict[str, float]:
             assert match[1] not in values, "TYPE behind its samples"
             kinds[match[1]] = match[2]
         else:
-            match = re.fullmatch(rf"({name}) ([0-9.eE+-]+|NaN|[+-]Inf)", line)
+            match = re.fullmatch(rf"({name}(?:\{{name=\"[a-z_]+\"\}})?) ([0-9.eE+-]+|NaN|[+-]Inf)", line)
             assert match, line
             assert match[1] not in values, "a second sample"
             values[match[1]] = float(match[2])
-    assert helped == set(kinds) == set(values)
+    assert helped == set(kinds) == {key.partition("{")[0] for key in values}
     return values
 
 
@@ -87,8 +87,11 @@ def test_metrics_are_what_prometheus_reads(host: Canary) -> None:
     host.must_look()
     found = metrics(host.metrics)
     names = ("up", "canary_seconds", "canary_last_success_timestamp_seconds", "canary_failures")
-    more = ("backup_last_success_timestamp_seconds", "disk_free_bytes", "firewall_up")
-    assert set(found) == {f"openclaw_llm_gateway_{name}" for name in (*names, *more)}
+    more = ("backup_last_success_timestamp_seconds", "disk_free_bytes", "firewall_up", "restarts")
+    wrong = tuple(f'problem{{name="{name}"}}' for name in CONDITIONS)
+    key = "tailnet_key_expiry_timestamp_seconds"
+    assert set(found) == {f"openclaw_llm_gateway_{name}" for name in (*names, *more, key, *wrong)}
+    assert not any(found[f"openclaw_llm_gateway_{name}"] for name in wrong)
     assert found["openclaw_llm_gateway_up"] == 1
     assert abs(found["openclaw_llm_gateway_canary_last_success_timestamp_seconds"] - time.time()) < 60
     assert found["openclaw_llm_gateway_disk_free_bytes"] > 1 << 20

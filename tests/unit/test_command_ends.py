@@ -170,5 +170,5 @@ def test_nobody_reads_what_goes_on() -> None:
 
 def test_only_what_changes_nothing_may_end_early() -> None:
     ending = {command.name for command in commands.COMMANDS if command.only_tells}
-    assert ending == {"plan", "status", "usage", "history", "logs"}
+    assert ending == {"plan", "status", "usage", "history", "logs", "alerts"}
     assert not [command.name for command in commands.COMMANDS if command.only_tells and command.asks]

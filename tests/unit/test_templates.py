@@ -19,15 +19,20 @@ from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT
 from llm_gateway.parts import firewall, firewall_rules, installation, log_pruning
 from llm_gateway.parts.backups import scheduled_backups
-from llm_gateway.parts.canary import scheduled_canary
+from llm_gateway.parts.canary import destinations, scheduled_canary
 from llm_gateway.parts.firewall_rules import Door
 from llm_gateway.parts.openclaw import openclaw
-from tests.unit.fake_hosts import FRESH, OPENCLAW
+from tests.unit.fake_hosts import FRESH, KEYS, OPENCLAW
 from tests.unit.topology import make_machine, make_node
 
 GOLDEN = Path(__file__).parent / "golden"
 TEMPLATES = ROOT / "templates"
 DIGEST = "sha256:" + "d" * 64
+SECRETS = {
+    **KEYS,
+    "PHONE": "https://tk_of-tests@ntfy.example:8443/gateways",
+    "MAIL": "smtps://ops%40example.org:it's%20%22$HOME@mail.example?to=a@example.org,b@example.org",
+}
 
 
 def every_file(machine: Machine) -> dict[str, bytes]:
@@ -36,6 +41,7 @@ def every_file(machine: Machine) -> dict[str, bytes]:
     wanted = [*installation.wanted_files(node), *scheduled_backups.script_files(node)]
     wanted += [*scheduled_backups.unit_files(node), *firewall.wanted_files(node)]
     wanted += [*scheduled_canary.script_files(node), *scheduled_canary.unit_files(node)]
+    wanted += destinations.files(node)
     wanted += [*log_pruning.script_files(node), *log_pruning.unit_files(node)]
     wanted += [*budgets.script_files(node), *budgets.unit_files(node)]
     files = {Path(file.path).name.lstrip("."): file.content for file in wanted}
@@ -47,6 +53,7 @@ def every_file(machine: Machine) -> dict[str, bytes]:
     for name in ("make-backup", "database-settings", "database-access", "own-backups", "read-tables"):
         del files[name]
     del files["canary"]  # nor this, in test_canary_script.py
+    files.pop("send-alerts", None)  # nor this, in test_send_alerts.py
     del files["prune-logs"]  # nor this, in test_prune_logs.py
     files.pop("budgets", None)  # nor this, in test_budgets_script.py
     return {**files, layout.DROP_IN: openclaw._wanted_drop_in(agent).encode()}
@@ -54,7 +61,7 @@ def every_file(machine: Machine) -> dict[str, bytes]:
 
 def rendered(**chosen: Any) -> dict[str, bytes]:
     """The files of a host that is a gateway and an OpenClaw host."""
-    return every_file(make_machine({**FRESH, **OPENCLAW}, roles="gateway openclaw", **chosen))
+    return every_file(make_machine({**FRESH, **OPENCLAW}, roles="gateway openclaw", secrets=SECRETS, **chosen))
 
 
 CASES: dict[str, dict[str, Any]] = {
@@ -80,6 +87,8 @@ CASES: dict[str, dict[str, Any]] = {
         "gateway_backup_command": 'rclone copy "$1" remote:it\'s',
         "gateway_canary_interval": "90s",
         "gateway_canary_failures": 5,
+        "gateway_alerts": ["ntfy:PHONE", "email:MAIL"],
+        "gateway_alerts_language": "zh",
         "gateway_alert_command": 'echo "$1: it\'s $2" | mail -s "$1" root',
         "gateway_metrics_directory": "/var/lib/node-exporter",
         "openclaw_unset_environment": ["ONE", "TWO"],
@@ -116,9 +125,10 @@ def test_every_template_is_rendered_by_these_tests(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(scheduled_backups, "render", watched)
     monkeypatch.setattr(firewall_rules, "render", watched)
     monkeypatch.setattr(scheduled_canary, "render", watched)
+    monkeypatch.setattr(destinations, "render", watched)
     monkeypatch.setattr(log_pruning, "render", watched)
     monkeypatch.setattr(budgets, "render", watched)
-    rendered(openclaw_budget={"tokens": 1})
+    rendered(**CASES["other"], openclaw_budget={"tokens": 1})
     assert seen == {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*") if path.is_file()}
 
 
@@ -138,6 +148,9 @@ def test_every_variable_counts() -> None:
         "body": "'{}'",
         "needs": "",
         "answered": "''",
+        "alerts": "ntfy:A",
+        "language": "en",
+        "destinations": "''",
         "interval": "5min",
         "spread": 30,
     }

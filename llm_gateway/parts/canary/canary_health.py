@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from llm_gateway.model.checks import in_seconds
 from llm_gateway.parts import timers
 from llm_gateway.parts.canary.scheduled_canary import CANARY
 
-CONDITIONS = ("answer", "disk", "backup", "firewall")
+CONDITIONS = ("answer", "disk", "backup", "firewall", "restarts", "tailnet_key")
 """What it looks at itself; other parts of a host add theirs by files in layout.PROBLEMS."""
 FAILED = "failed"
 GRACE = timedelta(minutes=90)
@@ -24,13 +24,14 @@ GRACE = timedelta(minutes=90)
 @dataclass(frozen=True)
 class Found:
     """What the canary found when it last looked: `result` is "ok", "failed" or "stopped", `seconds` how long it took;
-    `wrong`, the conditions that are not well, and how.
+    `wrong`, the conditions that are not well, and how; `undelivered`, the destinations that took no alarm, and why.
     """
 
     at: datetime
     result: str
     seconds: float
     wrong: Mapping[str, str]
+    undelivered: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, values: Mapping[str, str]) -> Found | None:
@@ -40,10 +41,16 @@ class Found:
                 datetime.fromtimestamp(int(values["at"]), UTC),
                 values["result"],
                 float(values["seconds"]),
-                {key.removeprefix("text."): text for key, text in values.items() if key.startswith("text.") and text},
+                _named(values, "text."),
+                _named(values, "undelivered."),
             )
         except (KeyError, ValueError, OverflowError, OSError):
             return None
+
+
+def _named(values: Mapping[str, str], start: str) -> dict[str, str]:
+    """The values of names that begin so, by the rest of the name; without those that are empty."""
+    return {name.removeprefix(start): text for name, text in values.items() if name.startswith(start) and text}
 
 
 def found(node: Node) -> Found | None:

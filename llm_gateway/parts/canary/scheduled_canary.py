@@ -13,6 +13,7 @@ from llm_gateway.model import layout, real_requests
 from llm_gateway.model.checks import in_seconds
 from llm_gateway.model.layout import METRICS, METRICS_FILE
 from llm_gateway.parts import timers
+from llm_gateway.parts.canary import destinations
 from llm_gateway.parts.installation import Wanted, render, sent
 from llm_gateway.parts.timers import Timer
 
@@ -55,6 +56,7 @@ def script_files(node: Node) -> list[Wanted]:
         "backups": "no" if settings.gateway_backup_schedule is None else "yes",
     }
     conf = {name: shlex.quote(str(value)) for name, value in values.items()}
+    conf["alerts"] = shlex.join(settings.gateway_alerts)
     conf["needs"] = shlex.join(chain.from_iterable(real_requests.needs_of_bash()))
     return [
         sent(node, layout.CANARY, "the script of the canary"),
@@ -87,6 +89,7 @@ def install(node: Node) -> None:
             name="Remove the metrics, which would be out of date",
             command=f"rm -f {' '.join(map(shlex.quote, metrics_files(node)))}",
         )
+    destinations.install(node)
     timers.write(node, script_files(node))
     timers.install(node, CANARY, unit_files(node))
 
