@@ -192,6 +192,23 @@ def test_a_key_of_tailscale_that_expires_soon_is_told(host: Canary, web: Receive
     assert "tailnet_key_expiry_timestamp_seconds 0\n" in host.metrics
 
 
+def test_the_end_of_a_problem_of_another_part_is_told_in_its_words(host: Canary, web: Receiver) -> None:
+    host.send_alerts({"ntfy": f"{web.url}/topic"})
+    host.configure(command="")
+    problem = host.home / "problems" / "budget-123-80"
+    problem.parent.mkdir(parents=True)
+    problem.write_text("agent1 has used 85 % of its budget: 中文\n")
+    host.must_look()
+    host.must_look()
+    problem.unlink()
+    for _ in range(2):
+        host.must_look()
+    first, last = _texts(web, "ntfy")
+    assert first.startswith("failing: agent1 has used 85 % of its budget: 中文 (since ")
+    assert last == "recovered: agent1 has used 85 % of its budget: 中文 (after 0 min)"
+    assert not [line for line in host.state if "budget" in line]
+
+
 def test_messages_are_in_the_language_of_the_settings(host: Canary, web: Receiver) -> None:
     host.send_alerts(_secrets(web), "zh")
     host.configure(failures=1, command="")

@@ -74,6 +74,7 @@ OTHERS = {
     "ss": "it only looks",
     "systemctl status": "it only looks",
     "systemctl --user restart": "tests/lab/test_real_openclaw.py",
+    "promtool check rules": "tests/unit/test_monitoring.py",
     "openclaw config patch": "tests/lab/test_real_openclaw.py",
     "openclaw plugins install": "tests/lab/test_real_openclaw.py",
     "npm rebuild": "it builds what a host's Node lacks: by hand",
