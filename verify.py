@@ -13,7 +13,8 @@ what deploy.py does, which may change something). With pyinfra itself: `--data v
 one embedding by its memory, and shows what they cost by One API's log. Nothing of it stays with OpenClaw.
 
 Changes nothing. Exit code 1 when a path to a model is broken; the message says at which link. So it is when a
-gateway's scheduled backups fail or are not made, or its canary does not look, or its firewall does not stand.
+gateway's scheduled backups fail or are not made, or its canary does not look, or its firewall does not stand, or the
+page that it is to serve is not served, or without a token.
 """
 
 import sys
@@ -28,7 +29,7 @@ if __name__ == "__main__":  # not so where pyinfra runs it
 
 from pyinfra import host, state
 
-from llm_gateway.parts import firewall
+from llm_gateway.parts import firewall, page_server
 from llm_gateway.parts.backups import backup_health
 from llm_gateway.parts.canary import canary_health
 from llm_gateway.proof import openclaw_proof, openclaw_turn
@@ -45,3 +46,4 @@ if machine.agent:
 if machine.node:
     backup_health.verify(machine.node)
     canary_health.verify(machine.node)
+    page_server.verify(machine.node)

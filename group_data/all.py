@@ -36,6 +36,15 @@ gateway_tailscale_address = None
 # may by another way than Tailscale: the host's LAN, its other containers, the Internet.
 gateway_allowed_peers = []
 
+# The port, on the Tailscale address and on loopback, that this host serves the page of the fleet on, which
+# `llm-gateway page` puts there: by the distribution's nginx in a unit of ours, while a person's own nginx is left as it
+# is. Whoever wants to see it needs its token, or is one of `gateway_page_peers`. None: no page.
+gateway_page_port = None
+
+# Who sees that page. []: whoever has its token, which the host makes. Otherwise these alone, without a token: tailnet
+# addresses or networks, as in `gateway_allowed_peers`.
+gateway_page_peers = []
+
 # What One API may reach besides the public Internet and DNS: IPv4 addresses or networks of the LAN, the tailnet or the
 # host itself, with or without a port, ["192.168.1.5:8000", "10.0.0.0/24"]. Where a channel's `base_url` names an
 # address, as in "http://192.168.1.5:8000", that is allowed already. A model server whose `base_url` is a name of the

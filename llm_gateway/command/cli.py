@@ -20,6 +20,7 @@ from llm_gateway.command import commands, lean_imports, streams
 from llm_gateway.command.commands import COMMANDS, PYINFRA_OPTIONS, RAW, Command, Option
 from llm_gateway.hosts import early
 from llm_gateway.model.checkout import IS_CHECKOUT, ROOT
+from llm_gateway.model.checks import in_seconds
 from llm_gateway.model.version import VERSION
 
 NAME = "llm-gateway"
@@ -169,6 +170,8 @@ def _run(command: Command, inventory: str | None, given: dict[str, Any], *, has_
         is_dry=given.get("dry", False),
         is_json=is_json,
     )
+    if command.repeats and flags[command.repeats]:
+        _repeat(command, flags[command.repeats])
     typed = _typed(context)
     streams.heed_readers(only_tells=command.only_tells)
     place, here = commands.seen_from_here(place), Path.cwd()
@@ -190,6 +193,15 @@ def _run(command: Command, inventory: str | None, given: dict[str, Any], *, has_
             command, typed, [*passed, *([inventory] if inventory else [])], data, given.get("dry", False)
         )
         running.run_on_screen(words, shown, spell, here, is_quiet=given["quiet"])
+
+
+def _repeat(command: Command, every: str) -> NoReturn:
+    """Carry the command out again and again, each time by a process that does it once."""
+    from llm_gateway.command import repeating
+
+    datum = next(option.data for option in command.options if option.flag == command.repeats)
+    words = repeating.words_again(command.repeats, f"{datum}={every}")
+    sys.exit(repeating.repeat(words, in_seconds(every)))
 
 
 def _typed(context: click.Context) -> list[str]:

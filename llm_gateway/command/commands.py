@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llm_gateway.model import usage, wording
+from llm_gateway.model.checks import InvalidError, page_interval
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Command:
 
     `asks`: it changes hosts, so that it asks before it does; `has_json`: the datum by which its script writes JSON, ""
     where pyinfra does, None where it has none; `then`: the command to run after it; `excluding`: flags of which at most
-    one may be given.
+    one may be given; `repeats`: the flag by which it is carried out again and again.
     """
 
     name: str
@@ -47,11 +48,20 @@ class Command:
     has_json: str | None = ""
     then: str = ""
     excluding: tuple[str, ...] = ()
+    repeats: str = ""
 
     @property
     def only_tells(self) -> bool:
         """Whether it touches nothing, so that it may end where nobody reads it any more."""
         return self.name in ("plan", "status", "usage", "history", "logs", "alerts")
+
+
+def _interval(text: str) -> str:
+    """How often a page is put in its place. Raises ValueError."""
+    try:
+        return page_interval(text)
+    except InvalidError as problem:
+        raise ValueError(f"--every {text}: {problem}") from None
 
 
 _FETCH = Option("--fetch", "fetch", "bring them to this directory as well", "DIRECTORY", "path")
@@ -101,6 +111,18 @@ COMMANDS = (
             Option("--language", "status_language", "of that page; by the locale", choices=wording.LANGUAGES),
         ),
         has_json="status_json",
+    ),
+    Command(
+        "page",
+        "deploys/page.py",
+        "Put the page of the fleet where gateways' hosts serve it.",
+        "page --language zh",
+        (
+            Option("--every", "page_every", "again and again, until Ctrl-C: 5min", "INTERVAL", check=_interval),
+            Option("--language", "page_language", "of that page; by the locale", choices=wording.LANGUAGES),
+        ),
+        has_json=None,
+        repeats="--every",
     ),
     Command(
         "usage",

@@ -19,8 +19,10 @@ from llm_gateway.model import passwords
 from llm_gateway.model.checkout import ROOT
 from llm_gateway.model.usage import DEFAULT_BY, DEFAULT_SINCE, UsageError, asked
 
-READ_ONLY = ("plan.py", "export.py", "status.py", "usage.py", "history.py", "logs.py", "alerts.py")
+READ_ONLY = ("plan.py", "export.py", "status.py", "page.py", "usage.py", "history.py", "logs.py", "alerts.py")
 """Scripts that have no operations: there is nothing to carry out, and so nothing to ask."""
+_WRITING = frozenset({"export.py", "page.py"})
+"""Those that put files somewhere."""
 
 
 def watch() -> None:
@@ -91,7 +93,7 @@ def _is_read_only(context: click.Context) -> bool:
 
 def _only_tells(context: click.Context) -> bool:
     """Whether it may end where nobody reads it any more; an export has files to write."""
-    return _is_read_only(context) and "export.py" not in _ours(context)
+    return _is_read_only(context) and _WRITING.isdisjoint(_ours(context))
 
 
 def _ours(context: click.Context) -> list[str]:
@@ -111,8 +113,8 @@ def _tell_plans(context: click.Context) -> int:
 
 
 def _tell_what_was_read(context: click.Context) -> int | None:
-    """After `deploys/status.py` and `deploys/usage.py`: what was found, hosts that were not reached included, and the
-    exit code.
+    """After `deploys/status.py`, `deploys/page.py` and `deploys/usage.py`: what was found, hosts that were not reached
+    included, and the exit code.
     """
     state = ctx_state.get()
     if not state.initialised:
@@ -121,6 +123,10 @@ def _tell_what_was_read(context: click.Context) -> int | None:
         from llm_gateway.tasks import status
 
         return status.finish(state, state.inventory.get_override_data())
+    if "page.py" in _ours(context):
+        from llm_gateway.tasks import page
+
+        return page.finish(state)
     if "usage.py" in _ours(context):
         from llm_gateway.tasks import usage
 

@@ -113,7 +113,7 @@ class HostState(Answers):
         return on_interface or self.tailscale_ip
 
     tools = Lines()
-    """Which of the programs that runs can use are there: "sqlite3", "python3", "nft", "age"."""
+    """Which of the programs that runs can use are there: "sqlite3", "python3", "nft", "age", "nginx"."""
 
     tailscale_problem = Text()
     """What is wrong with Tailscale, with what to do; "" where nothing is."""

@@ -138,7 +138,7 @@ case " $ROLES " in *" gateway "*)
     [ -f "$DIRECTORY/secrets.env" ] || sed -n 's/^SESSION_SECRET=//p' "$DIRECTORY/.env" 2>/dev/null | emit session_secret
     content applied_keys "$DIRECTORY/applied-keys.json"
     {
-        for tool in sqlite3 age nft curl; do ! command -v "$tool" >/dev/null || echo "$tool"; done
+        for tool in sqlite3 age nft curl nginx; do ! command -v "$tool" >/dev/null || echo "$tool"; done
         [ ! -s /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
         # Only in the place of sqlite3, since Python takes its time; and python3-minimal has no sqlite3.
         command -v sqlite3 >/dev/null || ! python3 -c 'import sqlite3' 2>/dev/null || echo python3
@@ -156,6 +156,7 @@ case " $ROLES " in *" gateway "*)
     # In UTC, whatever the host's zone is, so that the times can be read anywhere.
     TZ=UTC systemctl show "$PROJECT-backup.timer" "$PROJECT-backup.service" "$PROJECT-canary.timer" "$PROJECT-canary.service" \
         "$PROJECT-prune-logs.timer" "$PROJECT-prune-logs.service" "$PROJECT-budgets.timer" "$PROJECT-budgets.service" \
+        "$PROJECT-page.service" \
         -p Id -p LoadState -p ActiveState -p UnitFileState -p NeedDaemonReload -p Result -p LastTriggerUSec \
         -p NextElapseUSecRealtime 2>/dev/null | emit timer_units
     getent passwd "$USER_ID" | emit user_of_data

@@ -45,6 +45,10 @@ def check(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     if found.gateway_canary_interval is None:
         for name in filter(values.get, ("gateway_alert_command", "gateway_alerts")):
             problems.append(f"{name}: gateway_canary_interval is None, so no alarm would ever be sent; set it")
+    if found.gateway_page_peers and found.gateway_page_port is None:
+        problems.append("gateway_page_peers: gateway_page_port is None, so no page is served; set it")
+    if found.gateway_page_port is not None and found.gateway_page_port == found.gateway_port:
+        problems.append(f"gateway_page_port: {found.gateway_page_port} is gateway_port; choose another one")
     problems += _metrics_problems(found)
     if found.openclaw_unit_scope == "user" and found.openclaw_user is None:
         problems.append('openclaw_user: name the user whose unit it is, because openclaw_unit_scope is "user"')

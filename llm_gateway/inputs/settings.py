@@ -159,6 +159,32 @@ class Settings:
         网、主机上的其他容器、公网。
         """,
     )
+    gateway_page_port: int | None = setting(
+        None,
+        optional(integer(1024, 65535)),
+        """
+        The port, on the Tailscale address and on loopback, that this host serves the page of the fleet on, which
+        `llm-gateway page` puts there: by the distribution's nginx in a unit of ours, while a person's own nginx is left
+        as it is. Whoever wants to see it needs its token, or is one of `gateway_page_peers`. `None`: no page.
+        """,
+        zh="""
+        本机提供状态页面的端口，监听 Tailscale 地址和回环地址；页面由 `llm-gateway page` 放上去。使用发行版的 nginx 和部
+        署自己的 unit，主机上已有的 nginx 站点不受影响。查看页面需要令牌，或属于 `gateway_page_peers`。`None`：不提供页
+        面。
+        """,
+    )
+    gateway_page_peers: tuple[str, ...] = setting(
+        [],
+        list_of(tailnet, "addresses or networks of the tailnet", "tailnet 地址或网段"),
+        """
+        Who sees that page. `[]`: whoever has its token, which the host makes. Otherwise these alone, without a token:
+        tailnet addresses or networks, as in `gateway_allowed_peers`.
+        """,
+        zh="""
+        谁可以看该页面。`[]`：持有令牌的人，令牌由主机生成。否则只有这里列出的可以，无需令牌：tailnet 地址或网段，写法同
+        `gateway_allowed_peers`。
+        """,
+    )
     gateway_private_upstreams: tuple[str, ...] = setting(
         [],
         list_of(upstream, "addresses or networks, each with or without a port", "地址或网段（可带端口）"),

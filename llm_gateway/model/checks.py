@@ -261,6 +261,10 @@ def time_span(least: str, most: str) -> Check[str]:
     )
 
 
+page_interval = time_span("1min", "1d")
+"""How often a page is made anew."""
+
+
 @takes(
     'an image with its tag, such as "justsong/one-api:v0.6.10"; not "latest"',
     '带标签的镜像，例如 "justsong/one-api:v0.6.10"；不能是 "latest"',

@@ -56,6 +56,8 @@ def unit_path(name: str) -> str:
 
 FIREWALL_UNIT = unit("firewall")
 RESOLVERS_UNIT, RESOLVERS_WATCH = unit("resolvers"), unit("resolvers", "path")
+PAGE_UNIT = unit("page")
+"""What serves the page of the fleet."""
 UNDO_UNIT = unit("undo")
 """What a boot runs: what an interrupted run has left is undone before the gateway starts."""
 GUARD_UNIT = unit("guard")
@@ -131,6 +133,11 @@ METRICS_FILE = "openclaw_llm_gateway.prom"
 PROBLEMS = f"{STATE}/problems"
 """Where a part of the host tells its problem to the canary: a file NAME (`[a-z][a-z0-9_-]*`, root's) is there while
 something is wrong, its first line says what, with the fix; alarms are sent when it comes and when it goes."""
+PAGE = f"{STATE}/page"
+PAGE_CONF = f"{PAGE}/nginx.conf"
+PAGE_USERS = f"{PAGE}/users"
+"""Who gets the page: one user and the token, as nginx reads it."""
+PAGE_HTML = f"{PAGE}/html/index.html"
 MIGRATION = f"{STATE}/migration"
 UNFINISHED = f"{STATE}/unfinished"
 """While it is there, a run is at work that is undone unless it comes to its end."""
@@ -209,6 +216,8 @@ def _of(roles: Role, *paths: str) -> tuple[HostFile, ...]:
     return tuple(HostFile(path, roles) for path in paths)
 
 
+_OF_NGINX = ("nginx.pid", "users", "body", "proxy", "fastcgi", "uwsgi", "scgi")
+"""What the page's server has while it runs."""
 _NONE = Role(0)
 _OWN = Role.TRACKED | Role.REMOVED
 _MARK = _OWN | Role.DISPLACED
@@ -242,6 +251,8 @@ FILES = (
     *_of(_OWN, *map(unit_path, (FIREWALL_UNIT, RESOLVERS_UNIT, RESOLVERS_WATCH))),
     *_of(Role.REMOVED, *map(unit_path, (UNDO_UNIT, GUARD_UNIT))),
     *_of(_OWN, FIREWALL_RULES, HOLD_FIREWALL),
+    *_of(_OWN, unit_path(PAGE_UNIT), PAGE_CONF, PAGE_USERS),
+    *_of(Role.REMOVED, PAGE_HTML),
     *_of(Role.REMOVED, *(f"{METRICS}/{METRICS_FILE}{end}" for end in ("", ".new"))),
     *_of(Role.REMOVED, *(f"{STATE}/canary{end}" for end in (".jsonl", "-hours", ".state", "-alert.log"))),
     *_of(Role.REMOVED, UNDO_TOOL, CLIENT_RECORD, OPENCLAW_RECORD, JOURNAL, f"{JOURNAL}.old", PRUNED, SPENT),
@@ -251,7 +262,7 @@ FILES = (
     # Gone with the next boot.
     *_of(_NONE, LOCK, f"{LOCK}.guard", f"{RUNTIME}.undo", f"{RUNTIME}.carrier", f"{RUNTIME}-docker.sources"),
     *_of(_NONE, f"{RUNTIME}-backup.lock", f"{RUNTIME}.canary.lock", f"{RUNTIME}.prune-logs.lock"),
-    *_of(_NONE, f"{RUNTIME}.budgets.lock"),
+    *_of(_NONE, f"{RUNTIME}.budgets.lock", *(f"{RUNTIME}-page/{name}" for name in _OF_NGINX)),
     *_of(_NONE, CONTAINER_ENVIRONMENT, f"{RUNTIME}-firewall/loaded"),
 )
 """In the order in which they are removed: backups stay, and of images/ and the data goes what the gateway has made."""

@@ -71,7 +71,9 @@ def upstream_of(base_url: str, hosts: Mapping[str, str | None] = NO_HOSTS) -> Up
 
 @dataclass(frozen=True)
 class Door:
-    """Where the gateway is published, and for which machines of the tailnet; for all of them where none is named."""
+    """Where the gateway, or the page of the fleet, is published, and for which machines of the tailnet; for all of them
+    where none is named.
+    """
 
     address: str
     port: int
@@ -97,9 +99,14 @@ class Reach:
         urls = [channel.base_url for channel in settings.gateway_channels]
         urls += [url for name in PROXIES if (url := settings.gateway_environment.get(name))]
         declared = {each for url in urls if (each := upstream_of(url, settings.gateway_extra_hosts))}
-        peers = _collapsed(IPv4Network(text) for text in settings.gateway_allowed_peers)
-        doors = (Door(node.address, settings.gateway_port, tuple(peers)),) if has_address else ()
-        return cls(doors, _sorted(map(str, named | declared)))
+        ports = {settings.gateway_port: settings.gateway_allowed_peers}
+        if settings.gateway_page_port is not None:
+            ports[settings.gateway_page_port] = settings.gateway_page_peers
+        doors = (
+            Door(node.address, port, tuple(_collapsed(IPv4Network(text) for text in peers)))
+            for port, peers in ports.items()
+        )
+        return cls(tuple(doors) if has_address else (), _sorted(map(str, named | declared)))
 
     @classmethod
     def of_file(cls, text: str) -> Reach | None:

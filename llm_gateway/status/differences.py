@@ -13,7 +13,7 @@ from llm_gateway.hosts.route import RouteError
 from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.inputs.secrets import SecretsError
 from llm_gateway.model.dotenv import DotenvError
-from llm_gateway.parts import firewall, first_start, installation, service, skills
+from llm_gateway.parts import firewall, first_start, installation, page_server, service, skills
 from llm_gateway.parts.openclaw import openclaw, openclaw_config
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
@@ -59,6 +59,8 @@ def _gateway_drift(node: Node) -> Iterator[str]:
         yield "the gateway does not run as its files say"
     if problem := firewall.problem(node):
         yield f"the firewall: {problem}"
+    if problem := page_server.problem(node):
+        yield f"the page's server: {problem}"
     try:
         with admin_api(node.gateway) as admin:
             plan = desired.planned(node.gateway, desired.look(admin))

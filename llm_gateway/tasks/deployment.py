@@ -14,6 +14,7 @@ from llm_gateway.parts import (
     installation,
     log_pruning,
     packages,
+    page_server,
     service,
     skills,
     tiktoken,
@@ -45,6 +46,7 @@ def deploy_gateway(machine: Machine) -> None:
         scheduled_backups.install(node)
         scheduled_canary.install(node)
         log_pruning.install(node)
+        page_server.install(node)
         rotation.resume(node)
     provisioning.reconcile(machine)
     if node:

@@ -170,7 +170,7 @@ def look(state: State, host: Host) -> None:
             try:
                 options = run_options.read(state, OPTIONS, values=(CHECK, AS_JSON, EVERY))
                 _minutes(options.get(EVERY))
-                _language(options.get(LANGUAGE))
+                page_language(options.get(LANGUAGE))
                 _surveys[state] = Survey(state, with_past=bool(options.get(HTML)))
             except DeployError as refusal:
                 _surveys[state] = refusal
@@ -185,29 +185,38 @@ def finish(state: State, data: Mapping[str, Any]) -> int | None:
     Returns the exit code: 3 where a check was asked for and something needs a person, else 0; None where no host was
     looked at because the settings were wrong.
     """
-    survey = _surveys.get(state)
-    hosts = [host for host in state.inventory if state.is_host_in_limit(host)]
-    if not isinstance(survey, Survey) and (state.activated_hosts or not hosts):
+    looked = _surveys.get(state)
+    survey = looked if isinstance(looked, Survey) else None
+    if survey is None and (state.activated_hosts or not _hosts(state)):
         return None
-    found = survey.found if isinstance(survey, Survey) else {}
-    seen = [found.get(str(host.name)) or host_status.down(str(host.name), _roles(host)) for host in hosts]
-    statuses = [replace(each, attention=tuple(map(invocation.spelled, each.attention))) for each in seen]
+    seen = statuses(state, survey)
     made_at = datetime.now(UTC)
     if data.get(AS_JSON):
-        shown = {"made_at": made_at.strftime("%Y-%m-%dT%H:%M:%SZ"), "hosts": [each.as_json() for each in statuses]}
+        shown = {"made_at": made_at.strftime("%Y-%m-%dT%H:%M:%SZ"), "hosts": [each.as_json() for each in seen]}
         click.echo(json.dumps(shown, ensure_ascii=False))
     elif not data.get(HTML):
-        click.echo(status_table.text(statuses, room()))
+        click.echo(status_table.text(seen, room()))
     if path := data.get(HTML):
         try:
-            pasts = survey.pasts if isinstance(survey, Survey) else {}
-            made = Page(statuses, made_at, _minutes(data.get(EVERY)), pasts, _language(data.get(LANGUAGE)))
+            pasts = survey.pasts if survey else {}
+            made = Page(seen, made_at, _minutes(data.get(EVERY)), pasts, page_language(data.get(LANGUAGE)))
             made.write(Path(str(path)))
         except OSError as problem:
             logger.error(f"{path} cannot be written: {problem}")
             return 1
         logger.info(f"{path} is written")
-    return ATTENTION if data.get(CHECK) and any(each.attention for each in statuses) else 0
+    return ATTENTION if data.get(CHECK) and any(each.attention for each in seen) else 0
+
+
+def _hosts(state: State) -> list[Host]:
+    return [host for host in state.inventory if state.is_host_in_limit(host)]
+
+
+def statuses(state: State, survey: Survey | None) -> list[HostStatus]:
+    """All hosts of a run, those that were not reached included."""
+    found = survey.found if survey else {}
+    seen = [found.get(str(host.name)) or host_status.down(str(host.name), _roles(host)) for host in _hosts(state)]
+    return [replace(each, attention=tuple(map(invocation.spelled, each.attention))) for each in seen]
 
 
 def _minutes(text: object) -> int:
@@ -218,7 +227,7 @@ def _minutes(text: object) -> int:
     return int(asked)
 
 
-def _language(text: object) -> str:
+def page_language(text: object) -> str:
     """The page's language. Raises DeployError."""
     if text in (None, *LANGUAGES):
         return str(text or language(os.environ, "utf-8"))

@@ -83,6 +83,8 @@ _WRITTEN: dict[str, tuple[Any, ...]] = {
     "gateway_directory": ("/plain/gateway", "/srv/-gate.way_1+2/3"),
     "gateway_tailscale_address": ("100.64.0.10",),
     "gateway_allowed_peers": (["100.64.0.7", "100.64.1.0/24", "100.64.1.1"],),
+    "gateway_page_port": (3080,),
+    "gateway_page_peers": ([],),  # what else there is needs gateway_page_port
     "gateway_private_upstreams": (["192.168.1.5:8000", "10.0.0.0/24", "10.0.0.1", "10.0.0.1:1"],),
     "gateway_environment": (
         {"RELAY_TIMEOUT": "plain"},

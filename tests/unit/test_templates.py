@@ -17,7 +17,7 @@ from llm_gateway.contents import budgets
 from llm_gateway.hosts.topology import Machine
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT
-from llm_gateway.parts import firewall, firewall_rules, installation, log_pruning
+from llm_gateway.parts import firewall, firewall_rules, installation, log_pruning, page_server
 from llm_gateway.parts.backups import scheduled_backups
 from llm_gateway.parts.canary import destinations, scheduled_canary
 from llm_gateway.parts.firewall_rules import Door
@@ -44,6 +44,7 @@ def every_file(machine: Machine) -> dict[str, bytes]:
     wanted += destinations.files(node)
     wanted += [*log_pruning.script_files(node), *log_pruning.unit_files(node)]
     wanted += [*budgets.script_files(node), *budgets.unit_files(node)]
+    wanted += page_server.wanted_files(node)
     files = {Path(file.path).name.lstrip("."): file.content for file in wanted}
     for name in ("own-data", "start-gateway"):  # are not rendered, and run in test_start_gateway.py
         del files[name]
@@ -52,6 +53,7 @@ def every_file(machine: Machine) -> dict[str, bytes]:
     # Nor these, in tests of their own.
     for name in ("make-backup", "database-settings", "database-access", "own-backups", "read-tables"):
         del files[name]
+    files.pop(layout.PAGE_UNIT, None)  # is not rendered
     del files["canary"]  # nor this, in test_canary_script.py
     files.pop("send-alerts", None)  # nor this, in test_send_alerts.py
     del files["prune-logs"]  # nor this, in test_prune_logs.py
@@ -71,6 +73,8 @@ CASES: dict[str, dict[str, Any]] = {
         "gateway_port": 3001,
         "gateway_tailscale_address": "100.100.100.100",
         "gateway_allowed_peers": ["100.64.1.0/24", "100.64.1.7", "100.100.100.7"],
+        "gateway_page_port": 3080,
+        "gateway_page_peers": ["100.64.1.0/24", "100.64.0.7"],
         "gateway_private_upstreams": ["10.0.0.0/8", "10.1.0.0/16", "192.168.1.5:8000", "192.168.1.4:8000"],
         "gateway_environment": {"RELAY_TIMEOUT": "300", "HTTPS_PROXY": "http://192.168.1.9:7890", "THEME": None},
         "gateway_extra_hosts": {"ollama": "192.168.1.5"},
@@ -128,6 +132,7 @@ def test_every_template_is_rendered_by_these_tests(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(destinations, "render", watched)
     monkeypatch.setattr(log_pruning, "render", watched)
     monkeypatch.setattr(budgets, "render", watched)
+    monkeypatch.setattr(page_server, "render", watched)
     rendered(**CASES["other"])
     assert seen == {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*") if path.is_file()}
 
@@ -154,6 +159,7 @@ def test_every_variable_counts() -> None:
         "interval": "5min",
         "spread": 30,
     }
+    values |= {"peers": ["p"]}
     values |= {"version": "v", "lets_through": "#", "doors": [Door("a", 1, ("p",))], "upstreams": [(1, ["u"])]}
     values |= {"user_id": 1, "memory_mb": 256, "cpus": 1.0, "bridge": "b"}
     values |= {"environment": {"A": '"b"'}, "extra_hosts": {"c": "10.0.0.1"}}

@@ -25,7 +25,7 @@ from llm_gateway.model.layout import (
     UNIT,
     Role,
 )
-from llm_gateway.parts import firewall, tiktoken
+from llm_gateway.parts import firewall, page_server, tiktoken
 from llm_gateway.parts.canary import scheduled_canary
 from llm_gateway.parts.docker import daemon_json
 from llm_gateway.tasks import backup
@@ -271,4 +271,5 @@ def what_stays(node: Node) -> str:
     told = f"what stays: {node.directory}/{BACKUPS} with all keys in it (remove it when nobody needs it)"
     told += f", the image {image} (`docker image rm {image}`)" if image else ""
     told += f", Docker's apt repository ({layout.DOCKER_SOURCES})" if node.settings.docker_source == "docker" else ""
-    return f"{told}, and the packages of Docker, nftables and sqlite3"
+    packages = ["Docker", "nftables", *(["nginx"] if page_server.is_wanted(node) else []), "sqlite3"]
+    return f"{told}, and the packages of {', '.join(packages[:-1])} and {packages[-1]}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from llm_gateway.hosts import remote
 from llm_gateway.model import layout
-from llm_gateway.model.layout import FIREWALL, METRICS, STATE, Role
+from llm_gateway.model.layout import FIREWALL, METRICS, PAGE, STATE, Role
 
 # Some lie in directories of ours that people have reason to put something into.
 _SHARED = tuple(f"{STATE}/{name}" for name in layout.state_names(Role.REMOVED) if "/" in name)
@@ -29,7 +29,9 @@ def remove() -> str:
             f"rm -f {' '.join(map(shlex.quote, _SHARED))}",
             # What a write that was cut off has left.
             f"rm -f {' '.join(f'{name}{remote.UNFINISHED}?????? {name}.new' for name in (*_FILES, *_SHARED))}",
-            f"for each in {FIREWALL} {METRICS}; do [ ! -d $each ] || rmdir --ignore-fail-on-non-empty $each; done",
+            f"for each in {FIREWALL} {METRICS} {PAGE}/html {PAGE}; do",
+            "    [ ! -d $each ] || rmdir --ignore-fail-on-non-empty $each",
+            "done",
             f"rm -f {' '.join(_FILES)}",
             f"rm -rf {' '.join(_DIRECTORIES)}",
             f"rm -f {' '.join(_MARKS)}",
