@@ -1,4 +1,4 @@
-"""The words of the page of a fleet, in English and Chinese. What needs a person stays as the programs say it."""
+"""The words of the page of a fleet, in English and Chinese; see `page_troubles` for what needs a person."""
 
 from __future__ import annotations
 

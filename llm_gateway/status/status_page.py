@@ -17,7 +17,7 @@ from typing import Any
 import markupsafe
 
 from llm_gateway.model.wording import CHINESE, Wording
-from llm_gateway.status import html, page_charts, page_lines, past, strips
+from llm_gateway.status import html, page_charts, page_lines, page_troubles, past, strips
 from llm_gateway.status.page_words import WORDS
 from llm_gateway.status.past import Past
 from llm_gateway.status.shapes import HostStatus
@@ -72,7 +72,7 @@ class Page:
         return {
             "name": status.name,
             "state": page_lines.state(status, words),
-            "attention": [list(_marked(text)) for text in status.attention],
+            "attention": [list(_marked(_told(text, words))) for text in status.attention],
             "lines": list(page_lines.lines(status, words)),
             # Where it is published: a page that another program shows there is not an admin page.
             "admin_page": f"http://{gateway.address}/" if gateway and gateway.version else None,
@@ -99,6 +99,10 @@ class Page:
         finally:
             with suppress(FileNotFoundError):
                 Path(new).unlink()
+
+
+def _told(text: str, words: Wording) -> str:
+    return page_troubles.chinese(text) if words.language == CHINESE else text
 
 
 def _marked(text: str) -> Iterator[tuple[str, bool]]:
