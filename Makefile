@@ -22,7 +22,7 @@ LAB_HOSTS ?= gw1:fresh,agent1:openclaw
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-tokens bench-usage sbom audit docs pictures release lint lint-python lint-imports lint-generated lint-shell lint-words lint-pages format generated types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-tokens bench-usage bench-page sbom audit docs pictures release lint lint-python lint-imports lint-generated lint-shell lint-words lint-pages format generated types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -117,6 +117,9 @@ bench-tokens: setup ## what estimating the tokens of a long Chinese prompt saves
 
 bench-usage: setup ## a report of a million rows of the log, beside one statement of sqlite3 (BENCH_ROUNDS, BENCH_ROWS)
 	@$(PYTHON_BIN) -m bench.usage
+
+bench-page: setup ## the page of 50 gateways beside that of one, from recorded answers (BENCH_ROUNDS=7)
+	@$(PYTHON_BIN) -m bench.page
 
 bench-client: setup ## what a call of the client costs, beside raw httpx, openai and litellm (BENCH_ROUNDS=7); or AGAINST=COMMIT
 	@scripts/environments.sh bench-openai $(if $(AGAINST),,bench-litellm)
