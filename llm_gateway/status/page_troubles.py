@@ -45,6 +45,8 @@ SENTENCES = (
     (r"firewall: ", "防火墙："),
     (r"canary, (\d+) (\w+) ago: ", r"金丝雀（\1 \2 前）："),
     (r"canary: ", "金丝雀："),
+    (rf"no alarm could be sent to (\S+): (.*); {_COMMAND} sends a test message",
+     r"告警发不到 \1：\2；\3 可发送一条测试消息"),
     (r"no completion: ", "没有得到补全："),
     (r"backup: ", "备份："),
     (rf"none are scheduled yet on this host: run {_COMMAND}", r"本机还没有定时备份：运行 \1"),
