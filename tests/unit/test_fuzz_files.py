@@ -48,6 +48,8 @@ FIXED = {
     "gateway_tailscale_address": ADDRESS,
     "openclaw_unit_scope": "system",
     "docker_source": "distribution",
+    "openclaw_gateway": None,
+    "openclaw_budget": {"tokens": 1},
 }
 """What is tested elsewhere, and would make other files of the rest."""
 PLAIN = {
