@@ -43,6 +43,7 @@ ON_A_FRESH_GATEWAY = [
     "Replace the default password out of everybody's reach",
     "Publish the gateway on its Tailscale address",
     "Write the script that tells other databases",
+    "Write what scripts read the database with",
     "Write the script that makes backups",
     "Write the script that keeps backups for root alone",
     "Write what counts the rows of backups",
