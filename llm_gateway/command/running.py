@@ -49,7 +49,7 @@ def run_on_screen(
     """Run pyinfra with these words, on our screen. Ends the process with its exit code."""
     os.environ["PYINFRA_PROGRESS"] = "off"
     our_screen = screen.default(is_quiet)
-    progress.tell_each(1.0)
+    progress.tell_each(0.0)
     our_screen.spell, our_screen.tells_end = spell, shown.command.asks
     screen.use(our_screen)
     on_screen.show_on(our_screen, lambda to_come: _tell_plan(our_screen, to_come, shown.is_dry))

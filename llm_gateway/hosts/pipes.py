@@ -44,6 +44,16 @@ class Pipe(Protocol):
         """End it, if it runs, and let go of it."""
 
 
+def can_start(host: Host) -> bool:
+    """Whether commands can be started on the host with their streams open."""
+    return isinstance(host.connector, LocalConnector) or _transport(host) is not None
+
+
+def _transport(host: Host) -> paramiko.Transport | None:
+    client = getattr(host.connector, "client", None)
+    return client.get_transport() if isinstance(client, paramiko.SSHClient) else None
+
+
 def start(host: Host, command: str, patience: float) -> Pipe:
     """Run a shell command on a host as its data say (sudo and the like). Raises StreamError.
 
@@ -52,9 +62,7 @@ def start(host: Host, command: str, patience: float) -> Pipe:
     wrapped = remote.wrapped(host, command)
     if isinstance(host.connector, LocalConnector):
         return _LocalPipe(wrapped)
-    client = getattr(host.connector, "client", None)
-    transport = client.get_transport() if isinstance(client, paramiko.SSHClient) else None
-    if transport is None:
+    if (transport := _transport(host)) is None:
         raise StreamError(f"{host.name} is reached neither by SSH nor as @local, and nothing else can carry files")
     try:
         return _SSHPipe(transport.open_session(timeout=patience), wrapped, patience)

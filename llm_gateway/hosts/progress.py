@@ -10,7 +10,7 @@ from pyinfra.api.host import Host
 from llm_gateway.hosts import journal, remote
 
 _seconds = [10.0]
-"""Between two words about how many bytes have gone: each is a line of pyinfra's own output."""
+"""Between two words about how far something is: each is a line of pyinfra's own output."""
 
 
 def step(host: Host, text: str) -> None:
@@ -24,8 +24,22 @@ def step(host: Host, text: str) -> None:
 
 
 def tell_each(seconds: float) -> None:
-    """How often it is told how many bytes have gone: more often where a live line shows it."""
+    """How often it is told how far something is: each time, where a live line shows the last of it."""
     _seconds[:] = [seconds]
+
+
+class Told:
+    """Tells now and then how far something is; it is called with each text that would be true now."""
+
+    def __init__(self, host: Host, clock: Callable[[], float] = time.monotonic) -> None:
+        self._host, self._clock = host, clock
+        self._told_at = clock()
+
+    def __call__(self, text: str) -> None:
+        """This is how far it is."""
+        if (now := self._clock()) - self._told_at >= _seconds[0]:
+            self._told_at = now
+            remote.tell(self._host, f"{text} ...")
 
 
 class Moved:
@@ -35,14 +49,12 @@ class Moved:
     """
 
     def __init__(self, host: Host, what: str, total: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._host, self._what, self._total, self._clock = host, what, total, clock
+        self._tell = Told(host, clock)
+        self._what, self._total = what, total
         self._moved = 0
-        self._told_at = clock()
 
     def __call__(self, count: int) -> None:
         """So many bytes more have gone."""
         self._moved += count
-        if (now := self._clock()) - self._told_at >= _seconds[0]:
-            self._told_at = now
-            mib = 1 << 20
-            remote.tell(self._host, f"{self._what}: {self._moved / mib:.0f} of {self._total / mib:.0f} MiB ...")
+        mib = 1 << 20
+        self._tell(f"{self._what}: {self._moved / mib:.0f} of {self._total / mib:.0f} MiB")

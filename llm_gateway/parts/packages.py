@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from llm_gateway.hosts import remote
 from llm_gateway.hosts.topology import Node
 from llm_gateway.parts import apt, firewall
 from llm_gateway.parts.backups import scheduled_backups
@@ -24,7 +23,7 @@ def install(node: Node) -> None:
 def install_beside_docker(node: Node) -> None:
     """Install what is missing but Docker."""
     if missing := _beside_docker(node):
-        remote.shell(name=f"Install {', '.join(missing)}", command=apt.command(missing))
+        apt.install(name=f"Install {', '.join(missing)}", packages=missing)
 
 
 def _beside_docker(node: Node) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llm_gateway.hosts import remote
 from llm_gateway.hosts.topology import Node
 from llm_gateway.parts import apt
 from llm_gateway.parts.docker import engine, repository
@@ -85,12 +84,8 @@ def install(node: Node, beside: Sequence[str] = ()) -> None:
         return
     _, packages = _PACKAGES[node.state.os["ID"]]
     others = f", and {', '.join(beside)}" if beside else ""
-    remote.shell(
+    apt.install(
         name=f"Install Docker from the distribution's packages{others}",
-        command=(
-            f"{apt.command(['iptables', 'ca-certificates', *packages, *beside])} &&"
-            # systemd does not start a Docker that ended too often before it is told to forget that.
-            " { systemctl reset-failed docker; systemctl enable --quiet docker && systemctl start docker &&"
-            " docker compose version >/dev/null; }"
-        ),
+        packages=["iptables", "ca-certificates", *packages, *beside],
+        then=repository.START,
     )

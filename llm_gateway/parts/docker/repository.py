@@ -38,9 +38,10 @@ _TRIAL = (
     " -o DPkg::Lock::Timeout=120 -o APT::Get::List-Cleanup=false -o Dir::Etc::SourceParts=/dev/null"
     f" -o Dir::Etc::SourceList={_TRIED}"
 )
-_START = (
-    " { systemctl reset-failed docker 2>/dev/null; systemctl enable --quiet docker && systemctl start docker &&"
-    " docker compose version >/dev/null; }"
+START = (
+    # systemd does not start a Docker that ended too often before it is told to forget that.
+    "systemctl reset-failed docker 2>/dev/null; systemctl enable --quiet docker && systemctl start docker &&"
+    " docker compose version >/dev/null"
 )
 
 
@@ -116,8 +117,8 @@ def _carry_out(state: State, host: Host, node: Node, beside: Sequence[str]) -> b
     packages = (*PACKAGES, *beside)
     step(host, f"installing {', '.join(packages)}")
     # Nothing of what is there goes, whatever else is in the way.
-    installing = apt.command(["iptables", "ca-certificates", *packages], "--no-remove")
-    remote.run(host, f"{installing} &&{_START}")
+    apt.install_now(host, ["iptables", "ca-certificates", *packages], "--no-remove")
+    remote.run(host, START)
     return True
 
 
