@@ -33,5 +33,5 @@ def test_both_pages_have_all_sessions(page: str, language: int) -> None:
     assert [words for level, words in pages.headings(text) if level == 2] == headings
     assert "Traceback" not in text and "\x1b" not in text
     steps = [line for line in text.splitlines() if line.startswith("✓ ")]
-    assert len(steps) > 20
+    assert len(steps) > 12  # those of less than a second are not shown
     assert max(map(width, steps)) <= WIDTH
