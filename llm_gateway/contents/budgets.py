@@ -126,7 +126,7 @@ def install(node: Node) -> None:
         ours = " ".join(shlex.quote(f"{node.directory}/{name}") for name in _FILES)
         remote.shell(
             name="Remove what was known of the budgets",
-            command=f"rm -f {ours} {layout.SPENT} {layout.PROBLEMS}/budget-*",
+            command=f"rm -f {ours} {layout.SPENT} {layout.PROBLEMS}/budgets {layout.PROBLEMS}/budget-*",
         )
 
 
@@ -136,6 +136,14 @@ _FILES = (layout.BUDGETS, layout.BUDGETS_CONF, layout.BUDGETS_SUMS)
 def last(node: Node) -> Month | None:
     """What the host has found last, as it was read; None where it has not looked yet, or nobody has a budget."""
     return Month.parse(node.state.budgets_last) if of(node.gateway) else None
+
+
+def differences(node: Node) -> Iterator[str]:
+    """Where the host looks at other budgets than those that are declared."""
+    if differing := timers.differing(node, [*script_files(node), *unit_files(node)]):
+        yield f"another content, mode or owner: {', '.join(file.what for file in differing)}"
+    if not of(node.gateway) and node.state.budgets_last:
+        yield "the host looks at budgets that are not declared any more"
 
 
 def problem_of(node: Node) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from llm_gateway.contents import desired
+from llm_gateway.contents import budgets, desired
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.provisioning import explained
 from llm_gateway.flavours import OneAPIError
@@ -59,6 +59,7 @@ def _gateway_drift(node: Node) -> Iterator[str]:
         yield "the gateway does not run as its files say"
     if problem := firewall.problem(node):
         yield f"the firewall: {problem}"
+    yield from budgets.differences(node)
     if problem := page_server.problem(node):
         yield f"the page's server: {problem}"
     try:

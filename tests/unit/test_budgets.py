@@ -27,8 +27,8 @@ from llm_gateway.status import attention, host_status, page_lines, status_table
 from llm_gateway.status.page_words import WORDS
 from llm_gateway.status.status_answers import StatusAnswers
 from llm_gateway.tasks import preflight
-from tests.unit.deployed import PRUNING_UNITS, gateway_answers
-from tests.unit.fake_hosts import FRESH, OPENCLAW, answer
+from tests.unit.deployed import PRUNING_UNITS, WRITTEN, gateway_answers
+from tests.unit.fake_hosts import FRESH, OPENCLAW, answer, digest
 from tests.unit.test_attention import SEEN
 from tests.unit.test_declarations import channel
 from tests.unit.topology import make_agent, make_node
@@ -228,6 +228,25 @@ def test_a_host_that_does_not_look_is_told(units: str, error: str, words: str) -
     assert [text for text in found if text.startswith("budgets: ")] == found
     assert len(found) == bool(words)
     assert not words or words in found[0]
+
+
+def test_a_host_that_looks_at_other_budgets_differs() -> None:
+    node = made({"budgets_last": month(spent())})
+    files = [*budgets.script_files(node), *budgets.unit_files(node)]
+    assert [*budgets.differences(node)] == [
+        "another content, mode or owner: the script of the budgets, the settings of the budgets, the unit of the"
+        " budgets, the timer of the budgets"
+    ]
+    deployed = gateway_answers(node, "")
+    found = {
+        "tracked_stat": "".join(f"{file.path} {file.mode} root:root {WRITTEN}\n" for file in files),
+        "tracked_sum": "".join(f"{digest(file.content)}  {file.path}\n" for file in files),
+    }
+    there = {name: deployed[name] + text for name, text in found.items()}
+    assert [*budgets.differences(made(there))] == []
+    assert [*budgets.differences(made({**there, "budgets_last": month()}, budget=None))] == [
+        "the host looks at budgets that are not declared any more"
+    ]
 
 
 def test_a_status_shows_what_is_left() -> None:

@@ -347,8 +347,16 @@ def test_a_locked_database_is_told_and_what_is_known_holds(host: Host) -> None:
     with host.database() as database:
         database.execute("BEGIN EXCLUSIVE")
         month = host.look(code=1)
+        failing = host.home / "problems/budgets"
+        assert not failing.exists(), "once may be another program's lock"
+        host.look(code=1)
     assert "locked" in month.error
     assert (month.of("a1").used, len(host.alarms())) == (90, 1)
+    assert failing.read_text().startswith(
+        "the budgets cannot be looked at: `journalctl -u openclaw-llm-gateway-budgets"
+    )
+    host.look()
+    assert not failing.exists()
 
 
 def test_it_looks_without_writing_where_nothing_is_to_be_switched(host: Host) -> None:
