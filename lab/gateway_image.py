@@ -1,13 +1,16 @@
-"""The image that the lab's gateways run: the real One API, or the lab's stand-in.
+"""The images that the lab's gateways run: real ones, or the lab's stand-ins, of One API or of new-api.
 
-Where no registry answers, a machine that has the real image can hand it in: ``docker save justsong/one-api:v0.6.10 -o
-one-api.tar`` there, and ``LAB_GATEWAY_ARCHIVE=one-api.tar`` for ``make lab`` and for the lab tests here.
+``LAB_GATEWAY`` names the flavours that a lab has at hand, the first of which its gateways run: ``one-api`` (the
+default), ``new-api``, or both, such as ``one-api,new-api``. Where no registry answers, a machine that has a real image
+can hand it in: ``docker save justsong/one-api:v0.6.10 -o one-api.tar`` there, and ``LAB_GATEWAY_ARCHIVE=one-api.tar``
+for ``make lab`` and for the lab tests here; several are separated by ``:``. The repository's name tells whose it is.
 """
 
 import os
 import re
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab import registry
@@ -17,50 +20,94 @@ from lab.errors import LabError
 from lab.progress import say, step
 from lab.state import CACHE, LAB_ROOT, GatewayImage, load_if_any
 
-REAL = "justsong/one-api:v0.6.10"
+WANTED = "LAB_GATEWAY"
 HANDED_IN = "LAB_GATEWAY_ARCHIVE"
 STAND_IN = Path(__file__).resolve().parent / "standin"
 
 
-def choose(docker: Docker, python_image: str) -> GatewayImage:
-    """Return the image that was handed in, or the real one where a registry gives it, else the stand-in.
+@dataclass(frozen=True)
+class Flavour:
+    """A gateway software: its name here (a part of its images' names), what people call it, and its real image."""
+
+    name: str
+    title: str
+    real: str
+
+
+ONE_API = Flavour("one-api", "One API", "justsong/one-api:v0.6.10")
+NEW_API = Flavour("new-api", "new-api", "calciumion/new-api:v1.0.0-rc.15")
+FLAVOURS = {flavour.name: flavour for flavour in (ONE_API, NEW_API)}
+
+
+def flavour_of(reference: str) -> Flavour:
+    """The flavour of an image, by its repository's last name; One API where it says neither."""
+    return NEW_API if NEW_API.name in reference.rpartition("/")[2].partition(":")[0] else ONE_API
+
+
+def wanted() -> list[Flavour]:
+    """The flavours that the environment asks for, none where it says nothing.
 
     Raises:
-        LabError: what was handed in is no archive of an image, or the stand-in could not be built or saved.
+        LabError: it names another one.
     """
-    if path := os.environ.get(HANDED_IN):
-        return _handed_in(docker, path)
-    if registry.offers(docker, REAL):
-        say(f"the gateways run the real One API, {REAL}")
-        return GatewayImage(REAL, None, is_stand_in=False)
-    reference = ensure(docker, _stand_in(python_image))
+    names = [name.strip() for name in os.environ.get(WANTED, "").split(",") if name.strip()]
+    if unknown := [name for name in names if name not in FLAVOURS]:
+        raise LabError(f"{WANTED}: no flavour is called {', '.join(unknown)}", f"use {' or '.join(FLAVOURS)}, or both")
+    return [FLAVOURS[name] for name in dict.fromkeys(names)]
+
+
+def choose(docker: Docker, python_image: str) -> dict[str, GatewayImage]:
+    """Return the image of each flavour that is wanted, the first of which the lab's gateways run.
+
+    Of each, what was handed in, or the real one where a registry gives it, else the stand-in. Where the environment
+    names no flavour, it is that of what was handed in, else One API.
+
+    Raises:
+        LabError: what was handed in is no archive of an image, or a stand-in could not be built or saved.
+    """
+    asked = wanted()
+    paths = [path for path in os.environ.get(HANDED_IN, "").split(":") if path]
+    images = [_handed_in(docker, path, asked[0] if asked else ONE_API) for path in paths]
+    real = {flavour_of(image.reference).name: image for image in images}
+    names = [flavour.name for flavour in asked] or list(real) or [ONE_API.name]
+    chosen = {name: real.get(name) or _of_flavour(docker, FLAVOURS[name], python_image) for name in names}
+    say(f"the gateways run {chosen[names[0]].reference}")
+    return chosen
+
+
+def _of_flavour(docker: Docker, flavour: Flavour, python_image: str) -> GatewayImage:
+    if registry.offers(docker, flavour.real):
+        say(f"the real {flavour.title}: {flavour.real}")
+        return GatewayImage(flavour.real, None, is_stand_in=False)
+    reference = ensure(docker, _stand_in(flavour, python_image))
     archive = CACHE / f"gateway-image-{reference.rpartition(':')[2]}.tar"
     if not archive.exists():
         with step(f"saving {reference} to {archive.name}"):
             _save(docker, reference, archive)
         _remove_unused(archive)
-    say(f"the gateways run the lab's STAND-IN for One API, {reference} (no registry answers)")
+    say(f"the lab's STAND-IN for {flavour.title}: {reference}")
     return GatewayImage(reference, str(archive), is_stand_in=True)
 
 
-def _handed_in(docker: Docker, path: str) -> GatewayImage:
+def _handed_in(docker: Docker, path: str, expected: Flavour) -> GatewayImage:
     archive = Path(path).expanduser().resolve()
     loaded = docker.try_run("load", "--quiet", "--input", str(archive))
     name = loaded.stdout.strip().removeprefix("Loaded image: ")
     if loaded.returncode != 0 or not re.fullmatch(r"[^\s:@]+(:\d+/[^\s:@]+)?:[^\s:@]+", name):
         raise LabError(
             f"{HANDED_IN}: {archive} does not give one image with a name: {(loaded.stderr or loaded.stdout).strip()}",
-            f"docker save {REAL} -o {archive.name}",
+            f"docker save {expected.real} -o {archive.name}",
         )
-    say(f"the gateways run {name} of {archive} ({HANDED_IN})")
+    say(f"handed in: {name} of {archive} ({HANDED_IN})")
     return GatewayImage(name, str(archive), is_stand_in=False)
 
 
-def _stand_in(python_image: str) -> Recipe:
+def _stand_in(flavour: Flavour, python_image: str) -> Recipe:
     return Recipe(
-        name="one-api-stand-in",
+        name=f"{flavour.name}-stand-in",
         folder="gateway",
         base=python_image,
+        target=flavour.name,
         also=(STAND_IN,),
         prepare=lambda context: copy_into(STAND_IN, context),
     )
@@ -71,10 +118,8 @@ def _remove_unused(newest: Path) -> None:
     named = {str(newest)}
     for folder in LAB_ROOT.iterdir():
         state_file = folder / "state.json"
-        if state_file.is_file():
-            lab = load_if_any(folder.name)
-            if lab is not None and lab.gateway_image is not None:
-                named.add(str(lab.gateway_image.archive))
+        if state_file.is_file() and (lab := load_if_any(folder.name)) is not None:
+            named |= {str(image.archive) for image in (lab.gateway_image, *lab.gateway_images.values()) if image}
     for archive in CACHE.glob("gateway-image-*.tar"):
         if str(archive) not in named:
             archive.unlink()

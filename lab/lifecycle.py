@@ -41,6 +41,7 @@ def up(wanted: dict[str, str], delay_s: float) -> LabState:
         LabError: something is missing or did not work.
     """
     name, kind = lab_name(), tailnet.wanted()
+    gateway_image.wanted()  # a mistake in it is told before anything is built
     require("ssh", "openssh-client")
     docker = connect()
     _warn_of_a_real_tailnet()
@@ -118,7 +119,9 @@ def _ensure_all(docker: Docker, state: LabState, delay_s: float) -> None:
     upstream.ensure_running(docker, state, upstream.ensure_image(docker, python))
     if any(host.profile == base_image.OLDER for host in state.hosts.values()):
         packages.ensure_running(docker, state, packages.ensure_image(docker))
-    state.gateway_image = gateway_image.choose(docker, python)
+    images_of_gateways = gateway_image.choose(docker, python)
+    state.gateway_image = next(iter(images_of_gateways.values()))
+    state.gateway_images |= images_of_gateways
     for name in state.hosts:
         hosts.wait_until_up(docker, state, name)
 

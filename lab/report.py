@@ -1,6 +1,7 @@
 """The lab as a table for a person."""
 
 from lab.docker import Docker
+from lab.gateway_image import flavour_of
 from lab.labels import object_name
 from lab.state import LabState, up_command
 
@@ -43,5 +44,7 @@ def _upstream(lab: LabState) -> str:
 def _image(lab: LabState) -> str:
     if lab.gateway_image is None:
         return "not chosen yet"
-    kind = "the lab's STAND-IN for One API" if lab.gateway_image.is_stand_in else "the real One API"
-    return f"{lab.gateway_image.reference}   {kind}"
+    title = flavour_of(lab.gateway_image.reference).title
+    kind = f"the lab's STAND-IN for {title}" if lab.gateway_image.is_stand_in else f"the real {title}"
+    others = [image.reference for image in lab.gateway_images.values() if image != lab.gateway_image]
+    return "   ".join([f"{lab.gateway_image.reference}   {kind}", *(f"at hand: {other}" for other in others)])

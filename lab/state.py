@@ -81,6 +81,9 @@ class LabState:
     hosts: dict[str, Host] = field(default_factory=dict)
     upstream: Upstream | None = None
     gateway_image: GatewayImage | None = None
+    """The one that its gateways run."""
+    gateway_images: dict[str, GatewayImage] = field(default_factory=dict)
+    """By flavour, "one-api" or "new-api": all that were asked for, see lab/gateway_image.py."""
     packages: Packages | None = None
     complete: bool = False
 
@@ -185,6 +188,7 @@ def _from_json(raw: dict[str, Any]) -> LabState:
         hosts={name: Host(**host) for name, host in raw["hosts"].items()},
         upstream=None if upstream is None else Upstream(**upstream),
         gateway_image=None if image is None else GatewayImage(**image),
+        gateway_images={name: GatewayImage(**other) for name, other in raw.get("gateway_images", {}).items()},
         packages=None if packages is None else Packages(**packages),
         complete=raw["complete"],
     )

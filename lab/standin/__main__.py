@@ -19,7 +19,7 @@ KILLED_AS_PID_1 = 2
 def main() -> None:
     """Start up, then serve until killed; no request in flight is waited for."""
     arguments = _arguments()
-    _die_at_once_on_signals()
+    die_at_once_on_signals()
     config = load_config(os.environ, Path.cwd(), arguments.port, arguments.log_dir)
     os.environ.setdefault("TZ", config.environ.get("TZ", ""))
     time.tzset()
@@ -34,7 +34,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _die_at_once_on_signals() -> None:
+def die_at_once_on_signals() -> None:
     """The kernel spares PID 1 from signals that it does not handle; handle them by exiting."""
     for number in (signal.SIGTERM, signal.SIGINT):
         if os.getpid() == 1:

@@ -15,13 +15,13 @@ from .channels import Channels
 from .config import EXAMPLE_SESSION_SECRET, Config
 from .database import Database
 from .encoders import ENCODERS, Encoder, EncoderError, check_encoders
-from .logs import Log
-from .options import Options
+from .logs import Log, new_request_id
+from .options import DEFAULTS, Options
 from .passwords import hash_password
 from .ratelimit import RateLimiter
 from .relay import not_found
 from .routes import make_router
-from .schema import TOKENS, USERS
+from .schema import CHANNELS, TABLES, TOKENS, USERS
 from .server import Server
 from .sessions import Sessions
 from .tokens import Tokens
@@ -64,7 +64,7 @@ class App:
         self.database = self._open_database()
         self._create_root()
         self.channels = Channels(self.database)
-        self.options = Options(self.database, config.theme)
+        self.options = Options(self.database, {**DEFAULTS, "Theme": config.theme})
         self.tokens = Tokens(config.tiktoken_dir)
         self.log.system(f"using theme {self.options.values['Theme']}")
         self._load_encoders(encoders)
@@ -83,7 +83,7 @@ class App:
             self.log.fatal(f"failed to initialize database: {error}")
         self.log.system("database migration started")
         try:
-            database.migrate()
+            database.migrate(TABLES, twice=CHANNELS)
         except sqlite3.Error as error:
             self.log.fatal(f"failed to migrate database: {error}")
         faults.migrate(self.faults, database)
@@ -142,6 +142,10 @@ class App:
             self.log.fatal(
                 f"failed to start HTTP server: listen tcp :{self.config.port}: bind: {str(error.strerror).lower()}"
             )
+
+    def new_request_id(self) -> str:
+        """What a request is named by in its answer and in the log."""
+        return new_request_id()
 
     def respond(self, request: Request) -> Response:
         """The answer to a request: a route, a redirect to one, a 404 or the page."""

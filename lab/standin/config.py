@@ -45,26 +45,26 @@ def load_config(environ: Mapping[str, str], workdir: Path, port: int = 3000, log
     cache_dir = env.get("TIKTOKEN_CACHE_DIR") or env.get("DATA_GYM_CACHE_DIR")
     return Config(
         workdir=workdir,
-        port=_number(env, "PORT", port),
+        port=number(env, "PORT", port),
         log_dir=workdir / log_dir,
         one_log_file=env.get("ONLY_ONE_LOG_FILE") == "true",
         sqlite_path=workdir / (env.get("SQLITE_PATH") or "one-api.db"),
-        busy_timeout_ms=_number(env, "SQLITE_BUSY_TIMEOUT", 3000),
+        busy_timeout_ms=number(env, "SQLITE_BUSY_TIMEOUT", 3000),
         session_secret=secret if secret and not refused else str(uuid.uuid4()),
         session_secret_refused=refused,
         initial_root_token=env.get("INITIAL_ROOT_TOKEN", ""),
         initial_root_access_token=env.get("INITIAL_ROOT_ACCESS_TOKEN", ""),
         tiktoken_dir=workdir / (cache_dir or "/tmp/data-gym-cache"),
         relay_proxy=env.get("RELAY_PROXY", ""),
-        relay_timeout_s=_number(env, "RELAY_TIMEOUT", 0),
-        api_rate_limit=_number(env, "GLOBAL_API_RATE_LIMIT", 240),
-        web_rate_limit=_number(env, "GLOBAL_WEB_RATE_LIMIT", 120),
+        relay_timeout_s=number(env, "RELAY_TIMEOUT", 0),
+        api_rate_limit=number(env, "GLOBAL_API_RATE_LIMIT", 240),
+        web_rate_limit=number(env, "GLOBAL_WEB_RATE_LIMIT", 120),
         theme=env.get("THEME") or "default",
         environ=env,
     )
 
 
-def _number(env: Mapping[str, str], name: str, default: int) -> int:
+def number(env: Mapping[str, str], name: str, default: int) -> int:
     """An integer variable; what is no number counts as unset, as in One API."""
     try:
         return int(env.get(name, ""))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .schema import CHANNELS, TABLES, Table
+from .schema import Table
 
 Row = dict[str, Any]
 
@@ -29,13 +29,14 @@ class Database:
     caller waits for as long as the busy timeout and fails then, whoever waits besides.
     """
 
-    def __init__(self, path: Path, busy_timeout_ms: int) -> None:
+    def __init__(self, path: Path, busy_timeout_ms: int, pragmas: Sequence[str] = ()) -> None:
         self._path = path
         self._patience = busy_timeout_ms / 1000
         self._turn = threading.Lock()
         self._written = 0
         self._writer = self._open()
-        self._writer.execute("PRAGMA synchronous=NORMAL")
+        for pragma in ("synchronous=NORMAL", *pragmas):
+            self._writer.execute(f"PRAGMA {pragma}")
         self._readers: list[sqlite3.Connection] = []
 
     def _open(self) -> sqlite3.Connection:
@@ -122,16 +123,16 @@ class Database:
         sets = ", ".join(f"`{name}` = ?" for name in values)
         return self.execute(f"UPDATE `{table.name}` SET {sets} WHERE id = ?", [*values.values(), row_id])  # noqa: S608
 
-    def migrate(self) -> None:
+    def migrate(self, tables: Sequence[Table], twice: Table | None = None) -> None:
         """Make every table, column and index that is missing; rows stay as they are.
 
-        Raises sqlite3.OperationalError where the table of channels was there and lacked a column, once all are there:
-        One API migrates that table twice, and the second time by the columns of before (seen with v0.6.10 on databases
-        of v0.5.10, and of its own less `system_prompt`). Its next start finds nothing to do.
+        Raises sqlite3.OperationalError where the table `twice` was there and lacked a column, once all are there:
+        One API migrates that of channels twice, and the second time by the columns of before (seen with v0.6.10 on
+        databases of v0.5.10, and of its own less `system_prompt`). Its next start finds nothing to do.
         """
         with self.connection() as conn:
-            lacking = _lacking(conn, CHANNELS)
-            for table in TABLES:
+            lacking = _lacking(conn, twice) if twice else []
+            for table in tables:
                 _migrate_table(conn, table)
         if lacking:
             raise sqlite3.OperationalError(f"duplicate column name: {lacking[0]}")

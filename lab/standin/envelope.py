@@ -119,21 +119,28 @@ def bind(table: Table, body: bytes) -> Row:
 
     Raises AdminError where a field has another type than the struct.
     """
-    given = read_object(body, f"model.{table.struct}")
-    bound = {}
+    return bound(table, read_object(body, f"model.{table.struct}"))
+
+
+def bound(table: Table, given: Row, path: str = "") -> Row:
+    """A JSON object as the table's Go struct; `path` is what Go puts before a field's name.
+
+    Raises AdminError as `bind` does.
+    """
+    row = {}
     for column in table.columns:
         value = given.get(column.field)
         if value is None:
-            bound[column.field] = column.zero
+            row[column.field] = column.zero
         elif is_kind(value, column.kind):
-            bound[column.field] = value
+            row[column.field] = value
         else:
             shown = f"number {value}" if is_kind(value, "int") else kind_of(value)
             raise AdminError(
                 f"json: cannot unmarshal {shown} into Go struct field"
-                f" {table.struct}.{column.field} of type {GO_TYPES[column.kind]}"
+                f" {table.struct}.{path}{column.field} of type {GO_TYPES[column.kind]}"
             )
-    return bound
+    return row
 
 
 def is_kind(value: object, kind: str) -> bool:

@@ -61,7 +61,7 @@ def from_upstream(status: int, body: bytes) -> RelayError:
     error = given.get("error") or {}
     if isinstance(error.get("message"), str) and error["message"]:
         return openai_error(status, error)
-    bad.message = _other_message(given) or f"bad response status code {status}"
+    bad.message = other_message(given) or f"bad response status code {status}"
     return bad
 
 
@@ -76,7 +76,8 @@ def openai_error(status: int, error: dict[str, Any]) -> RelayError:
     )
 
 
-def _other_message(given: dict[str, Any]) -> str:
+def other_message(given: dict[str, Any]) -> str:
+    """The message of a failure that is not OpenAI-shaped, wherever it stands; empty where there is none."""
     paths = (
         ("message",),
         ("msg",),

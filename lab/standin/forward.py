@@ -176,7 +176,7 @@ def _events(app: App, answer: HTTPResponse, bill: Bill, mode: str) -> Iterator[b
     """The upstream's events as they come, then `[DONE]` if it sent none; the bill at the end."""
     text, usage, done = [], None, False
     try:
-        for line in _lines(answer):
+        for line in lines_of(answer):
             data = line.removeprefix(DATA)
             if not line.startswith(DATA):
                 continue
@@ -200,7 +200,7 @@ def _events(app: App, answer: HTTPResponse, bill: Bill, mode: str) -> Iterator[b
     bill.settle(_stream_usage(usage, "".join(text), bill))
 
 
-def _lines(answer: HTTPResponse) -> Iterator[bytes]:
+def lines_of(answer: HTTPResponse) -> Iterator[bytes]:
     """The lines of a stream, without their ends. Raises ValueError at one that is too long."""
     if _is_packed(answer):
         yield from read_whole(answer).splitlines()

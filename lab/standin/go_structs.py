@@ -1,7 +1,8 @@
-"""JSON as Go's encoding/json reads it into One API's structs and writes it out of them: what is unknown is lost.
+"""JSON as Go's encoding/json reads it into a gateway's structs and writes it out of them: what is unknown is lost.
 
-A kind is a Go type: "string", "int", "float64", "bool", "any", "map", a struct of ours, `[]` before it for a list, `*`
-for a pointer, and `!` behind what is written even when it is zero (a field without `omitempty`).
+A kind is a Go type: "string", "int", "float64", "bool", "any", "map", "raw" (json.RawMessage), a struct of ours, `[]`
+before it for a list, `*` for a pointer, and `!` behind what is written even when it is zero (a field without
+`omitempty`). The structs of new-api are named `dto.…`, those of One API without their package.
 """
 
 from __future__ import annotations
@@ -83,6 +84,127 @@ STRUCTS: Mapping[str, Mapping[str, str]] = {
         "speed": "float64!",
         "response_format": "string!",
     },
+    "dto.GeneralOpenAIRequest": {
+        "model": "string",
+        "messages": "[]dto.Message",
+        "prompt": "any",
+        "prefix": "any",
+        "suffix": "any",
+        "stream": "*bool",
+        "stream_options": "*dto.StreamOptions",
+        "max_tokens": "*int",
+        "max_completion_tokens": "*int",
+        "reasoning_effort": "string",
+        "verbosity": "raw",
+        "temperature": "*float64",
+        "top_p": "*float64",
+        "top_k": "*int",
+        "stop": "any",
+        "n": "*int",
+        "input": "any",
+        "instruction": "string",
+        "size": "string",
+        "functions": "raw",
+        "frequency_penalty": "*float64",
+        "presence_penalty": "*float64",
+        "response_format": "*dto.ResponseFormat",
+        "encoding_format": "raw",
+        "seed": "*float64",
+        "parallel_tool_calls": "*bool",
+        "tools": "[]dto.ToolCallRequest",
+        "tool_choice": "any",
+        "function_call": "raw",
+        "user": "raw",
+        "service_tier": "raw",
+        "logprobs": "*bool",
+        "top_logprobs": "*int",
+        "dimensions": "*int",
+        "modalities": "raw",
+        "audio": "raw",
+        "safety_identifier": "raw",
+        "store": "raw",
+        "prompt_cache_key": "string",
+        "prompt_cache_retention": "raw",
+        "logit_bias": "raw",
+        "metadata": "raw",
+        "prediction": "raw",
+        "extra_body": "raw",
+        "search_parameters": "raw",
+        "web_search_options": "raw",
+        "usage": "raw",
+        "reasoning": "raw",
+        "vl_high_resolution_images": "raw",
+        "enable_thinking": "raw",
+        "chat_template_kwargs": "raw",
+        "enable_search": "raw",
+        "think": "raw",
+        "web_search": "raw",
+        "thinking": "raw",
+        "search_domain_filter": "raw",
+        "search_recency_filter": "raw",
+        "return_images": "*bool",
+        "return_related_questions": "*bool",
+        "search_mode": "raw",
+        "reasoning_split": "raw",
+    },
+    "dto.Message": {
+        "role": "string!",
+        "content": "any!",
+        "name": "*string",
+        "prefix": "*bool",
+        "reasoning_content": "*string",
+        "reasoning": "*string",
+        "tool_calls": "raw",
+        "tool_call_id": "string",
+    },
+    "dto.ToolCallRequest": {"id": "string", "type": "string!", "function": "dto.FunctionRequest!", "custom": "raw"},
+    "dto.FunctionRequest": {"description": "string", "name": "string!", "parameters": "any", "arguments": "string"},
+    "dto.ResponseFormat": {"type": "string", "json_schema": "raw"},
+    "dto.StreamOptions": {"include_usage": "bool", "include_obfuscation": "bool"},
+    "dto.EmbeddingRequest": {
+        "model": "string!",
+        "input": "any!",
+        "encoding_format": "string",
+        "dimensions": "*int",
+        "user": "string",
+        "seed": "*float64",
+        "temperature": "*float64",
+        "top_p": "*float64",
+        "frequency_penalty": "*float64",
+        "presence_penalty": "*float64",
+    },
+    "dto.OpenAIResponsesRequest": {
+        "model": "string!",
+        "input": "raw",
+        "include": "raw",
+        "conversation": "raw",
+        "context_management": "raw",
+        "instructions": "raw",
+        "max_output_tokens": "*int",
+        "top_logprobs": "*int",
+        "metadata": "raw",
+        "parallel_tool_calls": "raw",
+        "previous_response_id": "string",
+        "reasoning": "raw",
+        "service_tier": "string",
+        "store": "raw",
+        "prompt_cache_key": "raw",
+        "prompt_cache_retention": "raw",
+        "safety_identifier": "raw",
+        "stream": "*bool",
+        "stream_options": "*dto.StreamOptions",
+        "temperature": "*float64",
+        "text": "raw",
+        "tool_choice": "raw",
+        "tools": "raw",
+        "top_p": "*float64",
+        "truncation": "raw",
+        "user": "raw",
+        "max_tool_calls": "*int",
+        "prompt": "raw",
+        "enable_thinking": "raw",
+        "preset": "raw",
+    },
 }
 _ZEROES: Mapping[str, Any] = {"string": "", "int": 0, "float64": 0, "bool": False}
 _PLAIN: Mapping[str, type | tuple[type, ...]] = {"string": str, "int": int, "float64": (int, float), "bool": bool}
@@ -98,7 +220,7 @@ def read(value: Any, struct: str) -> dict[str, Any]:
     if value is None:  # to Go, null is an object without fields
         return {}
     if not isinstance(value, dict):
-        raise ValueError(f"json: cannot unmarshal {kind_of(value)} into Go value of type model.{struct}")
+        raise ValueError(f"json: cannot unmarshal {kind_of(value)} into Go value of type {_typed(struct)}")
     return _fields(value, struct, "")
 
 
@@ -118,8 +240,9 @@ def written(value: Mapping[str, Any], struct: str) -> dict[str, Any]:
 
 def _fields(value: Mapping[str, Any], struct: str, path: str) -> dict[str, Any]:
     kinds = STRUCTS[struct]
+    place = f"{struct.removeprefix('dto.')}.{path}"
     return {
-        name: _in(given, kinds[name].rstrip("!"), f"{struct}.{path}{name}", f"{path}{name}.")
+        name: _in(given, kinds[name].rstrip("!"), f"{place}{name}", f"{path}{name}.")
         for name, given in value.items()
         if name in kinds and given is not None
     }
@@ -127,7 +250,7 @@ def _fields(value: Mapping[str, Any], struct: str, path: str) -> dict[str, Any]:
 
 def _in(value: Any, kind: str, place: str, path: str) -> Any:
     bare = kind.removeprefix("*")
-    if bare == "any":
+    if bare in ("any", "raw"):
         return value
     if bare.startswith("[]"):
         if not isinstance(value, list):
@@ -146,14 +269,20 @@ def _mismatch(value: Any, place: str, kind: str) -> ValueError:
     shown = f"number {value}" if kind == "int" and isinstance(value, float) else kind_of(value)
     name = kind.removeprefix("[]")
     lists = "[]" if kind.startswith("[]") else ""
-    typed = f"model.{name}" if name in STRUCTS else {"map": "map[string]interface {}"}.get(name, name)
+    typed = _typed(name) if name in STRUCTS else {"map": "map[string]interface {}"}.get(name, name)
     return ValueError(f"json: cannot unmarshal {shown} into Go struct field {place} of type {lists}{typed}")
+
+
+def _typed(struct: str) -> str:
+    return struct if struct.startswith("dto.") else f"model.{struct}"
 
 
 def _out(value: Any, kind: str) -> Any:
     bare = kind.removeprefix("*")
     if bare.startswith("[]"):
         return [_out(item, bare[2:]) for item in value]
+    if bare == "raw":
+        return value
     return written(value, bare) if bare in STRUCTS else _any(value)
 
 

@@ -23,6 +23,8 @@ def read_json(text: str | bytes, broken_off: str = "unexpected end of JSON input
         if not shown[error.pos :].strip() or (error.pos and shown[error.pos - 1 :].strip() == "{"):
             raise ValueError(broken_off) from None
         sign = shown[error.pos]
+        if error.msg.startswith("Expecting property name"):
+            raise ValueError(f"invalid character {_quoted(sign)} looking for beginning of object key string") from None
         raise ValueError(f"invalid character {_quoted(sign)} looking for beginning of value") from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
 from . import NAME
@@ -57,19 +58,20 @@ _OTHERS = {
     "RetryTimes": "0",
 }
 
+DEFAULTS: Mapping[str, str] = {
+    **dict.fromkeys(_OFF.split(), "false"),
+    **dict.fromkeys(_ON.split(), "true"),
+    **dict.fromkeys(_EMPTY.split(), ""),
+    **_OTHERS,
+}
+
 
 class Options:
     """The option map: every value is a string, kept in memory and in the database."""
 
-    def __init__(self, database: Database, theme: str) -> None:
+    def __init__(self, database: Database, defaults: Mapping[str, str]) -> None:
         self._database = database
-        self.values = {
-            **dict.fromkeys(_OFF.split(), "false"),
-            **dict.fromkeys(_ON.split(), "true"),
-            **dict.fromkeys(_EMPTY.split(), ""),
-            **_OTHERS,
-            "Theme": theme,
-        }
+        self.values = dict(defaults)
         for row in database.rows(OPTIONS):
             self.values[row["key"]] = row["value"]
 
@@ -83,7 +85,7 @@ class Options:
             self._database.execute("INSERT OR REPLACE INTO options (`key`, `value`) VALUES (?, ?)", (key, value))
         self.values[key] = value
         if key.endswith("Ratio"):
-            _check_ratios(value)
+            check_ratios(value)
 
     def on(self, key: str) -> bool:
         return self.values.get(key) == "true"
@@ -118,7 +120,7 @@ class Options:
             return default
 
 
-def _check_ratios(text: str) -> None:
+def check_ratios(text: str) -> None:
     """Raises ValueError in Go's words; null is no number to Go, and no failure either."""
     table = read_json(text)
     if not isinstance(table, dict | None):

@@ -12,18 +12,27 @@ from email.utils import formatdate
 from http import HTTPStatus
 from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from .logs import new_request_id
+from .logs import Log
 from .web import Request, Response, client_ip
-
-if TYPE_CHECKING:
-    from .app import App
 
 REQUEST_ID_HEADER = "X-Oneapi-Request-Id"
 # Go states the length of an answer only up to this many bytes, unless the handler does.
 GO_BUFFER = 2048
 BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+
+
+class App(Protocol):
+    """What answers, of either flavour."""
+
+    log: Log
+
+    def respond(self, request: Request) -> Response:
+        """The answer to a request."""
+
+    def new_request_id(self) -> str:
+        """What the answer names the request by."""
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -78,7 +87,7 @@ class Connection(BaseHTTPRequestHandler):
             headers=self.headers,
             body=body,
             client_ip=client_ip(self.client_address[0], self.headers),
-            request_id=new_request_id(),
+            request_id=self.server.app.new_request_id(),
         )
         response = self.server.app.respond(request)
         self._send(request, response)

@@ -17,15 +17,16 @@ MAX_AGE_S = 30 * 24 * 3600
 class Sessions:
     """Signs and reads session cookies under one secret; another secret ends them all."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, attributes: str = "") -> None:
         self._key = secret.encode()
+        self._attributes = attributes
 
     def cookie(self, values: dict[str, Any]) -> str:
         """A Set-Cookie value that holds these values (none of them: logged out)."""
         body = f"{int(time.time())}|{json.dumps(values)}".encode()
         text = base64.urlsafe_b64encode(body + self._signature(body)).decode()
         expires = formatdate(time.time() + MAX_AGE_S, usegmt=True)
-        return f"session={text}; Path=/; Expires={expires}; Max-Age={MAX_AGE_S}"
+        return f"session={text}; Path=/; Expires={expires}; Max-Age={MAX_AGE_S}{self._attributes}"
 
     def read(self, header: str) -> dict[str, Any]:
         """The values of a request's Cookie header; none where it is forged, too old or absent."""

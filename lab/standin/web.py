@@ -9,11 +9,8 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPMessage
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
-
-if TYPE_CHECKING:
-    from .app import App
 
 
 @dataclass
@@ -61,7 +58,8 @@ class Response:
     stream: Iterator[bytes] | None = None
 
 
-Handler = Callable[["App", Request], Response]
+Handler = Callable[[Any, Request], Response]
+"""Of a flavour's own app and a request."""
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

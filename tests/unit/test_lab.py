@@ -246,17 +246,19 @@ def test_a_user_without_root_and_sudo_is_told(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("said", "name"),
+    ("said", "name", "flavour"),
     [
-        ("Loaded image: justsong/one-api:v0.6.10", "justsong/one-api:v0.6.10"),
-        ("Loaded image: registry.example:5000/one-api:v0.6.10", "registry.example:5000/one-api:v0.6.10"),
-        ("Loaded image ID: sha256:0320ebbf416f", None),
-        ("Loaded image: a:1\nLoaded image: b:2", None),
-        ("", None),
+        ("Loaded image: justsong/one-api:v0.6.10", "justsong/one-api:v0.6.10", "one-api"),
+        ("Loaded image: registry.example:5000/one-api:v0.6.10", "registry.example:5000/one-api:v0.6.10", "one-api"),
+        ("Loaded image: calciumion/new-api:v1.0.0-rc.15", "calciumion/new-api:v1.0.0-rc.15", "new-api"),
+        ("Loaded image: r:5000/new-api/one-api:v1", "r:5000/new-api/one-api:v1", "one-api"),
+        ("Loaded image ID: sha256:0320ebbf416f", None, ""),
+        ("Loaded image: a:1\nLoaded image: b:2", None, ""),
+        ("", None, ""),
     ],
 )
 def test_an_image_that_is_handed_in_needs_one_name(
-    said: str, name: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    said: str, name: str | None, flavour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Loading(docker.Docker):
         def try_run(self, *arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
@@ -269,7 +271,28 @@ def test_an_image_that_is_handed_in_needs_one_name(
             gateway_image.choose(Loading(), "unused")
     else:
         chosen = gateway_image.choose(Loading(), "unused")
-        assert chosen == state.GatewayImage(name, str(tmp_path / "one-api.tar"), is_stand_in=False)
+        image = state.GatewayImage(name, str(tmp_path / "one-api.tar"), is_stand_in=False)
+        assert chosen == {flavour: image}
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ("", []),
+        ("new-api", ["new-api"]),
+        ("one-api, new-api", ["one-api", "new-api"]),
+        ("new-api,new-api", ["new-api"]),
+    ],
+)
+def test_the_environment_says_which_gateways(monkeypatch: pytest.MonkeyPatch, said: str, names: list[str]) -> None:
+    monkeypatch.setenv("LAB_GATEWAY", said)
+    assert [flavour.name for flavour in gateway_image.wanted()] == names
+
+
+def test_an_unknown_flavour_of_gateway_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_GATEWAY", "one-api,one-hub")
+    with pytest.raises(LabError, match=r"no flavour is called one-hub\n  fix: use one-api or new-api, or both"):
+        gateway_image.wanted()
 
 
 @pytest.mark.parametrize(("said", "kind"), [("", "fake"), ("fake", "fake"), ("real", "real")])

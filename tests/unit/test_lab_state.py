@@ -32,6 +32,7 @@ def a_lab(complete: bool = True) -> state.LabState:
         hosts={"gw1": HOST},
         upstream=state.Upstream("http://172.30.4.5:8080", "sk-lab-secret", "m", "m", 576),
         gateway_image=state.GatewayImage("openclaw-lab/one-api-stand-in:1", "/a.tar", True),
+        gateway_images={"new-api": state.GatewayImage("calciumion/new-api:v1", None, False)},
         complete=complete,
     )
 
