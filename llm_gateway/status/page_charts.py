@@ -37,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Usage:
-    """The charts, each with its name; `told`: why there are none, or ""."""
+    """The charts, each with its name; `told`: why there are none, or that the log is younger than their period."""
 
     charts: tuple[tuple[str, tuple[Row, ...]], ...]
     told: str = ""
@@ -52,7 +52,8 @@ def usage(found: GatewayUsage, words: Wording) -> Usage | None:
     summed = (usage_report.summed(found.usage.groups, place) for place in range(len(BY)))
     rest = found.usage.others
     names = (words(f"by {name}", days=DAYS) for name in BY)
-    return Usage(tuple((name, _rows(sums, rest, words)) for name, sums in zip(names, summed, strict=True)))
+    told = words("rows since", since=found.rows_begin) if found.rows_begin else ""
+    return Usage(tuple((name, _rows(sums, rest, words)) for name, sums in zip(names, summed, strict=True)), told)
 
 
 def _rows(sums: dict[str, Sums], rest: Sums, words: Wording) -> tuple[Row, ...]:

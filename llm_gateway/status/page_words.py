@@ -88,6 +88,7 @@ WORDS = {
     "others": ("({count} more)", "（另有 {count} 个）"),
     "unknown": ("unknown", "未知"),
     "no requests": ("no requests in {days} days", "{days} 天内没有请求"),
+    "rows since": ("the log begins on {since:%Y-%m-%d %H:%M}", "日志始于 {since:%Y-%m-%d %H:%M}"),
     "usage unread": ("usage cannot be read: {problem}", "无法读取用量：{problem}"),
     # ages
     "d": ("{count} d", "{count} 天"),

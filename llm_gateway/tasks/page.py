@@ -7,7 +7,6 @@ reads it sees the old one or the new one.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from weakref import WeakKeyDictionary
 
@@ -70,21 +69,16 @@ def _put(state: State) -> int:
     if invocation.is_plan_now():
         return 0
     content = page.text().encode()
-    return int(_has_failed(concurrently(lambda node: _place(node, content), serving)))
+    return int(not all(concurrently(lambda node: _place(node, content), serving)))
 
 
-def _has_failed(problems: Iterable[str | None]) -> bool:
-    return any([problem is not None for problem in problems])  # noqa: C419 - each of them is awaited
-
-
-def _place(node: Node, content: bytes) -> str | None:
-    """Put it on a host, and say where; or why not."""
-    problem = _refusal(node, content)
-    if problem is None:
-        remote.tell(node.host, f"{page_server.url(node)} ({page_server.way_in(node)})")
-    else:
+def _place(node: Node, content: bytes) -> bool:
+    """Put it on a host, and say where; or why not, and return False."""
+    if problem := _refusal(node, content):
         remote.complain(node.host, f"the page is not there: {problem}")
-    return problem
+        return False
+    remote.tell(node.host, f"{page_server.url(node)} ({page_server.way_in(node)})")
+    return True
 
 
 def _refusal(node: Node, content: bytes) -> str | None:

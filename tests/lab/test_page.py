@@ -127,6 +127,8 @@ def test_a_page_from_its_first_deployment_to_its_removal(place: Lab) -> None:
 
 def test_it_is_put_there_again_and_again(place: Lab) -> None:
     _command("deploy", "-y", *SERVED)
+    assert place.command("host-restart", HOST).code == 0
+    await_that(lambda: _status(place, "peer") == "401", "it is served after a boot, once Tailscale has its address")
     made = f"stat -c %Y {HOME}/page/html/index.html 2>/dev/null || echo 0"
     words = [sys.executable, "-m", "llm_gateway", "page", "--every", "1min", *SERVED, *HERE, INVENTORY]
     with subprocess.Popen(words, cwd=ROOT, env=os.environ, start_new_session=True) as process:

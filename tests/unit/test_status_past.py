@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -113,6 +114,15 @@ def test_requests_and_cost_are_summed_by_agent_and_by_model() -> None:
         ("m2", [("requests", 20.0, "10"), ("cost", 100.0, "2.00 USD")]),
     ]
     assert shown(usage(Group(("a2", "m1"), sums(20, 20))), CHINESE)[0][0][1][1] == ("cost", 0.0, "未知")
+
+
+def test_a_log_that_is_younger_than_the_period_is_told() -> None:
+    read = usage(Group(("a1", "m1"), sums(30)))
+    assert read.usage is not None
+    young = replace(read, since=BEGIN, usage=replace(read.usage, oldest=BEGIN + timedelta(days=3)))
+    charts = page_charts.usage(young, TOLD)
+    assert charts is not None
+    assert (charts.told, len(charts.charts)) == ("the log begins on 2026-11-20 00:00", 2)
 
 
 def test_a_chart_has_eight_rows_and_one_for_the_rest() -> None:
