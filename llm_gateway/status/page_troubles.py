@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
-_COMMAND = r"(`[^`]+`|(?:pyinfra INVENTORY )?(?:deploys/)?\w+\.py(?: --data [^\s,;:]+)*)"
+SCRIPT = r"(?:pyinfra [A-Z]+ )?(?:deploys[/])?[a-z_]+\.py(?: --data \w+=[\w./-]*\w)*"
+"""A script as a text names it; our own command is within backticks."""
+_COMMAND = rf"(`[^`]+`|{SCRIPT})"
 
 SENTENCES = (
     (r"it cannot be reached", "无法连接"),

@@ -27,7 +27,7 @@ REFRESH_SECONDS = 60
 _TEMPLATE = "status_page.html.j2"
 _SCRIPT = Path(__file__).with_name("status_page.js")
 """All that the page runs, named by its SHA-256 in the page's own policy."""
-_COMMAND = re.compile(r"`([^`]+)`|((?:pyinfra INVENTORY )?(?:deploys/)?[a-z_]+\.py(?: --data \w+=[\w./-]*\w)*)")
+_COMMAND = re.compile(rf"`([^`]+)`|({page_troubles.SCRIPT})")
 
 
 @dataclass(frozen=True)
