@@ -97,6 +97,9 @@ TOPICS = (
     Topic(f"{_RUNBOOK}/roll-back.md#accept-that-newer-data-are-lost", ["would be lost to the gateway"]),
     Topic(f"{_RUNBOOK}/roll-back.md#upgrade", ["the upgrade to "], ["Upgrade the gateway"]),
     Topic(f"{_RUNBOOK}/remove.md#remove-without-a-terminal", ["say which hosts the gateway is to be taken off"]),
+    Topic("docs/alarms.md#say-where-alarms-go", ["gateway_alerts: ", "no alarm could be sent"]),
+    Topic("docs/page.md#serve-it-on-the-tailnet", ["gateway_page_port", "gateway_page_peers"]),
+    Topic("docs/usage.md#budgets", ["openclaw_budget", "the budget of "]),
     # What answers are like.
     Topic(
         _VERIFICATION,
@@ -154,7 +157,8 @@ TOPICS = (
     Topic(_NO_REGISTRY, steps=["Pull the image", "Load the image", "Send the image"]),
     Topic(_DOCKER, steps=["Install Docker", "Tell the Docker daemon"]),
     Topic(f"{_RUNBOOK}/keep-backups.md", steps=["Check the scheduled backups", "Make a backup"]),
-    Topic(f"{_RUNBOOK}/keep-backups.md#get-an-alarm", steps=["Check the canary"]),
+    Topic("docs/alarms.md#know-what-is-told", steps=["Check the canary"]),
+    Topic("docs/page.md#serve-it-on-the-tailnet", steps=["Check the page's server"]),
     Topic(
         "docs/networking.md#choose-who-may-connect",
         steps=["Check the firewall", "Start the firewall", "Let the firewall"],
@@ -172,6 +176,8 @@ TOPICS = (
     Topic(f"{_RUNBOOK}/keep-backups.md", scripts=["backup.py"]),
     Topic("docs/channels.md#plan-deploy-export", scripts=["plan.py", "export.py"]),
     Topic("docs/usage.md", scripts=["usage.py"]),
+    Topic("docs/alarms.md", scripts=["alerts.py"]),
+    Topic("docs/page.md", scripts=["page.py"]),
 )
 """In their order: the first one that helps is the page."""
 

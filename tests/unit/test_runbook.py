@@ -76,6 +76,8 @@ KINDS = {
     "the upstream of m refuses the provider's key (401: …): hand in the right one": "no-answer.md#read",
     "One API refuses the token of agent1: HTTP 401. If it is disabled or expired": "no-answer.md#read",
     "agent1 gets no connection to its gateway gw1 on 100.64.0.1:3000 (refused)": "no-answer.md#read",
+    "One API refuses the token of a1: …; the budget of a1 for 2026-12 is used up (…)": "usage.md#budgets",
+    "a problem with the settings; nothing was changed.\n  - gw1: gateway_alerts: must be": "alarms.md#say-where",
     "its gateway was moved to gw2, and is stopped here for good: take this host": "migrate.md",
     "the upgrade of gw1 was not rolled back: the host undoes this already": "interrupted-run.md#see-what-the-host",
     "openclaw_unit: there is none": "openclaw.md#fix-what-a-run-says",
@@ -118,13 +120,18 @@ def test_a_script_of_its_own_leads_to_its_page(error: str, script: str, page: st
     [
         ("Pull the image", "docker.md#deploy-without"),
         ("Check the scheduled backups", "keep-backups.md"),
-        ("Check the canary", "keep-backups.md#get-an-alarm"),
+        ("Check the canary", "alarms.md#know-what-is-told"),
         ("Verify with a real completion and a real embedding", "no-answer.md#read"),
         ("Upgrade the gateway: the new image on a copy first, then the switch", "roll-back.md#upgrade"),
     ],
 )
 def test_a_step_leads_to_its_page_where_its_words_do_not(step: str, page: str) -> None:
     assert page in runbook.page(["exit code 1"], [step], "deploy.py")
+
+
+@pytest.mark.parametrize("step", [step for step in chinese.STEPS if step.startswith("Check ")])
+def test_each_check_at_the_end_of_a_run_has_its_page(step: str) -> None:
+    assert runbook.page(["what is wrong"], [step], "deploy.py") != runbook.OTHERWISE
 
 
 def test_the_path_is_short_in_the_checkout_and_whole_elsewhere(tmp_path: Path) -> None:
