@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import admin_channel, admin_misc, admin_token, admin_user, admin_users, relay
+from . import admin_channel, admin_misc, admin_token, admin_user, admin_users, dashboard, relay
 from .web import Router
 
 API = (
@@ -68,6 +68,10 @@ API_NOT_BUILT = (
 RELAY = (
     ("GET", "/v1/models", relay.list_models),
     ("GET", "/v1/models/:model", relay.get_model),
+    ("GET", "/dashboard/billing/subscription", dashboard.subscription),
+    ("GET", "/dashboard/billing/usage", dashboard.usage),
+    ("GET", "/v1/dashboard/billing/subscription", dashboard.subscription),
+    ("GET", "/v1/dashboard/billing/usage", dashboard.usage),
 )
 
 RELAYED = (

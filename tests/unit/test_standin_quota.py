@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
-from standin_kit import RELAY_KEY, Gateway, Upstream, error_of, new_token, wait_for
+from standin_kit import RELAY_KEY, Gateway, Upstream, error_of, new_key, new_token, wait_for
+
+from llm_client import KeyUsage, LLMClient
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +46,38 @@ def test_limited_token_pays_ratio_30(gateway: Gateway, channel: int) -> None:
 
     wait_for(lambda: counters() == (850, 150))
     wait_for(lambda: gateway.ok("GET", f"/api/channel/{channel}")["used_quota"] >= before + 150)
+
+
+def billing(gateway: Gateway, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the token is told of itself; of the days that are asked for nothing is seen."""
+    headers = {"Authorization": f"Bearer sk-{key}"}
+    pages = ("subscription", "usage?start_date=2030-01-01&end_date=2030-02-01")
+    limits, usage = (gateway.client.get(f"/v1/dashboard/billing/{page}", headers=headers) for page in pages)
+    return limits.json(), usage.json()
+
+
+def test_a_token_is_told_its_total_and_none_without_a_limit(gateway: Gateway) -> None:
+    """Seen of the real v0.6.10; and what the client makes of it."""
+    limited = new_key(gateway, name="told", unlimited_quota=False, remain_quota=1_000_000)
+    unlimited = new_key(gateway, name="told nothing")
+    for key in (limited, unlimited):
+        assert gateway.chat("m", key).status_code == 200
+    wait_for(lambda: billing(gateway, limited)[1]["total_usage"])
+    head = {"object": "billing_subscription", "has_payment_method": True, "access_until": 0}
+    amounts = ("soft_limit_usd", "hard_limit_usd", "system_hard_limit_usd")
+    assert billing(gateway, limited) == (
+        head | dict.fromkeys(amounts, 2),
+        {"object": "list", "total_usage": 0.03},
+    )
+    assert billing(gateway, unlimited) == (
+        head | dict.fromkeys(amounts, 100_000_000),
+        {"object": "list", "total_usage": 0},
+    )
+    with LLMClient(gateway.url, f"sk-{limited}") as client:
+        assert client.key_usage() == KeyUsage(0.0003, 2.0, None)
+    with LLMClient(gateway.url, f"sk-{unlimited}") as client:
+        assert not client.key_usage().is_counted
+    assert gateway.client.get("/v1/dashboard/billing/usage").status_code == 401
 
 
 def test_user_without_quota(gateway: Gateway) -> None:
