@@ -44,6 +44,8 @@ migration.carry_out(machine)
 
 if target or agent:
     provisioning.reconcile(machine)
+    if target:
+        budgets.install(target)
     verification.prove_gateway(machine)
 if agent:
     agent_switch.point_at_gateway(agent)
@@ -53,7 +55,6 @@ migration.finish(machine)
 
 if target:
     scheduled_canary.install(target)
-    budgets.install(target)
     firewall.narrow(target)
 
 if target or agent:

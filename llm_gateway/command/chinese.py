@@ -28,7 +28,7 @@ STEPS = {
     "Keep the files of the gateway that was there before": "保留原有网关的文件",
     "Let the firewall take its final rules in": "让防火墙载入最终规则",
     "Let the firewall take its rules in": "让防火墙载入规则",
-    "Look at the budgets, which are new": "检查新的预算",
+    "Look at the budgets": "检查预算",
     "Load the image from the archive": "从归档加载镜像",
     "Make a backup on the host": "在主机上制作备份",
     "Make a backup on the host and bring it here": "在主机上制作备份并取回本机",

@@ -119,8 +119,8 @@ def install(node: Node) -> None:
     timers.install(node, BUDGETS, units)
     if scripts and is_new:
         remote.shell(
-            name="Look at the budgets, which are new",
-            command=f"{shlex.quote(f'{node.directory}/{layout.BUDGETS}')} --by-run",
+            name="Look at the budgets",
+            command=_look(node),
         )
     elif not scripts and node.state.budgets_last:
         ours = " ".join(shlex.quote(f"{node.directory}/{name}") for name in _FILES)
@@ -128,6 +128,22 @@ def install(node: Node) -> None:
             name="Remove what was known of the budgets",
             command=f"rm -f {ours} {layout.SPENT} {layout.PROBLEMS}/budgets {layout.PROBLEMS}/budget-*",
         )
+
+
+def look_now(node: Node) -> None:
+    """Look at the budgets from within a step that has put other data in place, of whose tokens others may be good.
+
+    Raises RemoteError.
+    """
+    files = script_files(node)
+    for file in files:
+        file.write_now(node.host)
+    if files:
+        remote.run(node.host, _look(node))
+
+
+def _look(node: Node) -> str:
+    return f"{shlex.quote(f'{node.directory}/{layout.BUDGETS}')} --by-run"
 
 
 _FILES = (layout.BUDGETS, layout.BUDGETS_CONF, layout.BUDGETS_SUMS)

@@ -161,8 +161,28 @@ def test_a_new_month_lets_it_in_again_and_not_whom_a_person_has_shut_out(budgete
     budgeted.sql(f"UPDATE tokens SET status = 1 WHERE name = '{AGENT}';")  # noqa: S608 - of ours
 
 
-def test_a_rotation_counts_on_and_a_budget_that_is_taken_away_gives_the_token_back(budgeted: Budgeted) -> None:
+def test_a_restored_gateway_counts_by_its_own_log_and_the_budget_of_now(budgeted: Budgeted) -> None:
+    def run(script: str, *arguments: str) -> None:
+        done = budgeted.lab.pyinfra("-y", *BOTH, *arguments, INVENTORY, f"deploys/{script}.py")
+        assert done.code == 0, done.output[-4000:]
+
     budgeted.look()
+    assert budgeted.status_of_token() == "4"
+    used = budgeted.look()["used"]
+    run("backup", *data(LIMIT * 10))
+    raised = budgeted.deploy(*data(LIMIT * 100))
+    assert raised.code == 0, raised.output[-4000:]
+    budgeted.use(LIMIT)
+    assert budgeted.look()["used"] > used + LIMIT
+    run("restore", *data(LIMIT * 100))
+    assert budgeted.status_of_token() == "1", "the backup has it switched off, and now it has a larger budget"
+    assert used <= budgeted.look()["used"] < used + LIMIT
+    lowered = budgeted.deploy(*data(LIMIT * 10))
+    lowered.must_fail_with(f"the budget of {AGENT} for")
+    assert budgeted.status_of_token() == "4"
+
+
+def test_a_rotation_counts_on_and_a_budget_that_is_taken_away_gives_the_token_back(budgeted: Budgeted) -> None:
     assert budgeted.status_of_token() == "4"
     rotated = budgeted.lab.pyinfra(
         "-y", *BOTH, *data(LIMIT * 10), "--data", "keys=tokens", INVENTORY, "deploys/rotate_keys.py"

@@ -7,7 +7,7 @@ from functools import partial
 
 from pyinfra.api.state import State
 
-from llm_gateway.contents import desired, provisioning
+from llm_gateway.contents import budgets, desired, provisioning
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.progress import step
@@ -40,4 +40,8 @@ def _prove(state: State, node: Node, purpose: str, source: str) -> str:
         step(host, f"{purpose}: declaring channels, tokens and options")
         if not provisioning.reconcile_now(state, host, gateway):
             raise SwapError("what is declared could not be made so; the lines above say why")
+        try:
+            budgets.look_now(node)
+        except remote.RemoteError as problem:
+            remote.tell(host, f"the budgets could not be looked at: {problem}; the host looks again in five minutes")
     return swap.ask(node, purpose, tokens)
