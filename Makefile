@@ -22,7 +22,7 @@ LAB_HOSTS ?= gw1:fresh,agent1:openclaw
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-tokens bench-usage bench-page sbom audit docs pictures release lint lint-python lint-imports lint-generated lint-shell lint-words lint-pages format generated types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-canary bench-tokens bench-usage bench-page sbom audit docs pictures release lint lint-python lint-imports lint-generated lint-shell lint-words lint-pages format generated types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -111,6 +111,9 @@ bench-load: setup ## what the deployment costs 200 clients at once, beside a bar
 
 bench-pruning: setup ## a million rows of the log are pruned while 10 clients ask (needs make lab; BENCH_ROWS, BENCH_SECONDS)
 	@$(PYTHON_BIN) -m bench.pruning
+
+bench-canary: setup ## what a look of the canary costs the host, beside an older commit's (needs make lab; AGAINST, BENCH_TURNS)
+	@$(PYTHON_BIN) -m bench.canary
 
 bench-tokens: setup ## what estimating the tokens of a long Chinese prompt saves (needs make lab, with the real image)
 	@$(PYTHON_BIN) -m bench.token_counting

@@ -41,6 +41,7 @@ NOT_RUN = {
     "test-runtimes": "it downloads six versions of Node: by hand",
     "bench": "a measurement, by hand",
     "bench-backup": "a measurement, by hand",
+    "bench-canary": "a measurement, by hand",
     "bench-client": "a measurement, by hand",
     "bench-load": "a measurement, by hand",
     "bench-migration": "a measurement, by hand",
