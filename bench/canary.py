@@ -1,6 +1,7 @@
 """`make bench-canary`: what a look of the canary costs the host's processor, beside an older commit's (AGAINST).
 
-Both look in turns, on the lab's gateway, while nothing is wrong. What must hold: at most 1.2 times as much.
+Both look in turns, on the lab's gateway, while nothing is wrong; the newer one has three destinations for its alarms.
+What must hold: at most 1.2 times as much.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from bench.backup import on
 from bench.errors import BenchError
 from bench.no_op import DIRECTORY, deployed_lab
 from llm_gateway.model.checkout import ROOT
-from llm_gateway.model.layout import CANARY
+from llm_gateway.model.layout import CANARY, CANARY_CONF
 
 AGAINST = os.environ.get("AGAINST", "3409049")
 """The last commit whose canary knew gateway_alert_command alone."""
@@ -28,6 +29,9 @@ _OLDER = f"{CANARY}.of-the-bench"
 _TIMED = f"""
 set -e
 cd {DIRECTORY}
+cp -p {CANARY_CONF} {CANARY_CONF}.of-the-bench
+trap 'mv -fT {CANARY_CONF}.of-the-bench {CANARY_CONF}' EXIT
+echo 'alerts=(ntfy:ONE feishu:TWO email:THREE)' >> {CANARY_CONF}
 TIMEFORMAT='%3U %3S'
 for turn in $(seq TURNS); do
     for script in {_OLDER} {CANARY}; do

@@ -67,6 +67,7 @@ TOPICS = (
         ["is not rolled back yet", "the host undoes this already", "run again in a moment"],
     ),
     Topic(_ADMIN, ["refuses the access token", "knows another root password", "is not root's either"]),
+    Topic("docs/alarms.md#say-where-alarms-go", ["gateway_alerts: "]),
     Topic(_SECRETS, ["this secret ", "secrets_file: ", "secrets are not taken from"]),
     Topic(_NO_REGISTRY, ["no registry can be reached", "the image was not pulled", "gateway_image_archive: "]),
     Topic("docs/docker.md#fetch-the-tiktoken-files", ["gateway_tiktoken_directory: ", "the tiktoken files can be had"]),
@@ -176,7 +177,7 @@ TOPICS = (
     Topic(f"{_RUNBOOK}/keep-backups.md", scripts=["backup.py"]),
     Topic("docs/channels.md#plan-deploy-export", scripts=["plan.py", "export.py"]),
     Topic("docs/usage.md", scripts=["usage.py"]),
-    Topic("docs/alarms.md", scripts=["alerts.py"]),
+    Topic("docs/alarms.md#know-what-is-told", scripts=["alerts.py"]),
     Topic("docs/page.md", scripts=["page.py"]),
 )
 """In their order: the first one that helps is the page."""
