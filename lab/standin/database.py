@@ -132,8 +132,10 @@ class Database:
         """
         with self.connection() as conn:
             lacking = _lacking(conn, twice) if twice else []
+            conn.execute("BEGIN")
             for table in tables:
                 _migrate_table(conn, table)
+            conn.execute("COMMIT")
         if lacking:
             raise sqlite3.OperationalError(f"duplicate column name: {lacking[0]}")
 

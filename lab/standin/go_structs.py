@@ -92,8 +92,8 @@ STRUCTS: Mapping[str, Mapping[str, str]] = {
         "suffix": "any",
         "stream": "*bool",
         "stream_options": "*dto.StreamOptions",
-        "max_tokens": "*int",
-        "max_completion_tokens": "*int",
+        "max_tokens": "*uint",
+        "max_completion_tokens": "*uint",
         "reasoning_effort": "string",
         "verbosity": "raw",
         "temperature": "*float64",
@@ -180,7 +180,7 @@ STRUCTS: Mapping[str, Mapping[str, str]] = {
         "conversation": "raw",
         "context_management": "raw",
         "instructions": "raw",
-        "max_output_tokens": "*int",
+        "max_output_tokens": "*uint",
         "top_logprobs": "*int",
         "metadata": "raw",
         "parallel_tool_calls": "raw",
@@ -200,14 +200,20 @@ STRUCTS: Mapping[str, Mapping[str, str]] = {
         "top_p": "*float64",
         "truncation": "raw",
         "user": "raw",
-        "max_tool_calls": "*int",
+        "max_tool_calls": "*uint",
         "prompt": "raw",
         "enable_thinking": "raw",
         "preset": "raw",
     },
 }
-_ZEROES: Mapping[str, Any] = {"string": "", "int": 0, "float64": 0, "bool": False}
-_PLAIN: Mapping[str, type | tuple[type, ...]] = {"string": str, "int": int, "float64": (int, float), "bool": bool}
+_ZEROES: Mapping[str, Any] = {"string": "", "int": 0, "uint": 0, "float64": 0, "bool": False}
+_PLAIN: Mapping[str, type | tuple[type, ...]] = {
+    "string": str,
+    "int": int,
+    "uint": int,
+    "float64": (int, float),
+    "bool": bool,
+}
 _WRITTEN_WHOLE = 1e21
 """From here on Go writes a number with an exponent."""
 
@@ -230,6 +236,10 @@ def written(value: Mapping[str, Any], struct: str) -> dict[str, Any]:
     for field, kind in STRUCTS[struct].items():
         bare = kind.rstrip("!")
         given = value.get(field)
+        if bare == "raw":
+            if field in value:
+                found[field] = given
+            continue
         if given is None:
             given = {} if bare in STRUCTS else _ZEROES.get(bare)
         is_empty = given is None or (bare in _ZEROES and given == _ZEROES[bare]) or (bare[:2] == "[]" and not given)
@@ -244,7 +254,7 @@ def _fields(value: Mapping[str, Any], struct: str, path: str) -> dict[str, Any]:
     return {
         name: _in(given, kinds[name].rstrip("!"), f"{place}{name}", f"{path}{name}.")
         for name, given in value.items()
-        if name in kinds and given is not None
+        if name in kinds and (given is not None or kinds[name] == "raw")
     }
 
 
@@ -260,13 +270,15 @@ def _in(value: Any, kind: str, place: str, path: str) -> Any:
         if not isinstance(value, dict):
             raise _mismatch(value, place, bare)
         return value if bare == "map" else _fields(value, bare, path)
-    if not isinstance(value, _PLAIN[bare]) or (bare != "bool" and isinstance(value, bool)):
+    is_plain = isinstance(value, _PLAIN[bare]) and (bare == "bool" or not isinstance(value, bool))
+    if not is_plain or (bare == "uint" and value < 0):
         raise _mismatch(value, place, bare)
     return value
 
 
 def _mismatch(value: Any, place: str, kind: str) -> ValueError:
-    shown = f"number {value}" if kind == "int" and isinstance(value, float) else kind_of(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    shown = f"number {value}" if kind in ("int", "uint") and is_number else kind_of(value)
     name = kind.removeprefix("[]")
     lists = "[]" if kind.startswith("[]") else ""
     typed = _typed(name) if name in STRUCTS else {"map": "map[string]interface {}"}.get(name, name)
@@ -281,17 +293,15 @@ def _out(value: Any, kind: str) -> Any:
     bare = kind.removeprefix("*")
     if bare.startswith("[]"):
         return [_out(item, bare[2:]) for item in value]
-    if bare == "raw":
-        return value
-    return written(value, bare) if bare in STRUCTS else _any(value)
+    return written(value, bare) if bare in STRUCTS else through_map(value)
 
 
-def _any(value: Any) -> Any:
+def through_map(value: Any) -> Any:
     """What went through an `interface{}`: keys sorted, each number a float64."""
     if isinstance(value, dict):
-        return {name: _any(value[name]) for name in sorted(value)}
+        return {name: through_map(value[name]) for name in sorted(value)}
     if isinstance(value, list):
-        return [_any(item) for item in value]
+        return [through_map(item) for item in value]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         number = float(value)
         return int(number) if number.is_integer() and abs(number) < _WRITTEN_WHOLE else number

@@ -37,7 +37,8 @@ def list_channels(app: App, request: Request) -> Response:
     total = app.database.query(f"SELECT count(*) AS n FROM channels {where}", params)[0]["n"]  # noqa: S608
     tail = f"{where} ORDER BY {_order(request)} {limits(number, size)}"
     rows = app.database.rows(CHANNELS, tail, params, omit="key")
-    counts = app.database.query("SELECT type, count(*) AS n FROM channels GROUP BY type")
+    of_status, _ = _filters(request, of_all_types=True)
+    counts = app.database.query(f"SELECT type, count(*) AS n FROM channels {of_status} GROUP BY type")  # noqa: S608
     return ok(
         data={
             "items": [_shown(row) for row in rows],
@@ -68,12 +69,12 @@ def search_channels(app: App, request: Request) -> Response:
     return ok(data={"items": items, "total": len(rows), "type_counts": dict(sorted(counts.items()))})
 
 
-def _filters(request: Request) -> tuple[str, tuple[object, ...]]:
+def _filters(request: Request, of_all_types: bool = False) -> tuple[str, tuple[object, ...]]:
     clauses: list[str] = []
     params: list[object] = []
     if (status := request.query("status")) in ("enabled", "1", "disabled", "0"):
         clauses.append(f"status {'=' if status in ('enabled', '1') else '!='} {ENABLED}")
-    if kind := request.query("type"):
+    if (kind := request.query("type")) and not of_all_types:
         clauses.append("type = ?")
         params.append(kind)
     return f"WHERE {' AND '.join(clauses)}" if clauses else "", tuple(params)

@@ -10,7 +10,6 @@ from ..models import known_models, models_by_channel_type
 from ..web import Request, Response, json_response
 from . import NAME, VERSION
 from .envelope import ADMIN, MANAGE, ROOT, USER, AdminError, api, failed, limits, ok, page, paged, record
-from .options import check_status_codes
 from .schema import CHANNELS, LOGS
 
 if TYPE_CHECKING:
@@ -133,14 +132,14 @@ def put_option(app: App, request: Request) -> Response:
     key, value = str(given.get("key") or ""), _text(given.get("value"))
     if key in ("QuotaForInviter", "QuotaForInvitee") and value.isdecimal() and int(value) > 0:
         raise AdminError(COMPLIANCE)
+    if key.startswith("payment_setting.compliance_"):
+        raise AdminError("合规确认字段不允许通过通用设置接口修改")
     needed, problem = NEEDED_FIRST.get(key, ("", ""))
     if problem and value == "true" and not app.options.values.get(needed):
         raise AdminError(problem)
     if key == "theme.frontend" and value not in THEMES:
         raise AdminError("无效的主题值，可选值：default（新版前端）、classic（经典前端）")
     try:
-        if key in ("AutomaticDisableStatusCodes", "AutomaticRetryStatusCodes"):
-            check_status_codes(value)
         app.options.put(key, value)
     except ValueError as error:
         raise AdminError(str(error)) from None

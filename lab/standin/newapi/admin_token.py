@@ -51,6 +51,9 @@ def list_tokens(app: App, request: Request) -> Response:
 def search_tokens(app: App, request: Request) -> Response:
     """By the whole name, unless the caller writes `%`; by the whole key likewise."""
     where, params = "", []
+    most = app.options.number("token_setting.max_user_tokens")
+    if "%" in request.query("keyword") + request.query("token") and _count(app, request) > most:
+        raise AdminError("令牌数量超过上限，仅允许精确搜索，请勿使用 % 通配符")
     for column, text in (("name", request.query("keyword")), ("key", request.query("token").removeprefix("sk-"))):
         if text:
             where += f" AND {column} LIKE ? ESCAPE '!'"
@@ -109,7 +112,7 @@ def add_token(app: App, request: Request) -> Response:
     given = bind(TOKENS, request.body)
     _validate(app, given)
     most = app.options.number("token_setting.max_user_tokens")
-    if len(app.database.rows(TOKENS, f"WHERE user_id = ? AND {ALIVE}", (request.user_id,))) >= most:
+    if _count(app, request) >= most:
         raise AdminError(f"已达到最大令牌数量限制 ({most})")
     token = {
         **{name: given[name] for name in CHOSEN},
@@ -166,6 +169,10 @@ def usage(app: App, request: Request) -> Response:
         "unlimited_quota": token["unlimited_quota"],
     }
     return json_response({"code": True, "data": data, "message": "ok"})
+
+
+def _count(app: App, request: Request) -> int:
+    return len(app.database.rows(TOKENS, f"WHERE user_id = ? AND {ALIVE}", (request.user_id,)))
 
 
 def _shown(token: Row) -> Row:

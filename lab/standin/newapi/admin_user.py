@@ -233,7 +233,7 @@ def remove_user(app: App, request: Request) -> Response:
     user = _by_id(app, int(request.params["id"]))
     if request.role <= user["role"]:
         raise AdminError("No permission to update users of same or higher permission level")
-    app.database.update(USERS, user["id"], {"deleted_at": app.timestamp()})
+    app.database.execute("DELETE FROM users WHERE id = ?", (user["id"],))
     return ok()
 
 
@@ -261,8 +261,10 @@ def manage_user(app: App, request: Request) -> Response:
         "demote": {"role": USER},
         "delete": {"deleted_at": app.timestamp()},
     }
-    app.database.update(USERS, user["id"], changed.get(str(action), {}))
-    return ok(data=_shown({**{c.field: c.zero for c in USERS.columns}, "role": user["role"], "status": user["status"]}))
+    values = changed.get(str(action), {})
+    app.database.update(USERS, user["id"], values)
+    blank = {column.field: column.zero for column in USERS.columns}
+    return ok(data=_shown({**blank, "role": user["role"], "status": user["status"], **values}))
 
 
 def _change_quota(app: App, given: Row) -> None:

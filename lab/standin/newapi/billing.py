@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 CONSUME = 2
 TRUSTED_DOLLARS = 10
 """Whoever has more than this pays afterwards."""
-CONVERSIONS = {"/v1/embeddings": ["embedding"], "/v1/responses": ["OpenAI Responses"]}
+CONVERSIONS = {
+    "/v1/embeddings": ["embedding"],
+    "/v1/responses": ["OpenAI Responses"],
+    "/v1/messages": ["Claude Messages", "OpenAI Compatible"],
+}
 PRICE_MISSING = (
     "模型 {0} 的价格未配置。请前往「系统设置 → 运营设置」开启自用模式，"
     "或在「系统设置 → 分组与模型定价设置」中为该模型配置价格；"
@@ -40,6 +44,7 @@ class Bill:
     caller: Caller
     model: str
     is_stream: bool
+    prompt_tokens: int = 0
     taken: int = 0
     tried: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
@@ -50,14 +55,14 @@ class Bill:
             raise RelayError(400, PRICE_MISSING.format(self.model), "model_price_error")
         self.price, self.model_ratio = price
         self.group_ratio = self.app.options.ratio("GroupRatio", self.caller.group, 1)
-        self.per_dollar = self.app.options.number("QuotaPerUnit")
+        self.per_dollar = max(self.app.options.number("QuotaPerUnit"), 1)
 
-    def take_beforehand(self, prompt_tokens: int, max_tokens: int) -> None:
+    def take_beforehand(self, max_tokens: int) -> None:
         """Refuse a user or a token with too little; take quota beforehand from one who has little.
 
         Raises RelayError (403).
         """
-        tokens = max(prompt_tokens, self.app.options.number("PreConsumedQuota")) + max_tokens
+        tokens = max(self.prompt_tokens, self.app.options.number("PreConsumedQuota")) + max_tokens
         wanted = int(self._quota(tokens))
         has = int(self.app.database.first(USERS, "id = ?", (self.caller.user["id"],))["quota"])
         if has <= 0:

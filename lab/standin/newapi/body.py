@@ -10,6 +10,7 @@ from ..database import Row
 from ..go_words import read_json
 from ..web import Request, go_json
 from .channels import json_field
+from .claude import as_openai
 from .errors import RelayError
 
 CHAT, COMPLETION, EMBEDDING = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
@@ -30,12 +31,17 @@ def struct_of(path: str) -> str:
 def read_body(request: Request) -> dict[str, Any]:
     """The request's known fields. Raises RelayError for what new-api refuses before it asks an upstream."""
     try:
-        body = go_structs.read(read_json(request.body), struct_of(request.path))
+        given = read_json(request.body)
+        if request.path == MESSAGES:
+            return as_openai(given)
+        body = go_structs.read(given, struct_of(request.path))
     except ValueError as error:
         raise _invalid(str(error)) from None
     needed = NEEDED[request.path]
-    if not body.get(needed):
-        raise _invalid(f"field {needed} is required" if needed == "messages" else f"{needed} is empty")
+    if needed == "input" and needed not in body:
+        raise _invalid("input is empty")
+    if needed != "input" and not body.get(needed):
+        raise _invalid(f"field {needed} is required")
     return body
 
 
@@ -61,8 +67,8 @@ def written(path: str, body: Mapping[str, Any], channel: Row, model: str) -> byt
     removed = [name for name in REMOVED if name in made and not settings.get(f"allow_{name}")]
     for name in removed:
         del made[name]
-    if removed:  # went through a map, whose keys Go sorts
-        made = dict(sorted(made.items()))
+    if removed:
+        made = go_structs.through_map(made)
     return go_json({**made, **json_field(channel, "param_override")})
 
 

@@ -13,7 +13,10 @@ from ..web import Response, json_response
 
 OWN = "new_api_error"
 BAD_STATUS = "bad_response_status_code"
+NO_WORDS = "openai_error"
+"""The message where an upstream gave none that can be read."""
 _URL = re.compile(r"https?://[^\s/$.?#].[^\s]*", re.IGNORECASE)
+_DOMAIN = re.compile(r"\b(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+([a-zA-Z]{2,})\b")
 _ADDRESS = re.compile(r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b")
 
 
@@ -43,19 +46,25 @@ class RelayError(Exception):
 
     def response(self, request_id: str) -> Response:
         """The error as an OpenAI client reads it."""
-        shown = f"{self.message} (request id: {request_id})" if self.type == OWN else masked(self.message)
+        shown = masked(self.message) + (f" (request id: {request_id})" if self.type == OWN else "")
         error = {"message": shown, "type": self.type, "param": self.param, "code": self.code}
         return json_response({"error": error}, self.status)
 
     def as_claude(self, request_id: str) -> Response:
-        """The error as an Anthropic client reads it: the type is the code here."""
-        message = f"{masked(self.message)} (request id: {request_id})"
-        return json_response({"error": {"type": str(self.code), "message": message}, "type": "error"}, self.status)
+        """The error as an Anthropic client reads it: of what an upstream said, the type is the code here."""
+        code = "<nil>" if self.code is None else str(self.code)
+        shown = f"bad response status code {self.status}" if self.message == NO_WORDS else masked(self.message)
+        error = {"type": OWN if self.type == OWN else code, "message": f"{shown} (request id: {request_id})"}
+        return json_response({"error": error, "type": "error"}, self.status)
 
 
 def masked(text: str) -> str:
-    """A text without the addresses in it: of a URL the scheme and the last part of the host stay."""
-    return _ADDRESS.sub("***.***.***.***", _URL.sub(lambda found: _masked_url(found[0]), text))
+    """A text without the addresses in it: of a URL the scheme and the last part of the host stay.
+
+    What looks like a name of a host is taken for one: `dto.Message` becomes `***.Message`.
+    """
+    text = _URL.sub(lambda found: _masked_url(found[0]), text)
+    return _ADDRESS.sub("***.***.***.***", _DOMAIN.sub(r"***.\1", text))
 
 
 def _masked_url(url: str) -> str:
@@ -73,7 +82,7 @@ def from_upstream(status: int, body: bytes) -> RelayError:
     except ValueError:
         given = None
     if not isinstance(given, dict):
-        return RelayError(status, "openai_error", BAD_STATUS, BAD_STATUS)
+        return RelayError(status, NO_WORDS, BAD_STATUS, BAD_STATUS)
     if isinstance(error := given.get("error"), dict):
         return openai_error(status, error)
     message = error if isinstance(error, str) and error else other_message(given)

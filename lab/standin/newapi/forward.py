@@ -15,21 +15,31 @@ from ..forward import DATA, DONE, STREAM_HEADERS, lines_of, passed_on, read_whol
 from ..go_words import read_json
 from ..upstream import UpstreamError
 from ..web import Request, Response
-from . import NAME
+from . import NAME, claude
 from .billing import Bill
-from .body import CHAT, COMPLETION, EMBEDDING, RESPONSES, passes_through, written
+from .body import CHAT, COMPLETION, EMBEDDING, MESSAGES, RESPONSES, passes_through, written
 from .channels import key_of
 from .errors import RelayError, from_upstream, openai_error
 
 if TYPE_CHECKING:
     from .app import App
 
-OPENAI, AZURE, AILS, CUSTOM, ALI, MINIMAX, DEEPSEEK, VOLCENGINE = 1, 3, 9, 8, 17, 35, 43, 45
+OPENAI, AZURE, CUSTOM, ALI, OPENROUTER, ZHIPU, MINIMAX, JINA = 1, 3, 8, 17, 20, 26, 35, 38
+MISTRAL, DEEPSEEK, VOLCENGINE, BAIDU, XAI = 42, 43, 45, 46, 48
 OPENAI_URL = "https://api.openai.com"
 AZURE_VERSION = "2025-04-01-preview"
+BAD_BODY = "bad_response_body"
 # Protocols of their own, which the stand-in does not speak: Ollama, Anthropic, Baidu, Xunfei, Tencent, Gemini, AWS, …
-OWN_PROTOCOLS = frozenset((2, 4, 5, 11, 14, 15, 16, 18, 23, 24, 26, 33, 34, 36, 37, 38, 39, 41, 46, 49, *range(50, 58)))
-PREFIXES = {ALI: "/compatible-mode", VOLCENGINE: "/api/v3"}
+OWN_PROTOCOLS = frozenset((4, 11, 14, 15, 16, 18, 23, 24, 33, 34, 36, 37, 39, 41, 44, 49, *range(50, 58)))
+# In place of /v1.
+VERSIONS = {ALI: "/compatible-mode/v1", VOLCENGINE: "/api/v3", ZHIPU: "/api/paas/v4", BAIDU: "/v2"}
+NO_EMBEDDINGS = {
+    MISTRAL: "not implemented",
+    DEEPSEEK: "not implemented",
+    BAIDU: "not implemented",
+    XAI: "not available",
+}
+"""What new-api says where a type of channel has none."""
 
 
 def attempt(app: App, request: Request, body: dict[str, Any], bill: Bill, channel: Row) -> Response:
@@ -39,24 +49,31 @@ def attempt(app: App, request: Request, body: dict[str, Any], bill: Bill, channe
     """
     bill.tried.append(str(channel["id"]))
     model = model_mapping(channel, app.log.system_error).get(bill.model) or bill.model
+    path = CHAT if request.path == MESSAGES else request.path
     raw = request.path == CHAT and passes_through(app.options.on("global.pass_through_request_enabled"), channel)
-    answer = ask(app, request, body, channel, model, raw=raw)
+    answer = ask(app, request, body, channel, model, path, raw)
     if answer.status != 200:
         raise from_upstream(answer.status, read_content(answer))
     if body.get("stream"):
+        if request.path == MESSAGES:
+            return Response(200, b"", dict(STREAM_HEADERS), stream=_claude_events(app, answer, bill, channel))
         wanted = (body.get("stream_options") or {"include_usage": True}).get("include_usage", False)
         return Response(200, b"", dict(STREAM_HEADERS), stream=_events(app, answer, bill, channel, wanted))
     content = read_content(answer)
     given = read_answer(answer.status, content)
-    bill.settle(channel, *usage_of(given))
-    return passed_on(answer, content)
+    tokens = usage_of(given)
+    bill.settle(channel, *tokens)
+    response = passed_on(answer, content)
+    if request.path == MESSAGES:
+        response.body = claude.as_message(given, *tokens)
+        response.headers.pop("Content-Length", None)
+    return response
 
 
 def ask(
-    app: App, request: Request, body: dict[str, Any], channel: Row, model: str, path: str = "", raw: bool = False
+    app: App, request: Request, body: dict[str, Any], channel: Row, model: str, path: str, raw: bool = False
 ) -> HTTPResponse:
     """Send a request on to a channel, with the caller's own bytes where it is `raw`. Raises RelayError."""
-    path = path or request.path
     url = url_of(channel, path, model)
     sent = request.body if raw else written(path, shaped(channel, path, body), channel, model)
     headers = {"Content-Type": "application/json", "Accept": request.header("Accept") or "*/*"}
@@ -74,12 +91,12 @@ def url_of(channel: Row, path: str, model: str) -> str:
     kind, base = channel["type"], channel["base_url"] or (OPENAI_URL if channel["type"] == OPENAI else "")
     if kind in OWN_PROTOCOLS:
         raise RelayError(500, f"{NAME} does not speak channel type {kind}", "stand_in_channel_type", is_final=True)
-    if kind == DEEPSEEK and path == EMBEDDING:
-        raise RelayError(500, "not implemented", "convert_request_failed", is_final=True)
+    if path == EMBEDDING and kind in NO_EMBEDDINGS:
+        raise RelayError(500, NO_EMBEDDINGS[kind], "convert_request_failed", is_final=True)
+    if kind in (MINIMAX, JINA) and (path == CHAT) != (kind == MINIMAX):
+        problem = "unsupported relay mode: 3" if kind == MINIMAX else "invalid relay mode"
+        raise RelayError(500, f"get request url failed: {problem}", "do_request_failed", "do_request_failed")
     if kind == MINIMAX:
-        if path != CHAT:
-            message = "get request url failed: unsupported relay mode: 3"
-            raise RelayError(500, message, "do_request_failed", "do_request_failed")
         return f"{base}/v1/text/chatcompletion_v2"
     if kind == AZURE:
         version = channel["other"] or AZURE_VERSION
@@ -87,17 +104,17 @@ def url_of(channel: Row, path: str, model: str) -> str:
         return f"{base}/openai/deployments/{model.replace('.', '')}/{task}?api-version={version}"
     if kind == CUSTOM:
         return str(base).replace("{model}", model)
-    if kind == VOLCENGINE:
-        return f"{base}{PREFIXES[kind]}{path.removeprefix('/v1')}"
-    return f"{base.rstrip('/')}{PREFIXES.get(kind, '')}{path}"
+    return f"{base.rstrip('/')}{VERSIONS.get(kind, '/v1')}{path.removeprefix('/v1')}"
 
 
 def shaped(channel: Row, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """The body as a type wants it: Alibaba's never has a top_p of 0 or 1, and one where the caller gave none."""
-    if channel["type"] != ALI or path != CHAT:
-        return body
-    top_p = body.get("top_p") or 0
-    return {**body, "top_p": 0.999 if top_p >= 1 else 0.001 if top_p <= 0 else top_p}
+    if path == CHAT and channel["type"] == ALI:
+        top_p = body.get("top_p") or 0
+        return {**body, "top_p": 0.999 if top_p >= 1 else 0.001 if top_p <= 0 else top_p}
+    if path == CHAT and channel["type"] == OPENROUTER:
+        return {**body, "usage": {"include": True}}
+    return body
 
 
 def read_content(answer: HTTPResponse) -> bytes:
@@ -116,9 +133,9 @@ def read_answer(status: int, content: bytes) -> dict[str, Any]:
     try:
         given = read_json(content)
     except ValueError as problem:
-        raise RelayError(500, str(problem), "bad_response_body", "bad_response_body") from None
+        raise RelayError(500, str(problem), BAD_BODY, BAD_BODY, is_final=True) from None
     if not isinstance(given, dict):
-        raise RelayError(500, "not an object", "bad_response_body", "bad_response_body")
+        raise RelayError(500, "not an object", BAD_BODY, BAD_BODY, is_final=True)
     if isinstance(error := given.get("error"), dict) and error.get("type"):
         raise openai_error(status, error)
     return given
@@ -165,6 +182,28 @@ def _events(app: App, answer: HTTPResponse, bill: Bill, channel: Row, wants_usag
     bill.settle(channel, asked, answered)
     if bill.request.path != RESPONSES:
         yield DATA + DONE + b"\n\n"
+
+
+def _claude_events(app: App, answer: HTTPResponse, bill: Bill, channel: Row) -> Iterator[bytes]:
+    """The upstream's chunks as Anthropic's events; the bill before the last ones."""
+    events = claude.Events()
+    usage: dict[str, Any] = {}
+    text: list[str] = []
+    try:
+        for line in lines_of(answer):
+            data = line.removeprefix(DATA)
+            if not line.startswith(DATA) or data.startswith(DONE):
+                continue
+            chunk = _chunk(data)
+            usage = chunk.get("usage") or usage
+            text += [delta(choice) for choice in chunk.get("choices") or ()]
+            yield from events.of_chunk(chunk, bill.prompt_tokens)
+    except (OSError, HTTPException, ValueError, zlib.error) as error:
+        app.log.system_error(f"error reading stream: {error}")
+    answer.close()
+    tokens = usage_of({"usage": usage, "choices": [{"message": {"content": "".join(text)}}]})
+    bill.settle(channel, *tokens)
+    yield from events.end(*tokens)
 
 
 def _chunk(data: bytes) -> dict[str, Any]:

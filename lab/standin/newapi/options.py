@@ -104,7 +104,7 @@ DEFAULTS: Mapping[str, str] = {
 }
 _HIDDEN = ("Token", "Secret", "Key", "secret", "api_key")
 _RATIO_TABLES = frozenset(("ModelRatio", "ModelPrice", "CompletionRatio", "CacheRatio", "GroupRatio"))
-_RANGES = r"\d{3}(-\d{3})?"
+_STATUS_CODES = ("AutomaticDisableStatusCodes", "AutomaticRetryStatusCodes")
 
 
 class Options(BaseOptions):
@@ -126,10 +126,15 @@ class Options(BaseOptions):
     def put(self, key: str, value: str) -> None:
         """Store an option, an unknown one too.
 
-        Raises ValueError in Go's words where ratios are none; those of groups alone are not stored then.
+        Raises ValueError for ratios or status codes that are none; of the first, those of groups alone are not stored.
         """
         if key == "GroupRatio":
             check_ratios(value)
+            for group, ratio in json.loads(value).items():
+                if ratio < 0:
+                    raise ValueError(f"group ratio must be not less than 0: {group}")
+        if key in _STATUS_CODES:
+            _ranges(value)
         super().put(key, value)
         if key in _RATIO_TABLES:
             check_ratios(value)
@@ -155,16 +160,15 @@ class Options(BaseOptions):
             return -1, float(ratios[model])
         return (-1, SELF_USE_RATIO) if self.on("SelfUseModeEnabled") else None
 
-    def retries_on(self, status: int) -> bool:
-        """Whether a failure of this status is tried at another channel."""
-        for part in self.values["AutomaticRetryStatusCodes"].split(","):
-            first, _, last = part.partition("-")
-            if int(first) <= status <= int(last or first):
-                return True
-        return False
+    def covers(self, option: str, status: int) -> bool:
+        """Whether an option's codes and ranges of codes hold a status."""
+        return any(first <= status <= last for first, last in _ranges(self.values[option]))
 
 
-def check_status_codes(text: str) -> None:
+def _ranges(text: str) -> list[tuple[int, int]]:
     """Raises ValueError, in new-api's words, for what are no codes and ranges of codes."""
-    if text and not re.fullmatch(rf"{_RANGES}(,{_RANGES})*", text):
+    parts = [re.fullmatch(r"([1-5]\d\d)(?:-([1-5]\d\d))?", part.strip()) for part in text.split(",") if part.strip()]
+    found = [(int(part[1]), int(part[2] or part[1])) for part in parts if part]
+    if len(found) < len(parts) or any(first > last for first, last in found):
         raise ValueError(f"invalid http status code rules: {text}")
+    return found

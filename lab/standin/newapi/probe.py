@@ -23,7 +23,7 @@ def probe_channel(app: App, channel: Row, wanted: str) -> tuple[str, Any]:
     body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 16}
     request = Request("POST", CHAT, HTTPMessage(), b"", "", app.new_request_id())
     try:
-        answer = ask(app, request, body, channel, model)
+        answer = ask(app, request, body, channel, model, CHAT)
         content = read_content(answer)
         if answer.status != 200:
             error = from_upstream(answer.status, content)

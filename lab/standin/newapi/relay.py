@@ -9,7 +9,7 @@ from ..database import NotFoundError, Row
 from ..models import CREATED
 from ..web import Handler, Request, Response, json_response
 from .billing import Bill
-from .body import CHAT, MESSAGES, read_body
+from .body import MESSAGES, read_body
 from .errors import RefusedError, RelayError
 from .forward import attempt, roughly
 from .relay_auth import Caller, allowed_models, choose_channel, identify, requested_model
@@ -53,8 +53,8 @@ def relay(app: App, request: Request) -> Response:
     model = requested_model(request)
     channel = choose_channel(app, caller, model)
     body = read_body(request)
-    bill = Bill(app, request, caller, model, bool(body.get("stream")))
-    bill.take_beforehand(_prompt_tokens(request, body), body.get("max_tokens") or body.get("max_output_tokens") or 0)
+    bill = Bill(app, request, caller, model, bool(body.get("stream")), roughly(str(asked_in(body))))
+    bill.take_beforehand(body.get("max_tokens") or body.get("max_output_tokens") or 0)
     try:
         return _with_retries(app, request, body, bill, channel)
     except RelayError:
@@ -84,21 +84,21 @@ def _with_retries(app: App, request: Request, body: dict[str, Any], bill: Bill, 
 
 
 def _may_retry(app: App, caller: Caller, error: RelayError) -> bool:
-    return caller.channel_text is None and not error.is_final and app.options.retries_on(error.status)
+    is_tried_again = app.options.covers("AutomaticRetryStatusCodes", error.status)
+    return caller.channel_text is None and not error.is_final and is_tried_again
 
 
 def _failed(app: App, request: Request, channel: Row, error: RelayError) -> None:
     """Log a channel's failure, and disable it where the options say so."""
     app.log.error(request.request_id, f"channel error (channel #{channel['id']}, status code: {error.status})")
-    codes = app.options.values["AutomaticDisableStatusCodes"].split(",")
-    if app.options.on("AutomaticDisableChannelEnabled") and channel["auto_ban"] and str(error.status) in codes:
+    is_disabling = app.options.covers("AutomaticDisableStatusCodes", error.status)
+    if app.options.on("AutomaticDisableChannelEnabled") and channel["auto_ban"] and is_disabling:
         app.channels.switch_off(channel["id"])
 
 
-def _prompt_tokens(request: Request, body: dict[str, Any]) -> int:
-    """What is asked, counted roughly."""
-    asked = body.get("messages") if request.path == CHAT else body.get("input") or body.get("prompt")
-    return roughly(str(asked))
+def asked_in(body: dict[str, Any]) -> Any:
+    """What a body asks, of whichever kind it is."""
+    return body.get("messages") or body.get("input") or body.get("prompt")
 
 
 @guarded

@@ -66,6 +66,7 @@ RELAY = (
     ("POST", "/v1/completions", relay.relay),
     ("POST", "/v1/embeddings", relay.relay),
     ("POST", "/v1/responses", relay.relay),
+    ("POST", "/v1/messages", relay.relay),
 )
 RELAY_NOT_BUILT = "rerank moderations images/generations images/edits audio/speech audio/transcriptions edits"
 
