@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,10 @@ def choose(docker: Docker, python_image: str) -> dict[str, GatewayImage]:
     images = [_handed_in(docker, path, asked[0] if asked else ONE_API) for path in paths]
     real = {flavour_of(image.reference).name: image for image in images}
     names = [flavour.name for flavour in asked] or list(real) or [ONE_API.name]
+    before = _archives()
     chosen = {name: real.get(name) or _of_flavour(docker, FLAVOURS[name], python_image) for name in names}
+    if _archives() != before:
+        _remove_unused(chosen.values())
     say(f"the gateways run {chosen[names[0]].reference}")
     return chosen
 
@@ -84,7 +88,6 @@ def _of_flavour(docker: Docker, flavour: Flavour, python_image: str) -> GatewayI
     if not archive.exists():
         with step(f"saving {reference} to {archive.name}"):
             _save(docker, reference, archive)
-        _remove_unused(archive)
     say(f"the lab's STAND-IN for {flavour.title}: {reference}")
     return GatewayImage(reference, str(archive), is_stand_in=True)
 
@@ -113,16 +116,20 @@ def _stand_in(flavour: Flavour, python_image: str) -> Recipe:
     )
 
 
-def _remove_unused(newest: Path) -> None:
-    """Remove archives of older stand-ins, except those that a lab of this checkout names."""
-    named = {str(newest)}
+def _remove_unused(chosen: Iterable[GatewayImage]) -> None:
+    """Remove archives of older stand-ins, except those just chosen and those that a lab of this checkout names."""
+    named = {str(image.archive) for image in chosen}
     for folder in LAB_ROOT.iterdir():
         state_file = folder / "state.json"
         if state_file.is_file() and (lab := load_if_any(folder.name)) is not None:
             named |= {str(image.archive) for image in (lab.gateway_image, *lab.gateway_images.values()) if image}
-    for archive in CACHE.glob("gateway-image-*.tar"):
+    for archive in _archives():
         if str(archive) not in named:
             archive.unlink()
+
+
+def _archives() -> set[Path]:
+    return set(CACHE.glob("gateway-image-*.tar"))
 
 
 def _save(docker: Docker, reference: str, archive: Path) -> None:

@@ -289,6 +289,32 @@ def test_the_environment_says_which_gateways(monkeypatch: pytest.MonkeyPatch, sa
     assert [flavour.name for flavour in gateway_image.wanted()] == names
 
 
+def test_archives_of_both_stand_ins_are_kept_and_older_ones_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Building(docker.Docker):
+        def has_image(self, reference: str) -> bool:
+            return True
+
+    def saving(_: docker.Docker, reference: str, archive: Path) -> None:
+        archive.write_text(reference)
+
+    monkeypatch.setenv("LAB_GATEWAY", "one-api,new-api")
+    monkeypatch.delenv("LAB_GATEWAY_ARCHIVE", raising=False)
+    monkeypatch.setattr(gateway_image, "LAB_ROOT", tmp_path)
+    monkeypatch.setattr(gateway_image, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(gateway_image.registry, "offers", lambda *_: False)
+    monkeypatch.setattr(gateway_image, "_save", saving)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "gateway-image-old.tar").touch()
+    chosen = gateway_image.choose(Building(), "python")
+    assert list(chosen) == ["one-api", "new-api"]
+    assert {str(path) for path in (tmp_path / "cache").iterdir()} == {image.archive for image in chosen.values()}
+    for name, image in chosen.items():
+        assert image.reference.startswith(f"openclaw-lab/{name}-stand-in:")
+        assert gateway_image.flavour_of(image.reference).name == name
+
+
 def test_an_unknown_flavour_of_gateway_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_GATEWAY", "one-api,one-hub")
     with pytest.raises(LabError, match=r"no flavour is called one-hub\n  fix: use one-api or new-api, or both"):
