@@ -17,6 +17,7 @@ from llm_gateway.model.suggestion import suggest
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ADDRESS = re.compile(r"[^@\s,<>\"]+@[^@\s,<>\"]+")
 _TELEGRAM = re.compile(r"(?:(?P<server>https?://[^/?#]+)/)?(?P<token>\d+:[A-Za-z0-9_-]+)/(?P<chat>-?\d+|@\w+)")
+_PRIVATE_NAMES = (".ts.net", ".local", ".lan", ".internal", ".home.arpa")
 _TOPIC = re.compile(r"/([A-Za-z0-9_-]{1,64})")
 
 
@@ -53,11 +54,11 @@ def _url(value: str, form: str, *schemes: str) -> SplitResult:
 
 
 def _is_private(host: str) -> bool:
-    """An address that the Internet does not lead to, or a name of the tailnet."""
+    """An address that the Internet does not lead to, or a name of the tailnet or the LAN."""
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
-        return host == "localhost" or host.endswith(".ts.net")
+        return "." not in host or host.endswith(_PRIVATE_NAMES)
 
 
 def _place(parts: SplitResult) -> str:

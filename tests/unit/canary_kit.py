@@ -32,7 +32,7 @@ TABLE = 'table inet openclaw_llm_gateway {{ # progname nft\n\tflags owner,persis
 """What nft lists; files/hold-firewall notes the digest of the same without the program's name."""
 
 
-_OF_ALERTS = ("base64", "curl", "od")
+_OF_ALERTS = ("base64", "curl", "iconv", "od")
 SEND_ALERTS = SCRIPT.with_name("send-alerts")
 
 

@@ -65,6 +65,7 @@ GOOD: list[tuple[str, str, Destination]] = [
     ),
     ("webhook", "https://u:p@h.example/x?y=z#part", Destination("", "https://h.example/x?y=z", login="Basic dTpw")),
     ("webhook", "http://[fd7a:115c:a1e0::1]:80/x", Destination("", "http://[fd7a:115c:a1e0::1]:80/x")),
+    ("webhook", "http://ntfy:8080/x", Destination("", "http://ntfy:8080/x")),
     ("webhook", "http://gw.tail1234.ts.net/x", Destination("", "http://gw.tail1234.ts.net/x")),
 ]
 

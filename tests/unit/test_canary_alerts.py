@@ -99,10 +99,26 @@ def test_a_dead_one_is_told_later_of_what_is_so_then_and_the_others_not_again(ho
     assert host.look().returncode == 1
     assert [len(_texts(web, kind)) for kind in ("ntfy", "feishu")] == [1, 3]
     assert "undelivered.feishu:feishu=" in host.state
-    _until_over(host)
+    host.answer = (200, COMPLETION)
+    for _ in range(2):
+        assert host.look().returncode == 1, "who was told of nothing is to be told that"
     assert [len(_texts(web, kind)) for kind in ("ntfy", "feishu")] == [2, 4]
     assert "recovered: answer" in _texts(web, "feishu")[-1]
-    assert not any("webhook:webhook=yes" in line for line in host.state), "it was told of nothing"
+    assert not any("webhook:webhook=yes" in line for line in host.state)
+
+
+def test_who_could_not_be_told_before_it_was_over_is_told_that(host: Canary, web: Receiver) -> None:
+    host.send_alerts({"ntfy": f"{web.url}/topic"})
+    host.configure(failures=1, command="")
+    host.answer = (503, b"")
+    web.answers["/"] = (507, "")
+    assert host.look().returncode == 1
+    host.answer = (200, COMPLETION)
+    assert host.look().returncode == 1
+    web.answers.clear()
+    for _ in range(2):
+        host.must_look()
+    assert _texts(web, "ntfy")[2:] == ["Alarms could not be sent here meanwhile: status.py says what is wrong now."]
 
 
 def test_what_comes_at_once_is_one_message(host: Canary, web: Receiver) -> None:
@@ -197,15 +213,16 @@ def test_the_end_of_a_problem_of_another_part_is_told_in_its_words(host: Canary,
     host.configure(command="")
     problem = host.home / "problems" / "budget-123-80"
     problem.parent.mkdir(parents=True)
-    problem.write_text("agent1 has used 85 % of its budget: 中文\n")
+    problem.write_text(f"agent1 has used 85 % of its budget: 中文{'x' * 300}中\n")
     host.must_look()
     host.must_look()
     problem.unlink()
     for _ in range(2):
         host.must_look()
     first, last = _texts(web, "ntfy")
-    assert first.startswith("failing: agent1 has used 85 % of its budget: 中文 (since ")
-    assert last == "recovered: agent1 has used 85 % of its budget: 中文 (after 0 min)"
+    assert first.startswith("failing: agent1 has used 85 % of its budget: 中文xxx")
+    assert last.startswith("recovered: agent1 has used 85 % of its budget: 中文xxx")
+    assert last.endswith("x (after 0 min)")
     assert not [line for line in host.state if "budget" in line]
 
 

@@ -305,5 +305,19 @@ def test_a_long_message_is_cut_between_characters(web: Receiver, tmp_path: Path)
     assert "\ufffd" not in text
 
 
+def test_half_a_character_is_left_out(web: Receiver, tmp_path: Path) -> None:
+    sender = Sender(tmp_path, {"ntfy": values(web)["ntfy"]})
+    message = f"ntfy:ntfy\tfailing\t{TITLE}\tfailing: 中".encode()[:-1] + b" \xff (since then)\n"
+    done = subprocess.run(
+        [str(sender.directory / "send-alerts")],
+        input=message,
+        env={"PATH": f"{sender.directory / 'programs'}:{os.environ['PATH']}"},
+        capture_output=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == (b"ntfy:ntfy\tdelivered\n", b"")
+    assert web.got[0].body["message"] == "failing:   (since then)"
+
+
 def test_a_destination_that_is_not_known_is_told(tmp_path: Path) -> None:
     assert Sender(tmp_path, {}).send("ntfy", TITLE, TEXT) == "it is not in alerts.conf: run deploy.py"
