@@ -131,16 +131,18 @@ def _portion(log: UsageLog, query: Query) -> str:
     }
     agent, channel, day = (columns[name] if name in query.by else empty for name, empty in _UNASKED.items())
     of_tokens = (f"sum(CASE WHEN {log.has_tokens} THEN {tokens} ELSE 0 END)" for tokens in (log.prompt, log.completion))
-    selected = (
+    groups = (
         *(agent, f"ifnull({log.model}, '')", channel, day),
         f"CASE {stretch}ELSE {len(query.changes)} END" if stretch else "0",
-        *("count(*)", *of_tokens, f"sum(CASE WHEN {log.has_tokens} THEN 0 ELSE 1 END)"),
     )
+    # SQLite sorts the rows by all that they are grouped by, constants included: a quarter of all that it takes here.
+    varying = (str(place) for place, group in enumerate(groups, 1) if group not in ("''", "0"))
+    selected = (*groups, "count(*)", *of_tokens, f"sum(CASE WHEN {log.has_tokens} THEN 0 ELSE 1 END)")
     rows = f"{log.key} >= %d AND {log.key} < %d AND {log.time} >= {query.begin} AND {log.is_request}"
     return (
         f"INSERT INTO sums SELECT {', '.join(selected)} FROM {log.table} NOT INDEXED WHERE {rows}"  # noqa: S608 - of ours
-        " GROUP BY 1, 2, 3, 4, 5 ON CONFLICT DO UPDATE SET n = n + excluded.n, p = p + excluded.p, o = o + excluded.o,"
-        " w = w + excluded.w;"
+        f" GROUP BY {', '.join(varying)} ON CONFLICT DO UPDATE SET n = n + excluded.n, p = p + excluded.p,"
+        " o = o + excluded.o, w = w + excluded.w;"
     )
 
 
