@@ -229,6 +229,9 @@ docker_no_proxy = None
 #                  ("vertex_ai_adc") is handed in as what its file holds: `export MY_ADC="$(cat service-account.json)"`.
 #   system_prompt  "": takes the place of the caller's own. One API v0.6.10 adds it only for models that `model_mapping`
 #                  maps to another name (to itself is none), so it is refused where there are none.
+#   pass_through   False. With True new-api sends the body of a request on as it came; otherwise it drops fields that it
+#                  does not know, such as `thinking_budget`, `repetition_penalty` and a tool's `strict`. One API sends
+#                  it on in any case, unless the model is mapped.
 gateway_channels = [
     {
         "name": "dashscope",
@@ -256,15 +259,20 @@ gateway_channels = [
 #   status   None, as a person left it: "enabled" or "disabled" is made so at each run.
 gateway_tokens = []
 
-# One API's own options, by its names: {"SystemName": "Our gateway", "ModelRatio": {"my-model": 1.5}}. Ratios are put
-# among those that are there. Options not named are left alone, except those below, which are made so.
-#   RegisterEnabled          False: nobody can make himself an account.
-#   RetryTimes               10: how often a request that failed is tried elsewhere. The first retry asks the failed
-#                            channel's equals alone, each later one any channel by chance, so few retries miss the spare
-#                            (2: 42 of 100 requests reached it, 10: all). One that hits the channel that has just failed
-#                            makes no request, so a model with a single channel is asked once.
-#   ApproximateTokenEnabled  True: the tokens of a request are estimated by its length; billed is what the provider
-#                            says. False counts them, which takes minutes of a processor for 1 MB of Chinese.
+# The gateway's own options, by its names: {"SystemName": "Our gateway", "ModelRatio": {"my-model": 1.5}}. Ratios are
+# put among those that are there. Options not named are left alone, except those below, which are made so.
+#   RegisterEnabled                      False: nobody can make himself an account.
+#   RetryTimes                           10: how often a request that failed is tried elsewhere. The first retry asks
+#                                        the failed channel's equals alone, each later one any channel by chance, so few
+#                                        retries miss the spare (2: 42 of 100 requests reached it, 10: all). One that
+#                                        hits the channel that has just failed makes no request, so a model with a
+#                                        single channel is asked once.
+#   ApproximateTokenEnabled              True: the tokens of a request are estimated by its length; billed is what the
+#                                        provider says. False counts them, which takes minutes of a processor for 1 MB
+#                                        of Chinese.
+#   SelfUseModeEnabled                   True, new-api alone: models without a price are served, too.
+#   performance_setting.monitor_enabled  False, new-api alone: otherwise it refuses every request while the host's
+#                                        processors are above 90 %, its memory above 90 % or its disk above 95 %.
 gateway_options = {}
 
 # What a run may remove. False: nothing. True: channels and tokens that an earlier run made and that are no longer

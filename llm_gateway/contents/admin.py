@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import httpx
 
 from llm_gateway.flavours.contents import Admin
+from llm_gateway.flavours.flavour import Reads
 from llm_gateway.hosts.route import route
 from llm_gateway.hosts.topology import Gateway
-
-READS = {
-    "/api/channel/search?keyword=": "api_channels",
-    "/api/token/search?keyword=": "api_tokens",
-    "/api/option/": "api_options",
-}
-"""What `host_state.sh` asks the admin API for, and the name of each answer."""
 
 FRESH_SECONDS = 30.0
 """How long the record of a host is good for: a person may think before saying yes, an image take its time."""
@@ -47,6 +42,11 @@ def admin_api(gateway: Gateway) -> Iterator[Admin]:
             yield client
 
 
+def recorded_as(reads: Reads) -> dict[str, str]:
+    """By path, the name of the answer of `host_state.sh`."""
+    return {reads.channels: "api_channels", reads.tokens: "api_tokens", reads.options: "api_options"}
+
+
 class _Recorded(httpx.BaseTransport):
     """Answers reads as the host recorded them when its state was read; anything else goes to the gateway."""
 
@@ -58,15 +58,30 @@ class _Recorded(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer from the record once; a read after a write must see what the write did."""
-        target = request.url.raw_path.decode("ascii")
-        recorded = self._gateway.node.state.answers.get(READS.get(target, ""), "")
-        if request.method == "GET" and self._live is None and recorded:
-            return parse_answer(recorded)
+        if self._live is None and (recorded := self._recorded(request)):
+            return recorded
         with self._opening:  # one way for all threads: paramiko mixes up the refusals of two
             if self._live is None:
                 node, port = self._gateway.node, self._gateway.settings.gateway_port
                 self._live = self._stack.enter_context(route(node.host, node.address, port))
         return self._live.handle_request(request)
+
+    def _recorded(self, request: httpx.Request) -> httpx.Response | None:
+        """The answer as the host recorded it; None where it did not."""
+        node, target = self._gateway.node, request.url.raw_path.decode("ascii")
+        reads = node.flavour.reads
+        if request.method == "POST" and target == reads.keys:
+            return self._keys(json.loads(request.read())["ids"])
+        recorded = node.state.answers.get(recorded_as(reads).get(target, ""), "")
+        return parse_answer(recorded) if request.method == "GET" and recorded else None
+
+    def _keys(self, ids: Sequence[int]) -> httpx.Response | None:
+        """The keys of tokens as their database has them; None where it has not all."""
+        keys = dict(line.split("|", 1) for line in self._gateway.node.state.api_token_keys if "|" in line)
+        if not {*map(str, ids)} <= keys.keys():
+            return None
+        found = {"keys": {str(number): keys[str(number)] for number in ids}}
+        return httpx.Response(200, json={"success": True, "message": "", "data": found})
 
 
 def parse_answer(text: str) -> httpx.Response:

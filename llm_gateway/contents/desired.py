@@ -83,15 +83,15 @@ def planned(gateway: Gateway, actual: Actual) -> Plan:
 
 def declared(gateway: Gateway) -> Declared:
     """What is declared for a gateway, with its secrets, and the tokens that its hosts need. Raises SecretsError."""
-    settings = gateway.settings
+    settings, flavour = gateway.settings, gateway.node.flavour
     return Declared(
-        channels=tuple(channel.spec(gateway.provided) for channel in settings.gateway_channels),
+        channels=tuple(flavour.held(channel.spec(gateway.provided)) for channel in settings.gateway_channels),
         tokens=(
             # A token that a person has disabled stays so: that is how a host is shut out.
             *(own_token(gateway, name) for name in own_tokens(gateway)),
             *(token.spec() for token in settings.gateway_tokens),
         ),
-        options=settings.gateway_options,
+        options={**flavour.default_options, **settings.gateway_options},
     )
 
 

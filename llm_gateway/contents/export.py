@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 
 from llm_gateway.contents.export_options import Options, options
 from llm_gateway.contents.secret_names import SecretNames
-from llm_gateway.flavours import Channel, Invalid, Token, TokenSpec, channel_types, values
+from llm_gateway.flavours import Channel, Invalid, Token, TokenSpec, channel_types, known, values
 from llm_gateway.flavours.change_plan import Actual, Change, Declared, Ours, plan
+from llm_gateway.flavours.flavour import Flavour
 from llm_gateway.inputs import consistency, declarations
 from llm_gateway.inputs.declaration_checks import CONFIG_SECRETS, DEFAULT_GROUP
 from llm_gateway.inputs.secrets import Provided, SecretsError
@@ -43,6 +44,11 @@ class Circumstances:
     image: str | None = None
     is_set_up: bool = True
     used_models: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def flavour(self) -> Flavour:
+        """The software of that image."""
+        return known.of_image(self.image)
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def export(actual: Actual, around: Circumstances) -> Export:
     return Export(
         tuple(item for item, _ in channels),
         tuple(_tokens(tokens, usable)),
-        options(actual.options, _models(actual.channels), around.is_set_up),
+        options(actual.options, _models(actual.channels), around.is_set_up, around.flavour),
         (*_unserved(around.used_models, usable), *_own_tokens(actual.tokens, around.own_tokens)),
     )
 
@@ -123,11 +129,12 @@ def _channel_fields(channel: Channel, names: SecretNames) -> dict[str, object]:
         "status": "enabled" if channel.status == values.ENABLED else "disabled",
         "config": config,
         "system_prompt": channel.system_prompt,
+        "pass_through": channel.pass_through,
     }
     if fields["type"] == str(channel.type):  # a number without a name
         fields["type"] = channel.type
     unsaid = {"base_url": "", "model_mapping": {}, "priority": 0, "weight": 0, "config": {}, "system_prompt": ""}
-    unsaid |= {"groups": [DEFAULT_GROUP], "status": "enabled"}
+    unsaid |= {"groups": [DEFAULT_GROUP], "status": "enabled", "pass_through": False}
     return {name: value for name, value in fields.items() if name not in unsaid or value != unsaid[name]}
 
 

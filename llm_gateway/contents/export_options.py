@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from llm_gateway.flavours import Invalid, option_text, option_value
-from llm_gateway.flavours.oneapi.option_defaults import GROUP_RATIOS, is_default
+from llm_gateway.flavours.flavour import Flavour
+from llm_gateway.flavours.option_defaults import GROUP_RATIOS
 from llm_gateway.flavours.options import KINDS, Kind, is_same, ratios, same_number
-from llm_gateway.inputs.declarations import DEFAULT_OPTIONS
 
 _REGISTER = "RegisterEnabled"
+_MOST_STRANGE = 20
 _CREDENTIALS = re.compile(r"//[^/\s@]*@")
 _OF_TYPE = re.compile(r"(.+)\(\d+\)")
 """How a ratio is for one type of channel alone, by its number: `name(33)`."""
@@ -27,29 +28,31 @@ class Options:
     refused: list[str] = field(default_factory=list)
 
 
-def options(actual: Mapping[str, str], models: Iterable[str], is_set_up: bool) -> Options:
+def options(actual: Mapping[str, str], models: Iterable[str], is_set_up: bool, flavour: Flavour) -> Options:
     """Sort what a gateway answers.
 
-    Parameters: `models`, those whose ratios matter; `is_set_up`, whether a deployment has made the gateway safe.
+    Parameters: `models`, those whose ratios matter; `is_set_up`, whether a deployment has made the gateway safe;
+    `flavour`, what answers.
     """
     found = Options()
-    for name in sorted(KINDS.keys() & actual.keys()):
+    for name in sorted(flavour.options & actual.keys()):
         if KINDS[name] is Kind.RATIOS:
             _add_ratios(found, name, actual[name], frozenset(models))
         elif name == _REGISTER:
             _add_registration(found, actual[name], is_set_up)
-        elif name in DEFAULT_OPTIONS:
-            _add_defaulted(found, name, actual[name])
-        elif not is_default(name, actual[name]):
+        elif name in flavour.default_options:
+            _add_defaulted(found, name, actual[name], flavour.default_options[name])
+        elif not flavour.is_default(name, actual[name]):
             _add(found, name, actual[name])
-    if strange := sorted(name for name in actual.keys() - KINDS.keys() if actual[name]):
-        found.refused.append(f"options that cannot be declared: {', '.join(strange)}; they stay as they are in One API")
+    if strange := sorted(name for name in actual.keys() - flavour.options if actual[name]):
+        more = f" and {len(strange) - _MOST_STRANGE} more" if len(strange) > _MOST_STRANGE else ""
+        named = ", ".join(strange[:_MOST_STRANGE])
+        found.refused.append(f"options that cannot be declared: {named}{more}; they stay as they are in {flavour.name}")
     return found
 
 
-def _add_defaulted(found: Options, name: str, text: str) -> None:
+def _add_defaulted(found: Options, name: str, text: str, wanted: object) -> None:
     """One that a deployment sets where it is not declared: declared as it is, so that nothing changes."""
-    wanted = DEFAULT_OPTIONS[name]
     if is_same(name, option_text(name, wanted), text):
         return
     _add(found, name, text, otherwise=f"a run makes it {wanted}")

@@ -47,6 +47,10 @@ def _reconcile(machine: Machine) -> Generator[FunctionCommand, None, None]:
     if is_plan and not machine.state.api_options:
         remote.tell(machine.host, "the gateway does not answer now, so its channels and tokens cannot be planned")
         return
+    if is_plan and machine.node.running_flavour is not machine.node.flavour:
+        told = f"its channels and tokens are compared once {machine.node.flavour.name} serves them"
+        remote.tell(machine.host, told)
+        return
     try:
         with admin_api(gateway) as admin:
             actual = desired.look(admin)

@@ -83,7 +83,7 @@ class AdminAPI:
 
 def read_status(row: Row) -> Status:
     """Raises TypeError or KeyError when `row` is something else."""
-    return Status(text(row, "version"), whole(row, "start_time"))
+    return Status(text(row, "version"), whole(row, "start_time"), is_new_api="setup" in row)
 
 
 def read_rows(path: str, rows: object, read: Callable[[Mapping[str, Any]], _Item]) -> list[_Item]:

@@ -102,6 +102,8 @@ TYPES = (
         "v0.6.11-preview.7",
     ),
 )
+FOREIGN = 1000
+"""Added to the number of a kind that only another software has: it can be listed, and not declared."""
 _BY_NAME = {each.name: each for each in TYPES}
 _BY_NUMBER = {each.number: each for each in TYPES}
 
@@ -124,4 +126,6 @@ def channel_type(value: str | int) -> ChannelType:
 
 def type_name(number: int) -> str:
     """Return the name of a number as it is listed, or the number itself where it has no name."""
+    if number >= FOREIGN:
+        return f"number {number - FOREIGN}"
     return _BY_NUMBER[number].name if number in _BY_NUMBER else str(number)

@@ -64,6 +64,7 @@ def channel_differences(channel: Channel, spec: ChannelSpec) -> tuple[str, ...]:
         *_plain("status", _word(_CHANNEL_STATUS, channel.status), _word(_CHANNEL_STATUS, spec.status)),
         *_mapping("config", channel.config, values.filled(spec.config), _SHOWN_CONFIG),
         *(() if channel.system_prompt == spec.system_prompt else ("system_prompt changed",)),
+        *_plain("pass_through", _yes(channel.pass_through), _yes(spec.pass_through)),
     )
 
 
@@ -133,6 +134,10 @@ def _set(what: str, old: tuple[str, ...], new: tuple[str, ...], none: str = "") 
 
 def _plain(what: str, old: object, new: object) -> tuple[str, ...]:
     return () if old == new else (f"{what} {old} → {new}",)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def _secretly(what: str, old: str, new: str) -> tuple[str, ...]:

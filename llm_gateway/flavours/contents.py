@@ -85,6 +85,14 @@ class Admin(Contents, Protocol):
         """Begin a session; return False for a wrong name or password."""
         ...
 
+    def set_up(self, password: str) -> bool:
+        """Make the account root where there is none yet; return whether it was made."""
+        ...
+
+    def fill_wallet(self) -> None:
+        """See that root, who pays for all tokens, has enough."""
+        ...
+
     def own_user(self) -> User:
         """Return the user that the session or the access token stands for."""
         ...

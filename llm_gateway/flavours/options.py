@@ -27,6 +27,7 @@ class Kind(Enum):
 
 _NAMES = {
     Kind.SWITCH: """
+        SelfUseModeEnabled performance_setting.monitor_enabled global.pass_through_request_enabled
         PasswordLoginEnabled PasswordRegisterEnabled RegisterEnabled EmailVerificationEnabled GitHubOAuthEnabled
         OidcEnabled WeChatAuthEnabled TurnstileCheckEnabled EmailDomainRestrictionEnabled
         AutomaticDisableChannelEnabled AutomaticEnableChannelEnabled ApproximateTokenEnabled LogConsumeEnabled
@@ -34,19 +35,52 @@ _NAMES = {
     """,
     Kind.WHOLE: """
         RetryTimes QuotaForNewUser QuotaForInviter QuotaForInvitee QuotaRemindThreshold PreConsumedQuota SMTPPort
+        token_setting.max_user_tokens
     """,
     Kind.NUMBER: "QuotaPerUnit ChannelDisableThreshold",
-    Kind.RATIOS: "ModelRatio CompletionRatio GroupRatio",
+    Kind.RATIOS: "ModelRatio CompletionRatio GroupRatio ModelPrice CacheRatio",
     Kind.THEME: "Theme",
     Kind.TEXT: """
         SystemName ServerAddress Footer Notice About HomePageContent Logo TopUpLink ChatLink EmailDomainWhitelist
         SMTPServer SMTPFrom SMTPAccount GitHubClientId LarkClientId OidcClientId OidcWellKnown
         OidcAuthorizationEndpoint OidcTokenEndpoint OidcUserinfoEndpoint WeChatServerAddress
-        WeChatAccountQRCodeImageURL MessagePusherAddress TurnstileSiteKey
+        WeChatAccountQRCodeImageURL MessagePusherAddress TurnstileSiteKey AutomaticDisableStatusCodes
+        AutomaticRetryStatusCodes
     """,
 }
 KINDS: Mapping[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
-"""All options of v0.6.10 and v0.6.11-preview that One API shows again (`model/option.go`), and so can be compared."""
+"""All options of One API v0.6.10 and v0.6.11-preview that it shows again (`model/option.go`), and so can be compared;
+and those of new-api that a private gateway has a use for."""
+OF_NEW_API = frozenset(
+    {
+        "SelfUseModeEnabled",
+        "performance_setting.monitor_enabled",
+        "global.pass_through_request_enabled",
+        "token_setting.max_user_tokens",
+        "ModelPrice",
+        "CacheRatio",
+        "AutomaticDisableStatusCodes",
+        "AutomaticRetryStatusCodes",
+    }
+)
+"""What One API has not."""
+OF_ONE_API = frozenset(
+    {
+        "ApproximateTokenEnabled",
+        "Theme",
+        "ChatLink",
+        "LarkClientId",
+        "MessagePusherAddress",
+        "TurnstileSiteKey",
+        "OidcEnabled",
+        "OidcClientId",
+        "OidcWellKnown",
+        "OidcAuthorizationEndpoint",
+        "OidcTokenEndpoint",
+        "OidcUserinfoEndpoint",
+    }
+)
+"""What new-api has not, or does not heed."""
 
 CLOSING = frozenset({"RegisterEnabled", "PasswordRegisterEnabled"})
 """Options that close the gateway to strangers when they are false."""

@@ -12,6 +12,7 @@ class Status:
 
     version: str
     start_time: int
+    is_new_api: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Channel:
     status: int
     config: Mapping[str, str] = field(default_factory=dict, repr=False)
     system_prompt: str = field(default="", repr=False)
+    pass_through: bool = False
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ class ChannelSpec:
         config: what some types need beside the key, such as `api_version` for Azure; it may hold
             secrets (`sk`). An empty value is the same as none.
         system_prompt: put in the place of the caller's; v0.6.10 does so only for models that it maps to another name.
+        pass_through: whether requests go on as they came. One API sends them so (but to types that have a form of their
+            own); new-api drops fields that it does not know.
 
     Raises:
         Invalid: a value that One API would store and then misread.
@@ -48,6 +50,7 @@ class ChannelSpec:
     status: int = values.ENABLED
     config: Mapping[str, str] = field(default_factory=dict, repr=False)
     system_prompt: str = field(default="", repr=False)
+    pass_through: bool = False
 
     def __post_init__(self) -> None:
         where = f"channel {self.name!r}"

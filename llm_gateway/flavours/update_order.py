@@ -117,4 +117,5 @@ def _as_if(channel: Channel, spec: ChannelSpec) -> Channel:
         status=spec.status,
         config=values.filled(spec.config),
         system_prompt=spec.system_prompt,
+        pass_through=spec.pass_through,
     )

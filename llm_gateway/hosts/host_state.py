@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from llm_gateway.flavours import known
+from llm_gateway.flavours.flavour import Reads
 from llm_gateway.hosts import other_databases
 from llm_gateway.hosts.answers import Answers, Content, FileState, Flag, Lines, Properties, Stat, Text
 from llm_gateway.model import layout, shell
@@ -47,11 +49,17 @@ def script(roles: Sequence[str], values: Mapping[str, str], tracked: Sequence[st
         "ROLES": " ".join(roles),
         **dict.fromkeys(("WHO", "RUN", "BEGUN", "USER_ID", "REGISTRY", "MIRRORS", "REGISTRY_PROXY"), ""),
         **dict.fromkeys(("DAEMON_BEFORE", "DAEMON_OURS"), ""),
+        **asked_of(known.ONE_API.reads),
         "PROJECT": PROJECT,
         "TRACKED": " ".join(tracked),
         **values,
     }
     return shell.program(variables, *_SCRIPTS)
+
+
+def asked_of(reads: Reads) -> dict[str, str]:
+    """The script's variables for what is read of a gateway's admin API."""
+    return {f"READ_{name.upper()}": value for name, value in asdict(reads).items()}
 
 
 @dataclass(frozen=True)
@@ -197,6 +205,8 @@ class HostState(Answers):
     """The same with its tokens."""
     api_options = Text()
     """The same with its options."""
+    api_token_keys = Lines()
+    """The number and the key of each token, where its admin API does not list them."""
     firewall_table = Text()
     """The table as nft lists it."""
     firewall_rules = Text()

@@ -1,7 +1,8 @@
 # Reads all that a run needs to know of a host, in one round trip, and changes nothing.
 # Before this text stand carrier.sh, tailscale-problem, database-settings, registry.sh, look.sh and: ROLES LOCK WHO RUN
 # BEGUN DIRECTORY PORT IMAGE REGISTRY MIRRORS REGISTRY_PROXY USER_ID PROJECT TRACKED DAEMON_BEFORE DAEMON_OURS
-# OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER OPENCLAW_WORKSPACE. LOCK is yes or no; or later, where another command, with
+# OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER OPENCLAW_WORKSPACE, and what is asked of the admin API: READ_CHANNELS READ_TOKENS
+# READ_OPTIONS READ_HEADER READ_KEYS. LOCK is yes or no; or later, where another command, with
 # only, takes the lock once the host was read, and reads nothing else.
 # Each answer is one line: its name, a space, its bytes in base64. What cannot be read is an empty answer.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
@@ -13,9 +14,26 @@ ask() {
     timeout 5 bash -c '
         token=$(sed -n "s/^ONEAPI_ACCESS_TOKEN=//p" "$1/secrets.env" | tr -d "\047")
         exec 3<>"/dev/tcp/$2/$3" || exit
-        printf "GET %s HTTP/1.0\r\nHost: gateway\r\nAuthorization: %s\r\n\r\n" "$4" "$token" >&3
+        {
+            printf "GET %s HTTP/1.0\r\nHost: gateway\r\nAuthorization: %s\r\n" "$4" "$token"
+            [ -z "$5" ] || printf "%s\r\n" "$5"
+            printf "\r\n"
+        } >&3
         cat <&3
-    ' ask "$DIRECTORY" "$1" "$2" "$3" 2>/dev/null
+    ' ask "$DIRECTORY" "$1" "$2" "$3" "$READ_HEADER" 2>/dev/null
+}
+# ID|KEY of each token, of a gateway whose admin API lists keys with stars and counts requests for whole ones as log-ins.
+token_keys() {
+    sql='SELECT id, key FROM tokens WHERE deleted_at IS NULL'
+    if command -v sqlite3 >/dev/null; then
+        sqlite3 -init /dev/null -cmd 'PRAGMA ignore_check_constraints=ON' -batch -noheader -list -readonly -cmd '.timeout 3000' \
+            "$1" "$sql"
+    else
+        python3 -c '
+import sqlite3, sys
+for row in sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", timeout=3, uri=True).execute(sys.argv[2]):
+    print(*row, sep="|")' "$1" "$sql"
+    fi 2>/dev/null
 }
 content() { [ ! -f "$2" ] || emit "$1" < "$2"; }
 nearest() { path=$1; while [ ! -d "$path" ]; do path=$(dirname "$path"); done; printf '%s' "$path"; }
@@ -215,9 +233,10 @@ case " $ROLES " in *" gateway "*)
     address=$(printf '%s\n' "${container:-}" | sed -n 's/.*"HostIp": "\([^"]*\)".*/\1/p' | head -n 1)
     port=$(printf '%s\n' "${container:-}" | sed -n 's/.*"HostPort": "\([^"]*\)".*/\1/p' | head -n 1)
     if [ -n "$address" ] && [ -f "$DIRECTORY/secrets.env" ]; then
-        ask "$address" "$port" '/api/channel/search?keyword=' | emit api_channels
-        ask "$address" "$port" '/api/token/search?keyword=' | emit api_tokens
-        ask "$address" "$port" '/api/option/' | emit api_options
+        ask "$address" "$port" "$READ_CHANNELS" | emit api_channels
+        ask "$address" "$port" "$READ_TOKENS" | emit api_tokens
+        ask "$address" "$port" "$READ_OPTIONS" | emit api_options
+        [ -z "$READ_KEYS" ] || token_keys "$DIRECTORY/data/one-api.db" | emit api_token_keys
     fi
     systemctl show "$PROJECT.service" --timestamp=us+utc -p LoadState -p ActiveState \
         -p UnitFileState -p NeedDaemonReload -p ExecMainStartTimestamp 2>/dev/null | emit gateway_unit

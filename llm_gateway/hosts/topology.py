@@ -151,6 +151,12 @@ class Node(Role):
         """The gateway software that is declared for it."""
         return known.of_image(self.settings.gateway_image)
 
+    @property
+    def running_flavour(self) -> Flavour:
+        """The gateway software that its container has; what is declared where it has none."""
+        image = ((self.state.container or {}).get("Config") or {}).get("Image")
+        return known.of_image(image) if image else self.flavour
+
 
 @dataclass(eq=False)
 class Gateway:

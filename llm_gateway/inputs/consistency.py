@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
 from llm_gateway.flavours import channel_types, known
-from llm_gateway.flavours.errors import UnknownVersion
+from llm_gateway.flavours.errors import Invalid, UnknownVersion
+from llm_gateway.flavours.flavour import Flavour, tag_of
 from llm_gateway.inputs import lost_fields
 from llm_gateway.inputs.declaration_checks import DEFAULT_GROUP, STATUSES
 from llm_gateway.inputs.declarations import Channel, DeclaredToken
 from llm_gateway.model.suggestion import suggest
+
+_VERSION = re.compile(r"v?[0-9]+\.[0-9]")
 
 
 def served(declared: Iterable[Channel]) -> frozenset[str]:
@@ -23,14 +27,14 @@ def unserved(model: str, declared: Sequence[Channel]) -> str | None:
 
     A gateway without declared channels is one whose channels a person makes by hand.
     """
-    if not declared or model in (known := served(declared)):
+    if not declared or model in (all_served := served(declared)):
         return None
     if holders := [channel.name for channel in declared if model in channel.models]:
         return (
             f"{model} is served by no channel that is enabled and of the group {DEFAULT_GROUP}:"
             f" enable {' or '.join(holders)}, or add that group to it"
         )
-    near = suggest(model, known)
+    near = suggest(model, all_served)
     fix = f"{near} Otherwise add it to" if near else ": add it to"
     return f"{model} is served by no channel of gateway_channels{fix} the models of one"
 
@@ -40,11 +44,13 @@ def contradictions(
     tokens_: Sequence[DeclaredToken],
     pruned: bool | frozenset[str],
     image: str | None,
+    options: Iterable[str] = (),
 ) -> Iterator[str]:
     """What is right by itself and wrong together, as texts with the fix.
 
     Parameters: the settings of one host, `image` with its tag; what was refused is left out of them, or None.
     """
+    yield from _unknown_to(known.of_image(image), declared, image, options)
     yield from _unknown_types(declared, image)
     yield from lost_fields.problems(declared, image)
     for token in tokens_:
@@ -92,6 +98,25 @@ def _unheeded_priorities(declared: Sequence[Channel]) -> Iterator[str]:
             f"gateway_channels: {', '.join(named)}: with a memory cache, One API heeds priorities only where the"
             f" highest is above 0 (priority of {told}): use {fix}"
         )
+
+
+def _unknown_to(
+    flavour: Flavour, declared: Sequence[Channel], image: str | None, options: Iterable[str]
+) -> Iterator[str]:
+    """What the gateway software has not."""
+    if not flavour.knows_unknown and _VERSION.match(tag_of(image)):
+        try:
+            flavour.version_of_image(image)
+        except UnknownVersion as problem:
+            yield f"gateway_image: {problem}"
+    for name in options:
+        if name not in flavour.options:
+            yield f"gateway_options: {flavour.name} has no option {name}: leave it out"
+    for channel in declared:
+        try:
+            flavour.held(channel.shape())
+        except Invalid as problem:
+            yield f"gateway_channels: {problem}"
 
 
 def _unknown_types(declared: Sequence[Channel], image: str | None) -> Iterator[str]:

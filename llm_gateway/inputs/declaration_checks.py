@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from llm_gateway.flavours import Invalid, channel_types, values
-from llm_gateway.model.checks import InvalidError, http_url, integer, names, one_of, text
+from llm_gateway.model.checks import InvalidError, flag, http_url, integer, names, one_of, text
 from llm_gateway.model.suggestion import suggest
 
 DEFAULT_GROUP = "default"
@@ -155,6 +155,7 @@ CHANNEL: Mapping[str, Check] = {
     "status": status,
     "config": config,
     "system_prompt": prompt,
+    "pass_through": flag,
 }
 TOKEN: Mapping[str, Check] = {
     "name": name,

@@ -22,16 +22,6 @@ _OPENAI = 1
 _OWN_PATH = ("proxy", "openai-compatible", "gemini-openai-compatible")
 """Types whose base URL One API takes as it is; to all others it appends /v1 or a path of theirs."""
 _PRUNED = re.compile(r"(channel|token):\S(.*\S)?")
-DEFAULT_OPTIONS: Mapping[str, object] = {
-    "RegisterEnabled": False,
-    # The first retry asks the failed channel's equals alone, each later one any channel by chance: with one spare, one
-    # request of 2^9 is lost. A retry that hits the channel that has just failed makes no request.
-    "RetryTimes": 10,
-    # Counting tokens exactly is quadratic in text without spaces: minutes of a processor for 1 MB of Chinese.
-    "ApproximateTokenEnabled": True,
-}
-"""Options that hold unless they are declared otherwise: no accounts by oneself, a spare that takes over, no request
-that keeps a processor busy."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +40,7 @@ class Channel:
     status: int = STATUSES["enabled"]
     config: Mapping[str, str] = field(default_factory=dict)
     system_prompt: str = ""
+    pass_through: bool = False
 
     @property
     def credentials(self) -> Mapping[str, str]:
@@ -81,11 +72,16 @@ class Channel:
             status=self.status,
             config=config,
             system_prompt=self.system_prompt,
+            pass_through=self.pass_through,
         )
 
     def check(self) -> None:
         """Raise Invalid where One API would misread what each field alone does not show."""
-        self._spec("key", self.config)
+        self.shape()
+
+    def shape(self) -> ChannelSpec:
+        """As `spec`, with names in the place of secrets."""
+        return self._spec("key", self.config)
 
 
 @dataclass(frozen=True)
@@ -132,13 +128,13 @@ def tokens(value: Any) -> tuple[DeclaredToken, ...]:
 
 @takes("a dict", "字典", {})
 def options(value: Any) -> dict[str, object]:
-    """The setting `gateway_options`, and `DEFAULT_OPTIONS` for what it does not name. Raises InvalidError."""
+    """The setting `gateway_options`. Raises InvalidError."""
     if not isinstance(value, Mapping):
         raise InvalidError('must be a dict, such as {"RetryTimes": 3}')
     problems = [problem for name, wanted in value.items() if (problem := _option_problem(name, wanted))]
     if problems:
         raise InvalidError(*problems)
-    return {**DEFAULT_OPTIONS, **value}
+    return dict(value)
 
 
 def _option_problem(name: object, value: object) -> str | None:

@@ -53,7 +53,11 @@ def check(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     if found.openclaw_unit_scope == "user" and found.openclaw_user is None:
         problems.append('openclaw_user: name the user whose unit it is, because openclaw_unit_scope is "user"')
     problems += consistency.contradictions(
-        found.gateway_channels, found.gateway_tokens, found.gateway_prune, found.gateway_image
+        found.gateway_channels,
+        found.gateway_tokens,
+        found.gateway_prune,
+        found.gateway_image,
+        found.gateway_options,
     )
     return found, problems
 

@@ -723,6 +723,18 @@ class Settings:
                 它（映射到自身不算），没有这样的模型时会拒绝。
                 """,
             ),
+            (
+                "pass_through",
+                """
+                `False`. With `True` new-api sends the body of a request on as it came; otherwise it drops fields that
+                it does not know, such as `thinking_budget`, `repetition_penalty` and a tool's `strict`. One API sends
+                it on in any case, unless the model is mapped.
+                """,
+                """
+                `False`。设为 `True` 时，new-api 原样转发请求体；否则会丢掉它不认识的字段，例如 `thinking_budget`、
+                `repetition_penalty` 和工具的 `strict`。One API 总是原样转发，映射了的模型除外。
+                """,
+            ),
         ),
         section=("what the gateway holds: channels, tokens, options", "网关的内容：渠道、令牌、选项"),
         hidden=True,
@@ -781,11 +793,12 @@ class Settings:
         {},
         declarations.options,
         """
-        One API's own options, by its names: `{"SystemName": "Our gateway", "ModelRatio": {"my-model": 1.5}}`. Ratios
-        are put among those that are there. Options not named are left alone, except those below, which are made so.
+        The gateway's own options, by its names: `{"SystemName": "Our gateway", "ModelRatio": {"my-model": 1.5}}`.
+        Ratios are put among those that are there. Options not named are left alone, except those below, which are made
+        so.
         """,
         zh="""
-        One API 自己的选项，按它的名称书写：`{"SystemName": "Our gateway", "ModelRatio": {"my-model": 1.5}}`。倍率会加
+        网关自己的选项，按它的名称书写：`{"SystemName": "Our gateway", "ModelRatio": {"my-model": 1.5}}`。倍率会加
         进已有的倍率中。没有写出的选项不动，下面几项除外，它们会设成这样。
         """,
         fields=(
@@ -817,6 +830,21 @@ class Settings:
                 """
                 `True`：按长度估算请求的 token 数；计费以供应商返回的为准。`False` 则逐个计数，1 MB 中文要占用处理器几
                 分钟。
+                """,
+            ),
+            (
+                "SelfUseModeEnabled",
+                "`True`, new-api alone: models without a price are served, too.",
+                "`True`，仅 new-api：没有价格的模型也能使用。",
+            ),
+            (
+                "performance_setting.monitor_enabled",
+                """
+                `False`, new-api alone: otherwise it refuses every request while the host's processors are above 90 %,
+                its memory above 90 % or its disk above 95 %.
+                """,
+                """
+                `False`，仅 new-api：否则主机 CPU 或内存超过 90 %、磁盘超过 95 % 时，它会拒绝所有请求。
                 """,
             ),
         ),

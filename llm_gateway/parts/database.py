@@ -173,15 +173,20 @@ def unstored_options(gateway: Gateway, wanted: Mapping[str, str]) -> list[str] |
     return None if rows == [_UNTOLD] else [name for mark, name in names.items() if mark in rows]
 
 
-def channel_urls(store: Store) -> list[tuple[str, str]]:
-    """The name and the base URL of each enabled channel that has one, of a database on a host. Raises DatabaseError."""
-    sql = "SELECT hex(name), hex(base_url) FROM channels WHERE status = 1 AND base_url <> '' ORDER BY id;\n"
+def ask_file(store: Store, sql: str) -> list[str]:
+    """What a database answers that nobody else may have locked for long. Raises DatabaseError."""
     try:
-        rows = [line.split("|") for line in store.run(_text_of("ask_a_file", store.file, "", LOOK_SECONDS), sql)]
+        return store.run(_text_of("ask_a_file", store.file, "", PATIENCE_SECONDS), sql)
     except remote.ConnectionLostError:
         raise
     except remote.RemoteError as problem:
-        raise DatabaseError(f"{store.file} cannot be read: {problem}") from None
+        raise DatabaseError(f"{store.file} cannot be used: {problem}") from None
+
+
+def channel_urls(store: Store) -> list[tuple[str, str]]:
+    """The name and the base URL of each enabled channel that has one, of a database on a host. Raises DatabaseError."""
+    sql = "SELECT hex(name), hex(base_url) FROM channels WHERE status = 1 AND base_url <> '' ORDER BY id;\n"
+    rows = [line.split("|") for line in ask_file(store, sql)]
     return [(_of_hex(name), _of_hex(url)) for name, url in rows]
 
 

@@ -19,6 +19,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from llm_gateway.flavours import OneAPIError, Unauthorised
+from llm_gateway.flavours.admin_api import AdminAPI
 from llm_gateway.flavours.contents import Admin
 from llm_gateway.hosts import before, remote, tables, undo
 from llm_gateway.hosts.progress import step
@@ -27,7 +28,7 @@ from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.secrets import ROOT_PASSWORD, Generated
 from llm_gateway.model import layout
 from llm_gateway.model.layout import FIRST_START, FIRST_START_DONE, PORT
-from llm_gateway.parts import database, installation, service
+from llm_gateway.parts import arrival, database, installation, service
 from llm_gateway.parts.backups import recognition
 from llm_gateway.parts.takeover import fallback, old_channels, old_gateway, old_schema
 from llm_gateway.parts.takeover.old_gateway import OldGateway
@@ -51,6 +52,7 @@ FAILURES = (
     tables.TablesError,
     RouteError,
     OneAPIError,
+    database.DatabaseError,
     remote.RemoteError,
 )
 """What `make_safe` raises."""
@@ -139,6 +141,7 @@ def make_safe(host: Host, node: Node) -> None:
     """
     store = node.gateway.store
     rows: dict[str, int] | None = None
+    arriving = arrival.due(node, store)
     if old_schema.missing(store):
         rows = store.counts()
         step(host, "the database is of One API v0.6.8 or older: bringing it to the new schema out of everybody's reach")
@@ -153,12 +156,24 @@ def make_safe(host: Host, node: Node) -> None:
             raise FirstStartError(f"One API ended at once. {service.last_words(host, FIRST_START)}")
         if problem := service.await_answer(host, address, PORT, node.settings.gateway_start_timeout):
             raise FirstStartError(f"One API does not start: {problem}. {service.last_words(host, FIRST_START)}")
+        if arriving:
+            arrival.carry(host, node, store, arriving, FIRST_START)
+            address = _restarted(host, node)
         with route(host, address, PORT) as transport:
             _make_safe(host, node, f"http://{address}:{PORT}", transport)
     if rows is not None:
         old_schema.require_migrated(store, rows)
     mark = b"root has no known password, and nobody can register\n"
     remote.write_now(host, f"{node.directory}/{FIRST_START_DONE}", mark, "644")
+
+
+def _restarted(host: Host, node: Node) -> str:
+    """The address of the container of the first start, once it answers again. Raises FirstStartError, RemoteError."""
+    address = service.address_inside(host, FIRST_START)
+    problem = service.await_answer(host, address, PORT, node.settings.gateway_start_timeout) if address else "it ended"
+    if not address or problem:
+        raise FirstStartError(f"it does not start again: {problem}. {service.last_words(host, FIRST_START)}")
+    return address
 
 
 @contextmanager
@@ -177,7 +192,7 @@ def _recognise(host: Host, node: Node) -> None:
     """Before an old gateway is stopped, be sure whose its database is, where nothing could read it before the run."""
     if not finds_database(node) or can_be_recognised(node):
         return
-    found = recognition.look(node.gateway.store)
+    found = recognition.look(node.gateway.store, node.flavour)
     for note in found.notes:
         remote.tell(host, note)
     if found.problem:
@@ -222,6 +237,7 @@ def _be_admin(node: Node, base_url: str, transport: httpx.BaseTransport) -> tupl
         return admin, None
     except Unauthorised:
         admin = node.flavour.admin(base_url, transport=transport)
+    admin.set_up(node.gateway.generated.root_password)
     for password in root_passwords(node, node.gateway.generated):
         if admin.log_in("root", password):
             return admin, password
@@ -269,6 +285,8 @@ def _make_safe(host: Host, node: Node, base_url: str, transport: httpx.BaseTrans
         return node.flavour.admin(base_url, transport=transport).log_in("root", DEFAULT_PASSWORD)
 
     gateway = node.gateway
+    if problem := node.flavour.problem_of(AdminAPI(base_url, transport=transport).status()):
+        raise FirstStartError(problem)
     admin, password = _be_admin(node, base_url, transport)
     if password is not None:
         # A password that a person chose stays theirs; the access token is made anew, for nobody else knew it.
@@ -279,6 +297,7 @@ def _make_safe(host: Host, node: Node, base_url: str, transport: httpx.BaseTrans
         remote.write_now(host, f"{node.directory}/{layout.SECRETS}", node.gateway.generated.render().encode(), "600")
     if accepts_default_password():
         admin.set_own_password(gateway.generated.root_password)
+    admin.fill_wallet()
     _close_registration(node, admin)
     if accepts_default_password():
         raise FirstStartError("root/123456 is still accepted after the password was replaced")

@@ -27,7 +27,7 @@ def _of_its_database(node: Node) -> Iterator[str]:
     if not first_start.finds_database(node) or node.state.database_size == 0:
         return
     look = recognition.look if first_start.can_be_recognised(node) else recognition.glimpse
-    found = look(node.gateway.store)
+    found = look(node.gateway.store, node.flavour)
     for note in found.notes:
         remote.tell(node.host, note)
     if found.problem:

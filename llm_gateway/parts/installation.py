@@ -97,6 +97,7 @@ def _values(node: Node) -> dict[str, Any]:
         "memory_mb": node.settings.gateway_memory_mb,
         "cpus": node.settings.gateway_cpus,
         "bridge": layout.BRIDGE,
+        "flavour": node.flavour,
     }
 
 

@@ -53,7 +53,9 @@ def is_whole(name: str, content: bytes) -> bool:
 
 
 def missing_on(node: Node) -> list[str]:
-    """The names of the files that the host has not, or has damaged."""
+    """The names of the files that the host has not, or has damaged, where its gateway needs them."""
+    if not node.flavour.needs_tiktoken:
+        return []
     found = {name: node.state.file(f"{node.directory}/tiktoken/{name}") for name in FILES}
     return [name for name, file in found.items() if file is None or file.sha256 != FILES[name][1]]
 

@@ -17,6 +17,7 @@ from pyinfra.api import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
+from llm_gateway.flavours import known
 from llm_gateway.hosts import (
     answers,
     before,
@@ -104,6 +105,7 @@ def _reading(machine: Machine, lock: str) -> str:
         **(journal.lock_values(machine.host.state) if lock in (_LOCK, _LOCK_ONLY) else {}),
         "DIRECTORY": directory,
         "PORT": str(machine.settings.gateway_port),
+        **host_state.asked_of(known.of_image(machine.settings.gateway_image).reads),
         "IMAGE": reference(machine.settings),
         **(pull_sources(machine.settings) if lock != _NO_LOCK else {}),
         "DAEMON_BEFORE": before.content_of(daemon_json.PATH),

@@ -24,7 +24,7 @@ from llm_gateway.model import layout
 from llm_gateway.model.asking import VerificationError
 from llm_gateway.model.layout import PROJECT, UNIT, Role
 from llm_gateway.model.shell import program
-from llm_gateway.parts import first_start, installation, service, serving
+from llm_gateway.parts import arrival, first_start, installation, service, serving
 from llm_gateway.parts.backups.scheduled_backups import BACKUPS
 from llm_gateway.parts.serving import Serving
 from llm_gateway.parts.takeover import old_schema
@@ -235,8 +235,8 @@ def _replace(node: Node, swap: Swap) -> float:
     node.is_restarted = True
     for file in installation.differing_files(node):
         file.write_now(host)
-    # One of an older version takes two starts, of which nobody is to see the first.
-    if (data and not data.is_secured) or old_schema.missing(gateway.store):
+    # One of an older version takes two starts, one of another software is brought to this: nobody is to see that.
+    if (data and not data.is_secured) or old_schema.missing(gateway.store) or arrival.due(node, gateway.store):
         step(host, f"{swap.purpose}: starting it out of everybody's reach, to make it safe to publish")
         first_start.make_safe(host, node)
     on_host("starting the gateway", "start")

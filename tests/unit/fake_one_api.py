@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 
 from llm_gateway.flavours import option_text
-from llm_gateway.inputs.declarations import DEFAULT_OPTIONS
+from llm_gateway.flavours.known import ONE_API
 
 Row = dict[str, Any]
 DEFAULT_PASSWORD = "123456"
-DEPLOYED_OPTIONS = {name: option_text(name, value) for name, value in DEFAULT_OPTIONS.items()}
+DEPLOYED_OPTIONS = {name: option_text(name, value) for name, value in ONE_API.default_options.items()}
 """What a deployment sets where nothing else is declared."""
 POINTERS = {"base_url", "model_mapping", "priority", "weight", "system_prompt"}
 

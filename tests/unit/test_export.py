@@ -19,8 +19,8 @@ from llm_gateway.contents.desired import VERIFICATION_TOKEN
 from llm_gateway.contents.export import Circumstances, Export, export
 from llm_gateway.flavours import TokenSpec, option_text, values
 from llm_gateway.flavours.change_plan import Actual
+from llm_gateway.flavours.known import ONE_API
 from llm_gateway.flavours.oneapi import AdminClient, wire
-from llm_gateway.inputs.declarations import DEFAULT_OPTIONS
 from llm_gateway.inputs.declarations import channels as declared_channels
 from llm_gateway.inputs.secrets import Provided
 from tests.unit.export_rows import SECRET, Row, channel_row, channel_rows, option_texts, token_row, token_rows
@@ -35,7 +35,7 @@ def actual(channels: Sequence[Row] = (), tokens: Sequence[Row] = (), **options: 
     return Actual(
         tuple(wire.read_channel({"id": number, **row}) for number, row in enumerate(channels, 1)),
         tuple(wire.read_token({"id": number, **row}) for number, row in enumerate((own_token(), *tokens), 1)),
-        {**{name: option_text(name, value) for name, value in DEFAULT_OPTIONS.items()}, **options},
+        {**{name: option_text(name, value) for name, value in ONE_API.default_options.items()}, **options},
     )
 
 

@@ -8,9 +8,11 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -19,6 +21,8 @@ import httpx
 import pytest
 
 from llm_gateway.contents import admin
+from llm_gateway.flavours import known
+from llm_gateway.flavours.flavour import Flavour
 from llm_gateway.hosts import host_state
 from llm_gateway.hosts.answers import UnreadableError
 from llm_gateway.hosts.host_state import Account, HostState, started_at
@@ -93,10 +97,10 @@ def test_a_listener_whose_process_ss_does_not_know_yet_is_looked_at_again(tmp_pa
 class AdminAPI(BaseHTTPRequestHandler):
     """Records who asks what, and answers with that."""
 
-    asked: ClassVar[list[tuple[str, str | None]]] = []
+    asked: ClassVar[list[tuple[str, str | None, str | None]]] = []
 
     def do_GET(self) -> None:
-        self.asked.append((self.path, self.headers["Authorization"]))
+        self.asked.append((self.path, self.headers["Authorization"], self.headers["New-Api-User"]))
         body = json.dumps({"success": True, "data": self.path, "中": "文"}, ensure_ascii=False).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -114,14 +118,27 @@ def published(place: Path, port: int) -> Path:
     return commands(place / "bin", docker=f'[ "$1 $2" != "container inspect" ] || cat {place}/container.json')
 
 
-def test_the_admin_api_is_asked_on_the_host(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flavour", [known.ONE_API, known.NEW_API], ids=lambda each: each.name)
+def test_the_admin_api_is_asked_on_the_host(tmp_path: Path, flavour: Flavour) -> None:
     (tmp_path / "secrets.env").write_text(GENERATED.render())
+    (tmp_path / "data").mkdir()
+    with closing(sqlite3.connect(tmp_path / "data/one-api.db", isolation_level=None)) as made:
+        made.executescript(
+            "CREATE TABLE tokens (id INTEGER, key TEXT, deleted_at TEXT);"
+            "INSERT INTO tokens VALUES (1, 'KEY', NULL), (2, 'GONE', '2026-11-01');"
+        )
+    AdminAPI.asked.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), AdminAPI) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        state = read(tmp_path, "gateway", path=published(tmp_path, server.server_address[1]), PORT="1")
+        path = published(tmp_path, server.server_address[1])
+        asked = host_state.asked_of(flavour.reads)
+        state = read(tmp_path, "gateway", path=path, PORT="1", DIRECTORY=str(tmp_path), **asked)
         server.shutdown()
-    assert AdminAPI.asked == [(path, GENERATED.access_token) for path in admin.READS]
-    for path, name in admin.READS.items():
+    names = admin.recorded_as(flavour.reads)
+    user = "1" if flavour is known.NEW_API else None
+    assert AdminAPI.asked == [(path, GENERATED.access_token, user) for path in names]
+    assert state.api_token_keys == (["1|KEY"] if flavour is known.NEW_API else [])
+    for path, name in names.items():
         answer = admin.parse_answer(state.answers[name])
         assert answer.json() == {"success": True, "data": path, "中": "文"}
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
@@ -132,7 +149,7 @@ def test_an_admin_api_that_does_not_answer_is_an_empty_answer(tmp_path: Path) ->
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # taken, and nobody listens
         state = read(tmp_path, "gateway", path=published(tmp_path, nobody.getsockname()[1]))
-    assert [state.answers[name] for name in admin.READS.values()] == [""] * 3
+    assert [state.answers[name] for name in admin.recorded_as(known.ONE_API.reads).values()] == [""] * 3
 
 
 @pytest.mark.parametrize("text", ["SSH-2.0-OpenSSH\r\n", "HTTP/1.0 200 OK\r\nContent-Type: a", "hello\r\n\r\nyou"])

@@ -23,7 +23,7 @@ from tests.unit.topology import DIRECTORY, make_node
 @pytest.fixture(autouse=True)
 def recognised(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its database is One API's."""
-    monkeypatch.setattr(recognition, "glimpse", lambda store: recognition.Found(None))
+    monkeypatch.setattr(recognition, "glimpse", lambda *_: recognition.Found(None))
 
 
 BRIDGE = {"Networks": {"bridge": {"IPAddress": "172.17.0.2"}}}

@@ -53,7 +53,7 @@ ANSWERED = {
         "meta": {"stopReason": "stop", "agentMeta": {"provider": "default_llm", "model": "plain"}},
     },
 }
-ROWS = [LogRow(8, 1, "agent1", "MiniMax-M2.5", 1, 7359, 3, 24)]
+ROWS = [LogRow(8, "agent1", "MiniMax-M2.5", 1, 7359, 3, 24)]
 
 
 class Host:

@@ -13,6 +13,7 @@ from provisioning_kit import DONE, PATH, Written, commands, make_gateway, reconc
 
 from llm_gateway.contents import admin, desired
 from llm_gateway.flavours import TokenSpec
+from llm_gateway.flavours.known import ONE_API
 from llm_gateway.hosts import route
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.record import Record
@@ -159,7 +160,7 @@ def test_what_was_read_of_the_host_is_not_asked_again(
     reconcile(make_gateway())
     recorded = {}
     with httpx.Client(transport=gateway.transport, headers={"Authorization": gateway.access_token}) as client:
-        for path, name in admin.READS.items():
+        for path, name in admin.recorded_as(ONE_API.reads).items():
             recorded[name] = f"HTTP/1.0 200 OK\r\n\r\n{client.get(f'http://gw{path}').text}"
     asked = []
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from pyinfra.api import DeployError
 
+from llm_gateway.flavours import known
+from llm_gateway.flavours.flavour import Flavour
 from llm_gateway.hosts import remote, tables
 from llm_gateway.hosts.tables import Store
 from llm_gateway.parts.backups import recognition
@@ -40,11 +42,11 @@ _WHOLE = dict.fromkeys(recognition.NEEDED_TABLES, 1)
 )
 def test_what_is_not_one_api_s_is_refused(counts: dict[str, int], words: str) -> None:
     with pytest.raises(SourceError, match=words):
-        recognition.require_one_api(counts)
+        recognition.require_tables(counts, known.ONE_API)
 
 
 def test_one_api_s_is_taken() -> None:
-    recognition.require_one_api(_WHOLE)
+    recognition.require_tables(_WHOLE, known.ONE_API)
 
 
 @pytest.mark.parametrize("view", [False, True])
@@ -52,7 +54,7 @@ def test_a_run_refuses_it_before_it_goes_to_the_host(tmp_path: Path, view: bool)
     with closing(sqlite3.connect(tmp_path / "other.db", isolation_level=None)) as made:
         for name in recognition.NEEDED_TABLES:
             made.execute(f"CREATE {'VIEW tokens AS' if view and name == 'tokens' else f'TABLE {name} AS'} SELECT 1")
-    target: Any = SimpleNamespace(name="gw1", host=None, directory="/opt/x")
+    target: Any = SimpleNamespace(name="gw1", host=None, directory="/opt/x", flavour=known.ONE_API)
     if not view:
         assert restore._find(target, str(tmp_path / "other.db")).tables["tokens"] == 1
         return
@@ -115,7 +117,7 @@ def test_what_is_to_be_taken_over_is_looked_at_on_its_host(
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "one-api.db", isolation_level=None)) as made:
         made.executescript(_ONE_API + sql)
-    found = recognition.look(Store(HOST, str(tmp_path / "one-api.db")))
+    found = recognition.look(Store(HOST, str(tmp_path / "one-api.db")), known.ONE_API)
     assert (found.problem is None) == (problem is None), found
     assert re.search(problem or "", found.problem or "", re.DOTALL), found.problem
     assert re.search(note, " ".join(found.notes), re.DOTALL) and bool(note) == bool(found.notes), found.notes
@@ -140,11 +142,11 @@ def test_one_in_utf_16_is_refused_with_what_makes_it_utf_8(tmp_path: Path) -> No
 
 def test_what_is_no_database_is_not_taken_over(told: list[str], tmp_path: Path) -> None:
     (tmp_path / "one-api.db").write_bytes(b"Dear diary, " * 400)
-    found = recognition.look(Store(HOST, str(tmp_path / "one-api.db")))
+    found = recognition.look(Store(HOST, str(tmp_path / "one-api.db")), known.ONE_API)
     assert "one-api.db cannot be read: " in str(found.problem)
     assert "not a database" in str(found.problem)
     (tmp_path / "one-api.db").write_bytes(b"")
-    assert recognition.look(Store(HOST, str(tmp_path / "one-api.db"))) == recognition.Found(None)
+    assert recognition.look(Store(HOST, str(tmp_path / "one-api.db")), known.ONE_API) == recognition.Found(None)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +186,7 @@ def test_new_api_s_is_seen_on_a_host_that_has_no_sqlite_yet(
     with closing(sqlite3.connect(tmp_path / "one-api.db", isolation_level=None)) as made:
         made.executescript(_ONE_API + sql)
         made.execute("INSERT INTO abilities VALUES (randomblob(20000))")
-    found = recognition.glimpse(Store(HOST, str(tmp_path / "one-api.db")))
+    found = recognition.glimpse(Store(HOST, str(tmp_path / "one-api.db")), known.ONE_API)
     assert ("seems to be new-api's" in str(found.problem)) == is_told
     assert ("once sqlite3 is installed" in " ".join(found.notes)) != is_told
 
@@ -196,7 +198,7 @@ def test_a_deployment_and_a_migration_refuse_it_before_anything_is_touched(
     asked = []
     name = "glimpse" if tools == "age\n" else "look"
 
-    def look(store: Store) -> recognition.Found:
+    def look(store: Store, flavour: Flavour) -> recognition.Found:
         asked.append(store.file)
         return recognition.Found("it is new-api's", ("it has triggers",))
 
@@ -207,6 +209,7 @@ def test_a_deployment_and_a_migration_refuse_it_before_anything_is_touched(
     assert found({**SET_UP, "tools": tools}) == []
     assert len(asked) == 1, "one of ours is not looked at again and again"
     old_store = Store(HOST, "/x/data/one-api.db")
-    move: Any = SimpleNamespace(old_store=old_store, source=SimpleNamespace(host=HOST), is_over=False)
+    target = SimpleNamespace(flavour=known.ONE_API)
+    move: Any = SimpleNamespace(old_store=old_store, source=SimpleNamespace(host=HOST), target=target, is_over=False)
     assert migration._recognise(move, name == "look") == "it is new-api's"
     assert asked[-1] == "/x/data/one-api.db"

@@ -72,13 +72,13 @@ def _gone_back(monkeypatch: pytest.MonkeyPatch, one_api: FakeOneAPI) -> tuple[Ga
 def test_agents_get_the_tokens_of_the_older_data(monkeypatch: pytest.MonkeyPatch) -> None:
     one_api = FakeOneAPI(GENERATED.access_token)
     gateway, told = _gone_back(monkeypatch, one_api)
-    assert rollback_tokens.learn(gateway)
+    assert rollback_tokens.learn(gateway, gateway)
     assert gateway.token_keys.keys() == {VERIFICATION_TOKEN, CANARY_TOKEN, "agent1", "agent2"}
     assert "there is no token agent1 in its data: making it" in told
     keys = dict(gateway.token_keys)
     assert rollback_tokens.present(gateway) == keys
     told.clear()
-    assert rollback_tokens.learn(gateway)
+    assert rollback_tokens.learn(gateway, gateway)
     assert (gateway.token_keys, told) == (keys, [])
 
 
@@ -96,7 +96,7 @@ def test_agents_that_are_not_in_the_run_are_named_with_the_fix(monkeypatch: pyte
 def test_tokens_that_cannot_be_read_are_a_failure_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     gateway, told = _gone_back(monkeypatch, FakeOneAPI("another-token"))
     monkeypatch.setattr(remote, "run", lambda host, command, stdin=None: [])  # the database says nothing else
-    assert not rollback_tokens.learn(gateway)
+    assert not rollback_tokens.learn(gateway, gateway)
     assert told[-1].startswith("the tokens of its data cannot be read or made: the gateway refuses the access token")
     assert "reset_admin.py" in told[-1]
     assert gateway.token_keys == {}

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pyinfra.api.connectors import get_all_connectors
 
+from llm_gateway.flavours.known import NEW_API, ONE_API
 from llm_gateway.inputs import host_data, settings
 from llm_gateway.inputs.declaration_checks import CHANNEL as CHANNEL_FIELDS
 from llm_gateway.inputs.declaration_checks import TOKEN as TOKEN_FIELDS
-from llm_gateway.inputs.declarations import DEFAULT_OPTIONS
 from llm_gateway.inputs.settings import SETTINGS
 from llm_gateway.model.checkout import ROOT
 
@@ -59,9 +59,16 @@ def test_each_setting_says_in_both_languages_what_it_takes_and_means(name: str) 
         assert re.search("[\u4e00-\u9fff]", chinese), chinese
 
 
+OPTIONS = {**ONE_API.default_options, **NEW_API.default_options}
+
+
 @pytest.mark.parametrize(
     ("name", "known"),
-    [("gateway_channels", CHANNEL_FIELDS), ("gateway_tokens", TOKEN_FIELDS), ("gateway_options", DEFAULT_OPTIONS)],
+    [
+        ("gateway_channels", CHANNEL_FIELDS),
+        ("gateway_tokens", TOKEN_FIELDS),
+        ("gateway_options", OPTIONS),
+    ],
 )
 def test_each_field_of_a_declaration_is_told(name: str, known: Mapping[str, object]) -> None:
     assert [field for field, _, _ in SETTINGS[name].fields] == [*known]

@@ -14,6 +14,7 @@ import jinja2.meta
 import pytest
 
 from llm_gateway.contents import budgets
+from llm_gateway.flavours import known
 from llm_gateway.hosts.topology import Machine
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT
@@ -164,7 +165,7 @@ def test_every_variable_counts() -> None:
     values |= {"user_id": 1, "memory_mb": 256, "cpus": 1.0, "bridge": "b"}
     values |= {"environment": {"A": '"b"'}, "extra_hosts": {"c": "10.0.0.1"}}
     values |= {"days": 90, "keep": 1, "keep_days": 1, "recipient": "''", "command": "''", "schedule": "daily"}
-    values |= {"assignments": "a=1"}
+    values |= {"assignments": "a=1", "flavour": known.NEW_API, "live": "1"}
     environment = installation._environment()
     for path in TEMPLATES.rglob("*.j2"):
         template = str(path.relative_to(TEMPLATES))

@@ -30,5 +30,5 @@ LOG = UsageLog(
     completion="completion_tokens",
     has_tokens=f"(prompt_tokens + completion_tokens > 0 AND NOT ({_IS_QUOTA}))",
     channels="channels",
-    files=Path(__file__).with_name("failures.sh").read_text(encoding="utf-8"),
+    files=(Path(__file__).parents[1] / "failures.sh").read_text(encoding="utf-8"),
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from llm_gateway.flavours import known
+from llm_gateway.flavours.flavour import Flavour
 from llm_gateway.hosts import tables
 from llm_gateway.hosts.tables import Account, Schema, Store
 from llm_gateway.model.layout import DATABASE
@@ -14,12 +16,10 @@ from llm_gateway.parts.backups.archive_members import SourceError
 NEEDED_TABLES = ("users", "channels", "tokens", "options", "abilities")
 """Without these it is not One API's. (Its logs may be kept in another database.)"""
 _ALL_TABLES = (*NEEDED_TABLES, "logs", "redemptions")
-NEW_API_TABLE = "setups"
 NEW_API_COLUMNS = ("model_limits", "deleted_at")
 """Of the table `tokens`: new-api has them, and One API v0.5 to v0.6.11-preview do not."""
-_TEXT_OF_NEW_API = (
-    f"CREATE TABLE .?{NEW_API_TABLE}\\>|CREATE TABLE .?tokens\\>.? ?[(][^;]*({'|'.join(NEW_API_COLUMNS)})"
-)
+(_SET_UPS,) = known.NEW_API.own_tables
+_TEXT_OF_NEW_API = f"CREATE TABLE .?{_SET_UPS}\\>|CREATE TABLE .?tokens\\>.? ?[(][^;]*({'|'.join(NEW_API_COLUMNS)})"
 """As it stands in the file, for grep -E."""
 _ROOT, _ENABLED = 100, 1
 """One API's numbers for the role and the status; it makes such an account only in a database without any."""
@@ -33,13 +33,12 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
-def require_one_api(counts: Mapping[str, int]) -> None:
+def require_tables(counts: Mapping[str, int], flavour: Flavour) -> None:
     """Check the tables. Raises SourceError.
 
-    Parameters: `counts`, the rows of each.
+    Parameters: `counts`, the rows of each; `flavour`, what is to serve it.
     """
-    if NEW_API_TABLE in counts:
-        raise _new_api(f"it has the table {NEW_API_TABLE}")
+    _require_own(counts, flavour)
     if missing := [name for name in NEEDED_TABLES if name not in counts]:
         raise SourceError(f"its database has no table {', '.join(missing)}: it is not One API's")
     if not counts["users"]:
@@ -47,7 +46,7 @@ def require_one_api(counts: Mapping[str, int]) -> None:
 
 
 def require_usable(schema: Schema, file: str | None = None) -> None:
-    """Check that One API knows the limits of its tokens, and that somebody can administer it. Raises SourceError.
+    """Check that a gateway knows the limits of its tokens, and that somebody can administer it. Raises SourceError.
 
     Parameters: `file`, its path where it is fixed in place; else a copy of it is, which is then to be named.
     """
@@ -58,7 +57,8 @@ def require_usable(schema: Schema, file: str | None = None) -> None:
         )
     if views := [name for name in schema.views if name in _ALL_TABLES]:
         raise SourceError(f"its {', '.join(views)} is a view, where One API makes a table, and does not start")
-    if found := [name for name in NEW_API_COLUMNS if name in schema.columns.get("tokens", ())]:
+    found = [name for name in NEW_API_COLUMNS if name in schema.columns.get("tokens", ())]
+    if found and _SET_UPS not in schema.columns:
         raise _new_api(f"its tokens have {', '.join(found)}")
     if schema.users and not any(map(_is_root, schema.administrators)):
         there = "; ".join(map(_told, schema.administrators)) or "none of its users is an administrator"
@@ -89,7 +89,19 @@ def notes(schema: Schema) -> Iterator[str]:
         )
 
 
-def look(store: Store) -> Found:
+def _require_own(tables_: Iterable[str], flavour: Flavour) -> None:
+    """That the database is of this software, whose limits another does not know. Raises SourceError."""
+    there = {*tables_}
+    if _SET_UPS in there and not flavour.own_tables:
+        raise _new_api(f"it has the table {_SET_UPS}")
+    if missing := sorted(flavour.own_tables - there):
+        raise SourceError(
+            f"its database has no table {', '.join(missing)}: it is not {flavour.name}'s. One API's is moved to it by"
+            " gateway_image on a host that serves it: deploy.py upgrades that, and carries the limits of its tokens"
+        )
+
+
+def look(store: Store, flavour: Flavour) -> Found:
     """Look at a database that is to be taken over; one that is empty, or that nobody has begun to use, is
     left to One API. Nothing is changed.
     """
@@ -97,20 +109,21 @@ def look(store: Store) -> Found:
         schema = store.schema()
         if schema.columns and not {*NEEDED_TABLES} & {*schema.columns}:
             raise SourceError(f"it is not One API's: it has the tables {', '.join(list(schema.columns)[:5])}")
-        if NEW_API_TABLE in schema.columns:
-            raise _new_api(f"it has the table {NEW_API_TABLE}")
+        if schema.columns:
+            _require_own(schema.columns, flavour)
         require_usable(schema, store.file)
     except (tables.TablesError, SourceError) as problem:
         return Found(str(problem) if isinstance(problem, tables.TablesError) else f"{store.file}: {problem}")
     return Found(None, tuple(f"{store.file}: {note}" for note in notes(schema)))
 
 
-def glimpse(store: Store) -> Found:
+def glimpse(store: Store, flavour: Flavour) -> Found:
     """The same where a host has no program yet that reads a database: by the texts of its tables alone, which may also
     be left over from others. Raises RemoteError.
     """
     count = f"LC_ALL=C grep -acE {shlex.quote(_TEXT_OF_NEW_API)} {shlex.quote(store.file)} || [ $? = 1 ]"
-    if not store.run(count)[-1].strip("0"):
+    is_found = bool(store.run(count)[-1].strip("0"))
+    if is_found == bool(flavour.own_tables):
         note = f"{store.file} is looked at once sqlite3 is installed, before the gateway that serves it is stopped"
         return Found(None, (note,))
     return Found(

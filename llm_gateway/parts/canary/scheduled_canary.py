@@ -57,6 +57,7 @@ def script_files(node: Node) -> list[Wanted]:
     }
     conf = {name: shlex.quote(str(value)) for name, value in values.items()}
     conf["alerts"] = shlex.join(settings.gateway_alerts)
+    conf["live"] = "" if node.flavour.living == "1" else shlex.quote(node.flavour.living)
     conf["needs"] = shlex.join(chain.from_iterable(real_requests.needs_of_bash()))
     return [
         sent(node, layout.CANARY, "the script of the canary"),

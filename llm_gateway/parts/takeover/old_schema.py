@@ -11,6 +11,7 @@ import time
 
 from pyinfra.api.host import Host
 
+from llm_gateway.flavours import known
 from llm_gateway.hosts import remote, tables
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.tables import Store
@@ -28,14 +29,15 @@ class OldSchemaError(Exception):
 
 
 def missing(store: Store) -> tuple[str, ...]:
-    """Which of COLUMNS a database has not; none where it is not there, or empty, or the host has no SQLite.
+    """Which of COLUMNS a database has not; none where it is new-api's, not there or empty, or the host has no SQLite.
 
     Raises RemoteError.
     """
     try:
-        there = store.schema().columns.get("channels", ())
+        columns = store.schema().columns
     except tables.TablesError:
         return ()  # what is wrong with it is told by whoever uses it
+    there = () if known.NEW_API.own_tables & columns.keys() else columns.get("channels", ())
     return tuple(name for name in COLUMNS if there and name not in there)
 
 

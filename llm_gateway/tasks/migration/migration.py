@@ -142,7 +142,7 @@ def _survey(wanted: Move, run: Run) -> None:
 def _recognise(wanted: Move, has_tool: bool) -> str | None:
     """Why the gateway's database cannot be moved, while it serves; tells what there is to say of it."""
     look = recognition.look if has_tool else recognition.glimpse
-    found = look(wanted.old_store)
+    found = look(wanted.old_store, wanted.target.flavour)
     for note in found.notes:
         remote.tell(wanted.source.host, note)
     return found.problem

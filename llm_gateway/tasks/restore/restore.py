@@ -140,15 +140,15 @@ def _find(target: Node, backup: str) -> staging.Source:
             found: staging.Source = host_sources.find(target.host, f"{target.directory}/{layout.BACKUPS}", backup)
         else:
             found = local_sources.find(backup)
-        _require_one_api(found)
+        _require_tables(found, target)
     except SourceError as problem:
         raise DeployError(f"{target.name}: {problem}; nothing was changed") from None
     return found
 
 
-def _require_one_api(source: staging.Source) -> None:
+def _require_tables(source: staging.Source, target: Node) -> None:
     try:
-        recognition.require_one_api(source.tables)
+        recognition.require_tables(source.tables, target.flavour)
     except SourceError as problem:
         raise SourceError(f"{source.title}: {problem}") from None
 

@@ -107,7 +107,7 @@ def check(host: Host, node: Node, source: Source) -> Staged:
             f"its database is inconsistent: {odd}. Fix, once it serves: {tables.fix_command(node.directory, fix)}",
         )
     counts = store.counts()
-    recognition.require_one_api(counts)
+    recognition.require_tables(counts, node.flavour)
     schema = store.schema()
     recognition.require_usable(schema)
     _require_told(counts, source.tables)

@@ -25,7 +25,7 @@ from llm_gateway.hosts.undo import UndoError
 from llm_gateway.inputs import run_options
 from llm_gateway.inputs.secrets import Generated, SecretsError
 from llm_gateway.model import layout
-from llm_gateway.parts import migration_marker, serving
+from llm_gateway.parts import database, migration_marker, serving
 from llm_gateway.parts.serving import Serving
 from llm_gateway.proof import agent_path
 from llm_gateway.tasks import backup, preflight, survey, swap
@@ -225,6 +225,7 @@ _FAILURES = (
     SecretsError,
     TrialError,
     UndoError,
+    database.DatabaseError,
     remote.RemoteError,
     tables.TablesError,
 )
@@ -246,7 +247,7 @@ def _stage(node: Node, before: Node) -> Staged:
 def _serve_agents(node: Node, before: Node, agents: Sequence[Agent]) -> None:
     """See that those whom the newer image serves are served by the older one, with the keys of its data."""
     node.gateway.generated = before.gateway.generated
-    if not rollback_tokens.learn(node.gateway):
+    if not rollback_tokens.learn(node.gateway, before.gateway):
         raise SwapError("its agents could not be given their tokens")
     step(node.host, f"rollback: asking from {len(agents)} OpenClaw hosts that are served now")
     agent_path.prove_all(agents)

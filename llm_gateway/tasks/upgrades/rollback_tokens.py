@@ -31,14 +31,16 @@ def present(gateway: Gateway) -> dict[str, str]:
         return {}
 
 
-def learn(gateway: Gateway) -> bool:
+def learn(gateway: Gateway, serving: Gateway) -> bool:
     """Learn the keys that hold now, for the agents of this run. A token that the data do not know is made.
+
+    Parameters: `serving`, the gateway as it serves now, which may be another software than is declared.
 
     Returns whether that could be done; what could not is told.
     """
     gateway.token_keys.clear()
     try:
-        with admin_api(gateway) as admin:
+        with admin_api(serving) as admin:
             tokens = admin.tokens()
             for name in desired.own_tokens(gateway):
                 found = only(tokens, name)

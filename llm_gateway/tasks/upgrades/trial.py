@@ -15,11 +15,12 @@ from pathlib import Path
 
 from llm_gateway.hosts import remote, undo
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.model.layout import PORT, PROJECT, TRIAL
 from llm_gateway.model.shell import program
-from llm_gateway.parts import image, installation, service, serving
+from llm_gateway.parts import arrival, image, installation, service, serving
 from llm_gateway.parts.serving import Serving
 from llm_gateway.parts.takeover import old_schema
 from llm_gateway.proof import proof
@@ -79,7 +80,7 @@ def run(node: Node, new: Serving, source: str) -> str:
     """Start the image on the copy and ask it what users ask. Within `unpublished`.
 
     Parameters: `source`, the path of a backup on the host, or of a directory that holds a database.
-    Returns what it answered. Raises TrialError, RemoteError.
+    Returns what it answered. Raises TrialError, DatabaseError, RemoteError.
     """
     host = node.host
     tag = f"{layout.NEXT_IMAGE}:{serving.short(new.identifier)}"
@@ -94,9 +95,14 @@ def run(node: Node, new: Serving, source: str) -> str:
     script = program({"DIRECTORY": node.directory, "SOURCE": source, **commands}, _HERE / "trial.sh")
     compose_file = installation.unpublished_compose_file(node, project=TRIAL, image=tag)
     step(host, f"trial: starting {new} on a copy of the database")
+    arriving = arrival.due(node, node.gateway.store)
     remote.run(host, script, base64.b64encode(compose_file).decode())
     old_schema.start_twice(host, TRIAL, node.settings.gateway_start_timeout)
     address = _await(node)
+    if arriving:
+        copied = Store(host, f"{node.directory}/trial/{layout.DATA}/{layout.DATABASE}")
+        arrival.carry(host, node, copied, arriving, TRIAL)
+        address = _await(node)
     step(host, "trial: asking it for a completion and an embedding")
     try:
         told = proof.prove(node, address, PORT)

@@ -18,7 +18,7 @@ from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.topology import Node
 from llm_gateway.hosts.undo import UndoError
 from llm_gateway.model import layout
-from llm_gateway.parts import image, installation, serving, tiktoken
+from llm_gateway.parts import arrival, database, image, installation, serving, tiktoken
 from llm_gateway.parts.serving import Serving
 from llm_gateway.tasks import backup, swap
 from llm_gateway.tasks.swap import Swap, SwapError, Swapped
@@ -56,7 +56,7 @@ def _run(state: State, host: Host, node: Node, old: Serving) -> bool:
     wanted = image.reference(node.settings)
     try:
         new = _tried(node, old)
-    except (backup.BackupError, TrialError, UndoError, remote.RemoteError) as problem:
+    except (backup.BackupError, TrialError, UndoError, database.DatabaseError, remote.RemoteError) as problem:
         did = "serves on, as it did all the time" if is_running(node) else "was left as it was"
         remote.complain(
             host, f"{old} {did}, and no file of it was changed; the upgrade to {wanted} was not made: {problem}"
@@ -83,6 +83,8 @@ def _tried(node: Node, old: Serving) -> Serving:
     """The new image, once it was tried on a copy of the data. Raises as its steps do."""
     host, wanted = node.host, image.reference(node.settings)
     swap.settle(node)
+    if problems := arrival.problems(node):
+        raise TrialError("; ".join(problems))
     archive = make_backup(node, f"before the upgrade to {wanted}")
     with trial.unpublished(node, old, f"trial of {wanted} on {node.name}"):
         new = Serving(trial.load(node, old), wanted)

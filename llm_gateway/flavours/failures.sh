@@ -1,4 +1,4 @@
-# What One API's files in data/logs tell of what its table `logs` has no row for. Lines:
+# What the files of One API or new-api in data/logs tell of what the table `logs` has no row for. Lines:
 #   since|2026/11/30|20:05:46     the oldest line that was read, in the gateway's time zone
 #   failed|DAY|CHANNEL|COUNT      attempts that a channel refused or failed (controller/relay.go), DAY as 2026/11/30;
 #                                 each is empty where it was not asked for
@@ -31,9 +31,11 @@ failures() {
         # The upstream chooses the words of an error: what is no line of One API itself is passed over.
         !/^\[ERR(OR)?\] [0-9][0-9][0-9][0-9]\/[0-9][0-9]\/[0-9][0-9] - [0-9][0-9]:[0-9][0-9]:[0-9][0-9] \| / { next }
         $2 " " $4 < begin { next }
-        match($0, /relay error \(channel id [0-9]+, user id: [0-9]+\)/) {
-            split(substr($0, RSTART + 24, 20), number, ",")
-            key = (by ~ / day / ? $2 : "") "|" (by ~ / channel / ? number[1] : "")
+        # The one by One API, the other by new-api.
+        match($0, /(relay error \(channel id |channel error \(channel #)[0-9]+, /) {
+            number = substr($0, RSTART, RLENGTH)
+            gsub(/[^0-9]/, "", number)
+            key = (by ~ / day / ? $2 : "") "|" (by ~ / channel / ? number : "")
             if (key in failed || kinds++ < 800) failed[key]++; else more++
             next
         }

@@ -1,0 +1,1 @@
+"""new-api, the fork of One API that is still developed: its admin API, its versions, and what its log means."""
