@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shlex
 from collections.abc import Iterator
 
@@ -15,6 +17,7 @@ from llm_gateway.parts.installation import Wanted, render, sent
 from llm_gateway.parts.timers import Timer
 
 BUDGETS = Timer(layout.BUDGETS, "the budgets")
+_LABEL = 32 - len("budget--near")
 
 
 def of(gateway: Gateway) -> dict[str, Budget]:
@@ -95,7 +98,16 @@ def script_files(node: Node) -> list[Wanted]:
 
 def _line(name: str, budget: Budget) -> str:
     token = token_name(name)
-    return f"budget {_hex(token)} {_hex(aside_stem(token))} {budget.unit} {budget.limit:f} {budget.at_limit} {name}"
+    wanted = f"{budget.unit} {budget.limit:f} {budget.at_limit}"
+    return f"budget {_hex(token)} {_hex(aside_stem(token))} {wanted} {_label(name)} {name}"
+
+
+def _label(name: str) -> str:
+    """A host in the name of an alarm, which is at most 32 small letters, digits, _ and -."""
+    plain = re.sub(r"[^a-z0-9_-]", "-", name.lower())
+    if plain == name and len(name) <= _LABEL:
+        return name
+    return f"{plain[: _LABEL - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _hex(text: str) -> str:

@@ -142,7 +142,7 @@ def test_only_a_gateway_with_budgets_gets_what_looks_at_them() -> None:
         *("budgets", "budgets.conf", "openclaw-llm-gateway-budgets.service", "openclaw-llm-gateway-budgets.timer")
     }
     assert files["budgets.conf"].mode == "600"
-    assert b"'budget 6167656E7431 6167656E7431 tokens 5000000 disable agent1'" in files["budgets.conf"].content
+    assert b"'budget 6167656E7431 6167656E7431 tokens 5000000 disable agent1 agent1'" in files["budgets.conf"].content
 
 
 @pytest.mark.parametrize(
