@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -416,6 +417,8 @@ def test_a_model_without_a_price_is_refused_and_not_listed(
     assert "Model chat price not configured." in message
     headers = {"Authorization": f"Bearer {key}"}
     assert gateway.client.get("/v1/models", headers=headers).json()["data"] == []
+    probed = gateway.api("GET", "/api/channel/test/1?model=chat")
+    assert (probed["success"], probed["error_code"]) == (False, "model_price_error")
     gateway.set_option("ModelRatio", '{"chat":2}')
     gateway.set_option("ModelPrice", '{"emb":0.01}')
     assert gateway.chat("chat", key).status_code == 200
@@ -452,6 +455,21 @@ def test_what_was_taken_beforehand_is_given_back(start_new: Callable[..., NewGat
     assert gateway.ok("GET", f"/api/token/{token['id']}")["remain_quota"] == 100_000
 
 
+def test_what_a_locked_database_refuses_is_lost_and_the_answer_is_not(
+    start_new: Callable[..., NewGateway], upstream: Upstream
+) -> None:
+    gateway = start_new(SQLITE_PATH="one-api.db?_pragma=busy_timeout(50)").set_up(SelfUseModeEnabled=True)
+    gateway.add_channel("one", "chat", upstream.url)
+    token = gateway.new_token()
+    other = sqlite3.connect(gateway.directory / "one-api.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert gateway.chat("chat", token["key"]).status_code == 200
+    other.execute("ROLLBACK")
+    other.close()
+    assert gateway.ok("GET", f"/api/token/{token['id']}")["used_quota"] == 0
+    assert gateway.ok("GET", "/api/log/?type=2")["total"] == 0
+
+
 def test_a_busy_host_refuses_everybody_until_told_not_to(start_new: Callable[..., NewGateway]) -> None:
     gateway = start_new(STANDIN_OVERLOADED="cpu").set_up()
     answer = gateway.client.get("/v1/models")
@@ -470,9 +488,11 @@ def test_a_channel_is_probed(new_gateway: NewGateway, upstream: Upstream, key: s
     (row,) = new_gateway.ok("GET", "/api/channel/search?keyword=one&model=chat")["items"]
     answer = new_gateway.api("GET", f"/api/channel/test/{row['id']}?model=chat")
     assert answer.keys() == {"message", "success", "time"}
-    assert sent(upstream) == {"model": "chat", "messages": [USER], "max_tokens": 16}
+    assert sent(upstream) == {"model": "chat", "messages": [USER], "stream": False, "max_tokens": 16}
+    log = last_log(new_gateway)
+    assert (log["token_name"], log["content"], log["token_id"], log["quota"]) == ("模型测试", "模型测试", 0, 188)
     failed = new_gateway.api("GET", f"/api/channel/test/{row['id']}?model=err429")
-    assert (failed["success"], failed["time"]) == (False, 0)
+    assert (failed["success"], failed["time"], failed["error_code"]) == (False, 0, "unknown_error")
     assert failed["message"].startswith("bad response status code 429, message: slow down, body: {")
 
 

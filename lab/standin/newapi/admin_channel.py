@@ -178,10 +178,10 @@ def get_key(app: App, request: Request) -> Response:
 def probe_one(app: App, request: Request) -> Response:
     channel = app.channels.by_id(path_id(request))
     started = time.perf_counter()
-    problem, code = probe_channel(app, channel, request.query("model"))
+    problem, code = probe_channel(app, request, channel)
     took_ms = int((time.perf_counter() - started) * 1000)
     if problem:
-        return failed(problem, time=0, **({"error_code": code} if code else {}))
+        return failed(problem, time=0, error_code=code or "unknown_error")
     app.database.update(CHANNELS, channel["id"], {"test_time": app.now(), "response_time": took_ms})
     return ok(time=took_ms / 1000)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..database import Row
+from ..go_structs import through_map
 from ..web import Request
 from .errors import RelayError
 from .relay_auth import Caller
@@ -100,24 +103,40 @@ class Bill:
 
     def settle(self, channel: Row, prompt: int, completion: int) -> None:
         """Charge a usage and write the log row. Unlimited tokens are counted, too: what remains becomes negative."""
-        completion_ratio = self.app.options.ratio("CompletionRatio", self.model, 1)
-        quota = int(self._quota(prompt + completion * completion_ratio) + 0.5) if prompt + completion else 0
-        self._move(quota - self.taken)
-        execute = self.app.database.execute
+        quota = self._cost(prompt, completion)
+        execute, user = self.app.database.execute, self.caller.user["id"]
         used = "UPDATE users SET used_quota = used_quota + ?, request_count = request_count + 1 WHERE id = ?"
-        execute(used, (quota, self.caller.user["id"]))
-        execute("UPDATE channels SET used_quota = used_quota + ? WHERE id = ?", (quota, channel["id"]))
-        if self.app.options.on("LogConsumeEnabled"):
-            self._record(channel, prompt, completion, quota, completion_ratio)
+        steps: tuple[Callable[[], object], ...] = (
+            lambda: self._move(quota - self.taken),
+            lambda: execute(used, (quota, user)),
+            lambda: execute("UPDATE channels SET used_quota = used_quota + ? WHERE id = ?", (quota, channel["id"])),
+            lambda: self.record(channel, prompt, completion),
+        )
+        for step in steps:  # each by itself, as in new-api: what a busy database refuses is lost, and the answer is not
+            try:
+                step()
+            except sqlite3.Error as error:
+                self.app.log.system_error(f"failed to charge request {self.request.request_id}: {error}")
 
-    def _record(self, channel: Row, prompt: int, completion: int, quota: int, completion_ratio: float) -> None:
+    @property
+    def _completion_ratio(self) -> float:
+        return self.app.options.ratio("CompletionRatio", self.model, 1)
+
+    def _cost(self, prompt: int, completion: int) -> int:
+        tokens = prompt + completion * self._completion_ratio
+        return int(self._quota(tokens) + 0.5) if tokens else 0
+
+    def record(self, channel: Row, prompt: int, completion: int, content: str = "") -> None:
+        """Write the log row of a usage; a call that is not a token's, such as a test of a channel, is one, too."""
+        if not self.app.options.on("LogConsumeEnabled"):
+            return
         by_call = self.price >= 0
         other: dict[str, Any] = {
-            "admin_info": {"use_channel": self.tried},
-            "billing_source": "wallet",
+            "admin_info": {"use_channel": self.tried or None},
+            **({"billing_source": "wallet"} if self.caller.token["id"] else {}),
             "cache_ratio": 0 if by_call else 1,
             "cache_tokens": 0,
-            "completion_ratio": 0 if by_call else completion_ratio,
+            "completion_ratio": 0 if by_call else self._completion_ratio,
             "frt": -1000,
             "group_ratio": self.group_ratio,
             "model_price": self.price,
@@ -130,10 +149,11 @@ class Bill:
             "user_id": self.caller.user["id"],
             "created_at": self.app.now(),
             "type": CONSUME,
+            "content": content,
             "username": self.caller.user["username"],
             "token_name": self.caller.token["name"],
             "model_name": self.model,
-            "quota": quota,
+            "quota": self._cost(prompt, completion),
             "prompt_tokens": prompt,
             "completion_tokens": completion,
             "use_time": int(time.monotonic() - self.started),
@@ -142,7 +162,7 @@ class Bill:
             "token_id": self.caller.token["id"],
             "group": self.caller.group,
             "request_id": self.request.request_id,
-            "other": json.dumps(other, separators=(",", ":")),
+            "other": json.dumps(through_map(other), separators=(",", ":")),
         }
         self.app.database.insert(LOGS, row)
 

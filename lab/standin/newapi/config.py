@@ -10,6 +10,7 @@ from pathlib import Path
 from ..config import number, read_dotenv
 
 GLOBAL, WEB, CRITICAL, SEARCH = "GA", "GW", "CT", "search:user:"
+DRIVERS_BUSY_TIMEOUT = "busy_timeout(5000)"
 _LIMITS = {
     GLOBAL: ("GLOBAL_API_RATE_LIMIT", 360, 180),
     WEB: ("GLOBAL_WEB_RATE_LIMIT", 120, 180),
@@ -57,7 +58,7 @@ def load_config(environ: Mapping[str, str], workdir: Path, port: int = 3000, log
         raise SystemExit("[FATAL] Please set SESSION_SECRET to a random string.")
     name, _, query = (env.get("SQLITE_PATH") or "one-api.db").partition("?")
     pragmas = tuple(part.removeprefix("_pragma=") for part in query.split("&") if part.startswith("_pragma="))
-    busy = next((text for text in pragmas if text.startswith("busy_timeout(")), "busy_timeout(0)")
+    busy = next((text for text in pragmas if text.startswith("busy_timeout(")), DRIVERS_BUSY_TIMEOUT)
     return Config(
         workdir=workdir,
         port=number(env, "PORT", port),
