@@ -29,11 +29,11 @@ from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT, TAILSCALE_PROBLEM
 from llm_gateway.parts import firewall, installation, log_pruning
 from llm_gateway.parts.backups import scheduled_backups
-from llm_gateway.parts.canary import scheduled_canary
+from llm_gateway.parts.canary import destinations, scheduled_canary
 from llm_gateway.parts.installation import Wanted
 from llm_gateway.parts.openclaw import openclaw
 from tests.unit import fuzz_values
-from tests.unit.fake_hosts import ADDRESS, FRESH, OPENCLAW
+from tests.unit.fake_hosts import ADDRESS, FRESH, KEYS, OPENCLAW
 from tests.unit.fuzz_values import EXAMPLES, bounded
 from tests.unit.readers import compose, node, python, systemd
 from tests.unit.test_units import STUBS, analyze
@@ -43,6 +43,8 @@ pytestmark = pytest.mark.slow
 
 FIXED = {
     "gateway_canary_interval": "5min",
+    "gateway_alerts": ["ntfy:PLAIN", "email:_A1"],
+    "gateway_alerts_language": "en",
     "gateway_backup_schedule": "daily",
     "gateway_image_archive": None,
     "gateway_tailscale_address": ADDRESS,
@@ -79,6 +81,7 @@ def files_of(machine: Machine) -> list[Wanted]:
         *scheduled_backups.unit_files(made),
         *scheduled_canary.script_files(made),
         *scheduled_canary.unit_files(made),
+        *destinations.files(made),
         *log_pruning.script_files(made),
         *log_pruning.unit_files(made),
         *budgets.script_files(made),
@@ -103,7 +106,13 @@ def test_every_template_is_among_them(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def chosen(values: Mapping[str, Any]) -> Machine:
     """A host with these settings, and the plain ones for the rest."""
-    return make_machine({**FRESH, **OPENCLAW}, roles="gateway openclaw", **{**PLAIN, **FIXED, **values})
+    secrets = {
+        **KEYS,
+        "PLAIN": "https://h.example/plain",
+        "_A1": "smtps://a%40h.example:'$(id)%0a@h.example?to=b@h.example",
+    }
+    all_values = {**PLAIN, **FIXED, **values}
+    return make_machine({**FRESH, **OPENCLAW}, roles="gateway openclaw", secrets=secrets, **all_values)
 
 
 # --------------------------------------------------------------------------------------------------------- the readers
