@@ -104,6 +104,8 @@ RELAYED: tuple[tuple[str, Any], ...] = (
     (MESSAGES, {"model": "priced", "messages": [USER], "system": "s"}),
     (MESSAGES, {"model": "err429", "messages": [USER], "max_tokens": 1}),
 )
+PASSED = tuple((path, {**body, "unknown": 1}) for path, body in RELAYED if body["model"] == "priced" and len(body) > 1)
+"""By a channel that passes the caller's bytes on."""
 
 
 class _Upstream(ThreadingHTTPServer):
@@ -123,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Upstream
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        body = b"".join(self._pieces()).decode()
         self.server.seen.append(f"{self.path} {body}")
         asked = json.loads(body)
         status, text = REPLIES.get(asked["model"]) or (200, _plain(self.path, asked))
@@ -131,6 +133,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream" if asked.get("stream") else "application/json")
         self.end_headers()
         self.wfile.write(text.encode())
+
+    def _pieces(self) -> Iterator[bytes]:
+        """The body, which comes in chunks where it is passed on."""
+        if length := self.headers["Content-Length"]:
+            yield self.rfile.read(int(length))
+            return
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing."""
@@ -171,14 +183,21 @@ def answers(base: str) -> Iterator[str]:
     key = client.post("/api/token/1/key", headers=own).json()["data"]["key"]
     for method, path, body in ADMIN:
         yield _shown(f"{method} {path} {body}", client.request(method, path, json=body, headers=own))
-    for path, body in RELAYED:
-        answer = client.post(path, json=body, headers={"Authorization": f"Bearer sk-{key}"})
-        yield _shown(f"{path} {body}", answer)
-        yield from (f"  upstream got {text}" for text in upstream.seen)
-        upstream.seen.clear()
+    for setting, asked in (("{}", RELAYED), ('{"pass_through_body_enabled":true}', PASSED)):
+        client.put("/api/channel/", json={"id": 1, "setting": setting}, headers=own)
+        for path, body in asked:
+            answer = client.post(path, json=body, headers={"Authorization": f"Bearer sk-{key}"})
+            yield _shown(f"{setting} {path} {body}", answer)
+            yield from (f"  upstream got {text}" for text in upstream.seen)
+            upstream.seen.clear()
     for bad in (f"sk-{key}-999", "sk-wrong"):
         yield _shown("key", client.post(CHAT, json=RELAYED[0][1], headers={"Authorization": bad}))
-    yield _shown("models", client.get("/v1/models", headers={"Authorization": f"Bearer {key}"}))
+    for more in ({"Authorization": f"Bearer {key}"}, {"x-api-key": key, "anthropic-version": "2023-06-01"}):
+        yield _shown(f"models, {list(more)}", client.get("/v1/models", headers=more))
+    client.put("/api/token/", json={"id": 1, "unlimited_quota": True, "model_limits_enabled": True}, headers=own)
+    for used in (key, f"{key}-1"):
+        answer = client.post(CHAT, json=RELAYED[0][1], headers={"Authorization": f"Bearer {used}"})
+        yield _shown(f"limited, suffix: {used != key}", answer)
     upstream.shutdown()
     client.close()
 

@@ -88,7 +88,7 @@ def test_the_body_is_written_anew_from_known_fields(new_gateway: NewGateway, ups
     assert "Transfer-Encoding" not in headers
 
 
-def test_pass_through_sends_the_callers_bytes_of_a_chat_alone(
+def test_pass_through_sends_the_callers_bytes_but_for_embeddings(
     new_gateway: NewGateway, upstream: Upstream, key: str
 ) -> None:
     channel_id = new_gateway.add_channel(
@@ -99,6 +99,9 @@ def test_pass_through_sends_the_callers_bytes_of_a_chat_alone(
     assert sent(upstream) == body, "not mapped, either"
     new_gateway.relay(EMBEDDINGS, {"model": "raw", "input": "x", "unknown": 1}, key)
     assert sent(upstream) == {"model": "called", "input": "x"}
+    anthropic = {"model": "raw", "messages": [USER], "unknown": 1}
+    new_gateway.relay("/v1/messages", anthropic, key)
+    assert (upstream.requests[-1][0], sent(upstream)) == (CHAT, anthropic), "which is not what the path is for"
     new_gateway.ok("DELETE", f"/api/channel/{channel_id}")
 
 
@@ -258,6 +261,21 @@ def test_a_token_is_limited_to_models(new_gateway: NewGateway, key: str) -> None
     assert ([row["id"] for row in listed["data"]], listed["success"]) == (["emb"], True)
     none = new_gateway.new_key(model_limits_enabled=True, model_limits="")
     assert new_gateway.chat("chat", none).status_code == 403
+
+
+def test_a_suffix_leads_past_the_limits_of_a_token(new_gateway: NewGateway, upstream: Upstream, key: str) -> None:
+    """Unlike One API, new-api looks at a token's models only where it chooses the channel itself."""
+    channel_id = new_gateway.add_channel("limited", "chat", upstream.url)
+    none = new_gateway.new_key(model_limits_enabled=True, model_limits="")
+    assert new_gateway.chat("chat", f"{none}-{channel_id}").status_code == 200
+
+
+def test_models_are_listed_in_anthropics_form_for_its_clients(new_gateway: NewGateway, key: str) -> None:
+    limited = new_gateway.new_key(model_limits_enabled=True, model_limits="emb")
+    headers = {"x-api-key": f"sk-{limited}", "anthropic-version": "2023-06-01"}
+    row = {"id": "emb", "created_at": "2021-07-20T10:40:00Z", "display_name": "emb", "type": "model"}
+    listed = {"data": [row], "first_id": "emb", "has_more": False, "last_id": "emb"}
+    assert new_gateway.client.get("/v1/models", headers=headers).json() == listed
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def read_body(request: Request) -> dict[str, Any]:
         raise _invalid(str(error)) from None
     needed = NEEDED[request.path]
     if needed == "input" and needed not in body:
-        raise _invalid("input is empty")
+        raise _invalid("input is empty" if request.path == EMBEDDING else "input is required")
     if needed != "input" and not body.get(needed):
         raise _invalid(f"field {needed} is required")
     return body
@@ -51,7 +51,7 @@ def _invalid(message: str) -> RelayError:
 
 
 def passes_through(app_wide: bool, channel: Row) -> bool:
-    """Whether a channel gets the caller's own bytes: then neither mapping nor prompt nor override reaches it."""
+    """Whether a channel gets the caller's own bytes, of Anthropic's form too: no mapping, prompt or override then."""
     return app_wide or bool(json_field(channel, "setting").get("pass_through_body_enabled"))
 
 

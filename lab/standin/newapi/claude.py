@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from ..models import CREATED
 from ..web import go_json
 from .errors import RelayError
 
@@ -119,6 +121,13 @@ def _use(call: Mapping[str, Any]) -> dict[str, Any]:
     except ValueError:
         arguments = function["arguments"]
     return {"type": "tool_use", "id": call.get("id", ""), "name": function.get("name", ""), "input": arguments}
+
+
+def model_list(names: list[str]) -> dict[str, Any]:
+    """The models as Anthropic's clients read them."""
+    created = datetime.fromtimestamp(CREATED, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    rows = [{"id": name, "created_at": created, "display_name": name, "type": "model"} for name in names]
+    return {"data": rows, "first_id": names[0], "has_more": False, "last_id": names[-1]}
 
 
 class Events:

@@ -50,7 +50,7 @@ def attempt(app: App, request: Request, body: dict[str, Any], bill: Bill, channe
     bill.tried.append(str(channel["id"]))
     model = model_mapping(channel, app.log.system_error).get(bill.model) or bill.model
     path = CHAT if request.path == MESSAGES else request.path
-    raw = request.path == CHAT and passes_through(app.options.on("global.pass_through_request_enabled"), channel)
+    raw = request.path != EMBEDDING and passes_through(app.options.on("global.pass_through_request_enabled"), channel)
     answer = ask(app, request, body, channel, model, path, raw)
     if answer.status != 200:
         raise from_upstream(answer.status, read_content(answer))

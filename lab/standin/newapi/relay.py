@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..database import NotFoundError, Row
 from ..models import CREATED
 from ..web import Handler, Request, Response, json_response
+from . import claude
 from .billing import Bill
 from .body import MESSAGES, read_body
 from .errors import RefusedError, RelayError
@@ -107,10 +108,12 @@ def list_models(app: App, request: Request) -> Response:
     caller = identify(app, request)
     allowed = allowed_models(caller.token)
     names = app.channels.group_models(caller.group) if allowed is None else sorted(allowed)
+    names = [name for name in names if app.options.price(name) is not None]
+    if request.header("x-api-key") and request.header("anthropic-version"):
+        return json_response(claude.model_list(names))
     rows = [
         {"id": name, "object": "model", "created": CREATED, "owned_by": "openai", "supported_endpoint_types": []}
         for name in names
-        if app.options.price(name) is not None
     ]
     return json_response({"data": rows, "object": "list", "success": True})
 
