@@ -257,13 +257,22 @@ SAID = (
     "backups are overdue: none since 2026-11-22 03:00 UTC",
     "the firewall's rules are not there, or not those that were loaded (x-firewall.service is active): run deploy.py",
     "the unit openclaw-llm-gateway was restarted 5 times since it was last looked at: `journalctl -u x` says why",
+    *(
+        f"budget of agent1 for 2026-12, 1000.5 CNY: {what}: raise openclaw_budget and deploy, or use less"
+        for what in (
+            "80 % is used",
+            "all of it is used",
+            "all of it is used, and its token is refused until 2027-01-01T00:00:00+08:00",
+        )
+    ),
+    "the budgets cannot be looked at: `journalctl -u openclaw-llm-gateway-budgets.service` says why",
     "the Tailscale key of this host expires on 2026-12-15 10:00 UTC, in 13 days: renew it with `tailscale up`, or"
     " disable its expiry in the admin console",
 )
 OF_TAILSCALE = re.findall(r"echo (?:'([^']+)'|\"([^\"]+)\")", TAILSCALE_PROBLEM.read_text())
 NAMES = (
     r"tailscaled?|Tailscale|Machines|exit node|verify\.py|deploy\.py|deploys/restore\.py|docker unpause|"
-    r"MiB|UTC|HTTP|failed|active|s"
+    r"MiB|UTC|HTTP|openclaw_budget|CNY|agent1|failed|active|s"
 )
 
 
