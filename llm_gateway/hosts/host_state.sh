@@ -156,7 +156,9 @@ case " $ROLES " in *" gateway "*)
     [ -f "$DIRECTORY/secrets.env" ] || sed -n 's/^SESSION_SECRET=//p' "$DIRECTORY/.env" 2>/dev/null | emit session_secret
     content applied_keys "$DIRECTORY/applied-keys.json"
     {
-        for tool in sqlite3 age nft curl nginx; do ! command -v "$tool" >/dev/null || echo "$tool"; done
+        for tool in sqlite3 age nft curl; do ! command -v "$tool" >/dev/null || echo "$tool"; done
+        # Masked by page_server.sh, it is half installed.
+        [ -L /run/systemd/system/nginx.service ] || ! command -v nginx >/dev/null || echo nginx
         [ ! -s /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
         # Only in the place of sqlite3, since Python takes its time; and python3-minimal has no sqlite3.
         command -v sqlite3 >/dev/null || ! python3 -c 'import sqlite3' 2>/dev/null || echo python3

@@ -96,6 +96,7 @@ def _run(name: str, node: Node, call: str) -> None:
 
 def _program(node: Node, call: str) -> str:
     values = {
+        "units": layout.UNITS,
         "unit": PAGE_UNIT,
         "conf": PAGE_CONF,
         "users": PAGE_USERS,

@@ -1,13 +1,14 @@
-# The page of the fleet on a gateway's host. Before this text stand: unit, conf, users, port; install, the command that
-# installs nginx; and expected, the HTTP status without the token, or nothing where none is needed.
+# The page of the fleet on a gateway's host. Before this text stand: units, where systemd has its files; unit, conf, users,
+# port; install, the command that installs nginx; and expected, the HTTP status without the token, or nothing where none is needed.
 export PATH="$PATH:/usr/sbin:/sbin"
 
-install_nginx() { # so that what Debian's package brings (a site on port 80) neither starts now nor at the next boot
+# What Debian's package brings, a site on port 80, neither starts now nor at the next boot. While the mask stands, nginx counts
+# as not installed (host_state.sh), so that the run after one that was cut off here does it again.
+install_nginx() {
     systemctl mask --runtime --quiet nginx.service || return
     failed=0
     (eval "$install") || failed=1
-    systemctl unmask --runtime --quiet nginx.service
-    [ "$failed" = 0 ] && systemctl disable --quiet nginx.service
+    rm -f "$units/multi-user.target.wants/nginx.service" && systemctl unmask --runtime --quiet nginx.service && return "$failed"
 }
 make_token() { # read by nginx as it is: no copy of it is anywhere else
     umask 077
@@ -47,6 +48,6 @@ start() {
     }
 }
 take_off() {
-    systemctl disable --quiet --now "$unit" && rm -f "/etc/systemd/system/$unit" "$conf" "$users" "${conf%/*}/html/index.html" &&
+    systemctl disable --quiet --now "$unit" && rm -f "$units/$unit" "$conf" "$users" "${conf%/*}/html/index.html" &&
         systemctl daemon-reload && rmdir --ignore-fail-on-non-empty "${conf%/*}/html" "${conf%/*}"
 }

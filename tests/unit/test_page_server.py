@@ -125,6 +125,21 @@ def test_the_token_is_made_on_the_host_and_for_root_alone(tmp_path: Path) -> Non
     assert [file.name for file in users.parent.iterdir()] == ["users"]
 
 
+@pytest.mark.parametrize(("ends", "code"), [("true", 0), ("false", 1)])
+def test_what_debians_nginx_serves_by_itself_does_not_start_and_will_not(tmp_path: Path, ends: str, code: int) -> None:
+    wants = tmp_path / "multi-user.target.wants"
+    wants.mkdir()
+    values = f"units={tmp_path}\ninstall='echo install; ln -s x {wants}/nginx.service; {ends}'\n"
+    systemctl = 'systemctl() { echo "$*"; }\n'
+    script = f"{values}{systemctl}{page_server._SCRIPT.read_text()}\ninstall_nginx"
+    done = subprocess.run(["sh", "-uc", script], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert done.stdout.splitlines() == [
+        *("mask --runtime --quiet nginx.service", "install", "unmask --runtime --quiet nginx.service")
+    ]
+    assert list(wants.iterdir()) == []
+
+
 def test_its_unit_is_closed() -> None:
     unit = (page_server.ROOT / "files" / PAGE_UNIT).read_text()
     for line in ("DynamicUser=yes", "CapabilityBoundingSet=", "RuntimeDirectory=openclaw-llm-gateway-page"):
