@@ -106,6 +106,7 @@ class Flavour:
         has_default_account: whether it begins with an account that everybody knows, and takes an access token for it.
         needs_tiktoken: whether it counts tokens by files that it would fetch.
         own_tables: names of tables that no other software of these has.
+        drops_fields: examples of fields that it drops from a request that is not mapped; "" where it drops none.
         arrival: how a database of One API is brought to it; None for One API.
         living: a condition in SQL for the rows of `tokens` that have not been deleted.
         knows_unknown: whether a version that is not known is taken for a known one.
@@ -125,6 +126,7 @@ class Flavour:
     has_default_account: bool
     needs_tiktoken: bool
     own_tables: frozenset[str]
+    drops_fields: str
     arrival: Arrival | None
     living: str
     knows_unknown: bool

@@ -51,6 +51,7 @@ ONE_API = Flavour(
     has_default_account=True,
     needs_tiktoken=True,
     own_tables=frozenset(),
+    drops_fields="",
     arrival=None,
     living="1",
     knows_unknown=True,
@@ -87,11 +88,11 @@ NEW_API = Flavour(
         # Log-ins, and requests for the keys of tokens, from one address in 20 minutes; its own 20 lock out a person
         # after some runs.
         "CRITICAL_RATE_LIMIT": "100",
-        "TRUSTED_PROXIES": "none",
     },
     has_default_account=False,
     needs_tiktoken=False,
     own_tables=frozenset({"setups"}),
+    drops_fields="thinking_budget, repetition_penalty and a tool's strict",
     arrival=Arrival(arrival.FINDS, arrival.refusals, arrival.statements, arrival.TOLD),
     living="deleted_at IS NULL",
     knows_unknown=False,

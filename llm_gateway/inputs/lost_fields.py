@@ -22,7 +22,7 @@ _LOST_BEFORE = "; reasoning_effort, and reasoning_content of earlier messages"
 
 def problems(declared: Iterable[Channel], image: str | None) -> Iterator[str]:
     """What is declared and would have no effect, with the fix."""
-    if _is_newer(image):
+    if known.of_image(image).drops_fields or _is_newer(image):
         return
     for channel in declared:
         if channel.system_prompt and _passes_on(channel) and not mapped(channel):
@@ -36,6 +36,14 @@ def problems(declared: Iterable[Channel], image: str | None) -> Iterator[str]:
 
 def warnings(declared: Iterable[Channel], image: str | None) -> Iterator[str]:
     """What gets lost on the way through the declared channels, though it is wanted as it is declared."""
+    if (software := known.of_image(image)).drops_fields:
+        whole = [channel.name for channel in declared if not channel.pass_through and _passes_on(channel)]
+        if whole:
+            yield (
+                f"channel {_listed(whole)}: {software.name} drops fields of requests that it does not know, such as"
+                f" {software.drops_fields}; pass_through sends them on"
+            )
+        return
     is_newer = _is_newer(image)
     for channel in declared:
         if not _passes_on(channel):

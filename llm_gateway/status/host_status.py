@@ -11,7 +11,7 @@ import httpx
 
 from llm_gateway.contents import budgets
 from llm_gateway.contents.admin import admin_api, parse_answer
-from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours import OneAPIError, known
 from llm_gateway.flavours.admin_api import read_status
 from llm_gateway.flavours.values import ENABLED
 from llm_gateway.hosts.route import RouteError
@@ -152,7 +152,8 @@ def _version(seen: StatusAnswers) -> str | None:
     """What it says of itself; None where it does not answer."""
     try:
         body = parse_answer(seen.answers.get("api_status", "")).json()
-        return read_status(body["data"]).version
+        found = read_status(body["data"])
+        return f"{known.NEW_API.name} {found.version}" if found.is_new_api else found.version
     except (httpx.HTTPError, ValueError, LookupError, TypeError):
         return None
 

@@ -160,6 +160,7 @@ def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
     found = Lab()
     if reporter := pytestconfig.pluginmanager.getplugin("terminalreporter"):  # a worker has none
         reporter.write_line("bringing the tests' lab up (the first time on a machine this builds its images) ...")
+    os.environ.setdefault("LAB_GATEWAY", "one-api,new-api")
     found.command("down")
     with _one_at_a_time():
         up = found.command("up", "--hosts", HOSTS, timeout=1800)

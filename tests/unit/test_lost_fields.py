@@ -47,6 +47,40 @@ def test_a_system_prompt_that_has_no_effect_is_refused(fields: Any, image: str |
         assert 'models = ["my-m"], model_mapping = {"my-m": "m"}' in problems[0], "the fix is told"
 
 
+NEW_API = "calciumion/new-api:v1.0.0-rc.15"
+
+
+def test_what_new_api_drops_is_told_where_bodies_do_not_pass_through() -> None:
+    declared = [channel(), channel({"name": "d", "pass_through": True}), channel({"name": "e"}, PROMPT)]
+    assert [*lost_fields.problems(declared, NEW_API)] == []
+    (told,) = lost_fields.warnings(declared, NEW_API)
+    assert told.startswith("channel c, e: new-api drops fields of requests that it does not know, such as thinking_bu")
+    assert [*lost_fields.warnings(declared[1:2], NEW_API)] == []
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "words"),
+    [
+        (NEW_API, {"Theme": "berry"}, ["gateway_options: new-api has no option Theme"]),
+        (STABLE, {"SelfUseModeEnabled": True}, ["gateway_options: One API has no option SelfUseModeEnabled"]),
+        (NEW_API, {"SelfUseModeEnabled": True, "RetryTimes": 1}, []),
+        ("calciumion/new-api:v9.9.9", {}, ["gateway_image: version 'v9.9.9' of new-api was not tried"]),
+        ("mirror/new-api:stable", {}, []),
+    ],
+)
+def test_what_a_gateway_software_has_not_is_refused(image: str, options: dict[str, Any], words: list[str]) -> None:
+    problems = [*consistency.contradictions([channel()], (), False, image, options)]
+    assert len(problems) == len(words)
+    assert all(text.startswith(start) for text, start in zip(problems, words, strict=True)), problems
+
+
+def test_a_channel_that_new_api_has_not_is_refused() -> None:
+    problems = [*consistency.contradictions([channel({"type": "deepl"})], (), False, NEW_API)]
+    assert problems == [
+        "gateway_channels: channel 'c': new-api has no channels of type deepl: leave it out, or stay with One API"
+    ]
+
+
 @pytest.mark.parametrize(
     ("fields", "image", "words"),
     [

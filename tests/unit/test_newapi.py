@@ -83,7 +83,8 @@ def test_an_empty_one_is_set_up_once(empty_new_gateway: NewGateway) -> None:
 def test_from_nothing_to_all_of_it_and_again(admin: NewAPIClient) -> None:
     wanted = declared(
         channel("plain", priority=3, weight=2, groups=("vip", "default"), model_mapping={"plain-1": "模型"}),
-        channel("azure", 3, config={"api_version": "2024-10-21"}, system_prompt="Be brief.", pass_through=True),
+        channel("azure", 3, config={"api_version": "2024-10-21"}, system_prompt="Be brief."),
+        channel("whole", pass_through=True, model_mapping={"whole-1": "whole-1"}),
         channel("groq", 29, base_url=""),
         channel("minimax", 27),
         channel("aws", 33, base_url="", config={"ak": "A", "sk": "S", "region": "eu"}),
@@ -98,7 +99,7 @@ def test_from_nothing_to_all_of_it_and_again(admin: NewAPIClient) -> None:
         SelfUseModeEnabled=False,
         ModelRatio={"plain-1": 1.5},
     )
-    assert len(apply(admin, wanted)) == 13
+    assert len(apply(admin, wanted)) == 14
     assert planned(wanted, look(admin), now=0) == []
     token = only(admin.tokens(), "limited")
     assert token is not None
@@ -135,6 +136,8 @@ def test_more_than_a_page_is_read(admin: NewAPIClient) -> None:
         (channel("x", 33, config={"ak": "A"}), "config needs sk, region for new-api"),
         (channel("x", 51, base_url=""), "new-api appends /v1"),
         (channel("x", 50, base_url="https://own.example"), "new-api appends /v1"),
+        (channel("x", pass_through=True, system_prompt="Be brief."), "with pass_through, model_mapping and system_pro"),
+        (channel("x", pass_through=True, model_mapping={"a": "b"}), "with pass_through, model_mapping and system_prom"),
     ],
 )
 def test_what_it_has_not_is_refused_where_it_is_declared(spec: ChannelSpec, words: str) -> None:
@@ -145,7 +148,7 @@ def test_what_it_has_not_is_refused_where_it_is_declared(spec: ChannelSpec, word
 @pytest.mark.parametrize(
     ("spec", "used", "words"),
     [
-        (TokenSpec("x", quota=wire.MOST_QUOTA + 1), 0, "takes a quota of 2147483647 at most"),
+        (TokenSpec("x", quota=wire.MOST_QUOTA + 1), 0, "takes a quota of 500000000000000 at most"),
         (TokenSpec("x", quota=10), 11, "11 of its quota are used"),
     ],
 )

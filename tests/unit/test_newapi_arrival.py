@@ -113,10 +113,10 @@ CHANNEL = (
         (CHANNEL.format(50, "https://h", "no JSON"), ["channel 'x': new-api appends /v1 to its base URL, which does"]),
         (CHANNEL.format(1, "https://h", "{}"), []),
         (
-            "INSERT INTO tokens (name, key, unlimited_quota, remain_quota) VALUES ('big', 'k', 0, 2147483648)",
-            ["token 'big': its quota is above 2147483647"],
+            "INSERT INTO tokens (name, key, unlimited_quota, remain_quota) VALUES ('big', 'k', 0, 500000000000001)",
+            ["token 'big': its quota is above 500000000000000"],
         ),
-        ("INSERT INTO tokens (name, key, unlimited_quota, remain_quota) VALUES ('free', 'k', 1, 2147483648)", []),
+        ("INSERT INTO tokens (name, key, unlimited_quota, remain_quota) VALUES ('free', 'k', 1, 500000000000001)", []),
     ],
 )
 def test_what_cannot_be_carried_is_told_before(tmp_path: Path, sql: str, words: list[str]) -> None:

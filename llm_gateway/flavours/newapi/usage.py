@@ -15,7 +15,8 @@ LOG = UsageLog(
     table="logs",
     key="id",
     time="created_at",
-    is_request=f"type = {wire.CONSUMED}",
+    # An administrator's test of a channel is nobody's request, and has a row of its kind.
+    is_request=f"type = {wire.CONSUMED} AND NOT (token_id = 0 AND token_name = '模型测试')",
     agent="token_name",
     model="model_name",
     channel="channel_id",

@@ -37,7 +37,8 @@ USER_HEADER = "New-Api-User"
 NOT_ALLOWED = "Unauthorized, "
 """How its middleware begins each refusal of a role or an access token, in English, mostly in HTTP 200."""
 PASSWORD_LOGIN_OFF = "password login has been disabled"  # noqa: S105 (a message)
-MOST_QUOTA = (1 << 31) - 1
+MOST_QUOTA = 500_000_000_000_000
+"""Of a limited token (controller/token.go)."""
 WALLET = 500_000_000_000_000
 """What One API gives root. new-api gives a fiftieth of a millionth, and refuses every token once that is used up."""
 MASK = "*"
@@ -68,6 +69,9 @@ def held(spec: ChannelSpec) -> ChannelSpec:
     """A declared channel as new-api holds it, and lists it again. Raises Invalid where it has nothing like it."""
     kind = channel_type(spec.type)
     where = f"channel {spec.name!r}"
+    if spec.pass_through and (spec.system_prompt or any(name != to for name, to in (spec.model_mapping or {}).items())):
+        # relay/compatible_handler.go: the bytes are sent on before either is looked at.
+        raise Invalid(f"{where}: with pass_through, model_mapping and system_prompt have no effect: leave one out")
     if spec.type in AS_OPENAI:
         return replace(_without_config(spec), type=_OPENAI, base_url=_openai_url(spec, kind.base_url))
     if spec.type == ALI_BAILIAN:
