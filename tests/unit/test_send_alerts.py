@@ -275,7 +275,9 @@ def test_a_dead_destination_holds_up_nobody_and_no_secret_is_told(web: Receiver,
     assert outcomes["feishu:feishu"] == "HTTP 200: no ***"
     assert outcomes["wecom:wecom"] == "HTTP 500: *** is odd"
     assert outcomes["ntfy:ntfy"] == outcomes["dingtalk:dingtalk"] == "delivered"
-    assert web.got[0].body["message" if "topic" in web.got[0].body else "text"]
+    came = {"", "/robot/send", "/cgi-bin/webhook/send", f"/open-apis/bot/v2/hook/{UUID}"}
+    assert {each.path for each in web.got} == came, "each was asked once, whatever became of the others"
+    assert len(web.got) == len(came)
 
 
 def test_nothing_secret_is_an_argument_of_a_program_or_a_file(web: Receiver, tmp_path: Path) -> None:
