@@ -36,7 +36,9 @@ missing_packages() {
     have ssh || printf '%s\n' openssh-client
     have ip || printf '%s\n' iproute2
     have systemd-analyze || printf '%s\n' systemd
-    have chromium || printf '%s\n' chromium
+    # Any that scripts/chromium.py finds; Ubuntu's package of that name is a snap.
+    have chromium || have chromium-browser || have google-chrome ||
+        { grep -qx 'ID=ubuntu' /etc/os-release && printf '%s\n' chromium-browser || printf '%s\n' chromium; }
     [ -e /etc/ssl/certs/ca-certificates.crt ] || printf '%s\n' ca-certificates
     (usable_python) >/dev/null 2>&1 || printf '%s\n' python3 python3-venv
 }
