@@ -27,7 +27,7 @@ from llm_gateway.hosts import other_databases
 from llm_gateway.hosts.topology import Machine
 from llm_gateway.model import layout
 from llm_gateway.model.checkout import ROOT, TAILSCALE_PROBLEM
-from llm_gateway.parts import firewall, installation, log_pruning
+from llm_gateway.parts import firewall, installation, log_pruning, page_server
 from llm_gateway.parts.backups import scheduled_backups
 from llm_gateway.parts.canary import destinations, scheduled_canary
 from llm_gateway.parts.installation import Wanted
@@ -52,6 +52,8 @@ FIXED = {
     "docker_source": "distribution",
     "openclaw_gateway": None,
     "openclaw_budget": {"tokens": 1},
+    "gateway_page_port": 8443,
+    "gateway_page_peers": [],
 }
 """What is tested elsewhere, and would make other files of the rest."""
 PLAIN = {
@@ -86,6 +88,7 @@ def files_of(machine: Machine) -> list[Wanted]:
         *log_pruning.unit_files(made),
         *budgets.script_files(made),
         *budgets.unit_files(made),
+        *page_server.wanted_files(made),
         Wanted(openclaw.drop_in_path(agent), openclaw._wanted_drop_in(agent).encode(), "644", "the drop-in"),
     ]
 
@@ -170,6 +173,7 @@ def read_units(place: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 OPENCLAW_UNIT = "openclaw-gateway.service"
+NO_SHELL = (layout.DROP_IN, Path(layout.PAGE_CONF).name)
 SHELL = 'for name in $(compgen -v); do printf "%s\\0%s\\0" "$name" "${!name}"; done'
 
 
@@ -178,7 +182,7 @@ def read_shell(place: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
     found = {
         name: assigned(place, content)
         for name, content in files.items()
-        if name.endswith(".conf") and name != layout.DROP_IN
+        if name.endswith(".conf") and name not in NO_SHELL
     }
     assert [path.name for path in place.iterdir()] == ["conf"]
     return found
