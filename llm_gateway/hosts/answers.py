@@ -5,7 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
+
+SCRIPT = Path(__file__).with_name("answers.sh")
+"""What says it."""
 
 
 class UnreadableError(ValueError):

@@ -15,13 +15,14 @@ from typing import Any
 
 from llm_gateway.flavours import known
 from llm_gateway.flavours.flavour import Reads
-from llm_gateway.hosts import other_databases
+from llm_gateway.hosts import answers, other_databases
 from llm_gateway.hosts.answers import Answers, Content, FileState, Flag, Lines, Properties, Stat, Text
 from llm_gateway.model import layout, shell
 from llm_gateway.model.checkout import CARRIER, TAILSCALE_PROBLEM
 from llm_gateway.model.layout import PROJECT
 
 _SCRIPTS = (
+    answers.SCRIPT,
     CARRIER,
     TAILSCALE_PROBLEM,
     other_databases.SCRIPT,

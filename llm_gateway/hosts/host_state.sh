@@ -1,13 +1,11 @@
 # Reads all that a run needs to know of a host, in one round trip, and changes nothing.
-# Before this text stand carrier.sh, tailscale-problem, database-settings, registry.sh, look.sh and: ROLES LOCK WHO RUN
+# Before this text stand answers.sh, carrier.sh, tailscale-problem, database-settings, registry.sh, look.sh and: ROLES LOCK WHO RUN
 # BEGUN DIRECTORY PORT IMAGE REGISTRY MIRRORS REGISTRY_PROXY USER_ID PROJECT TRACKED DAEMON_BEFORE DAEMON_OURS
 # OPENCLAW_UNIT OPENCLAW_SCOPE OPENCLAW_USER OPENCLAW_WORKSPACE, and what is asked of the admin API: READ_CHANNELS READ_TOKENS
-# READ_OPTIONS READ_HEADER READ_KEYS. LOCK is yes or no; or later, where another command, with
-# only, takes the lock once the host was read, and reads nothing else.
-# Each answer is one line: its name, a space, its bytes in base64. What cannot be read is an empty answer.
+# READ_OPTIONS READ_HEADER READ_KEYS. LOCK is yes or no; or later, where another command, with only, takes the lock once the
+# host was read, and reads nothing else.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
-emit() { printf '%s ' "$1"; base64 -w0; printf '\n'; }
 # What the admin API knows, asked here: over a slow link that saves a round trip each. bash speaks TCP by itself, so no
 # curl is needed and the access token is in no argument.
 ask() {
@@ -35,7 +33,6 @@ for row in sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", timeout=3, uri=True).e
     print(*row, sep="|")' "$1" "$sql"
     fi 2>/dev/null
 }
-content() { [ ! -f "$2" ] || emit "$1" < "$2"; }
 nearest() { path=$1; while [ ! -d "$path" ]; do path=$(dirname "$path"); done; printf '%s' "$path"; }
 
 # One deployment at a time. The lock names the process that carries this connection (see carrier.sh), so it ends with it.
@@ -93,7 +90,6 @@ case $LOCK in
 esac
 # What an interrupted run has left, which the host itself undoes: see llm_gateway/hosts/undo.py.
 for stage in unfinished undoing; do content "$stage" "/var/lib/$PROJECT/$stage/what"; done
-end() { printf 'end %s\n' "$(printf complete | base64 -w0)"; }
 [ "$LOCK" != only ] || { end; exit; }
 
 emit os_release < /etc/os-release

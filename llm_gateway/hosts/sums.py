@@ -22,7 +22,7 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
-from llm_gateway.hosts import other_databases
+from llm_gateway.hosts import answers, other_databases
 from llm_gateway.hosts.answers import Answers, Text, UnreadableError
 from llm_gateway.model import shell
 from llm_gateway.model.layout import PROJECT
@@ -103,7 +103,11 @@ def script(directory: str, file: str, log: UsageLog, query: Query, zone: tzinfo)
         "portions": _portion(log, query),
         "answers": "\n".join(_answers(log, query)),
     }
-    texts = [shell.program(variables, other_databases.SCRIPT), log.files, shell.program({}, _HERE / "sums.sh")]
+    texts = [
+        shell.program(variables, answers.SCRIPT, other_databases.SCRIPT),
+        log.files,
+        shell.program({}, _HERE / "sums.sh"),
+    ]
     return "\n".join(texts)
 
 

@@ -1,13 +1,12 @@
 # Sums up the log of a gateway whose data are an SQLite file, while it serves: one answer, and nothing is changed.
 # A reader of SQLite holds up writers, and a writer that waits holds up new readers, as which One API knows its tokens.
 # So the rows are read in portions of some 10 ms each, into a table of this process alone.
-# Before this text stand the functions database_settings and failures, and: directory, database, container, patience (s),
+# Before this text stand answers.sh, the functions database_settings and failures, and: directory, database, container, patience (s),
 # portion (rows), most_bytes, begin, begin_text, by, program (Python); and SQL: bounds, tables, portions (with %d for the
 # first key and the one behind the last), answers.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
-emit() { printf '%s ' "$1"; base64 -w0; printf '\n'; }
-refuse() { printf '%s' "$*" | emit problem; printf 'end %s\n' "$(printf complete | base64 -w0)"; exit 0; }
+refuse() { printf '%s' "$*" | emit problem; end; exit 0; }
 
 [ "$(id -u)" = 0 ] || refuse "root alone may read the gateway's data: connect as root, or use --sudo"
 if [ -s "$directory/migrated-to" ]; then
@@ -64,5 +63,5 @@ failures | {
         cat
         printf '%s\n' "$found"
     } | awk -v most="$most_bytes" '{ bytes += length($0) + 1 } bytes > most { exit } { print }' | gzip -9n | emit usage
-    printf 'end %s\n' "$(printf complete | base64 -w0)"
+    end
 }

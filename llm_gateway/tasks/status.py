@@ -92,7 +92,7 @@ OPTIONS = {
     EVERY: "how often that page is made anew, in minutes (10): an older one says that it is",
     LANGUAGE: "its language, en or zh; by the locale",
 }
-_SCRIPTS = (CARRIER, LOOK, Path(__file__).with_name("status.sh"))
+_SCRIPTS = (answers.SCRIPT, CARRIER, LOOK, Path(__file__).with_name("status.sh"))
 
 
 class Survey(survey.Survey):

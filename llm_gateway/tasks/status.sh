@@ -1,11 +1,8 @@
 # What status.py shows beyond what host_state.sh reads: in one round trip, and nothing is changed.
-# Before this text stand carrier.sh, look.sh and: ROLES PROJECT DIRECTORY ADDRESS PORT (where the gateway is published now, or
+# Before this text stand answers.sh, carrier.sh, look.sh and: ROLES PROJECT DIRECTORY ADDRESS PORT (where the gateway is published now, or
 # both empty) and USAGE, a script that answers a question to the gateway's log, for a page that shows the last two weeks.
-# Each answer is one line: its name, a space, its bytes in base64. What cannot be read is an empty answer.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
-emit() { printf '%s ' "$1"; base64 -w0; printf '\n'; }
-content() { [ ! -f "$2" ] || emit "$1" < "$2"; }
 
 date +%s | emit now
 tail -n 400 "/var/lib/$PROJECT/journal.jsonl" 2>/dev/null | emit journal
@@ -47,4 +44,4 @@ case " $ROLES " in *" gateway "*)
         (eval "$USAGE") | emit usage
     fi
 esac
-printf 'end %s\n' "$(printf complete | base64 -w0)"
+end

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyinfra.api.host import Host
 
-from llm_gateway.hosts import other_databases, remote
+from llm_gateway.hosts import answers, other_databases, remote
 from llm_gateway.hosts.answers import Flag, Lines, Properties, Text
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.inputs.secrets import Generated
@@ -32,7 +32,7 @@ from llm_gateway.parts.backups.scheduled_backups import BACKUPS
 from llm_gateway.parts.takeover import old_gateway, old_settings
 from llm_gateway.parts.takeover.old_settings import Given
 
-_SCRIPTS = (other_databases.SCRIPT, old_gateway.SCRIPT, Path(__file__).with_name("find_gateway.sh"))
+_SCRIPTS = (answers.SCRIPT, other_databases.SCRIPT, old_gateway.SCRIPT, Path(__file__).with_name("find_gateway.sh"))
 _PASSING = tuple(name.removeprefix(PROJECT) for name in (FIRST_START, REPLACED, TRIAL, NEXT_IMAGE))
 """What the names of our containers end with that are there for a moment only."""
 

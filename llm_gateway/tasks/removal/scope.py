@@ -13,7 +13,7 @@ from pyinfra.api import FunctionCommand
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.hosts import before, remote
+from llm_gateway.hosts import answers, before, remote
 from llm_gateway.hosts.answers import Answers, Lines
 from llm_gateway.hosts.before import Before
 from llm_gateway.hosts.progress import step
@@ -125,7 +125,7 @@ def read(machine: Machine) -> Found:
         "CLIENT": skills.client_path(agent) if agent and agent.settings.openclaw_workspace else "",
         "KEPT_SUFFIX": layout.BEFORE_SUFFIX,
     }
-    state = Leftovers.parse(remote.run(machine.host, shell.program(values, _SCRIPT)))
+    state = Leftovers.parse(remote.run(machine.host, shell.program(values, answers.SCRIPT, _SCRIPT)))
     return Found(state, before.read(state.notes))
 
 

@@ -3,7 +3,6 @@
 # Each answer is one line: its name, a space, its bytes in base64. What is not there is an empty answer.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
-emit() { printf '%s ' "$1"; base64 -w0; printf '\n'; }
 content() { [ ! -f "$2" ] || { cat "$2"; echo; } | emit "$1"; } # one line more, so that an empty file is told from none
 
 find "$BEFORE" -type f ! -name '*.*' -exec cat {} + 2>/dev/null | emit notes
@@ -38,4 +37,4 @@ case " $ROLES " in *" openclaw "*)
         as_user sh -c 'ls -1tr "$1$2"-????????????' sh "$CLIENT" "$KEPT_SUFFIX" 2>/dev/null | emit client_kept
     fi
 esac
-printf 'end %s\n' "$(printf complete | base64 -w0)"
+end
