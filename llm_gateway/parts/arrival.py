@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
+
 from pyinfra.api.host import Host
 
-from llm_gateway.flavours import option_text
+from llm_gateway.flavours import known, option_text
 from llm_gateway.flavours.flavour import Arrival
 from llm_gateway.hosts import remote, tables
 from llm_gateway.hosts.progress import step
@@ -16,25 +19,33 @@ from llm_gateway.parts import database
 def due(node: Node, store: Store) -> Arrival | None:
     """How a database is to be brought to what is declared; None where it is its own, or there is none yet.
 
-    Raises RemoteError.
+    Raises RemoteError, and DatabaseError where that cannot be told: it is not to be served unlimited then.
     """
-    flavour = node.flavour
-    if flavour.arrival is None:
-        return None
-    try:
-        columns = store.schema().columns
-    except tables.TablesError:
-        return None  # what is wrong with it is told by whoever uses it
-    return flavour.arrival if "channels" in columns and not flavour.own_tables <= columns.keys() else None
+    columns = _columns(store) if node.flavour.arrival else {}
+    return node.flavour.arrival if "channels" in columns and not node.flavour.own_tables <= columns.keys() else None
 
 
 def problems(node: Node) -> list[str]:
     """What of the gateway's database cannot be brought to what is declared. Raises RemoteError, DatabaseError."""
-    arrival = due(node, node.gateway.store)
-    if arrival is None:
-        return []
-    found = arrival.refusals(database.ask_file(node.gateway.store, arrival.finds))
-    return [f"{problem}: change or delete it in the admin page, or stay with One API" for problem in found]
+    store, other = node.gateway.store, known.NEW_API
+    if not node.flavour.own_tables and other.own_tables & _columns(store).keys():
+        return [
+            f"its database is {other.name}'s, and tokens that were limited or deleted there would be unlimited and"
+            f" answer again under {node.flavour.name}. Back to the data from before the move leads deploys/rollback.py;"
+            " else set gateway_image back"
+        ]
+    arrival = due(node, store)
+    return [*arrival.refusals(database.ask_file(store, arrival.finds))] if arrival else []
+
+
+def _columns(store: Store) -> Mapping[str, tuple[str, ...]]:
+    """The tables of a database; none where it is not there. Raises RemoteError, DatabaseError."""
+    if not store.run(f"[ ! -e {shlex.quote(store.file)} ] || echo there"):
+        return {}
+    try:
+        return store.schema().columns
+    except tables.TablesError as problem:
+        raise database.DatabaseError(f"which gateway software it is of cannot be told: {problem}") from None
 
 
 def carry(host: Host, node: Node, store: Store, arrival: Arrival, container: str) -> None:

@@ -20,7 +20,10 @@ _REASONS = {
     "aws": "its config has no ak, sk and region",
     "url": "new-api appends /v1 to its base URL, which does not end so now",
     "quota": f"its quota is above {wire.MOST_QUOTA}, the most that new-api takes",
+    "root": "its number is not 1, by which this deployment asks new-api",
 }
+_FIX = {"root": "stay with One API"}
+_CHANGE = "change or delete it in the admin page, or stay with One API"
 
 
 def _field(name: str) -> str:
@@ -37,18 +40,21 @@ _FOUND = {
     "aws": f"channels WHERE type = {wire.AWS} AND ({' OR '.join(f'{_field(each)} IS NULL' for each in wire.AWS_KEY)})",
     "url": "channels WHERE type IN (50, 51) AND coalesce(base_url, '') NOT LIKE '%/v1'",
     "quota": f"tokens WHERE unlimited_quota = 0 AND remain_quota > {wire.MOST_QUOTA}",
+    "root": "users WHERE username = 'root' AND id <> 1",
 }
 FINDS = "".join(
-    f"SELECT '{table.split()[0]}', hex(name), '{reason}' FROM {table};\n" for reason, table in _FOUND.items()
+    f"SELECT '{table.split()[0]}', hex({'username' if reason == 'root' else 'name'}), '{reason}' FROM {table};\n"
+    for reason, table in _FOUND.items()
 )
 """What cannot be carried, a line each for `refusals`. For One API's schema; changes nothing."""
 
 
 def refusals(lines: list[str]) -> Iterator[str]:
-    """What `FINDS` found, in words."""
+    """What `FINDS` found, in words, and what fixes it."""
     for line in lines:
         table, name, reason = line.split("|")
-        yield f"{table.removesuffix('s')} {bytes.fromhex(name).decode(errors='replace')!r}: {_REASONS[reason]}"
+        what = f"{table.removesuffix('s')} {bytes.fromhex(name).decode(errors='replace')!r}: {_REASONS[reason]}"
+        yield f"{what}: {_FIX.get(reason, _CHANGE)}"
 
 
 def statements(options: Mapping[str, str]) -> str:

@@ -13,8 +13,11 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours.admin_api import AdminAPI
 from llm_gateway.hosts import remote, undo
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.route import RouteError, route
 from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
@@ -99,6 +102,7 @@ def run(node: Node, new: Serving, source: str) -> str:
     remote.run(host, script, base64.b64encode(compose_file).decode())
     old_schema.start_twice(host, TRIAL, node.settings.gateway_start_timeout)
     address = _await(node)
+    _require_software(node, address)
     if arriving:
         copied = Store(host, f"{node.directory}/trial/{layout.DATA}/{layout.DATABASE}")
         arrival.carry(host, node, copied, arriving, TRIAL)
@@ -110,6 +114,18 @@ def run(node: Node, new: Serving, source: str) -> str:
         raise TrialError(f"{problem}{_compared(node)}. {service.last_words(host, TRIAL)}") from None
     remote.tell(host, f"on a copy of the database, {new} answers: {told}")
     return told
+
+
+def _require_software(node: Node, address: str) -> None:
+    """Whatever the image's name says. Raises TrialError, where it is not what that says, or does not tell."""
+    base_url = f"http://{address}:{PORT}"
+    try:
+        with route(node.host, address, PORT) as way, AdminAPI(base_url, transport=way) as api:
+            problem = node.flavour.problem_of(api.status())
+    except (RouteError, OneAPIError) as failure:
+        problem = f"it does not say what it is: {failure}"
+    if problem:
+        raise TrialError(f"{problem}. {service.last_words(node.host, TRIAL)}")
 
 
 def _await(node: Node) -> str:

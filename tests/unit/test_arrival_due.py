@@ -1,0 +1,90 @@
+"""Whose software a database is, where another one is to serve it: told, or nothing is served."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from llm_gateway.flavours.flavour import Flavour
+from llm_gateway.flavours.known import NEW_API, ONE_API
+from llm_gateway.hosts import tables
+from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.topology import Node
+from llm_gateway.parts import arrival, service
+from llm_gateway.parts.database import DatabaseError
+from llm_gateway.tasks.upgrades import trial
+from tests.unit.fake_one_api import FakeOneAPI
+
+OF_ONE_API = "CREATE TABLE channels (id INTEGER, name TEXT, type INTEGER, base_url TEXT, config TEXT);"
+OF_ONE_API += "CREATE TABLE tokens (id INTEGER, name TEXT, unlimited_quota INTEGER, remain_quota INTEGER);"
+OF_ONE_API += "CREATE TABLE users (id INTEGER, username TEXT, role INTEGER, status INTEGER);"
+OF_NEW_API = f"{OF_ONE_API} CREATE TABLE setups (id INTEGER);"
+
+
+def _node(tmp_path: Path, flavour: Flavour, sql: str | None) -> Node:
+    file = tmp_path / "one-api.db"
+    if sql is not None:
+        with closing(sqlite3.connect(file)) as database:
+            database.executescript(sql)
+    store = Store(None, str(file))
+    return cast(Node, SimpleNamespace(flavour=flavour, gateway=SimpleNamespace(store=store)))
+
+
+@pytest.mark.parametrize(
+    ("sql", "is_due"),
+    [
+        (None, False),
+        ("", False),
+        (OF_NEW_API, False),
+        (OF_ONE_API, True),
+        (f"PRAGMA journal_mode=WAL; {OF_ONE_API}", True),
+    ],
+)
+def test_a_database_of_one_api_is_carried_over(tmp_path: Path, sql: str | None, is_due: bool) -> None:
+    node = _node(tmp_path, NEW_API, sql)
+    assert (arrival.due(node, node.gateway.store) is not None) is is_due
+    assert arrival.problems(node) == []
+
+
+def test_what_cannot_be_read_is_not_served_without_its_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = _node(tmp_path, NEW_API, OF_ONE_API)
+    monkeypatch.setattr(tables, "PATIENCE_SECONDS", 0)
+    with closing(sqlite3.connect(node.gateway.store.file)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for look in (lambda: arrival.due(node, node.gateway.store), lambda: arrival.problems(node)):
+            with pytest.raises(DatabaseError, match=r"software it is of cannot be told: .*locked"):
+                cast(Any, look)()
+
+
+def test_what_new_api_has_used_is_not_given_to_one_api(tmp_path: Path) -> None:
+    (problem,) = arrival.problems(_node(tmp_path, ONE_API, OF_NEW_API))
+    assert "its database is new-api's" in problem
+    assert "deploys/rollback.py" in problem
+    assert arrival.problems(_node(tmp_path / "..", ONE_API, None)) == []
+
+
+@pytest.mark.parametrize(("number", "is_refused"), [(1, False), (2, True)])
+def test_root_has_the_number_by_which_new_api_is_asked(tmp_path: Path, number: int, is_refused: bool) -> None:
+    sql = f"{OF_ONE_API} INSERT INTO users VALUES ({number}, 'root', 100, 1), (7, 'ann', 1, 1);"  # noqa: S608
+    told = "user 'root': its number is not 1, by which this deployment asks new-api: stay with One API"
+    assert arrival.problems(_node(tmp_path, NEW_API, sql)) == ([told] if is_refused else [])
+
+
+@pytest.mark.parametrize(
+    ("flavour", "words"),
+    [(ONE_API, None), (NEW_API, "what answers is One API v0.6.10, and gateway_image names new-api")],
+)
+def test_an_image_is_what_its_name_says(
+    flavour: Flavour, words: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Told on the copy, before its database is looked at: it would be a puzzle of missing columns else."""
+    monkeypatch.setattr(trial, "route", FakeOneAPI("").route)
+    monkeypatch.setattr(service, "last_words", lambda *_: "Its log is empty")
+    node = _node(tmp_path, flavour, None)
+    with pytest.raises(trial.TrialError, match=words) if words else nullcontext():
+        trial._require_software(cast(Any, SimpleNamespace(**vars(node), host=None)), "127.0.0.1")
