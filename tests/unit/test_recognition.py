@@ -189,6 +189,8 @@ def test_new_api_s_is_seen_on_a_host_that_has_no_sqlite_yet(
     found = recognition.glimpse(Store(HOST, str(tmp_path / "one-api.db")), known.ONE_API)
     assert ("seems to be new-api's" in str(found.problem)) == is_told
     assert ("once sqlite3 is installed" in " ".join(found.notes)) != is_told
+    found = recognition.glimpse(Store(HOST, str(tmp_path / "one-api.db")), known.NEW_API)
+    assert ("seems to be no database of new-api" in str(found.problem)) != is_told
 
 
 @pytest.mark.parametrize("tools", ["sqlite3\n", "python3\n", "age\n"])

@@ -126,6 +126,11 @@ def glimpse(store: Store, flavour: Flavour) -> Found:
     if is_found == bool(flavour.own_tables):
         note = f"{store.file} is looked at once sqlite3 is installed, before the gateway that serves it is stopped"
         return Found(None, (note,))
+    if flavour.own_tables:
+        return Found(
+            f"{store.file} seems to be no database of {flavour.name}; where it is one, install sqlite3 on the host"
+            " (apt-get install sqlite3) and run again, which looks closer"
+        )
     return Found(
         f"{store.file} seems to be new-api's, or of a gateway like it, whose limits One API does not know; where it is"
         " not, install sqlite3 on the host (apt-get install sqlite3) and run again, which looks closer"
