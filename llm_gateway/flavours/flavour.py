@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -103,6 +103,7 @@ class Flavour:
         option_defaults: what options are before anybody sets them, by name; without ratios.
         default_options: those that hold unless they are declared otherwise.
         environment: variables of its container, by name, in the place of One API's, which the templates have.
+        unread: variables of One API that it does not read, and without which it asks providers another way.
         has_default_account: whether it begins with an account that everybody knows, and takes an access token for it.
         needs_tiktoken: whether it counts tokens by files that it would fetch.
         own_tables: names of tables that no other software of these has.
@@ -123,6 +124,7 @@ class Flavour:
     option_defaults: Mapping[str, str]
     default_options: Mapping[str, object]
     environment: Mapping[str, str]
+    unread: frozenset[str]
     has_default_account: bool
     needs_tiktoken: bool
     own_tables: frozenset[str]
@@ -144,6 +146,11 @@ class Flavour:
         except UnknownVersion as problem:
             return None if self.knows_unknown else str(problem)
         return None
+
+    def unread_problems(self, names: Iterable[str]) -> Iterator[str]:
+        """What is wrong with variables of these names, as texts with the fix."""
+        for name in sorted(self.unread.intersection(names)):
+            yield f"{self.name} does not read {name}: give it the proxy by HTTPS_PROXY, and leave {name} out"
 
     def is_default(self, name: str, text: str) -> bool:
         """Whether the text of an option is in effect its default; False for ratios, whose default is not known."""

@@ -48,6 +48,7 @@ ONE_API = Flavour(
         "ApproximateTokenEnabled": True,
     },
     environment={},
+    unread=frozenset(),
     has_default_account=True,
     needs_tiktoken=True,
     own_tables=frozenset(),
@@ -89,6 +90,7 @@ NEW_API = Flavour(
         # after some runs.
         "CRITICAL_RATE_LIMIT": "100",
     },
+    unread=frozenset({"RELAY_PROXY", "USER_CONTENT_REQUEST_PROXY"}),
     has_default_account=False,
     needs_tiktoken=False,
     own_tables=frozenset({"setups"}),

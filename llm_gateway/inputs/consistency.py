@@ -45,12 +45,15 @@ def contradictions(
     pruned: bool | frozenset[str],
     image: str | None,
     options: Iterable[str] = (),
+    environment: Iterable[str] = (),
 ) -> Iterator[str]:
     """What is right by itself and wrong together, as texts with the fix.
 
     Parameters: the settings of one host, `image` with its tag; what was refused is left out of them, or None.
     """
-    yield from _unknown_to(known.of_image(image), declared, image, options)
+    flavour = known.of_image(image)
+    yield from _unknown_to(flavour, declared, image, options)
+    yield from (f"gateway_environment: {problem}" for problem in flavour.unread_problems(environment))
     yield from _unknown_types(declared, image)
     yield from lost_fields.problems(declared, image)
     for token in tokens_:

@@ -58,6 +58,7 @@ def check(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
         found.gateway_prune,
         found.gateway_image,
         found.gateway_options,
+        [name for name, value in found.gateway_environment.items() if value is not None],
     )
     return found, problems
 

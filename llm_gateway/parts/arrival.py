@@ -13,6 +13,7 @@ from llm_gateway.hosts import remote, tables
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Node
+from llm_gateway.model import layout
 from llm_gateway.parts import database
 
 
@@ -34,8 +35,13 @@ def problems(node: Node) -> list[str]:
             f" answer again under {node.flavour.name}. Back to the data from before the move leads deploys/rollback.py;"
             " else set gateway_image back"
         ]
-    arrival = due(node, store)
-    return [*arrival.refusals(database.ask_file(store, arrival.finds))] if arrival else []
+    if (arrival := due(node, store)) is None:
+        return []
+    unread = node.flavour.unread_problems(node.state.data_environment)
+    return [
+        *(f"{layout.DATA}/.env: {problem}" for problem in unread),
+        *arrival.refusals(database.ask_file(store, arrival.finds)),
+    ]
 
 
 def _columns(store: Store) -> Mapping[str, tuple[str, ...]]:

@@ -15,6 +15,7 @@ from llm_gateway.flavours.known import NEW_API, ONE_API
 from llm_gateway.hosts import tables
 from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Node
+from llm_gateway.inputs import host_data
 from llm_gateway.parts import arrival, service
 from llm_gateway.parts.database import DatabaseError
 from llm_gateway.tasks.upgrades import trial
@@ -26,13 +27,14 @@ OF_ONE_API += "CREATE TABLE users (id INTEGER, username TEXT, role INTEGER, stat
 OF_NEW_API = f"{OF_ONE_API} CREATE TABLE setups (id INTEGER);"
 
 
-def _node(tmp_path: Path, flavour: Flavour, sql: str | None) -> Node:
+def _node(tmp_path: Path, flavour: Flavour, sql: str | None, *variables: str) -> Node:
     file = tmp_path / "one-api.db"
     if sql is not None:
         with closing(sqlite3.connect(file)) as database:
             database.executescript(sql)
     store = Store(None, str(file))
-    return cast(Node, SimpleNamespace(flavour=flavour, gateway=SimpleNamespace(store=store)))
+    state = SimpleNamespace(data_environment=list(variables))
+    return cast(Node, SimpleNamespace(flavour=flavour, gateway=SimpleNamespace(store=store), state=state))
 
 
 @pytest.mark.parametrize(
@@ -73,6 +75,16 @@ def test_root_has_the_number_by_which_new_api_is_asked(tmp_path: Path, number: i
     sql = f"{OF_ONE_API} INSERT INTO users VALUES ({number}, 'root', 100, 1), (7, 'ann', 1, 1);"  # noqa: S608
     told = "user 'root': its number is not 1, by which this deployment asks new-api: stay with One API"
     assert arrival.problems(_node(tmp_path, NEW_API, sql)) == ([told] if is_refused else [])
+
+
+def test_a_proxy_that_new_api_would_pass_by_is_told(tmp_path: Path) -> None:
+    told = "new-api does not read RELAY_PROXY: give it the proxy by HTTPS_PROXY, and leave RELAY_PROXY out"
+    assert arrival.problems(_node(tmp_path, NEW_API, OF_ONE_API, "RELAY_PROXY", "THEME")) == [f"data/.env: {told}"]
+    data = {"gateway_environment": {"RELAY_PROXY": "http://10.0.0.9:7890", "THEME": "air"}}
+    of_new_api = {"gateway_image": "calciumion/new-api:v1.0.0-rc.15"}
+    before, after = host_data.check(data)[1], host_data.check({**data, **of_new_api})[1]
+    assert [problem for problem in after if problem not in before] == [f"gateway_environment: {told}"]
+    assert told not in str(host_data.check({"gateway_environment": {"RELAY_PROXY": None}, **of_new_api})[1])
 
 
 @pytest.mark.parametrize(

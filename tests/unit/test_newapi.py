@@ -28,6 +28,9 @@ from llm_gateway.flavours import (
 from llm_gateway.flavours.known import NEW_API, ONE_API
 from llm_gateway.flavours.newapi import wire
 from llm_gateway.flavours.newapi.admin import NewAPIClient
+from llm_gateway.model import layout
+from llm_gateway.parts import installation
+from tests.unit.topology import make_node
 
 pytest_plugins = ["standin_newapi_fixtures"]
 
@@ -229,3 +232,13 @@ def test_what_answers_is_held_to_its_name(admin: NewAPIClient) -> None:
     status = admin.status()
     assert NEW_API.problem_of(status) is None
     assert "and gateway_image names One API: give the image a name" in str(ONE_API.problem_of(status))
+
+
+def test_a_variable_of_its_container_stands_in_its_file_once() -> None:
+    """Compose refuses a file that has a name twice; One API's gateways may have set it."""
+    chosen = {"gateway_image": "calciumion/new-api:v1.0.0-rc.15", "gateway_environment": {"CRITICAL_RATE_LIMIT": "40"}}
+    node = make_node(**chosen)
+    (file,) = (each for each in installation.wanted_files(node) if each.path.endswith(layout.COMPOSE_FILE))
+    lines = [line.strip() for line in file.content.decode().splitlines()]
+    assert [line for line in lines if line.startswith("CRITICAL_RATE_LIMIT")] == ['CRITICAL_RATE_LIMIT: "40"']
+    assert NEW_API.environment.keys() <= {line.partition(":")[0] for line in lines}
