@@ -26,7 +26,15 @@ class Unauthorised(OneAPIError):
 
 
 class RateLimited(OneAPIError):
-    """Too many requests from this address; logging in is limited to 20 in 20 minutes."""
+    """Too many requests from this address; logging in is limited to 20 in 20 minutes.
+
+    Attributes:
+        minutes: after which the next one is taken for sure.
+    """
+
+    def __init__(self, text: str, minutes: int = 3) -> None:
+        super().__init__(text)
+        self.minutes = minutes
 
 
 class Refused(OneAPIError):

@@ -25,7 +25,7 @@ def told(problem: OneAPIError, directory: str) -> str:
     if isinstance(problem, Refused) and LOCKED in problem.message:
         return f"{problem.call} failed, {locked_by_whom(directory)}"
     if isinstance(problem, RateLimited):
-        return f"{problem}: run again in 3 minutes; what was done until here is kept"
+        return f"{problem}: run again in {problem.minutes} minutes; what was done until here is kept"
     return str(problem)
 
 

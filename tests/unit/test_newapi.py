@@ -17,6 +17,7 @@ from llm_gateway.flavours import (
     Declared,
     Invalid,
     OneAPIError,
+    RateLimited,
     Refused,
     TokenSpec,
     Unauthorised,
@@ -29,7 +30,7 @@ from llm_gateway.flavours.known import NEW_API, ONE_API
 from llm_gateway.flavours.newapi import wire
 from llm_gateway.flavours.newapi.admin import NewAPIClient
 from llm_gateway.model import layout
-from llm_gateway.parts import installation
+from llm_gateway.parts import installation, recovery
 from tests.unit.topology import make_node
 
 pytest_plugins = ["standin_newapi_fixtures"]
@@ -242,3 +243,16 @@ def test_a_variable_of_its_container_stands_in_its_file_once() -> None:
     lines = [line.strip() for line in file.content.decode().splitlines()]
     assert [line for line in lines if line.startswith("CRITICAL_RATE_LIMIT")] == ['CRITICAL_RATE_LIMIT: "40"']
     assert NEW_API.environment.keys() <= {line.partition(":")[0] for line in lines}
+
+
+def test_how_long_to_wait_where_the_keys_of_tokens_are_counted_as_log_ins(
+    start_new: Callable[..., NewGateway],
+) -> None:
+    limits = {"CRITICAL_RATE_LIMIT_ENABLE": "true", "CRITICAL_RATE_LIMIT": "3"}
+    gateway = start_new(**limits).set_up(SelfUseModeEnabled=True)
+    with NewAPIClient(gateway.url, access_token=gateway.access_token) as client:
+        client.call("POST", wire.TOKENS, wire.token_fields(TokenSpec("a")))
+        with pytest.raises(RateLimited) as limited:
+            for _ in range(4):
+                client.tokens()
+    assert recovery.told(limited.value, "/d").endswith("run again in 20 minutes; what was done until here is kept")

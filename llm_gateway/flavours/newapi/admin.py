@@ -12,7 +12,7 @@ import httpx
 from llm_gateway.flavours import values
 from llm_gateway.flavours.admin_api import AdminAPI, read_row, read_rows
 from llm_gateway.flavours.envelope import unexpected
-from llm_gateway.flavours.errors import Invalid, Refused, Unauthorised
+from llm_gateway.flavours.errors import Invalid, RateLimited, Refused, Unauthorised
 from llm_gateway.flavours.newapi import wire
 from llm_gateway.flavours.rows import Fields
 from llm_gateway.flavours.shapes import Channel, LogRow, Token, User
@@ -80,7 +80,8 @@ class NewAPIClient(AdminAPI):
                 raise
             return False
         if isinstance(found, dict) and found.get("require_2fa"):
-            raise Refused(f"POST {wire.LOG_IN}", f"{username} logs in with a second factor, which a run does not have")
+            told = "logs in with a second factor, which a run does not have: switch it off in the admin page meanwhile"
+            raise Refused(f"POST {wire.LOG_IN}", f"{username} {told}")
         user = read_row(f"POST {wire.LOG_IN}", found, wire.read_user)
         self._http.headers[wire.USER_HEADER] = str(user.id)
         return True
@@ -232,7 +233,10 @@ class NewAPIClient(AdminAPI):
         keys: dict[str, str] = {}
         for begin in range(0, len(tokens), wire.PAGE):
             ids = [token.id for token in tokens[begin : begin + wire.PAGE]]
-            found = self.call("POST", wire.KEYS, {"ids": ids})
+            try:
+                found = self.call("POST", wire.KEYS, {"ids": ids})
+            except RateLimited as limited:  # which counts these as log-ins
+                raise RateLimited(str(limited), wire.LOG_IN_MINUTES) from None
             keys |= read_row(f"POST {wire.KEYS}", found, _keys)
         missing = [token.name for token in tokens if not _is_key(keys.get(str(token.id)))]
         if missing:

@@ -41,6 +41,8 @@ MOST_QUOTA = 500_000_000_000_000
 """Of a limited token (controller/token.go)."""
 WALLET = 500_000_000_000_000
 """What One API gives root. new-api gives a fiftieth of a millionth, and refuses every token once that is used up."""
+LOG_IN_MINUTES = 20
+"""In which new-api counts log-ins and requests for the keys of tokens, of one address together."""
 MASK = "*"
 """Stands in keys that are not shown whole."""
 
