@@ -131,6 +131,19 @@ def test_what_is_to_be_taken_over_is_looked_at_on_its_host(
             assert bool(note) == ("it has triggers" in "\n".join(local_sources.find(asked).notes))
 
 
+@pytest.mark.parametrize(("number", "is_told"), [(1, False), (2, True)])
+def test_a_root_whom_new_api_would_not_let_ask_is_told(
+    told: list[str], tmp_path: Path, number: int, is_told: bool
+) -> None:
+    """Whoever registers before new-api is set up becomes number 1, and root another one."""
+    with closing(sqlite3.connect(tmp_path / "one-api.db", isolation_level=None)) as made:
+        made.executescript(f"{_ONE_API} CREATE TABLE setups (id INTEGER);")
+        made.execute("INSERT INTO users VALUES (?, 'root', 'x', 100, 1)", (number,))
+    store = Store(HOST, str(tmp_path / "one-api.db"))
+    assert ("root has the number 2" in str(recognition.look(store, known.NEW_API).problem)) == is_told
+    recognition.require_number(store.schema(), known.ONE_API)
+
+
 def test_one_in_utf_16_is_refused_with_what_makes_it_utf_8(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "wide.db", isolation_level=None)) as made:
         made.executescript(f"PRAGMA encoding = 'UTF-16le'; {_ONE_API} {_ROOT}")

@@ -40,7 +40,7 @@ _FOUND = {
     "aws": f"channels WHERE type = {wire.AWS} AND ({' OR '.join(f'{_field(each)} IS NULL' for each in wire.AWS_KEY)})",
     "url": "channels WHERE type IN (50, 51) AND coalesce(base_url, '') NOT LIKE '%/v1'",
     "quota": f"tokens WHERE unlimited_quota = 0 AND remain_quota > {wire.MOST_QUOTA}",
-    "root": "users WHERE username = 'root' AND id <> 1",
+    "root": "users WHERE id = (SELECT min(id) FROM users WHERE role = 100) AND id <> 1",
 }
 FINDS = "".join(
     f"SELECT '{table.split()[0]}', hex({'username' if reason == 'root' else 'name'}), '{reason}' FROM {table};\n"

@@ -21,6 +21,7 @@ NEW_API_COLUMNS = ("model_limits", "deleted_at")
 (_SET_UPS,) = known.NEW_API.own_tables
 _TEXT_OF_NEW_API = f"CREATE TABLE .?{_SET_UPS}\\>|CREATE TABLE .?tokens\\>.? ?[(][^;]*({'|'.join(NEW_API_COLUMNS)})"
 """As it stands in the file, for grep -E."""
+_FIRST = 1
 _ROOT, _ENABLED = 100, 1
 """One API's numbers for the role and the status; it makes such an account only in a database without any."""
 
@@ -68,6 +69,16 @@ def require_usable(schema: Schema, file: str | None = None) -> None:
         )
 
 
+def require_number(schema: Schema, flavour: Flavour) -> None:
+    """Check that root has the number as which it is asked; One API asks for none. Raises SourceError."""
+    numbers = [each.identity for each in schema.administrators if _is_root(each)]
+    if flavour.own_tables and numbers and _FIRST not in numbers:
+        raise SourceError(
+            f"its root has the number {numbers[0]}, and this deployment asks {flavour.name} as number {_FIRST}:"
+            " somebody registered before it was set up; start without it, and declare its channels and tokens"
+        )
+
+
 def without_root(schema: Schema, file: str | None = None) -> str | None:
     """Why nobody can log in as root, by whatever password; None where somebody may. `file`: as above."""
     if not schema.users or any(each.name == "root" and _is_root(each) for each in schema.administrators):
@@ -112,6 +123,7 @@ def look(store: Store, flavour: Flavour) -> Found:
         if schema.columns:
             _require_own(schema.columns, flavour)
         require_usable(schema, store.file)
+        require_number(schema, flavour)
     except (tables.TablesError, SourceError) as problem:
         return Found(str(problem) if isinstance(problem, tables.TablesError) else f"{store.file}: {problem}")
     return Found(None, tuple(f"{store.file}: {note}" for note in notes(schema)))

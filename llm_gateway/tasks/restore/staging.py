@@ -110,6 +110,7 @@ def check(host: Host, node: Node, source: Source) -> Staged:
     recognition.require_tables(counts, node.flavour)
     schema = store.schema()
     recognition.require_usable(schema)
+    recognition.require_number(schema, node.flavour)
     _require_told(counts, source.tables)
     for note in recognition.notes(schema):
         if note not in source.notes:  # which were told already
