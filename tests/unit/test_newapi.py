@@ -136,7 +136,7 @@ def test_more_than_a_page_is_read(admin: NewAPIClient) -> None:
     [
         (channel("x", 38), "new-api has no channels of type deepl"),
         (channel("x", 43), "new-api has no channels of type proxy"),
-        (channel("x", 34, config={"user_id": "7"}), "new-api has no place for user_id of its config"),
+        (channel("x", config={"user_id": "7"}), "new-api has no place for user_id of its config"),
         (channel("x", 33, config={"ak": "A"}), "config needs sk, region for new-api"),
         (channel("x", 51, base_url=""), "new-api appends /v1"),
         (channel("x", 50, base_url="https://own.example"), "new-api appends /v1"),

@@ -48,15 +48,19 @@ MASK = "*"
 
 _OPENAI = 1
 NUMBERS = {
-    **{same: same for same in (1, 3, *range(6, 8), *range(9, 26), 31, 33)},
-    **{27: 35, 28: 42, 30: 4, 34: 49, 35: 34, 36: 43, 37: 39, 40: 45, 42: 41, 44: 40, 45: 48, 46: 56, 47: 46},
+    **{same: same for same in (1, 3, *range(6, 8), *range(9, 21), *range(22, 26), 31, 33)},
+    **{27: 35, 28: 42, 30: 4, 35: 34, 36: 43, 37: 39, 40: 45, 42: 41, 44: 40, 45: 48, 47: 46},
 }
-"""One API's number of a kind of channel, and new-api's (constant/channel.go)."""
+"""One API's number of a kind of channel, and new-api's (constant/channel.go).
+
+Not of those that new-api has and answers no chat by: aiproxy-library (21: "invalid api type"), replicate (46: images
+alone), and coze (34), whose bot One API finds by the model's name.
+"""
 AS_OPENAI = frozenset({2, 4, 5, 8, 26, 29, 32, 39, 41, 48, 50, 51})
 """One API's numbers of kinds that new-api has not, and serves as OpenAI."""
 ALI_BAILIAN = 49
 _ONE_API = {number: known for known, number in NUMBERS.items()}
-IN_OTHER = {3: "api_version", 17: "plugin", 18: "api_version", 21: "library_id", 24: "api_version"}
+IN_OTHER = {3: "api_version", 17: "plugin", 18: "api_version", 24: "api_version", 37: "user_id"}
 """By One API's number, the field of a config that stands in new-api's column `other`."""
 ALI, AWS, VERTEX = 17, 33, 42
 AWS_KEY = ("ak", "sk", "region")
