@@ -7,8 +7,10 @@
  *     const answer = await callSpecificModel("qwen3.5-plus", [{ role: "user", content: "Hello" }]);
  *     const text = answer.choices[0].message.content;
  *
- * The gateway's address and key come from LLM_BASE_URL and LLM_API_KEY, read at each call. Needs Node 18 or newer,
- * nothing else. The Python package `client` does and says the same; tests/client/vectors holds both to it.
+ * The gateway's address and key come from LLM_BASE_URL and LLM_API_KEY, read at each call; where it is gone, those
+ * that LLM_FALLBACK_BASE_URLS names, with commas between, are asked (LLM_FALLBACK_API_KEYS: their keys in step, where
+ * they are others). Needs Node 18 or newer, nothing else. The Python package `client` does and says the same;
+ * tests/client/vectors holds both to it.
  */
 
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -17,7 +19,11 @@ const RETRIES = 1; // a repeated call may be billed twice, and One API may try s
 const RETRY_BASE_S = 0.5;
 // For a connection in all, and for each address of a name but the last: one that is dead must not eat the time of the
 // others, and the way may be long. TCP itself tries anew after 1 s and 3 s. A try to a dead host keeps the process.
-const CONNECT_MS = [{ timeout: 4_000, address: 1_000 }, { timeout: 8_000, address: 4_000 }];
+// The third is for a deadline so short that a dead gateway would eat the time of the next.
+const CONNECT_MS = [
+  { timeout: 4_000, address: 1_000 }, { timeout: 8_000, address: 4_000 }, { timeout: 1_000, address: 500 },
+];
+const LAST_MS = 30_000; // so long a gateway that failed comes behind the others
 const ANSWER_LIMIT = 32 * 1024 * 1024; // bytes, unpacked
 const ERROR_LIMIT = 64 * 1024; // bytes, unpacked
 const TEXT_LIMIT = 400; // characters of a summary; One API's messages have at most about 200
@@ -54,6 +60,9 @@ const BAIDU = {
   17: "provider_balance", 19: "provider_balance", 4: "provider_rate", 18: "provider_rate",
 };
 const TOLD_STATUSES = { 401: "provider_key", 402: "provider_balance", 429: "provider_rate" };
+// What is gone or not ready, where neither JSON nor a request ID tells that a gateway answers: see client/answers.py.
+const GATEWAY_FAILED = { 502: "during", 503: "before", 504: "during" };
+const OVERLOADED = "system_cpu_overloaded"; // new-api's code in a 503 while its host is busy: it relays nothing then
 const OWN_TYPES = ["one_api_error", "new_api_error"];
 const TOKEN_NOT_READ = "令牌验证失败"; // One API's words for a database that is locked or gone, in a 401
 const TRANSIENT = {
@@ -69,7 +78,8 @@ class LLMError extends Error {
     super(summary);
     this.name = "LLMError";
     const nothing = { status: null, model: null, requestId: null, retryAfter: null, errorType: null, errorCode: null };
-    Object.assign(this, { code, summary, retryable: false, reason: null }, nothing, details);
+    const gateways = { gatewayFailed: null, baseUrl: null, failures: {} };
+    Object.assign(this, { code, summary, retryable: false, reason: null }, nothing, gateways, details);
     this.cause = { message: summary, status: this.status, type: this.errorType, code: this.errorCode };
   }
 }
@@ -84,22 +94,28 @@ const badAnswer = (summary, details) => new LLMError("LLM_BAD_ANSWER", summary, 
  * @param {object[]} messages at least one `{ role, content }`
  * @param {object} [options] sent as they are (`temperature`, `max_tokens`, ...), but for `timeoutMs`:
  *   milliseconds for the whole call, a retry included; 60000 where it is not given
- * @returns {Promise<object>} the completion as the gateway sent it, with at least one choice
+ * @returns {Promise<object>} the completion as the gateway sent it, with at least one choice; `baseUrl`, which is not
+ *   enumerable, is the gateway that answered
  * @throws {Error} with `code` (LLM_CLIENT_CONFIG: the caller's mistake; ETIMEDOUT; LLM_HTTP_STATUS; LLM_BAD_ANSWER:
  *   2xx but no completion; ECONNREFUSED, ECONNRESET, ENOTFOUND, ETLS, ...), `message` = `summary` (one line),
  *   `retryable` (the same call may succeed later), `cause` ({ message, status, type, code }) and, or null, `status`,
  *   `model`, `requestId` (to find the call in One API's logs), `retryAfter` (seconds), `errorType`, `errorCode` (the
- *   gateway's own), `reason` (whose fault: "provider_key", "provider_balance", "provider_rate", "gateway_database"). The key is in none of them. All but LLM_CLIENT_CONFIG leave one line on console.error.
+ *   gateway's own), `reason` (whose fault: "provider_key", "provider_balance", "provider_rate", "gateway_database"),
+ *   `baseUrl` (the gateway asked last), `gatewayFailed` ("before" it could carry out anything, or "during"), `failures`
+ *   (what each gateway said, by its URL, where several were asked). No key is in any of them. All but
+ *   LLM_CLIENT_CONFIG leave one line on console.error.
  */
 async function callSpecificModel(modelName, messages, options = {}) {
-  const gateway = readGateway(process.env);
+  const gateways = readGateways(process.env);
   const { timeoutMs, body } = checkedCall(modelName, messages, options);
   const deadline = startDeadline(timeoutMs);
+  const line = redactor(gateways.map(({ key }) => key));
+  const asked = { failures: new Map() };
   try {
     // Raced, as fetch may wait for ever, abort or not: in Node 20 and 22 for a body that cannot be unpacked.
-    return await Promise.race([send(gateway, body, deadline), deadline.passed]);
+    return await Promise.race([send(gateways, body, deadline, asked, line), deadline.passed]);
   } catch (error) {
-    const clean = cleanError(error, modelName, gateway.key);
+    const clean = cleanError(error, modelName, asked, line);
     console.error(`[LLM_Client] Error calling ${clean.model}: ${clean.summary}`);
     throw clean;
   } finally {
@@ -109,12 +125,35 @@ async function callSpecificModel(modelName, messages, options = {}) {
 
 // --- What the caller gave ---------------------------------------------------------------------
 
-function readGateway(environment) {
+/** The gateways in the order in which they are asked, none twice. */
+function readGateways(environment) {
   const base = given(environment, "LLM_BASE_URL");
-  const key = given(environment, "LLM_API_KEY");
-  const url = new URL(`${normalBase(base)}/chat/completions`);
-  if (/^[!-~]+$/.test(key)) return { url, key };
-  throw configError("the API key (LLM_API_KEY) holds a character that is not printable ASCII");
+  const first = gatewayAt(normalBase(base), given(environment, "LLM_API_KEY"), "LLM_API_KEY");
+  const [urls, keys] = [places(environment.LLM_FALLBACK_BASE_URLS), places(environment.LLM_FALLBACK_API_KEYS)];
+  if (keys.length && keys.length !== urls.length) {
+    throw configError(`LLM_FALLBACK_API_KEYS holds ${keys.length} keys for the ${urls.length} addresses of`
+      + " LLM_FALLBACK_BASE_URLS: one each, an empty place for the key of the first gateway");
+  }
+  const others = urls.map((url, number) => (
+    gatewayAt(fallbackBase(url), keys[number] || first.key, "LLM_FALLBACK_API_KEYS")
+  ));
+  return [first, ...others].filter(({ base }, at, all) => all.findIndex((other) => other.base === base) === at);
+}
+
+function gatewayAt(base, key, variable) {
+  if (/^[!-~]+$/.test(key)) return { base, url: new URL(`${base}/chat/completions`), key };
+  throw configError(`the API key (${variable}) holds a character that is not printable ASCII`);
+}
+
+const places = (text) => (text?.replaceAll(",", "").trim() ? text.split(",").map((place) => place.trim()) : []);
+
+function fallbackBase(text) {
+  if (!text) throw configError("LLM_FALLBACK_BASE_URLS holds an empty place");
+  try {
+    return normalBase(text);
+  } catch (error) {
+    throw configError(`LLM_FALLBACK_BASE_URLS: ${error.summary}`);
+  }
 }
 
 function given(environment, variable) {
@@ -199,20 +238,53 @@ function startDeadline(timeoutMs) {
   return deadline;
 }
 
-/** The completion that the first try gets which gets one, within the deadline. */
-async function send(gateway, body, deadline) {
-  for (let tried = 1; ; tried += 1) {
+const lastUntil = new Map(); // of gateways that failed: a dead host must not cost each call the wait for it
+
+/** The gateways, those behind the others that failed just now. */
+function inOrder(gateways) {
+  const isLast = ({ base }) => Number((lastUntil.get(base) ?? 0) > performance.now());
+  return [...gateways].sort((one, other) => isLast(one) - isLast(other));
+}
+
+/**
+ * The completion that the first try gets which gets one, within the deadline. A gateway that has carried out nothing
+ * gives way to the next at once; where it may have, the next is one of the retries, as is another round of them all.
+ */
+async function send(gateways, body, deadline, asked, line) {
+  let waiting;
+  [asked.gateway, ...waiting] = inOrder(gateways);
+  for (let tried = 1; ;) {
+    const { base } = asked.gateway;
     try {
-      return await attempt(gateway, body, deadline);
+      const answer = await attempt(asked.gateway, body, deadline, waiting.length);
+      lastUntil.delete(base);
+      return Object.defineProperty(answer, "baseUrl", { value: base });
     } catch (error) {
-      const pause = 1000 * (error.retryAfter ?? RETRY_BASE_S * 2 ** (tried - 1) * (0.5 + Math.random() / 2));
-      if (!error.retryable || tried > RETRIES || pause >= deadline.leftMs()) throw error;
+      const { gatewayFailed } = error;
+      const isFree = gatewayFailed === "before";
+      asked.failures.set(base, error);
+      if (gatewayFailed) lastUntil.set(base, performance.now() + LAST_MS);
+      if (gatewayFailed && waiting.length && (isFree || tried <= RETRIES)) {
+        tried += Number(!isFree);
+        asked.gateway = waiting.shift();
+        console.error(`[LLM_Client] ${base}: ${line(error.summary)}; asking ${asked.gateway.base}`);
+        continue;
+      }
+      const any = gatewayFailed && [...asked.failures.values()].find(({ retryable }) => retryable);
+      const { retryable, retryAfter } = any || error;
+      const pause = 1000 * (retryAfter ?? RETRY_BASE_S * 2 ** (tried - 1) * (0.5 + Math.random() / 2));
+      if (!retryable || tried > RETRIES || pause >= deadline.leftMs()) throw error;
       await new Promise((resolve) => setTimeout(resolve, pause));
+      tried += 1;
+      if (gatewayFailed) [asked.gateway, ...waiting] = inOrder(gateways);
     }
   }
 }
 
-async function attempt(gateway, body, deadline, patience = 0) {
+/** One try with one gateway; `others` can be asked yet. */
+async function attempt(gateway, body, deadline, others, later = false) {
+  const isShort = others > 0 && deadline.leftMs() / (others + 1) < CONNECT_MS[0].timeout;
+  const patience = isShort ? 2 : Number(later);
   const begun = performance.now();
   let response;
   try {
@@ -225,7 +297,9 @@ async function attempt(gateway, body, deadline, patience = 0) {
     const [cause, waited] = [error.cause ?? error, performance.now() - begun];
     // Those were limits for one connection or address; the deadline is the caller's.
     if (!response && hadNoAnswer(cause, waited > CONNECT_MS[patience].address)) {
-      return attempt(gateway, body, deadline, 1);
+      if (!others) return attempt(gateway, body, deadline, others, true);
+      const summary = `ETIMEDOUT: ${placeOf(gateway.url)}: no connection in ${(waited / 1000).toFixed(1)} s`;
+      throw new LLMError("ETIMEDOUT", summary, { gatewayFailed: "before" });
     }
     // What waits for its next request is as dead, and no try may meet that: so the next one gets new connections.
     if (!response && HUNG_UP.includes(cause.code)) patient = { agents: [] };
@@ -346,12 +420,16 @@ function seconds(retryAfter) {
   return Number.isNaN(date) ? null : Math.max(date - Date.now(), 0) / 1000;
 }
 
+const hostOf = (url) => url.hostname.replace(/^\[|\]$/g, "");
+const placeOf = (url) => `${hostOf(url)}:${url.port || (url.protocol === "https:" ? 443 : 80)}`;
+
 /** The error for what the network did (`cause`); `response` where the head of an answer had come. */
 function networkError(cause, url, response) {
   const code = String(cause.code);
-  const host = url.hostname.replace(/^\[|\]$/g, "");
-  const place = `${host}:${url.port || (url.protocol === "https:" ? 443 : 80)}`;
-  const failed = (name, text, retryable) => new LLMError(name, `${name}: ${text}`, { retryable });
+  const [host, place] = [hostOf(url), placeOf(url)];
+  const isSent = HUNG_UP.includes(code) || (cause.syscall && !["connect", "getaddrinfo"].includes(cause.syscall));
+  const gatewayFailed = response ? null : isSent ? "during" : "before";
+  const failed = (name, text, retryable) => new LLMError(name, `${name}: ${text}`, { retryable, gatewayFailed });
   if (TLS_CODE.test(code)) {
     const [reason] = (cause.reason || cause.message).split(";"); // after it Node gives a hint
     return failed("ETLS", `no trusted connection to ${place}: ${reason}`, false);
@@ -412,7 +490,10 @@ function statusError({ status, requestId, retryAfter, location, body }) {
   const noChannel = status === 503
     && (details.errorType === "one_api_error" || details.errorCode === "model_not_found");
   const worthIt = RETRYABLE.includes(status) || ["provider_rate", "gateway_database"].includes(details.reason);
-  Object.assign(details, { status, requestId, retryAfter, retryable: worthIt && !noChannel });
+  const isOwn = requestId === null && !isJson(parsed(body));
+  const isReady = details.reason !== "gateway_database" && !(status === 503 && details.errorCode === OVERLOADED);
+  const gatewayFailed = isReady ? (isOwn && GATEWAY_FAILED[status]) || null : "before";
+  Object.assign(details, { status, requestId, retryAfter, gatewayFailed, retryable: worthIt && !noChannel });
   return new LLMError("LLM_HTTP_STATUS", `HTTP ${status}: ${said}`, details);
 }
 
@@ -439,6 +520,7 @@ function complaint(body) {
 }
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const isJson = (value) => typeof value === "object" && value !== null;
 const saysSomething = (value) => Boolean(value) && (typeof value !== "object" || Object.keys(value).length > 0);
 const scalar = (value) => (["number", "string"].includes(typeof value) && value !== "" ? String(value) : null);
 const entry = (table, name) => (Object.hasOwn(table, name) ? table[name] : null);
@@ -479,25 +561,29 @@ function looksLike(body) {
 
 // --- What leaves ------------------------------------------------------------------------------
 
-/** A new error, without the key in any text: the stack of the old one holds its words as they were. */
-function cleanError(error, model, key) {
-  const line = redactor(key);
-  const { code = "LLM_ERROR", summary = String(error), ...details } = { ...error, model };
+/** A new error, without a key in any text: the stack of the old one holds its words as they were. */
+function cleanError(error, model, { gateway, failures }, line) {
+  const told = new Map(failures).set(gateway.base, error);
+  const { code = "LLM_ERROR", summary = String(error), ...details } = { ...error, model, baseUrl: gateway.base };
   for (const [name, value] of Object.entries(details)) details[name] = typeof value === "string" ? line(value) : value;
-  return new LLMError(code, line(summary), details);
+  if (told.size === 1) return new LLMError(code, line(summary), details);
+  const said = [...told].map(([base, failure]) => [base, failure.summary ?? String(failure)]);
+  const share = Math.floor(TEXT_LIMIT / said.length) - "; ".length;
+  details.failures = Object.fromEntries(said.map(([base, text]) => [base, line(text)]));
+  return new LLMError(code, said.map(([base, text]) => line(`${base}: ${text}`, share)).join("; "), details);
 }
 
-/** Makes a text one line, without the key in any form in which it may be echoed; cut last, as a cut could halve one. */
-function redactor(key) {
-  const bare = key.replace(/^sk-/, "");
-  const pieces = bare.split("-").filter((part) => part.length >= KEY_PIECE_MIN);
-  const forms = [key, bare, ...pieces].filter((form) => form.length >= KEY_MIN);
+/** Makes a text one line, without a key in any form in which it may be echoed; cut last, as a cut could halve one. */
+function redactor(keys) {
+  const bare = keys.map((key) => key.replace(/^sk-/, ""));
+  const pieces = bare.flatMap((key) => key.split("-")).filter((part) => part.length >= KEY_PIECE_MIN);
+  const forms = [...keys, ...bare, ...pieces].filter((form) => form.length >= KEY_MIN);
   const longestFirst = forms.sort((one, other) => other.length - one.length);
   const patterns = longestFirst.map((form) => form.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
   const anyForm = new RegExp(patterns.join("|") || "(?!)", "g");
-  return (text) => {
+  return (text, limit = TEXT_LIMIT) => {
     const characters = [...text.replace(anyForm, "[key]").replace(/[\p{C}\p{Z}]+/gu, " ").trim()];
-    return characters.length <= TEXT_LIMIT ? characters.join("") : `${characters.slice(0, TEXT_LIMIT - 1).join("")}…`;
+    return characters.length <= limit ? characters.join("") : `${characters.slice(0, limit - 1).join("")}…`;
   };
 }
 

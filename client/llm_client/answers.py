@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from .errors import (
+    BEFORE,
+    DURING,
     GATEWAY_DATABASE,
     PROVIDER_BALANCE,
     PROVIDER_KEY,
@@ -44,6 +46,8 @@ _TOLD_STATUSES = {"401": PROVIDER_KEY, "402": PROVIDER_BALANCE, "429": PROVIDER_
 
 _OWN_TYPES = ("one_api_error", "new_api_error")
 _TOKEN_NOT_READ = "令牌验证失败"  # noqa: S105 -- One API's words for a database that is locked or gone, in a 401
+_OVERLOADED = "system_cpu_overloaded"
+"""new-api's code in a 503 while its host is busy: it relays nothing then."""
 _RETRYABLE = frozenset({408, 429, 502, 503, 504, *range(520, 525), 529})
 """Also what proxies say of a server that they cannot reach (Cloudflare: 520 to 524) and overloaded providers (529)."""
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -166,7 +170,21 @@ def _status_error(reply: Reply) -> LLMStatusError:
         error_type=complaint.type,
         error_code=complaint.code,
         reason=reason,
+        gateway_failed=BEFORE if reason == GATEWAY_DATABASE else _gateway_failed(reply, complaint),
     )
+
+
+def _gateway_failed(reply: Reply, complaint: _Complaint) -> str | None:
+    """Whether it is the gateway that is gone or not ready, by the word of its own or of a proxy before it.
+
+    One API and new-api put JSON and a request ID even into what they relay; only what has neither comes from nginx,
+    `tailscale serve` and the like. A 503 of those has reached nobody; a 502 or 504 may have cut off one at work.
+    """
+    if reply.status == 503 and complaint.code == _OVERLOADED:
+        return BEFORE
+    if reply.request_id is not None or isinstance(_parsed(reply.body), (dict, list)):
+        return None
+    return {502: DURING, 503: BEFORE, 504: DURING}.get(reply.status)
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -1,8 +1,9 @@
-"""What the client for threads and the one for event loops share: one gateway, its requests, its failures."""
+"""What the client for threads and the one for event loops share: its gateways, their requests, their failures."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from types import TracebackType
 
 from .deadline import Deadline, checked_timeout
@@ -12,18 +13,17 @@ from .payloads import Call
 from .redact import Redactor
 from .retries import Retries
 from .settings import Gateway
+from .turns import Order, Turns
 from .version import VERSION
 
 _log = logging.getLogger("llm_client")
 
 
-class Caller:
-    """Builds the requests to one gateway and cleans the errors of its calls."""
+class Requests:
+    """Builds the requests to one gateway."""
 
-    def __init__(self, gateway: Gateway, retries: Retries) -> None:
-        self.base = gateway.base
-        self.retries = retries
-        self.is_closed = False
+    def __init__(self, gateway: Gateway) -> None:
+        self._base = gateway.base
         self._headers = httpx.Headers(
             {
                 "Host": gateway.url.netloc.decode(),
@@ -35,7 +35,24 @@ class Caller:
             }
         )
         self._urls: dict[str, httpx.URL] = {}
-        self._redactor = Redactor(gateway.key)
+
+    def make(self, call: Call[object]) -> httpx.Request:
+        """Return a new request for `call`."""
+        url = self._urls.get(call.path)
+        if url is None:
+            url = self._urls[call.path] = httpx.URL(f"{self._base}/{call.path}")
+        return httpx.Request(call.method, url, headers=self._headers, content=call.body)
+
+
+class Caller:
+    """Makes the requests of a client's calls, gives them their turns, and cleans their errors."""
+
+    def __init__(self, gateways: Sequence[Gateway], retries: Retries) -> None:
+        self.is_closed = False
+        self._retries = retries
+        self._requests = [Requests(gateway) for gateway in gateways]
+        self._redactor = Redactor(*(gateway.key for gateway in gateways))
+        self.order = Order([gateway.base for gateway in gateways], self._redactor)
 
     def begin(self, timeout: float) -> Deadline:
         """Start the clock of a call; LLMConfigError for a bad `timeout` (seconds) or a closed client."""
@@ -44,12 +61,13 @@ class Caller:
             raise LLMConfigError("this client is closed")
         return Deadline(seconds)
 
-    def request(self, call: Call[object]) -> httpx.Request:
-        """Return a new request for `call`."""
-        url = self._urls.get(call.path)
-        if url is None:
-            url = self._urls[call.path] = httpx.URL(f"{self.base}/{call.path}")
-        return httpx.Request(call.method, url, headers=self._headers, content=call.body)
+    def turns(self, deadline: Deadline) -> Turns:
+        """Return the turns of the gateways in a call that has until `deadline`."""
+        return Turns(self.order, self._retries, deadline)
+
+    def request(self, call: Call[object], turns: Turns) -> httpx.Request:
+        """Return a new request for `call` to the gateway whose turn it is."""
+        return self._requests[turns.number].make(call)
 
     def reporting(self, model: str | None) -> Reporting:
         """The context of one call: an error that leaves it names the model, holds no key, and is logged once."""
@@ -57,21 +75,27 @@ class Caller:
 
 
 class Reporting:
-    """See `Caller.reporting`."""
+    """See `Caller.reporting`.
 
-    __slots__ = ("_model", "_redactor")
+    Attributes:
+        base: the gateway whose answer has begun.
+    """
+
+    __slots__ = ("_model", "_redactor", "base")
 
     def __init__(self, redactor: Redactor, model: str | None) -> None:
         self._redactor = redactor
         self._model = model
+        self.base: str | None = None
 
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
+    def __enter__(self) -> Reporting:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, LLMError):
             error.model = self._model
+            error.base_url = error.base_url or self.base
             self._redactor.clean(error)
             _log.error("[LLM_Client] Error calling %s: %s", error.model or "models", error.summary)

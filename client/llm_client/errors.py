@@ -7,6 +7,8 @@ from typing import ClassVar
 PROVIDER_KEY, PROVIDER_BALANCE, PROVIDER_RATE = "provider_key", "provider_balance", "provider_rate"
 GATEWAY_DATABASE = "gateway_database"
 """What `LLMError.reason` may be."""
+BEFORE, DURING = "before", "during"
+"""What `LLMError.gateway_failed` may be."""
 
 
 class LLMError(Exception):
@@ -25,6 +27,10 @@ class LLMError(Exception):
         error_code: the gateway's own ``error.code``, as text.
         reason: whose fault it is, where the answer tells: ``provider_key``, ``provider_balance``,
             ``provider_rate`` (the provider behind the gateway refuses), ``gateway_database``, else None.
+        gateway_failed: ``before``: the gateway itself was not there or not ready, and has carried out nothing;
+            ``during``: it may have carried the call out; None: it is not the gateway that failed.
+        base_url: the gateway that was asked; None where none was.
+        failures: what each gateway said, by its address, where a call asked more than one.
     """
 
     default_code: ClassVar[str] = "LLM_ERROR"
@@ -42,6 +48,7 @@ class LLMError(Exception):
         error_type: str | None = None,
         error_code: str | None = None,
         reason: str | None = None,
+        gateway_failed: str | None = None,
     ) -> None:
         super().__init__(summary)
         self.summary = summary
@@ -54,6 +61,9 @@ class LLMError(Exception):
         self.error_type = error_type
         self.error_code = error_code
         self.reason = reason
+        self.gateway_failed = gateway_failed
+        self.base_url: str | None = None
+        self.failures: dict[str, str] = {}
 
     def __str__(self) -> str:
         return self.summary

@@ -26,6 +26,7 @@ class StreamedAnswer:
         usage: the tokens used, where the gateway tells them.
         model: the model that answers, by the gateway's own word.
         request_id: One API's ``X-Oneapi-Request-Id``.
+        base_url: the gateway that answers; None until it does.
         is_over: the gateway has said that nothing more comes.
     """
 
@@ -34,6 +35,7 @@ class StreamedAnswer:
         self.usage: dict[str, Any] | None = None
         self.model: str | None = None
         self.request_id: str | None = None
+        self.base_url: str | None = None
         self.is_over = False
         self._status = 200
         self._lines = _Lines()
@@ -41,8 +43,9 @@ class StreamedAnswer:
         self._waiting = 0
         self._beginning = b""
 
-    def begins(self, response: httpx.Response) -> None:
-        """Take note of the head of the answer."""
+    def begins(self, response: httpx.Response, base_url: str) -> None:
+        """Take note of the head of the answer, and of the gateway that it comes from."""
+        self.base_url = base_url
         self._status = response.status_code
         self.request_id = response.headers.get("x-oneapi-request-id")
 

@@ -17,7 +17,7 @@ _Client = TypeVar("_Client")
 
 
 class Kept(Generic[_Client]):
-    """The clients used last, one for each gateway, key and way to retry."""
+    """The clients used last, one for each list of gateways, with their keys, and way to retry."""
 
     def __init__(self, make: Callable[..., _Client]) -> None:
         self._make = make
@@ -26,16 +26,23 @@ class Kept(Generic[_Client]):
     def forget(self) -> None:
         """Keep none of them any longer."""
         self._lock = threading.Lock()
-        self._clients: OrderedDict[tuple[Gateway, Retries], _Client] = OrderedDict()
+        self._clients: OrderedDict[tuple[tuple[Gateway, ...], Retries], _Client] = OrderedDict()
 
-    def get(self, gateway: Gateway, retries: Retries) -> _Client:
-        """Return the client for `gateway` and `retries`."""
-        wanted = (gateway, retries)
+    def get(self, gateways: tuple[Gateway, ...], retries: Retries) -> _Client:
+        """Return the client for `gateways` and `retries`."""
+        wanted = (gateways, retries)
         with self._lock:
             client = self._clients.get(wanted)
             if client is None:
+                first, *others = gateways
                 client = self._clients[wanted] = self._make(
-                    gateway.base, gateway.key, proxy=gateway.proxy, retries=retries.count, retry_billed=retries.billed
+                    first.base,
+                    first.key,
+                    proxy=first.proxy,
+                    retries=retries.count,
+                    retry_billed=retries.billed,
+                    fallback_base_urls=[other.base for other in others],
+                    fallback_api_keys=[other.key for other in others],
                 )
             self._clients.move_to_end(wanted)
             while len(self._clients) > _KEPT:

@@ -16,12 +16,11 @@ _PIECE_MIN = 16
 
 
 class Redactor:
-    """Removes one API key from texts, in each form in which a gateway may echo it."""
+    """Removes API keys from texts, in each form in which a gateway may echo them."""
 
-    def __init__(self, key: str) -> None:
-        bare = key.removeprefix("sk-")
-        forms = {key, bare, *(piece for piece in bare.split("-") if len(piece) >= _PIECE_MIN)}
-        longest_first = sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
+    def __init__(self, *keys: str) -> None:
+        forms = {form for key in keys for form in _forms(key) if len(form) >= _SHORTEST}
+        longest_first = sorted(forms, key=len, reverse=True)
         self._forms = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
     def line(self, text: str, limit: int = TEXT_LIMIT) -> str:
@@ -34,10 +33,18 @@ class Redactor:
         return text if len(text) <= limit else text[: limit - 1] + "…"
 
     def clean(self, error: LLMError) -> None:
-        """Remove the key from every text that `error` carries."""
-        error.summary = self.line(error.summary)
+        """Remove the keys from every text that `error` carries; the summary names each gateway that was asked."""
+        error.failures = {base: self.line(said) for base, said in error.failures.items()}
+        share = TEXT_LIMIT // max(len(error.failures), 1) - len("; ")
+        each = [self.line(f"{base}: {said}", share) for base, said in error.failures.items()]
+        error.summary = "; ".join(each) or self.line(error.summary)
         error.args = (error.summary,)
         for name in ("model", "request_id", "error_type", "error_code"):
             value = getattr(error, name)
             if value is not None:
                 setattr(error, name, self.line(value))
+
+
+def _forms(key: str) -> set[str]:
+    bare = key.removeprefix("sk-")
+    return {key, bare, *(piece for piece in bare.split("-") if len(piece) >= _PIECE_MIN)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -13,6 +14,11 @@ from .http_library import httpx
 BASE_URL_VARIABLE = "LLM_BASE_URL"
 API_KEY_VARIABLE = "LLM_API_KEY"
 PROXY_VARIABLE = "LLM_PROXY"
+FALLBACK_URLS_VARIABLE = "LLM_FALLBACK_BASE_URLS"
+FALLBACK_KEYS_VARIABLE = "LLM_FALLBACK_API_KEYS"
+
+Several = str | Sequence[str]
+"""A list, or its places with commas between."""
 
 _OURS = re.compile(r"(?:/+(?:v1|chat/completions|completions|embeddings|models))*/*$")
 """What a person may have written behind the gateway's own path, which we add."""
@@ -50,6 +56,67 @@ def read_gateway(base_url: str | None, api_key: str | None, proxy: str | None = 
     if asked is not None and not isinstance(asked, str):
         raise LLMConfigError("proxy must be a string")
     return Gateway(normal_base(base), _checked_key(key), (asked or "").strip() or None)
+
+
+def read_gateways(
+    base_url: str | None,
+    api_key: str | None,
+    proxy: str | None = None,
+    fallback_base_urls: Several | None = None,
+    fallback_api_keys: Several | None = None,
+) -> tuple[Gateway, ...]:
+    """Return the gateways that the arguments name, or else the environment, in the order in which they are asked.
+
+    Args:
+        base_url, api_key, proxy: as `read_gateway`, of the first one; the proxy is that of all.
+        fallback_base_urls: further ones; default: ``LLM_FALLBACK_BASE_URLS``, but only beside an address that comes
+            from the environment, too: no other gateway's key may go there.
+        fallback_api_keys: their keys in step, where "" stands for that of the first; default:
+            ``LLM_FALLBACK_API_KEYS`` beside ``LLM_FALLBACK_BASE_URLS``, and without it one key for all.
+
+    Raises:
+        LLMConfigError: one of them is missing, blank or malformed, or there is not one key for each address.
+    """
+    first = read_gateway(base_url, api_key, proxy)
+    if fallback_base_urls is None and base_url is None:
+        fallback_base_urls = os.environ.get(FALLBACK_URLS_VARIABLE)
+        if fallback_api_keys is None:
+            fallback_api_keys = os.environ.get(FALLBACK_KEYS_VARIABLE)
+    if not fallback_base_urls and not fallback_api_keys:
+        return (first,)
+    urls = _places(fallback_base_urls, FALLBACK_URLS_VARIABLE)
+    keys = _places(fallback_api_keys, FALLBACK_KEYS_VARIABLE)
+    if keys and len(keys) != len(urls):
+        raise LLMConfigError(
+            f"{FALLBACK_KEYS_VARIABLE} holds {len(keys)} keys for the {len(urls)} addresses of"
+            f" {FALLBACK_URLS_VARIABLE}: one each, an empty place for the key of the first gateway"
+        )
+    found = {first.base: first}
+    for url, own_key in zip(urls, keys or [""] * len(urls), strict=True):
+        base = _fallback_base(url)
+        key = _checked_key(own_key, FALLBACK_KEYS_VARIABLE) or first.key
+        found.setdefault(base, Gateway(base, key, first.proxy))
+    return tuple(found.values())
+
+
+def _places(several: Several | None, variable: str) -> list[str]:
+    places = several.split(",") if isinstance(several, str) else several
+    if places is None:
+        return []
+    if not isinstance(places, (list, tuple)) or not all(isinstance(place, str) for place in places):
+        raise LLMConfigError(f"{variable}: a list of strings is needed, or one string with commas")
+    return [place.strip() for place in places] if any(place.strip() for place in places) else []
+
+
+def _fallback_base(text: str) -> str:
+    if not text:
+        raise LLMConfigError(f"{FALLBACK_URLS_VARIABLE} holds an empty place")
+    reason: str
+    try:
+        return normal_base(text)
+    except LLMConfigError as error:
+        reason = error.summary
+    raise LLMConfigError(f"{FALLBACK_URLS_VARIABLE}: {reason}")
 
 
 @lru_cache(maxsize=64)
@@ -113,9 +180,9 @@ def _given(argument: str | None, name: str, variable: str) -> str:
     return value
 
 
-def _checked_key(text: str) -> str:
+def _checked_key(text: str, source: str = API_KEY_VARIABLE) -> str:
     """The key, trimmed; refused here because httpx's own refusal quotes the whole header."""
     key = text.strip()
     if not all("!" <= c <= "~" for c in key):
-        raise LLMConfigError(f"the API key ({API_KEY_VARIABLE}) holds a character that is not printable ASCII")
+        raise LLMConfigError(f"the API key ({source}) holds a character that is not printable ASCII")
     return key

@@ -94,9 +94,9 @@ def test_models_and_ping(gateway: Gateway) -> None:
 def test_chat_tells_tokens_and_cost_behind_the_answer(gateway: Gateway, way: tuple[str, ...]) -> None:
     done = run(gateway.base, "chat", "--model", "qwen", "--usage", *way, "hi")
     assert (done.returncode, done.stdout) == (0, f"{GREETING}\n")
-    assert done.stderr == "usage: 1,204 prompt + 52 completion tokens\n"
+    assert done.stderr == f"usage: 1,204 prompt + 52 completion tokens by {gateway.base}/v1\n"
     done = run(gateway.base, "chat", "--model", "qwen", "--price", "0.8,4.8,CNY", *way, "hi")
-    assert done.stderr == "usage: 1,204 prompt + 52 completion tokens, 0.001213 CNY\n"
+    assert done.stderr == f"usage: 1,204 prompt + 52 completion tokens by {gateway.base}/v1, 0.001213 CNY\n"
     done = run(gateway.base, "chat", "--model", "mute", "--usage", *way, "hi")
     assert (done.stdout, done.stderr) == (f"{GREETING}\n", "note: the gateway told no tokens for this answer\n")
     assert run(gateway.base, "chat", "--model", "qwen", *way, "hi").stderr == ""
@@ -233,3 +233,15 @@ def test_help_and_version_and_nothing_of_it_in_the_library() -> None:
     assert "3    time-out" in told
     code = "import sys, llm_client; sys.exit('argparse' in sys.modules or 'llm_client.cli' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", HIDING + code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_it_tells_which_of_several_gateways_answered(gateway: Gateway, tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text(f"LLM_BASE_URL=http://127.0.0.1:1\nLLM_API_KEY={KEY}\nLLM_FALLBACK_BASE_URLS={gateway.base}\n")
+    file.chmod(0o600)
+    done = run("", "--env-file", str(file), "chat", "--model", "qwen", "--usage", "hi")
+    assert (done.returncode, done.stdout) == (0, f"{GREETING}\n")
+    assert done.stderr == f"usage: 1,204 prompt + 52 completion tokens by {gateway.base}/v1\n"
+    assert run("", "--env-file", str(file), "ping").stdout.startswith(f"{gateway.base}/v1 answered in ")
+    elsewhere = run("", "--env-file", str(file), "--base-url", "http://127.0.0.1:1", "ping")
+    assert (elsewhere.returncode, elsewhere.stdout) == (6, "")

@@ -124,3 +124,32 @@ def test_a_port_that_fetch_refuses_is_named() -> None:
     assert "LLM_CLIENT_CONFIG" in run.stdout
     assert "Node's fetch never connects to port 6000" in run.stdout
     assert json.dumps(KEY) not in run.stdout
+
+
+_FALLS_BACK = """
+const [, module, first, second, key] = process.argv;
+Object.assign(process.env, { LLM_BASE_URL: first, LLM_FALLBACK_BASE_URLS: second, LLM_API_KEY: key });
+const ask = () => require(module).callSpecificModel("m", [{ role: "user", content: "hi" }], { timeoutMs: 5000 });
+(async () => {
+  const begun = performance.now();
+  const { baseUrl, ...answer } = await ask();
+  const late = performance.now();
+  const again = await ask();
+  const times = [late - begun, performance.now() - late];
+  console.log(JSON.stringify({ keys: Object.keys(again), from: [again.baseUrl, baseUrl ?? null], times }));
+})();
+"""
+
+
+def test_a_dead_host_gives_way_and_comes_last_for_a_while() -> None:
+    with FaultServer([], deaf_seconds=30) as dead, FaultServer([_OK, _OK]) as server:
+        first, second = (f"http://127.0.0.1:{port}" for port in (dead.port, server.port))
+        run = run_script(_FALLS_BACK, first, second, KEY)
+    told = json.loads(run.stdout)
+    assert told["keys"] == ["choices"]
+    assert told["from"] == [f"{second}/v1"] * 2
+    assert 900 < told["times"][0] < 4000
+    assert told["times"][1] < 900
+    (line,) = run.stderr.splitlines()
+    assert line.startswith(f"[LLM_Client] {first}/v1: ETIMEDOUT: 127.0.0.1:{dead.port}: no connection in ")
+    assert line.endswith(f" s; asking {second}/v1")

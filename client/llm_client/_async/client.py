@@ -1,15 +1,14 @@
-"""The client for event loops: one gateway, one key, kept-alive connections."""
+"""The client for event loops: a gateway, others behind it, kept-alive connections."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
 from ..caller import Caller
-from ..deadline import DEFAULT_TIMEOUT, REMAINDER_SECONDS, Deadline
+from ..deadline import DEFAULT_TIMEOUT, REMAINDER_SECONDS
 from ..errors import LLMError
 from ..events import Delta, StreamedAnswer
 from ..http_library import httpx
@@ -17,7 +16,8 @@ from ..key_usage import KeyUsage
 from ..payloads import Call, chat_call, embedding_calls, key_usage_calls, models_call, stream_call
 from ..reading import is_stream
 from ..retries import Retries
-from ..settings import read_gateway
+from ..settings import Several, read_gateways
+from ..turns import Turns
 from .exchange import begin, exchange, pieces, read_reply
 from .primitives import Attempt, sleep
 from .streams import AsyncStream
@@ -27,7 +27,7 @@ _Result = TypeVar("_Result")
 
 
 class AsyncLLMClient:
-    """Calls one gateway; connections are kept for the event loop that used it last.
+    """Calls a gateway, or the next where it is gone; connections are kept for the event loop that used it last.
 
     Args:
         base_url: the gateway, with or without ``/v1``; default: ``LLM_BASE_URL``.
@@ -36,9 +36,13 @@ class AsyncLLMClient:
         retry_billed: also where a completion may have been billed already; see `Retries`.
         proxy: URL of an http proxy; default: ``LLM_PROXY``, else the environment's for public hosts only.
         transport: an httpx transport to use instead of our own; it is not closed with the client.
+        fallback_base_urls: gateways to ask where the first is not there, a list or with commas between; default:
+            ``LLM_FALLBACK_BASE_URLS`` where `base_url` is the environment's, too.
+        fallback_api_keys: their keys in step, "" for that of the first; default: ``LLM_FALLBACK_API_KEYS``, else
+            one key for all.
 
     Raises:
-        LLMConfigError: address, key or proxy missing or malformed.
+        LLMConfigError: an address, key or proxy is missing or malformed.
     """
 
     def __init__(
@@ -50,14 +54,21 @@ class AsyncLLMClient:
         retry_billed: bool = False,
         proxy: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        fallback_base_urls: Several | None = None,
+        fallback_api_keys: Several | None = None,
     ) -> None:
-        gateway = read_gateway(base_url, api_key, proxy)
-        self._caller = Caller(gateway, Retries(retries, retry_billed))
+        gateways = read_gateways(base_url, api_key, proxy, fallback_base_urls, fallback_api_keys)
+        self._caller = Caller(gateways, Retries(retries, retry_billed))
         self._is_own = transport is None
-        self._transport = Transport(gateway) if transport is None else transport
+        self._transports = [Transport(gateway) if transport is None else transport for gateway in gateways]
 
     def __repr__(self) -> str:
-        return f"AsyncLLMClient({self._caller.base!r})"
+        return f"AsyncLLMClient({', '.join(map(repr, self._caller.order.bases))})"
+
+    @property
+    def answered_by(self) -> str | None:
+        """The address of the gateway that gave the latest answer; None until one has."""
+        return self._caller.order.answered_by
 
     async def chat(
         self,
@@ -144,7 +155,8 @@ class AsyncLLMClient:
         """Close the connections; later calls are configuration errors."""
         self._caller.is_closed = True
         if self._is_own:
-            await self._transport.aclose()
+            for transport in self._transports:
+                await transport.aclose()
 
     async def __aenter__(self) -> AsyncLLMClient:
         return self
@@ -158,18 +170,24 @@ class AsyncLLMClient:
         """Make `calls` one after the other within one deadline."""
         deadline = self._caller.begin(timeout)
         with self._caller.reporting(model):
-            return [await self._tried(partial(self._answer, call, deadline), deadline) for call in calls]
+            return [await self._answer(call, self._caller.turns(deadline)) for call in calls]
 
-    async def _answer(self, call: Call[_Result], deadline: Deadline) -> _Result:
-        return call.read(await exchange(self._transport, self._caller.request(call), deadline))
+    async def _answer(self, call: Call[_Result], turns: Turns) -> _Result:
+        async def attempt() -> _Result:
+            transport, request = self._transports[turns.number], self._caller.request(call, turns)
+            return call.read(await exchange(transport, request, turns.deadline, turns.connecting()))
+
+        return await self._tried(attempt, turns)
 
     async def _deltas(
         self, model: str, call: Call[NoReturn], timeout: float, answer: StreamedAnswer
     ) -> AsyncGenerator[Delta, None]:
-        with self._caller.reporting(model):
+        with self._caller.reporting(model) as report:
             deadline = self._caller.begin(timeout)
-            response = await self._tried(lambda: self._begun(call, deadline), deadline)
-            answer.begins(response)
+            turns = self._caller.turns(deadline)
+            response = await self._tried(lambda: self._begun(call, turns), turns)
+            report.base = turns.base
+            answer.begins(response, turns.base)
             try:
                 async with aclosing(pieces(response, deadline)) as arriving:
                     async for piece in arriving:
@@ -185,21 +203,23 @@ class AsyncLLMClient:
             for delta in answer.ends():
                 yield delta
 
-    async def _begun(self, call: Call[NoReturn], deadline: Deadline) -> httpx.Response:
-        response = await begin(self._transport, self._caller.request(call), deadline)
+    async def _begun(self, call: Call[NoReturn], turns: Turns) -> httpx.Response:
+        transport, request = self._transports[turns.number], self._caller.request(call, turns)
+        response = await begin(transport, request, turns.deadline, turns.connecting())
         if not is_stream(response):
-            call.read(await read_reply(response, deadline))
+            call.read(await read_reply(response, turns.deadline))
         return response
 
-    async def _tried(self, attempt: Attempt[_Result], deadline: Deadline) -> _Result:
-        """The result of `attempt`, made again where its failure is worth it."""
-        tried = 0
+    async def _tried(self, attempt: Attempt[_Result], turns: Turns) -> _Result:
+        """The result of `attempt`, made again, or with the next gateway, where its failure is worth it."""
         while True:
             try:
-                return await attempt()
+                result = await attempt()
             except LLMError as error:
-                tried += 1
-                pause = self._caller.retries.pause(error, tried, deadline)
+                pause = turns.pause(error)
                 if pause is None:
                     raise
+            else:
+                turns.answered()
+                return result
             await sleep(pause)

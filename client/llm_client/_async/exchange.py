@@ -14,25 +14,29 @@ from ..reading import Body, Unpacker
 from .primitives import in_time, timeouts
 
 
-async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, deadline: Deadline) -> Reply:
-    """Send `request` and read the answer.
+async def exchange(
+    transport: httpx.AsyncBaseTransport, request: httpx.Request, deadline: Deadline, connecting: Deadline
+) -> Reply:
+    """Send `request` and read the answer; `connecting` is the deadline for the connection alone.
 
     Raises:
         LLMTimeoutError: the deadline passed first.
         LLMConnectionError: no connection, or it broke.
         LLMProtocolError: the answer is no HTTP, or too large.
     """
-    return await read_reply(await begin(transport, request, deadline), deadline)
+    return await read_reply(await begin(transport, request, deadline, connecting), deadline)
 
 
-async def begin(transport: httpx.AsyncBaseTransport, request: httpx.Request, deadline: Deadline) -> httpx.Response:
+async def begin(
+    transport: httpx.AsyncBaseTransport, request: httpx.Request, deadline: Deadline, connecting: Deadline
+) -> httpx.Response:
     """Send `request` and return when the head of the answer is here; the caller closes it. Raises as `exchange`."""
-    request.extensions["timeout"] = timeouts(deadline)
+    request.extensions["timeout"] = timeouts(deadline, connecting)
     error: LLMError
     try:
         response = await in_time(transport.handle_async_request(request), deadline)
     except TRANSPORT_ERRORS as exc:
-        error = explained(exc, request, deadline, answered=False)
+        error = explained(exc, request, deadline, answered=False, connecting=connecting)
     else:
         response.request = request
         return response

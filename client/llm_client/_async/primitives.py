@@ -32,6 +32,6 @@ def shielded() -> AbstractContextManager[object, bool | None]:
     return anyio.CancelScope(shield=True)
 
 
-def timeouts(deadline: Deadline) -> dict[str, float]:
-    """The time-outs of a request: `in_time` ends all but the turns of a name's addresses."""
-    return {"connect": TimeLeft(deadline)}
+def timeouts(deadline: Deadline, connecting: Deadline) -> dict[str, float]:
+    """The time-outs of a request: `in_time` ends all but the turns of a name's addresses, and of gateways."""
+    return {"connect": TimeLeft(connecting)}

@@ -10,7 +10,7 @@ from anyio.lowlevel import current_token
 from ..errors import LLMConfigError
 from ..kept import Kept
 from ..retries import Retries
-from ..settings import read_gateway
+from ..settings import read_gateways
 from .client import AsyncLLMClient
 
 
@@ -51,7 +51,7 @@ _clients_of_loop: dict[object, _KeptByLoop] = {}
 
 def shared_client(base_url: str | None, api_key: str | None, retries: int, retry_billed: bool) -> AsyncLLMClient:
     """Return the running event loop's client for a gateway and key. Raises LLMConfigError."""
-    return _running_loops_clients().get(read_gateway(base_url, api_key), Retries(retries, retry_billed))
+    return _running_loops_clients().get(read_gateways(base_url, api_key), Retries(retries, retry_billed))
 
 
 def _running_loops_clients() -> _KeptByLoop:

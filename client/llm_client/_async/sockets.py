@@ -10,7 +10,7 @@ import anyio
 from anyio.from_thread import run_sync
 from anyio.lowlevel import checkpoint, current_token
 
-from ..addresses import LookUp, is_address
+from ..addresses import LookUp, deadline_of, is_address
 from ..connections import WRITE_PIECE
 from ..http_library import httpcore
 
@@ -76,7 +76,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
 
 
 async def resolved(host: str, port: int, timeout: float | None) -> list[str]:
-    """Return the addresses of `host`; the cancel scope of the call is what ends it in time.
+    """Return the addresses of `host`, before the deadline.
 
     anyio's own way looks a name up in the loop's pool of threads, whose end a loop awaits: a resolver that hangs
     would hold up the end of the program.
@@ -90,5 +90,6 @@ async def resolved(host: str, port: int, timeout: float | None) -> list[str]:
             run_sync(done.set, token=loop)
 
     look_up = LookUp(host, port, tell)
-    await done.wait()
+    with anyio.move_on_after(deadline_of(timeout).left()):
+        await done.wait()
     return look_up.addresses()

@@ -1,16 +1,15 @@
 # Generated from _async/client.py by `make generated`: change that one.
-"""The client for threads: one gateway, one key, kept-alive connections."""
+"""The client for threads: a gateway, others behind it, kept-alive connections."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
 from ..caller import Caller
-from ..deadline import DEFAULT_TIMEOUT, REMAINDER_SECONDS, Deadline
+from ..deadline import DEFAULT_TIMEOUT, REMAINDER_SECONDS
 from ..errors import LLMError
 from ..events import Delta, StreamedAnswer
 from ..http_library import httpx
@@ -18,7 +17,8 @@ from ..key_usage import KeyUsage
 from ..payloads import Call, chat_call, embedding_calls, key_usage_calls, models_call, stream_call
 from ..reading import is_stream
 from ..retries import Retries
-from ..settings import read_gateway
+from ..settings import Several, read_gateways
+from ..turns import Turns
 from .exchange import begin, exchange, pieces, read_reply
 from .primitives import Attempt, sleep
 from .streams import Stream
@@ -28,7 +28,7 @@ _Result = TypeVar("_Result")
 
 
 class LLMClient:
-    """Calls one gateway; may be used by many threads at once.
+    """Calls a gateway, or the next where it is gone; may be used by many threads at once.
 
     Args:
         base_url: the gateway, with or without ``/v1``; default: ``LLM_BASE_URL``.
@@ -37,9 +37,13 @@ class LLMClient:
         retry_billed: also where a completion may have been billed already; see `Retries`.
         proxy: URL of an http proxy; default: ``LLM_PROXY``, else the environment's for public hosts only.
         transport: an httpx transport to use instead of our own; it is not closed with the client.
+        fallback_base_urls: gateways to ask where the first is not there, a list or with commas between; default:
+            ``LLM_FALLBACK_BASE_URLS`` where `base_url` is the environment's, too.
+        fallback_api_keys: their keys in step, "" for that of the first; default: ``LLM_FALLBACK_API_KEYS``, else
+            one key for all.
 
     Raises:
-        LLMConfigError: address, key or proxy missing or malformed.
+        LLMConfigError: an address, key or proxy is missing or malformed.
     """
 
     def __init__(
@@ -51,14 +55,21 @@ class LLMClient:
         retry_billed: bool = False,
         proxy: str | None = None,
         transport: httpx.BaseTransport | None = None,
+        fallback_base_urls: Several | None = None,
+        fallback_api_keys: Several | None = None,
     ) -> None:
-        gateway = read_gateway(base_url, api_key, proxy)
-        self._caller = Caller(gateway, Retries(retries, retry_billed))
+        gateways = read_gateways(base_url, api_key, proxy, fallback_base_urls, fallback_api_keys)
+        self._caller = Caller(gateways, Retries(retries, retry_billed))
         self._is_own = transport is None
-        self._transport = Transport(gateway) if transport is None else transport
+        self._transports = [Transport(gateway) if transport is None else transport for gateway in gateways]
 
     def __repr__(self) -> str:
-        return f"LLMClient({self._caller.base!r})"
+        return f"LLMClient({', '.join(map(repr, self._caller.order.bases))})"
+
+    @property
+    def answered_by(self) -> str | None:
+        """The address of the gateway that gave the latest answer; None until one has."""
+        return self._caller.order.answered_by
 
     def chat(
         self,
@@ -145,7 +156,8 @@ class LLMClient:
         """Close the connections; later calls are configuration errors."""
         self._caller.is_closed = True
         if self._is_own:
-            self._transport.close()
+            for transport in self._transports:
+                transport.close()
 
     def __enter__(self) -> LLMClient:
         return self
@@ -159,18 +171,24 @@ class LLMClient:
         """Make `calls` one after the other within one deadline."""
         deadline = self._caller.begin(timeout)
         with self._caller.reporting(model):
-            return [self._tried(partial(self._answer, call, deadline), deadline) for call in calls]
+            return [self._answer(call, self._caller.turns(deadline)) for call in calls]
 
-    def _answer(self, call: Call[_Result], deadline: Deadline) -> _Result:
-        return call.read(exchange(self._transport, self._caller.request(call), deadline))
+    def _answer(self, call: Call[_Result], turns: Turns) -> _Result:
+        def attempt() -> _Result:
+            transport, request = self._transports[turns.number], self._caller.request(call, turns)
+            return call.read(exchange(transport, request, turns.deadline, turns.connecting()))
+
+        return self._tried(attempt, turns)
 
     def _deltas(
         self, model: str, call: Call[NoReturn], timeout: float, answer: StreamedAnswer
     ) -> Generator[Delta, None]:
-        with self._caller.reporting(model):
+        with self._caller.reporting(model) as report:
             deadline = self._caller.begin(timeout)
-            response = self._tried(lambda: self._begun(call, deadline), deadline)
-            answer.begins(response)
+            turns = self._caller.turns(deadline)
+            response = self._tried(lambda: self._begun(call, turns), turns)
+            report.base = turns.base
+            answer.begins(response, turns.base)
             try:
                 with closing(pieces(response, deadline)) as arriving:
                     for piece in arriving:
@@ -186,21 +204,23 @@ class LLMClient:
             for delta in answer.ends():
                 yield delta
 
-    def _begun(self, call: Call[NoReturn], deadline: Deadline) -> httpx.Response:
-        response = begin(self._transport, self._caller.request(call), deadline)
+    def _begun(self, call: Call[NoReturn], turns: Turns) -> httpx.Response:
+        transport, request = self._transports[turns.number], self._caller.request(call, turns)
+        response = begin(transport, request, turns.deadline, turns.connecting())
         if not is_stream(response):
-            call.read(read_reply(response, deadline))
+            call.read(read_reply(response, turns.deadline))
         return response
 
-    def _tried(self, attempt: Attempt[_Result], deadline: Deadline) -> _Result:
-        """The result of `attempt`, made again where its failure is worth it."""
-        tried = 0
+    def _tried(self, attempt: Attempt[_Result], turns: Turns) -> _Result:
+        """The result of `attempt`, made again, or with the next gateway, where its failure is worth it."""
         while True:
             try:
-                return attempt()
+                result = attempt()
             except LLMError as error:
-                tried += 1
-                pause = self._caller.retries.pause(error, tried, deadline)
+                pause = turns.pause(error)
                 if pause is None:
                     raise
+            else:
+                turns.answered()
+                return result
             sleep(pause)

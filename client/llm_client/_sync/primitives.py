@@ -29,7 +29,8 @@ def shielded() -> AbstractContextManager[object, bool | None]:
     return _NOTHING
 
 
-def timeouts(deadline: Deadline) -> dict[str, float]:
+def timeouts(deadline: Deadline, connecting: Deadline) -> dict[str, float]:
     """The time-outs of a request, for all that a socket does."""
     left = TimeLeft(deadline)
-    return {"connect": left, "read": left, "write": left, "pool": left}
+    connect = left if connecting is deadline else TimeLeft(connecting)
+    return {"connect": connect, "read": left, "write": left, "pool": left}

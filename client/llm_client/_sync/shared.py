@@ -6,7 +6,7 @@ import os
 
 from ..kept import Kept
 from ..retries import Retries
-from ..settings import read_gateway
+from ..settings import read_gateways
 from .client import LLMClient
 
 _clients = Kept(LLMClient)
@@ -18,4 +18,4 @@ if hasattr(os, "register_at_fork"):
 
 def shared_client(base_url: str | None, api_key: str | None, retries: int, retry_billed: bool) -> LLMClient:
     """Return the process's client for a gateway and key. Raises LLMConfigError."""
-    return _clients.get(read_gateway(base_url, api_key), Retries(retries, retry_billed))
+    return _clients.get(read_gateways(base_url, api_key), Retries(retries, retry_billed))

@@ -43,6 +43,11 @@ class Stream:
         """One API's ``X-Oneapi-Request-Id``; None until the answer begins."""
         return self._answer.request_id
 
+    @property
+    def base_url(self) -> str | None:
+        """The address of the gateway that answers; None until the answer begins."""
+        return self._answer.base_url
+
     def __iter__(self) -> Stream:
         return self
 

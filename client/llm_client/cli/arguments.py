@@ -23,6 +23,8 @@ PING_TIMEOUT = 10.0
 _ENVIRONMENT = """environment, each of which an --env-file may hold too:
   LLM_BASE_URL        the gateway's address; --base-url wins
   LLM_API_KEY         its key; --key-file wins
+  LLM_FALLBACK_BASE_URLS, LLM_FALLBACK_API_KEYS
+                      gateways to ask where that one is gone, with commas between; not beside --base-url
   LLM_MODEL_ID        the model of chat; --model wins
   EMBEDDING_MODEL_ID  the model of embed; --model wins"""
 

@@ -33,7 +33,6 @@ class Call:
 
     arguments: Namespace
     values: Mapping[str, str]
-    base: str
     client: LLMClient
     output: terminal.Output
     program: str
@@ -110,11 +109,11 @@ def ping(call: Call) -> None:
     names = call.client.models(timeout=call.arguments.timeout)
     milliseconds = (time.perf_counter() - begin) * 1000
     if call.arguments.json:
-        found = {"base_url": call.base, "milliseconds": round(milliseconds, 1), "models": len(names)}
+        found = {"base_url": call.client.answered_by, "milliseconds": round(milliseconds, 1), "models": len(names)}
         call.output.json(_json(found))
     else:
         counted = "1 model" if len(names) == 1 else f"{len(names)} models"
-        call.output.line(f"{call.base} answered in {milliseconds:.0f} ms and takes the key: {counted}")
+        call.output.line(f"{call.client.answered_by} answered in {milliseconds:.0f} ms and takes the key: {counted}")
 
 
 def usage(call: Call) -> None:
@@ -170,7 +169,7 @@ def _wants_usage(call: Call) -> bool:
 
 
 def _tell_usage(call: Call, usage: object) -> None:
-    """Tell the tokens, by the word of the gateway, and what they cost by the price that was handed in."""
+    """Tell the tokens and the gateway, by whose word they are, and what they cost by the price that was handed in."""
     if not _wants_usage(call):
         return
     counts = usage if isinstance(usage, Mapping) else {}
@@ -178,7 +177,7 @@ def _tell_usage(call: Call, usage: object) -> None:
     if type(prompt) is not int or type(completion) is not int:
         call.note("the gateway told no tokens for this answer")
         return
-    told = f"usage: {prompt:,} prompt + {completion:,} completion tokens"
+    told = f"usage: {prompt:,} prompt + {completion:,} completion tokens by {call.client.answered_by}"
     if (price := call.arguments.price) is not None:
         told += f", {_amount((prompt * price.prompt + completion * price.completion) / 1e6)} {price.currency}"
     terminal.tell(told)

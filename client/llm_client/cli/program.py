@@ -55,8 +55,9 @@ def _run(asked: Namespace, output: terminal.Output, program: str) -> None:
     values = source.environment(asked.env_file)
     base = normal_base(source.base_url(asked.base_url, values))
     key = source.api_key(asked.key_file, values)
-    with LLMClient(base, key, retries=asked.retries) as client:
-        asked.run(commands.Call(asked, values, base, client, output, program))
+    urls, keys = source.fallbacks(asked.base_url, values)
+    with LLMClient(base, key, retries=asked.retries, fallback_base_urls=urls, fallback_api_keys=keys) as client:
+        asked.run(commands.Call(asked, values, client, output, program))
 
 
 def _silence_the_library() -> None:

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import LLMConfigError
-from ..settings import API_KEY_VARIABLE, BASE_URL_VARIABLE
+from ..settings import API_KEY_VARIABLE, BASE_URL_VARIABLE, FALLBACK_KEYS_VARIABLE, FALLBACK_URLS_VARIABLE
 
 CHAT_MODEL_VARIABLE = "LLM_MODEL_ID"
 EMBEDDING_MODEL_VARIABLE = "EMBEDDING_MODEL_ID"
 
-_NAMES = (BASE_URL_VARIABLE, API_KEY_VARIABLE, CHAT_MODEL_VARIABLE, EMBEDDING_MODEL_VARIABLE)
+_FALLBACKS = (FALLBACK_URLS_VARIABLE, FALLBACK_KEYS_VARIABLE)
+_NAMES = (BASE_URL_VARIABLE, API_KEY_VARIABLE, *_FALLBACKS, CHAT_MODEL_VARIABLE, EMBEDDING_MODEL_VARIABLE)
 _OPENCLAW = "~/.openclaw/.env"
 _FILE_LIMIT = 1 << 20
 """Bytes; as much as OpenClaw reads of its .env."""
@@ -33,7 +34,10 @@ def environment(env_file: str | None) -> dict[str, str]:
     values = {name: os.environ[name] for name in _NAMES if name in os.environ}
     if env_file is not None:
         # Foreign bytes, such as a comment in GBK, stand in other lines as they are: deploy.py keeps them as well.
-        values |= _settings_in(_private_text("--env-file", env_file, "surrogateescape"), env_file)
+        found = _settings_in(_private_text("--env-file", env_file, "surrogateescape"), env_file)
+        if BASE_URL_VARIABLE in found:  # what the environment has beside its own gateway does not belong to this one
+            values = {name: value for name, value in values.items() if name not in _FALLBACKS}
+        values |= found
     return values
 
 
@@ -44,6 +48,12 @@ def base_url(given: str | None, values: Mapping[str, str]) -> str:
         LLMConfigError: there is none.
     """
     return given or _required(values, BASE_URL_VARIABLE, "--base-url URL")
+
+
+def fallbacks(given: str | None, values: Mapping[str, str]) -> tuple[str, str]:
+    """Return the further gateways' addresses and keys as somebody wrote them; none beside a `given` address."""
+    urls, keys = ("" if given else values.get(name, "") for name in _FALLBACKS)
+    return urls, keys
 
 
 def api_key(key_file: str | None, values: Mapping[str, str]) -> str:
