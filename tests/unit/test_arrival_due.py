@@ -12,13 +12,14 @@ import pytest
 
 from llm_gateway.flavours.flavour import Flavour
 from llm_gateway.flavours.known import NEW_API, ONE_API
-from llm_gateway.hosts import tables
+from llm_gateway.hosts import remote, tables
 from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs import host_data
 from llm_gateway.parts import arrival, service
 from llm_gateway.parts.database import DatabaseError
-from llm_gateway.tasks.upgrades import trial
+from llm_gateway.parts.serving import Serving
+from llm_gateway.tasks.upgrades import trial, upgrade
 from tests.unit.fake_one_api import FakeOneAPI
 
 OF_ONE_API = "CREATE TABLE channels (id INTEGER, name TEXT, type INTEGER, base_url TEXT, config TEXT);"
@@ -100,3 +101,13 @@ def test_an_image_is_what_its_name_says(
     node = _node(tmp_path, flavour, None)
     with pytest.raises(trial.TrialError, match=words) if words else nullcontext():
         trial._require_software(cast(Any, SimpleNamespace(**vars(node), host=None)), "127.0.0.1")
+
+
+def test_a_plan_says_what_will_be_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = cast(Any, _node(tmp_path, ONE_API, OF_NEW_API))
+    node.host, node.settings = SimpleNamespace(state=SimpleNamespace(is_executing=False)), host_data.check({})[0]
+    said: list[str] = []
+    monkeypatch.setattr(remote, "tell", lambda host, text: said.append(text))
+    [*upgrade._upgrade._inner(node, Serving("sha256:1", "new-api:v1"))]  # type: ignore[attr-defined]
+    assert "to come: upgrade new-api:v1" in said[0]
+    assert "which will be refused as it is now: its database is new-api's" in said[1]

@@ -49,7 +49,17 @@ def _upgrade(node: Node, old: Serving) -> Generator[FunctionCommand, None, None]
         remote.tell(
             node.host, f"to come: upgrade {old} -> {image.reference(node.settings)}, after a backup and a trial"
         )
+        for problem in _foreseen(node):
+            remote.tell(node.host, f"which will be refused as it is now: {problem}")
     yield remote.Callback(_run, (node, old), {})
+
+
+def _foreseen(node: Node) -> list[str]:
+    """What prevents it that can be seen in the database, also why nothing can be."""
+    try:
+        return arrival.problems(node)
+    except (database.DatabaseError, remote.RemoteError) as problem:
+        return [str(problem)]
 
 
 def _run(state: State, host: Host, node: Node, old: Serving) -> bool:
