@@ -27,7 +27,8 @@ class Path:
     model: str
 
 
-OWN_TYPES = ("one_api_error", "new_api_error")
+_NEW_API = "new_api_error"
+OWN_TYPES = ("one_api_error", _NEW_API)
 """The types of a gateway's own refusals: One API's and new-api's. An upstream's are passed on with their own."""
 _OF_QUOTA = ("insufficient_user_quota", "pre_consume_token_quota_failed")
 OF_TOKEN = (*_OF_QUOTA, "access_denied")
@@ -98,9 +99,12 @@ def _own(path: Path, problem: LLMError) -> str | None:
     if problem.status == 401:
         if told := _of_budget(path):
             return f"{told}: {problem.summary}"
+        is_new_api = problem.error_type == _NEW_API
+        used_up = "; it says the same of a token whose quota is used up" if is_new_api else ""
         return (
-            f"One API refuses the token of {path.asker}: {problem.summary}. If it is disabled or expired,"
-            " enable it in the admin page, or delete it there and deploy again: that makes a new one"
+            f"{'new-api' if is_new_api else 'One API'} refuses the token of {path.asker}: {problem.summary}{used_up}."
+            " If it is disabled or expired, enable it in the admin page, or delete it there and deploy again: that"
+            " makes a new one"
         )
     if code in _OF_QUOTA:
         return (
@@ -173,7 +177,7 @@ def _database(gateway: Gateway, problem: LLMError) -> str:
 
 def _private(problem: LLMError) -> str:
     """What our own firewall refuses comes as this error of the network; new-api tells none."""
-    is_told = problem.error_type != "new_api_error"
+    is_told = problem.error_type != _NEW_API
     if is_told and "no route to host" not in problem.summary.lower():
         return ""
     log = "" if is_told else f" (`docker logs {layout.PROJECT}` there says which)"

@@ -489,7 +489,8 @@ NEW, OLD = "new_api_error", "one_api_error"
 @pytest.mark.parametrize(
     ("status", "kind", "code", "words"),
     [
-        (401, NEW, "", "One API refuses the token of gw1"),
+        (401, NEW, "", "new-api refuses the token of gw1: its words; it says the same of a token whose quota"),
+        (401, OLD, "", "One API refuses the token of gw1: its words. If it is disabled"),
         (403, NEW, "", "does not let the token of gw1 ask MiniMax-M2.5 from there"),
         (403, NEW, "access_denied", "correct the token's models and subnets"),
         (403, OLD, "", "correct the token's models and subnets"),
