@@ -21,7 +21,8 @@ python -m llm_gateway deploy       # from a checkout's root, where nothing has t
 ```
 
 - **INVENTORY** comes last; without one it is `./inventory.py`. `llm-gateway init` writes one.
-- **Output**: one line a step, with its seconds; what takes longer than 2 s has a live line on a terminal, and a line
+- **Output**: one line a step, with its seconds, and one for those of less than 5 s behind each other (a failed run and
+  `--dry` name them); what takes longer than 2 s has a live line on a terminal, and a line
   every 10 s in a CI log, which gets no escape codes; it says what is done, since when, and how many MiB of a file have
   gone. At the end stand a table of the hosts and the next command. `-v`
   shows pyinfra's own output instead. [What a run looks like](sessions.md).

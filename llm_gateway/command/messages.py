@@ -20,17 +20,21 @@ _SAID_BY_THE_STEP = re.compile(
 
 @dataclass(frozen=True)
 class Message:
-    """`kind`: "header" (pyinfra's "--> …"), "info", "progress" (of a step that goes on), "warning" or "error"."""
+    """`kind`: "header" (pyinfra's "--> …"), "info", "progress" (of a step that goes on), "warning" or "error".
+
+    `brief`: what stands for the text where its step goes well; "" for nothing, None for the text itself.
+    """
 
     kind: str
     text: str
     host: str = ""
+    brief: str | None = None
 
 
 def read(record: logging.LogRecord) -> Message | None:
     """What a record of pyinfra's logger says to a person; None for what only pyinfra's own output has."""
     if told := getattr(record, "told", ""):  # by `remote.tell`, which knows where pyinfra's own blanks end
-        return _told(told, getattr(record, "told_on", ""))
+        return _told(told, getattr(record, "told_on", ""), getattr(record, "told_in_brief", None))
     text = click.unstyle(record.getMessage())
     host = ""
     if of_host := _OF_A_HOST.fullmatch(text):
@@ -47,7 +51,7 @@ def read(record: logging.LogRecord) -> Message | None:
     return _told(text, host) if record.pathname.startswith(f"{PACKAGE}/") else None
 
 
-def _told(text: str, host: str) -> Message:
+def _told(text: str, host: str, brief: str | None = None) -> Message:
     if text.endswith(" ..."):
         return Message("progress", text.removesuffix(" ..."), host)
-    return Message("info", text, host)
+    return Message("info", text, host, brief)

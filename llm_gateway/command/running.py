@@ -79,8 +79,7 @@ def _tell_plan(our_screen: Screen, to_come: Mapping[str, Sequence[str]], is_dry:
 
 
 def _tell_end(our_screen: Screen, shown: Shown, code: int) -> None:
-    our_screen.finish()
-    our_screen.clear()
+    our_screen.end()
     has_failed = code not in (0, 3)
     if ctx_state.isset() and shown.command.asks and not our_screen.is_declined:
         from llm_gateway.command import ending  # which imports what a run has imported, unless it ended before

@@ -1,4 +1,4 @@
-"""The progress of a run for a person: one line a step, a heartbeat for what takes long, nothing of what is skipped.
+"""The progress of a run for a person: lines for what took its time, a heartbeat, nothing of what is skipped.
 
 It goes to stderr. On a terminal the last line is a live one; elsewhere, as in a CI log, a step that goes on is told
 every ten seconds, and no escape code is written. rich could draw this; it takes 0.05 s to import (30 November 2026).
@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TextIO
 
 import click
@@ -25,8 +25,8 @@ from llm_gateway.model.columns import WIDTH, width, wrapped
 
 LONG_SECONDS = 2.0
 """From which on a step that goes on is shown on a terminal."""
-SHOWN_SECONDS = 1.0
-"""From which on a step that changed nothing gets a line."""
+QUICK_SECONDS = 5.0
+"""Below which steps share a line, and one that changed nothing has none."""
 LOG_SECONDS = 10.0
 """Between two lines of a step that goes on, where there is no terminal."""
 _NOTHING = re.compile(
@@ -51,6 +51,19 @@ class Step:
     has_failed: bool = False
     is_told: bool = False
     doing: str = ""
+    held: list[messages.Message] | None = field(default_factory=list)
+    """What it said that is told in brief where it goes well; None once it does not, and all is told in full."""
+
+
+@dataclass(frozen=True)
+class Quick:
+    """A quick step that has changed something on these hosts, of so many in the run."""
+
+    name: str
+    began: float
+    seconds: float
+    hosts: Sequence[str]
+    all_hosts: int
 
 
 class Screen(logging.Handler):
@@ -74,7 +87,7 @@ class Screen(logging.Handler):
         self.words = Words(language(environment, encoding))
         self._done, self._failed, self._more = ("✓", "✗", "…") if is_unicode(encoding) else ("+", "!", "...")
         self._is_live = False
-        self._files: dict[str, float] = {}
+        self._quick: list[Quick] = []
         self.step: Step | None = None
         self.seconds: dict[str, float] = {}
         """Of each host, by name, in its steps."""
@@ -107,6 +120,11 @@ class Screen(logging.Handler):
 
     def take(self, message: messages.Message) -> None:
         """Show a message, or keep it for the line of its step."""
+        if message.kind == "error":
+            self._tell_held()
+        if message.brief is not None and self.step and self.step.held is not None:
+            self.step.held.append(message)
+            return
         text = self.spell(message.text)
         if self.tells_end and message.kind == "error":
             text = _NOTHING.sub(lambda found: ":" if found["list"] else "", text).rstrip()
@@ -158,31 +176,38 @@ class Screen(logging.Handler):
         """The step has ended; it has changed something on these hosts, of so many in the run."""
         for host in list(self.step.running) if self.step else ():  # it was interrupted there
             self.end_on(host, has_failed=True)
+        if self.step and self.step.has_failed:
+            self._tell_held()
         step, self.step = self.step, None
         if step is None:
             return
         seconds = self._clock() - step.began
-        if not step.has_failed and changed and step.name.startswith("Write ") and seconds < SHOWN_SECONDS:
-            self._files[step.name] = seconds
+        briefs = [(message.host, message.brief) for message in step.held or () if message.brief]
+        for host, brief in briefs:
+            self._tell_step(f"{host}: {self.said(self.spell(brief))}", seconds)
+        told = {host for host, _ in briefs}
+        changed = [host for host in changed if host not in told]
+        if told and not changed:
             return
-        if not (step.has_failed or changed or seconds >= SHOWN_SECONDS or step.is_told):
-            return
-        hosts = step.failed or changed or list(step.hosts)
-        named = f" ({', '.join(hosts)})" if step.hosts and (step.failed or len(hosts) < all_hosts) else ""
-        name = self.named(step.name)
-        if self._files and changed and not step.has_failed:  # written for this step
-            name = self.words("with files" if len(self._files) > 1 else "with file", step=name, count=len(self._files))
-            seconds += sum(self._files.values())
-            self._files = {}
-        self._tell_files()
-        self._tell_step(f"{name}{named}", seconds, has_failed=step.has_failed)
+        if step.has_failed or step.is_told or seconds >= QUICK_SECONDS:
+            hosts = step.failed or changed or step.hosts
+            named = _among(hosts, 0 if step.failed else all_hosts)
+            self._tell_step(f"{self.named(step.name)}{named}", seconds, has_failed=step.has_failed)
+        elif changed:
+            self._quick.append(Quick(step.name, step.began, seconds, changed, all_hosts))
+
+    def end(self) -> None:
+        """Nothing more comes of the run's steps."""
+        self.finish()
+        self._tell_quick()
+        self.clear()
 
     # what is written
 
     def say(self, line: str, *, is_error: bool = False) -> None:
         """Write a line, above the live one."""
         if not self._is_quiet or is_error:
-            self._tell_files()
+            self._tell_quick()
             self.clear()
             click.echo(line, file=self._stream, color=self._has_colours)
 
@@ -208,7 +233,7 @@ class Screen(logging.Handler):
             if now - step.last_told >= LOG_SECONDS:
                 step.last_told = now
                 self.say(self._cut(f"{self._more} {step.doing or self.named(step.name)}", told))
-        elif now - step.began >= LONG_SECONDS:
+        elif now - (self._quick[0].began if self._quick else step.began) >= LONG_SECONDS:
             self._is_live = True
             self._stream.write(_CLEAR + self._cut(f"{self._more} {step.doing or self.named(step.name)}", told))
             self._stream.flush()
@@ -218,13 +243,22 @@ class Screen(logging.Handler):
             self.step.is_told = True
             self.step.last_told = self._clock()
 
-    def _tell_files(self) -> None:
-        if files := self._files:
-            self._files = {}
-            name = self.named(next(iter(files))) if len(files) == 1 else self.words("files", count=len(files))
-            self._tell_step(name, sum(files.values()), has_failed=False)
+    def _tell_held(self) -> None:
+        """Tell in full what the step has said and says from now on: something went wrong."""
+        if self.step:
+            held, self.step.held = self.step.held, None
+            for message in held or ():
+                self.take(replace(message, brief=None))
 
-    def _tell_step(self, name: str, seconds: float, *, has_failed: bool) -> None:
+    def _tell_quick(self) -> None:
+        """Tell of the quick steps since the last line: one by its name, more by their number."""
+        if quick := self._quick:
+            self._quick = []
+            name = self.named(quick[0].name) if len(quick) == 1 else self.words("quick steps", count=len(quick))
+            hosts = sorted({host for step in quick for host in step.hosts})
+            self._tell_step(f"{name}{_among(hosts, quick[0].all_hosts)}", sum(step.seconds for step in quick))
+
+    def _tell_step(self, name: str, seconds: float, *, has_failed: bool = False) -> None:
         mark = self._styled(self._failed if has_failed else self._done, "red" if has_failed else "green")
         line = self._cut(name, self.words("seconds", seconds=seconds), taken=2)
         self.say(f"{mark} {line}", is_error=has_failed)
@@ -238,6 +272,11 @@ class Screen(logging.Handler):
 
     def _styled(self, text: str, colour: str) -> str:
         return click.style(text, fg=colour)
+
+
+def _among(hosts: Sequence[str], all_hosts: int) -> str:
+    """The hosts behind the name of a step; "" where they are all of the run, or it is a step of none."""
+    return f" ({', '.join(hosts)})" if hosts and len(hosts) != all_hosts else ""
 
 
 def folded(text: str) -> Iterator[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import repeat
 
 from pyinfra.api import FunctionCommand, operation
 from pyinfra.api.host import Host
@@ -15,6 +16,7 @@ from llm_gateway.contents import desired, reach
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import Plan
 from llm_gateway.flavours import Ambiguous, OneAPIError, Unauthorised, carry_out
+from llm_gateway.flavours.changes import Change
 from llm_gateway.flavours.contents import Admin
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.record import Record
@@ -99,6 +101,15 @@ def explained(gateway: Gateway, problem: Exception) -> str:
     return f"the gateway's admin API on {gateway.base_url} cannot be used: {database.told(gateway, problem)}"
 
 
+def _brief(changes: Sequence[Change], before: Record) -> Iterator[str | None]:
+    """What is told in place of each change where all goes well: once how many, where nothing was ours before."""
+    is_first = before == Record() and all(change.sign == "+" or change.kind == "option" for change in changes)
+    kinds = Counter(change.kind for change in changes)
+    told = [f"{kinds[kind]} {kind}{'s' * (kinds[kind] != 1)}" for kind in ("channel", "token", "option")]
+    yield f"declared: {', '.join(told)}" if is_first else None
+    yield from repeat("" if is_first else None)
+
+
 def _carry_out(gateway: Gateway, admin: Admin, plan: Plan, state: State, host: Host) -> bool:
     """Do it change by change; what was done is remembered also where the next change fails."""
     writes = Counter(change.name for change in plan.changes if change.kind == "channel" and change.sign != "-")
@@ -115,7 +126,7 @@ def _carry_out(gateway: Gateway, admin: Admin, plan: Plan, state: State, host: H
     try:
         if writes or options:
             remember(gateway, done)
-        for change in plan.changes:
+        for change, brief in zip(plan.changes, _brief(plan.changes, before), strict=False):
             try:
                 token = carry_out(change, admin)
             except OneAPIError as problem:
@@ -133,7 +144,7 @@ def _carry_out(gateway: Gateway, admin: Admin, plan: Plan, state: State, host: H
                     marks = {**done.channels, change.name: plan.record.channels[change.name]}
                     done = replace(done, channels=marks)
                     gateway.changed_channels.add(change.name)
-            remote.tell(host, str(change))
+            remote.tell(host, str(change), brief)
         if unstored := _unstored(gateway, options):
             remote.complain(host, unstored)
             remember(gateway, done)

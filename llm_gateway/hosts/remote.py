@@ -145,11 +145,16 @@ def is_tailscale_ssh(host: Host) -> bool:
     return transport is not None and "Tailscale" in str(transport.remote_version)
 
 
-def tell(host: Host, text: str) -> None:
-    """Tell the person at the terminal something about a host."""
-    for line in text.splitlines():
+def tell(host: Host, text: str, brief: str | None = None) -> None:
+    """Tell the person at the terminal something about a host.
+
+    Parameters: `brief`, what our command shows in place of the text, and of the step's name, where the step goes well;
+    "" for nothing.
+    """
+    for number, line in enumerate(text.splitlines()):
         # Marked as ours: pyinfra's own lines are left out of what our command shows.
-        host.log(line, partial(logger.info, extra={"told_on": str(host.name), "told": line}))
+        marks = {"told_on": str(host.name), "told": line, "told_in_brief": "" if brief and number else brief}
+        host.log(line, partial(logger.info, extra=marks))
 
 
 class Callback(FunctionCommand):

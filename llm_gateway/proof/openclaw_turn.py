@@ -92,7 +92,7 @@ def take(agent: Agent) -> None:
             f"{told}, but not through the gateway: the log of {agent.gateway.name} has no request of the token"
             f" {token_name(agent.name)}; `openclaw config get agents.defaults.model` on the host says what it asks"
         )
-    remote.tell(agent.host, f"{told}, through {agent.gateway.name}: {_cost_of(rows)}")
+    remote.tell(agent.host, f"{told}, through {agent.gateway.name}: {_cost_of(rows)}", told)
     if openclaw_config.is_managed(agent) and agent.settings.openclaw_memory_search:
         _remember(agent, key)
 
@@ -136,7 +136,7 @@ def _remember(agent: Agent, key: str) -> None:
             f"OpenClaw's memory got an embedding, but not through {agent.gateway.name}: `openclaw config get"
             " memory.search` on the host says from where"
         )
-    remote.tell(agent.host, f"its memory got an embedding: {_cost_of(rows)}")
+    remote.tell(agent.host, f"its memory got an embedding: {_cost_of(rows)}", "")
 
 
 def _call(agent: Agent, arguments: list[str]) -> dict[str, Any]:

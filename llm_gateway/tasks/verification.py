@@ -30,7 +30,7 @@ from llm_gateway.proof import agent_environment, agent_path
 from llm_gateway.proof.agent_path import LOOK_SECONDS
 from llm_gateway.proof.answer_table import distinct_problems, table
 from llm_gateway.proof.broken_links import Path, explain
-from llm_gateway.proof.model_questions import CHANGED, NOTHING, Served, channels_for, questions, served_models
+from llm_gateway.proof.model_questions import ALL, CHANGED, NOTHING, Served, channels_for, questions, served_models
 from llm_gateway.proof.verification_keys import key_of_gateway, learn
 from llm_gateway.tasks import agent_switch
 
@@ -98,7 +98,7 @@ def _verify(machine: Machine, models: str) -> Generator[FunctionCommand, None, N
         yield _failure([str(problem)])
         return
     if gateway and served:
-        remote.tell(machine.host, table(_rows(gateway, asked, served)))
+        remote.tell(machine.host, table(_rows(gateway, asked, served)), None if models == ALL else "")
     if problems := [*distinct_problems([*asked.of_gateway, *asked.of_models]), *_problems_of_agent(machine, asked)]:
         yield _failure(problems)
         return
@@ -108,12 +108,16 @@ def _verify(machine: Machine, models: str) -> Generator[FunctionCommand, None, N
         except remote.RemoteError as problem:
             yield _failure([str(problem)])
             return
+    brief = _brief([*asked.of_gateway, *asked.of_models, *asked.of_agent])
     if gateway and asked.of_gateway:
-        remote.tell(machine.host, f"verified on {gateway.base_url}: {_told(asked.of_gateway)}")
+        told = f"verified on {gateway.base_url}: {_told(asked.of_gateway)}"
+        remote.tell(machine.host, told, brief)
+        brief = ""  # it is of all that this host was asked
         _look_from_here(gateway)
     if machine.agent and asked.of_agent:
         url = machine.agent.gateway.base_url
-        remote.tell(machine.host, f"verified on {url} from this host, with its .env: {_told(asked.of_agent)}")
+        told = f"verified on {url} from this host, with its .env: {_told(asked.of_agent)}"
+        remote.tell(machine.host, told, brief)
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,11 @@ class _Asked:
 
 def _told(answers: Sequence[Answer]) -> str:
     return "; ".join(f"{answer.model} {answer.result} in {answer.seconds:.2f} s" for answer in answers)
+
+
+def _brief(answers: Sequence[Answer]) -> str:
+    slowest = max((answer.seconds or 0.0 for answer in answers), default=0.0)
+    return f"verified within {slowest:.2f} s: {', '.join(dict.fromkeys(answer.model for answer in answers))}"
 
 
 def _problems_of_agent(machine: Machine, asked: _Asked) -> list[str]:
@@ -258,6 +267,7 @@ def _look_from_here(gateway: Gateway) -> None:
 
     It fails nothing: gateway_allowed_peers may leave this machine out on purpose.
     """
+    brief = None
     try:
         with route_from_here(gateway.address, gateway.settings.gateway_port) as way:
             if way is None:
@@ -266,8 +276,9 @@ def _look_from_here(gateway: Gateway) -> None:
             client = LLMClient(f"{gateway.base_url}/v1", f"sk-{gateway.token_keys[VERIFICATION_TOKEN]}", transport=way)
             client.models(timeout=LOOK_SECONDS)
             told = f"reaches {gateway.name} by the tailnet, too: {(time.monotonic() - began) * 1000:.0f} ms"
+            brief = ""
     except RouteError as problem:
         told = f"does not reach {gateway.name} by the tailnet: {problem} (its hosts were asked themselves, see above)"
     except LLMError as problem:
         told = f"is not answered by {gateway.name} by the tailnet: {problem.summary}"
-    remote.tell(gateway.node.host, f"this machine {told}")
+    remote.tell(gateway.node.host, f"this machine {told}", brief)

@@ -66,7 +66,7 @@ class LocalHost:
         self._environment = {**os.environ, "PATH": str(programs)}
         monkeypatch.setattr(remote, "run", self.run)
         monkeypatch.setattr(remote, "write_now", self._write)
-        monkeypatch.setattr(remote, "tell", lambda host, text: self.told.append(text))
+        monkeypatch.setattr(remote, "tell", lambda host, text, *_: self.told.append(text))
         monkeypatch.setattr(remote, "complain", lambda host, text: self.told.append(text))
         monkeypatch.setattr(database, "PATIENCE_SECONDS", 1)
 

@@ -31,6 +31,6 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Written:
 
     monkeypatch.setattr(remote, "run", lambda *command: [])  # the database holds what it should
     monkeypatch.setattr(remote, "write_now", write)
-    monkeypatch.setattr(remote, "tell", lambda host, text: kept.told.append(text))
+    monkeypatch.setattr(remote, "tell", lambda host, text, *_: kept.told.append(text))
     monkeypatch.setattr(remote, "complain", lambda host, text: kept.told.append(text))
     return kept

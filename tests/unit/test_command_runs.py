@@ -69,7 +69,8 @@ def test_a_run_that_changes_nothing(fleet: Path) -> None:
     done = run(fleet, "deploy", "-y")
     assert done.stdout == ""
     told = done.stderr.splitlines()
-    assert "✓ Verify with a real completion and a real embedding" in done.stderr
+    for host in (GATEWAY, AGENT):
+        assert f"✓ {host}: verified within " in done.stderr
     table = told.index("host          what changed  seconds")
     assert [line.split()[:2] for line in told[table + 1 : table + 3]] == [[GATEWAY, "nothing"], [AGENT, "nothing"]]
     assert told[-1] == "Next: python -m llm_gateway status"
@@ -91,7 +92,7 @@ def test_a_failed_run_says_what_was_done_what_was_not_and_what_to_type(bare: Pat
 
 def test_the_summary_is_chinese_where_the_locale_says_so(bare: Path) -> None:
     told = run(bare, "deploy", "-y", code=1, LC_ALL="zh_CN.UTF-8").stderr
-    for words in ("主机", "更改", "17 处更改, 失败", "失败于", "未完成", "，并写入 5 个文件", "然后运行： python -m"):
+    for words in ("主机", "更改", "17 处更改, 失败", "失败于", "未完成", " 个短步骤", "然后运行： python -m"):
         assert words in told, words
     assert f"详见： {ROOT / 'docs/'}" in told and ".zh-CN.md" in told.splitlines()[-2]
 

@@ -43,7 +43,7 @@ def one_api(monkeypatch: pytest.MonkeyPatch) -> FakeOneAPI:
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is said to the person."""
     lines: list[str] = []
-    monkeypatch.setattr(remote, "tell", lambda host, text: lines.append(text))
+    monkeypatch.setattr(remote, "tell", lambda host, text, *_: lines.append(text))
     return lines
 
 

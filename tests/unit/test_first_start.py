@@ -76,7 +76,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Remote:
     kept = Remote()
     monkeypatch.setattr(remote, "run", kept.run)
     monkeypatch.setattr(remote, "write_now", kept.write)
-    monkeypatch.setattr(remote, "tell", lambda host, text: kept.told.append(text))
+    monkeypatch.setattr(remote, "tell", lambda host, text, *_: kept.told.append(text))
     monkeypatch.setattr(remote, "complain", lambda host, text: kept.told.append(text))
     monkeypatch.setattr(undo, "undoable", kept.undoable)
     monkeypatch.setattr(first_start, "step", lambda host, text: None)

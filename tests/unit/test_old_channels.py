@@ -169,7 +169,7 @@ def test_without_a_token_that_may_ask_it_says_so(monkeypatch: pytest.MonkeyPatch
 
 def test_a_take_over_is_taken_back_where_one_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr(remote, "tell", lambda host, text: told.append(text))
+    monkeypatch.setattr(remote, "tell", lambda host, text, *_: told.append(text))
     monkeypatch.setattr(around, "ask", lambda node: (["channel a: m completed"], []))
     around.prove(make_node())
     assert told == ["channel a: m completed"]

@@ -39,7 +39,7 @@ class Docker:
         self.told: list[str] = []
         self.running: Gateway | None = None
         monkeypatch.setattr(remote, "run", self._run)
-        monkeypatch.setattr(remote, "tell", lambda host, text: self.told.append(text))
+        monkeypatch.setattr(remote, "tell", lambda host, text, *_: self.told.append(text))
         monkeypatch.setattr(old_schema, "step", lambda host, text: self.told.append(text))
         monkeypatch.setattr(service, "await_answer", lambda *_: None if self.running else "nothing listens")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from llm_gateway.hosts import remote
+from llm_gateway.hosts import invocation, remote
 from llm_gateway.hosts.topology import Agent, Run
 from llm_gateway.parts.openclaw import openclaw_config, openclaw_json, openclaw_ready
 from llm_gateway.tasks import preflight
@@ -30,7 +30,7 @@ COMMAND = {
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the person at the terminal reads."""
     lines: list[str] = []
-    monkeypatch.setattr(remote, "tell", lambda host, text: lines.extend(text.splitlines()))
+    monkeypatch.setattr(remote, "tell", lambda host, text, *_: lines.extend(text.splitlines()))
     monkeypatch.setattr(openclaw_ready, "step", lambda host, text: lines.append(text))
     return lines
 
@@ -52,6 +52,24 @@ def test_what_is_to_change_is_told_before(told: list[str]) -> None:
     openclaw_config.announce(agent())
     assert told[0] == "to change in /home/claw/.openclaw/openclaw.json, by OpenClaw's own command:"
     assert "  agents.defaults.model.primary: default_llm/${LLM_MODEL_ID}" in told
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_plan", "expected"),
+    [
+        ({}, False, "openclaw.json gets 4 new values (--dry shows them)"),
+        ({}, True, None),
+        ({"openclaw_config": '{"agents": {"defaults": {"model": {"primary": "a/b"}}}}'}, False, None),
+    ],
+)
+def test_new_values_are_told_in_brief_unless_they_were_asked_for(
+    changed: dict[str, str], is_plan: bool, expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    briefs: list[str | None] = []
+    monkeypatch.setattr(remote, "tell", lambda host, text, brief=None: briefs.append(brief))
+    monkeypatch.setattr(invocation, "is_plan_now", lambda: is_plan)
+    openclaw_config.announce(agent(changed))
+    assert briefs[0] == expected
 
 
 def test_a_host_that_is_as_it_should_be_is_not_told_of(told: list[str]) -> None:

@@ -35,7 +35,7 @@ REFUSED = json.dumps({"ok": False, "error": {"message": "Gateway not reachable a
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the person at the terminal reads."""
     lines: list[str] = []
-    monkeypatch.setattr(remote, "tell", lambda host, text: lines.extend(text.splitlines()))
+    monkeypatch.setattr(remote, "tell", lambda host, text, *_: lines.extend(text.splitlines()))
     for module in (openclaw_restart, openclaw_config):
         monkeypatch.setattr(module, "step", lambda host, text: lines.append(text))
     return lines

@@ -36,7 +36,7 @@ BLAMED = (
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the person at the terminal reads."""
     lines: list[str] = []
-    monkeypatch.setattr(remote, "tell", lambda host, text: lines.append(text))
+    monkeypatch.setattr(remote, "tell", lambda host, text, *_: lines.append(text))
     monkeypatch.setattr(remote, "complain", lambda host, text: lines.append(text))
     return lines
 

@@ -95,7 +95,7 @@ def take(host: Host, monkeypatch: pytest.MonkeyPatch, **chosen: Any) -> list[str
         yield host
 
     monkeypatch.setattr(remote, "run", host.run)
-    monkeypatch.setattr(remote, "tell", lambda _, text: told.extend(text.splitlines()))
+    monkeypatch.setattr(remote, "tell", lambda _, text, *brief: told.extend(text.splitlines()))
     monkeypatch.setattr(openclaw_turn, "admin_api", admin)
     monkeypatch.setattr(openclaw_turn, "_LOG_SECONDS", 0)
     openclaw_turn.take(agent(configured(), **chosen))

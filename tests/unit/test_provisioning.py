@@ -14,7 +14,7 @@ from provisioning_kit import DONE, PATH, Written, commands, make_gateway, reconc
 from llm_gateway.contents import admin, desired
 from llm_gateway.flavours import TokenSpec
 from llm_gateway.flavours.known import ONE_API
-from llm_gateway.hosts import route
+from llm_gateway.hosts import remote, route
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.topology import Node
@@ -53,6 +53,35 @@ def test_a_new_gateway_gets_all_that_is_declared(gateway: FakeOneAPI, written: W
         "~ option ApproximateTokenEnabled: false → true",
     ]
     assert made.changed_channels == {"dashscope", "minimax"}
+
+
+def briefs(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """What stands for each text that is told, where all goes well."""
+    kept: list[str | None] = []
+    monkeypatch.setattr(remote, "tell", lambda host, text, brief=None: kept.append(brief))
+    return kept
+
+
+def test_a_first_run_is_told_in_brief_and_a_later_change_is_not(
+    gateway: FakeOneAPI, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway.options |= {"RetryTimes": "0", "ApproximateTokenEnabled": "false"}
+    told = briefs(monkeypatch)
+    reconcile(make_gateway("agent1"))
+    assert told == ["declared: 2 channels, 3 tokens, 2 options", *[""] * 6]
+    told.clear()
+    reconcile(make_gateway("agent1", "agent2", applied=written[PATH]))
+    assert told == [None]
+
+
+def test_a_first_run_that_changes_what_was_there_says_what(
+    gateway: FakeOneAPI, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconcile(make_gateway())
+    gateway.channels[1] |= {"models": "MiniMax-M2.5,other"}
+    told = briefs(monkeypatch)
+    reconcile(make_gateway())
+    assert told and not any(brief is not None for brief in told)
 
 
 def test_a_second_run_has_nothing_to_do(gateway: FakeOneAPI, written: Written) -> None:

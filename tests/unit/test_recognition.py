@@ -77,7 +77,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is said, on a host that is this machine."""
     said: list[str] = []
     monkeypatch.setattr(remote, "run", lambda host, script, stdin=None: tables._run_here(script))
-    monkeypatch.setattr(remote, "tell", lambda host, text: said.append(text))
+    monkeypatch.setattr(remote, "tell", lambda host, text, *_: said.append(text))
     return said
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import click
 import pytest
+from pyinfra.api.host import Host
 
 from llm_gateway.command import messages
 from llm_gateway.command.messages import Message
 from llm_gateway.command.screen import Screen
 from llm_gateway.command.streams import Output
+from llm_gateway.hosts import remote
 from llm_gateway.model.columns import WIDTH, width
 
 HOSTS = ("gw1", "agent1")
@@ -75,7 +78,7 @@ class Recorded:
             self.step(name, 0.25)
         self.step("Start the unit", 0.5)
         self.step("Declare channels", 0.25, changed=())
-        self.step("A step with a name that is much longer than what has room in a line of 80 columns", 1.0, HOSTS)
+        self.step("A step with a name that is much longer than what has room in a line of 80 columns", 6.0, HOSTS)
         self.screen.begin("Verify")
         self.screen.begin_on("gw1")
         tell(Message("progress", "asking qwen3.5-plus", "gw1"))
@@ -87,12 +90,11 @@ class Recorded:
 
 
 IN_A_LOG = """\
-✓ Read the hosts                                                          1.2 s
 … Install Docker from the distribution's packages                        10.0 s
 … Install Docker from the distribution's packages                        20.0 s
 ✓ Install Docker from the distribution's packages (gw1)                  24.0 s
-✓ Start the unit, and 3 files (gw1)                                       1.2 s
-✓ A step with a name that is much longer than what has room in a line of… 1.0 s
+✓ 4 quick steps (gw1)                                                     1.2 s
+✓ A step with a name that is much longer than what has room in a line of… 6.0 s
 … gw1: asking qwen3.5-plus                                               10.0 s
 ✗ gw1: the provider refuses its key
 ✗ Verify (gw1)                                                           12.0 s
@@ -111,14 +113,13 @@ def test_lines_of_steps_fit_80_columns() -> None:
 
 def test_its_own_words_are_chinese_where_the_locale_says_so() -> None:
     lines = Recorded(Stream(), {"LC_ALL": "zh_CN.UTF-8", "LANG": "C"}).run().splitlines()
-    assert lines[0].startswith("✓ 读取主机状态 ") and lines[0].endswith(" 1.2 秒")
-    assert lines[4].startswith("✓ Start the unit，并写入 3 个文件")
-    assert lines[3].startswith("✓ 用发行版的软件包安装 Docker (gw1) "), "the journal keeps its English name"
+    assert lines[2].startswith("✓ 用发行版的软件包安装 Docker (gw1) "), "the journal keeps its English name"
+    assert lines[3].startswith("✓ 4 个短步骤 (gw1) ") and lines[3].endswith(" 1.2 秒")
 
 
 def test_an_output_without_unicode_gets_ascii() -> None:
     written = Recorded(Stream("ascii"), {"LC_ALL": "zh_CN.UTF-8"}).run()
-    assert written.startswith("+ Read the hosts ")
+    assert "+ 4 quick steps (gw1) " in written
     assert "! Verify (gw1)" in written and "... gw1: asking" in written
 
 
@@ -168,7 +169,84 @@ def test_a_step_that_was_interrupted_is_not_told_as_done() -> None:
 def test_each_hosts_seconds_are_added_up() -> None:
     recorded = Recorded(Stream(), {})
     recorded.run()
-    assert {host: round(seconds) for host, seconds in recorded.screen.seconds.items()} == {"gw1": 38, "agent1": 26}
+    assert {host: round(seconds) for host, seconds in recorded.screen.seconds.items()} == {"gw1": 44, "agent1": 32}
+
+
+def test_quick_steps_share_a_line_and_one_alone_has_its_name() -> None:
+    recorded = Recorded(Stream(), {"LANG": "C.UTF-8"})
+    recorded.step("Write the compose file", 1.0)
+    recorded.step("Start the page", 0.5, HOSTS)
+    recorded.screen.say("a line")
+    recorded.step("Put the client there", 0.25, ("agent1",))
+    recorded.step("Read something", 4.75, ())
+    assert recorded.stream.text.splitlines()[1:] == ["a line"], "they wait for what comes next"
+    recorded.screen.end()
+    assert [line.split("  ")[0] for line in recorded.stream.text.splitlines()] == [
+        "✓ 2 quick steps",
+        "a line",
+        "✓ Put the client there (agent1)",
+    ]
+
+
+def test_on_a_terminal_quick_steps_are_not_silent_either() -> None:
+    recorded = Recorded(Stream(is_terminal=True), {"LANG": "C.UTF-8"})
+    for name in ("Write the first", "Write the second", "Write the third"):
+        recorded.step(name, 1.0)
+    live = [line.split("  ")[0] for line in recorded.stream.text.split("\r\x1b[K") if line]
+    assert live == ["… Write the second", *["… Write the third"] * 4], "from two seconds after the last line on"
+
+
+def brief_run(problem: str = "") -> list[str]:
+    """The lines of a step of both hosts that has brief words for one, and which fails on the other with `problem`."""
+    recorded = Recorded(Stream(), {"LANG": "C.UTF-8"})
+    recorded.screen.begin("Verify")
+    for host in HOSTS:
+        recorded.screen.begin_on(host)
+    recorded.screen.take(Message("info", "model  result", "gw1", ""))
+    recorded.screen.take(Message("info", "verified on http://…: chat completed", "gw1", "verified within 0.10 s: chat"))
+    if problem:
+        recorded.screen.take(Message("error", problem, "agent1"))
+        recorded.screen.take(Message("info", "its memory is well", "agent1", ""))
+    recorded.screen.end_on("gw1", has_failed=False)
+    recorded.screen.end_on("agent1", has_failed=bool(problem))
+    recorded.screen.finish(("gw1",), len(HOSTS))
+    recorded.screen.end()
+    return recorded.stream.text.splitlines()
+
+
+def test_what_went_well_is_told_in_brief_by_the_line_of_its_step() -> None:
+    (line,) = brief_run()
+    assert line.startswith("✓ gw1: verified within 0.10 s: chat  ")
+
+
+def test_what_went_wrong_is_told_in_full_in_its_order() -> None:
+    *told, step = brief_run("no answer")
+    assert told == [
+        "  gw1: model  result",
+        "  gw1: verified on http://…: chat completed",
+        "✗ agent1: no answer",
+        "  agent1: its memory is well",
+    ]
+    assert step.startswith("✗ Verify (agent1) ")
+
+
+def test_what_is_told_in_brief_is_chinese_too() -> None:
+    recorded = Recorded(Stream(), {"LANG": "zh_CN.UTF-8"})
+    for brief in (
+        "openclaw.json gets 4 new values (--dry shows them)",
+        "declared: 2 channels, 1 token, 0 options",
+        "the agent main answered a turn in 6.7 s by default_llm/plain",
+        "verified within 2.56 s: smollm2, plain",
+    ):
+        recorded.screen.begin("Verify")
+        recorded.screen.take(Message("info", "more of it", "gw1", brief))
+        recorded.screen.finish()
+    assert [line.partition("   ")[0] for line in recorded.stream.text.splitlines()] == [
+        "✓ gw1: openclaw.json 将写入 4 个新值（--dry 可查看）",
+        "✓ gw1: 已按声明设置 2 个渠道、1 个令牌、0 个选项",
+        "✓ gw1: agent main 用 default_llm/plain 在 6.7 秒内回答了一轮",
+        "✓ gw1: 2.56 秒内验证通过：smollm2, plain",
+    ]
 
 
 def test_what_others_write_stands_on_a_line_of_its_own() -> None:
@@ -213,6 +291,19 @@ def test_what_pyinfra_logs(level: int, text: str, expected: Message | None) -> N
 )
 def test_what_our_steps_tell(text: str, expected: Message, tells: Callable[[str], logging.LogRecord]) -> None:
     assert messages.read(tells(text)) == expected
+
+
+def test_a_brief_word_stands_for_all_lines_of_a_text(caplog: pytest.LogCaptureFixture) -> None:
+    pyinfras = cast(Host, SimpleNamespace(name="gw1", log=lambda line, log: log(line)))
+    with caplog.at_level(logging.INFO, "pyinfra"):
+        for brief in ("short", "", None):
+            remote.tell(pyinfras, "a head\n  a row", brief)
+    read = [messages.read(record) for record in caplog.records]
+    assert [message and (message.text, message.brief) for message in read] == [
+        (text, brief)
+        for first, second in (("short", ""), ("", ""), (None, None))
+        for text, brief in (("a head", first), ("  a row", second))
+    ]
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the person at the terminal reads."""
     lines: list[str] = []
-    monkeypatch.setattr(remote, "tell", lambda host, text: lines.append(text))
+    monkeypatch.setattr(remote, "tell", lambda host, text, *_: lines.append(text))
     return lines
 
 

@@ -31,7 +31,7 @@ KEY = "relay-key-of-tests".ljust(48, "0")
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the person at the terminal reads."""
     lines: list[str] = []
-    monkeypatch.setattr(remote, "tell", lambda host, text: lines.append(text))
+    monkeypatch.setattr(remote, "tell", lambda host, text, *_: lines.append(text))
     monkeypatch.setattr(remote, "complain", lambda host, text: lines.append(text))
     return lines
 

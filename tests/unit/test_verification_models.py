@@ -89,7 +89,7 @@ def relay(monkeypatch: pytest.MonkeyPatch) -> Relay:
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lines that the person at the terminal reads."""
     lines: list[str] = []
-    monkeypatch.setattr(remote, "tell", lambda host, text: lines.extend(text.splitlines()))
+    monkeypatch.setattr(remote, "tell", lambda host, text, *_: lines.extend(text.splitlines()))
     monkeypatch.setattr(remote, "complain", lambda host, text: lines.extend(text.splitlines()))
     return lines
 

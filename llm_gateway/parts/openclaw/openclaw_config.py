@@ -132,14 +132,17 @@ def announce(agent: Agent) -> None:
             f" while it runs: {openclaw.by_hand(agent, 'stop')}, run this again, and start it",
         )
         return
-    lines = [f"  {difference.told()}" for difference in differences(agent)]
+    found, outdated = differences(agent), _outdated(agent)
+    lines = [f"to change in {path(agent)}, by OpenClaw's own command:"]
+    lines += [f"  {difference.told()}" for difference in found]
     lines += [
-        f"  {'.'.join(at)}: {'taken out' if value is None else 'as it was before'}"
-        for at, value in _outdated(agent).items()
+        f"  {'.'.join(at)}: {'taken out' if value is None else 'as it was before'}" for at, value in outdated.items()
     ]
-    remote.tell(agent.host, "\n".join([f"to change in {path(agent)}, by OpenClaw's own command:", *lines]))
+    is_brief = not (outdated or invocation.is_plan_now()) and all(each.before is None for each in found)
+    brief = f"openclaw.json gets {len(found)} new value{'s' * (len(found) != 1)} (--dry shows them)"
+    remote.tell(agent.host, "\n".join(lines), brief if is_brief else None)
     if invocation.is_plan_now():
-        changes = {difference.path: difference.after for difference in differences(agent)}
+        changes = {difference.path: difference.after for difference in found}
         remote.tell(agent.host, json.dumps(openclaw_json.patch(changes), indent=2))
     if openclaw_json.has_comments(agent.state.openclaw_config or ""):
         remote.tell(agent.host, f"OpenClaw's command drops its comments: {path(agent)}{layout.BEFORE_SUFFIX} has them")
