@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from llm_gateway.contents import desired
 from llm_gateway.flavours.oneapi import wire
 from llm_gateway.inputs import consistency, declarations, host_data, settings
 from llm_gateway.inputs.secrets import Provided
 from llm_gateway.model.checks import InvalidError
+from tests.unit.provisioning_kit import make_gateway
 from tests.unit.test_declarations import CHANNEL, channel, wrong
 
 pytestmark = pytest.mark.slow
@@ -27,12 +29,28 @@ def problems(**chosen: Any) -> list[str]:
     return host_data.check({**settings.defaults(), **chosen})[1]
 
 
-def test_what_is_not_declared_keeps_registration_closed_and_spares_taking_over() -> None:
-    ours = {"RegisterEnabled": False, "RetryTimes": 10, "ApproximateTokenEnabled": True}
-    assert declarations.options({}) == ours
-    assert declarations.options({"SystemName": "x"}) == {**ours, "SystemName": "x"}
-    for name, value in {"RegisterEnabled": True, "RetryTimes": 0, "ApproximateTokenEnabled": False}.items():
-        assert declarations.options({name: value}) == {**ours, name: value}
+@pytest.mark.parametrize(
+    ("image", "ours"),
+    [
+        ("justsong/one-api:v0.6.10", {"RetryTimes": 10, "ApproximateTokenEnabled": True}),
+        (
+            "calciumion/new-api:v1.0.0-rc.15",
+            {"RetryTimes": 10, "SelfUseModeEnabled": True, "performance_setting.monitor_enabled": False},
+        ),
+    ],
+)
+def test_what_is_not_declared_keeps_registration_closed_and_spares_taking_over(image: str, ours: Any) -> None:
+    ours = {"RegisterEnabled": False, **ours}
+
+    def held(options: dict[str, object]) -> Any:
+        return desired.declared(
+            make_gateway(gateway_image=image, gateway_options=declarations.options(options))
+        ).options
+
+    assert held({}) == ours
+    assert held({"SystemName": "x"}) == {**ours, "SystemName": "x"}
+    for name, value in {"RegisterEnabled": True, "RetryTimes": 0}.items():
+        assert held({name: value}) == {**ours, name: value}
     assert declarations.options({"ModelRatio": {"m": 1.5}})["ModelRatio"] == {"m": 1.5}
 
 
@@ -186,7 +204,7 @@ def test_anything_is_taken_or_told(channels: Any, tokens: Any, options: Any, pru
     "\n".join(told).encode()
     for each in found.gateway_channels:
         provided = Provided(None, dict.fromkeys((each.key, *each.credentials.values()), "x"))
-        wire.channel_fields(_sendable(each.spec(provided), with_key=True))
+        _sendable(wire.channel_fields(each.spec(provided), with_key=True))
     for token in found.gateway_tokens:
         _sendable(wire.token_fields(token.spec()))
     for name, value in found.gateway_options.items():
