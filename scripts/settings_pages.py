@@ -84,6 +84,8 @@ Every setting, what it takes, its default, and what it means. You set one
 
 - for all of your hosts in `group_data/all.py`, which has all of them with their defaults;
 - for the hosts of a group in a file of the group's name beside it, `gateways.py` or `openclaw.py`;
+- in a directory of your own, outside the checkout, whose files are named likewise (`all.py`, `gateways.py`, …) and win
+  over those of the project: `--group-data mine`, on **every** run: one without it takes off what is declared there;
 - for one host in its data in the inventory: `("gw1.example.ts.net", {"gateway_port": 3001})`;
 - for one run on the command line: `--data gateway_port=3001`.
 
@@ -116,6 +118,8 @@ _CHINESE = _Words(
 
 - 对所有主机：`group_data/all.py`，里面有全部配置项和默认值；
 - 对一组主机：同一目录下以组名命名的文件，`gateways.py` 或 `openclaw.py`；
+- 在仓库之外自己的目录里，文件同样以组命名（`all.py`、`gateways.py` 等），优先于项目自带的：`--group-data mine`，
+  **每次**运行都要加上，否则会撤掉其中声明的内容；
 - 对一台主机：inventory 里该主机的数据：`("gw1.example.ts.net", {"gateway_port": 3001})`；
 - 只对一次运行：命令行上的 `--data gateway_port=3001`。
 

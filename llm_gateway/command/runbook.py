@@ -177,7 +177,7 @@ TOPICS = (
     Topic(f"{_RUNBOOK}/keep-backups.md", scripts=["backup.py"]),
     Topic("docs/channels.md#plan-deploy-export", scripts=["plan.py", "export.py"]),
     Topic("docs/usage.md", scripts=["usage.py"]),
-    Topic("docs/alarms.md#know-what-is-told", scripts=["alerts.py"]),
+    Topic("docs/alarms.md#say-where-alarms-go", scripts=["alerts.py"]),
     Topic("docs/page.md", scripts=["page.py"]),
 )
 """In their order: the first one that helps is the page."""
