@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 
+from llm_gateway.flavours import listed, paths
 from llm_gateway.flavours.envelope import opened, unexpected
+from llm_gateway.flavours.errors import Refused, Unauthorised
 from llm_gateway.flavours.http import ask, make_client
 from llm_gateway.flavours.rows import Fields, Row, text, whole
-from llm_gateway.flavours.shapes import Status
+from llm_gateway.flavours.shapes import LogRow, Status, User
 
 _Item = TypeVar("_Item")
-STATUS = "/api/status"
 
 
 class AdminAPI:
@@ -32,6 +34,9 @@ class AdminAPI:
 
     not_allowed: ClassVar[str] = ""
     """How a refusal of a role or an access token begins that comes in HTTP 200."""
+    first_page: ClassVar[int] = 0
+    paging: ClassVar[str] = ""
+    """What stands behind the number of a page in a path."""
 
     def __init__(
         self,
@@ -65,7 +70,74 @@ class AdminAPI:
 
     def status(self) -> Status:
         """Return version and start time; needs no login."""
-        return self.one("GET", STATUS, None, read_status)
+        return self.one("GET", paths.STATUS, None, read_status)
+
+    def own_user(self) -> User:
+        """Return the user that the session or the access token stands for."""
+        try:
+            return self.one("GET", paths.OWN_USER, None, listed.user)
+        except Refused as refused:  # a banned user: the only reason there is
+            reason = str(refused)
+        raise Unauthorised(reason)
+
+    def new_access_token(self) -> str:
+        """Return a new access token; the previous one ends. This client keeps its own."""
+        found = self.call("GET", paths.ACCESS_TOKEN)
+        if not isinstance(found, str) or not found:
+            raise unexpected(f"GET {paths.ACCESS_TOKEN}", "no token in it")
+        return found
+
+    def delete_channel(self, channel_id: int) -> None:
+        """Delete a channel and its routing entries; no error when it is gone already."""
+        self.call("DELETE", f"{paths.CHANNELS}{channel_id:d}")
+
+    def delete_token(self, token_id: int) -> None:
+        """Delete a token; requests with its key are refused from now on.
+
+        Raises:
+            Refused: there is no such token (any more).
+        """
+        self.call("DELETE", f"{paths.TOKENS}{token_id:d}")
+
+    def options(self) -> dict[str, str]:
+        """Return the options; those that hold a token or a secret are left out by the gateway."""
+
+        def pair(row: Mapping[str, Any]) -> tuple[str, str]:
+            return str(row["key"]), str(row["value"])
+
+        return dict(self.many(paths.OPTIONS, pair))
+
+    def set_option(self, key: str, value: str) -> None:
+        """Set an option. `value` is always text (``"false"``); unknown keys are stored too."""
+        self.call("PUT", paths.OPTIONS, {"key": key, "value": value})
+
+    def log(self, token_name: str, after: int) -> list[LogRow]:
+        """Return the requests that a token was billed for, the newest first.
+
+        A row is there a moment after its answer: it is written behind the answer's back.
+
+        Args:
+            token_name: the token's name.
+            after: the id of a row; it, and what was before it, is left out.
+        """
+        rows: list[LogRow] = []
+        page = self.first_page
+        while True:
+            found = self._log_page(token_name, page)
+            rows += [row for row in found if row.id > after]
+            if not found or found[-1].id <= after:
+                return rows
+            page += 1
+
+    def last_logged(self, token_name: str) -> int:
+        """Return the id of the newest row of `log`; 0 where there is none."""
+        return max((row.id for row in self._log_page(token_name, self.first_page)), default=0)
+
+    def _log_page(self, token_name: str, page: int) -> list[LogRow]:
+        name = quote(token_name, safe="")
+        path = f"{paths.LOG}?type={paths.CONSUMED}&token_name={name}&p={page}{self.paging}"
+        found = self.call("GET", path)
+        return read_rows(path, found.get("items") if isinstance(found, dict) else found, listed.log_row)
 
     def call(self, method: str, path: str, fields: Fields | None = None, *, secret: str = "") -> object:
         """The data of an answer; no error repeats `secret`, which is in the request."""

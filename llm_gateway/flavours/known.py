@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from llm_gateway.flavours import option_defaults
+from llm_gateway.flavours import option_defaults, paths
 from llm_gateway.flavours.flavour import Arrival, Flavour, Reads
 from llm_gateway.flavours.newapi import arrival
 from llm_gateway.flavours.newapi import usage as newapi_usage
@@ -35,7 +35,7 @@ ONE_API = Flavour(
     version_of=oneapi_versions.version_of,
     usage_log=oneapi_usage.LOG,
     token_table=budgets.TABLE,
-    reads=Reads(oneapi_wire.ALL_CHANNELS, oneapi_wire.ALL_TOKENS, oneapi_wire.OPTIONS),
+    reads=Reads(oneapi_wire.ALL_CHANNELS, oneapi_wire.ALL_TOKENS, paths.OPTIONS),
     held=_passed_on,
     options=frozenset(KINDS) - OF_NEW_API,
     option_defaults=option_defaults.ONE_API,
@@ -65,9 +65,9 @@ NEW_API = Flavour(
     usage_log=newapi_usage.LOG,
     token_table=budgets.TABLE,
     reads=Reads(
-        f"{newapi_wire.CHANNELS}{_PAGE}",
-        f"{newapi_wire.TOKENS}{_PAGE}",
-        newapi_wire.OPTIONS,
+        f"{paths.CHANNELS}{_PAGE}",
+        f"{paths.TOKENS}{_PAGE}",
+        paths.OPTIONS,
         f"{newapi_wire.USER_HEADER}: 1",
         newapi_wire.KEYS,
     ),

@@ -25,6 +25,7 @@ from llm_gateway.flavours import (
     carry_out,
     known,
     only,
+    paths,
 )
 from llm_gateway.flavours.known import NEW_API, ONE_API
 from llm_gateway.flavours.newapi import wire
@@ -251,7 +252,7 @@ def test_how_long_to_wait_where_the_keys_of_tokens_are_counted_as_log_ins(
     limits = {"CRITICAL_RATE_LIMIT_ENABLE": "true", "CRITICAL_RATE_LIMIT": "3"}
     gateway = start_new(**limits).set_up(SelfUseModeEnabled=True)
     with NewAPIClient(gateway.url, access_token=gateway.access_token) as client:
-        client.call("POST", wire.TOKENS, wire.token_fields(TokenSpec("a")))
+        client.call("POST", paths.TOKENS, wire.token_fields(TokenSpec("a")))
         with pytest.raises(RateLimited) as limited:
             for _ in range(4):
                 client.tokens()

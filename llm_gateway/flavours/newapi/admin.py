@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import httpx
 
-from llm_gateway.flavours import values
+from llm_gateway.flavours import listed, paths, values
 from llm_gateway.flavours.admin_api import AdminAPI, read_row, read_rows
 from llm_gateway.flavours.envelope import unexpected
-from llm_gateway.flavours.errors import Invalid, RateLimited, Refused, Unauthorised
+from llm_gateway.flavours.errors import Invalid, RateLimited, Refused
 from llm_gateway.flavours.newapi import wire
 from llm_gateway.flavours.rows import Fields
-from llm_gateway.flavours.shapes import Channel, LogRow, Token, User
+from llm_gateway.flavours.shapes import Channel, Token
 from llm_gateway.flavours.specs import ChannelSpec, TokenSpec, check_password
 
 _Item = TypeVar("_Item")
@@ -32,6 +31,8 @@ class NewAPIClient(AdminAPI):
     """
 
     not_allowed = wire.NOT_ALLOWED
+    first_page = 1
+    paging = f"&page_size={wire.PAGE}"
 
     def __init__(
         self,
@@ -74,25 +75,17 @@ class NewAPIClient(AdminAPI):
         """
         body = {"username": username, "password": password}
         try:
-            found = self.call("POST", wire.LOG_IN, body, secret=password)
+            found = self.call("POST", paths.LOG_IN, body, secret=password)
         except Refused as refused:
             if wire.PASSWORD_LOGIN_OFF in refused.message.lower():
                 raise
             return False
         if isinstance(found, dict) and found.get("require_2fa"):
             told = "logs in with a second factor, which a run does not have: switch it off in the admin page meanwhile"
-            raise Refused(f"POST {wire.LOG_IN}", f"{username} {told}")
-        user = read_row(f"POST {wire.LOG_IN}", found, wire.read_user)
+            raise Refused(f"POST {paths.LOG_IN}", f"{username} {told}")
+        user = read_row(f"POST {paths.LOG_IN}", found, listed.user)
         self._http.headers[wire.USER_HEADER] = str(user.id)
         return True
-
-    def own_user(self) -> User:
-        """Return the user that the session or the access token stands for."""
-        try:
-            return self.one("GET", wire.OWN_USER, None, wire.read_user)
-        except Refused as refused:  # a banned user: the only reason there is
-            reason = str(refused)
-        raise Unauthorised(reason)
 
     def set_own_password(self, new: str) -> None:
         """Change the own password by root's right to change anybody's; the access token stays valid.
@@ -107,13 +100,6 @@ class NewAPIClient(AdminAPI):
         kept = {name: row.get(name) or "" for name in ("id", "username", "display_name", "group", "remark")}
         self.call("PUT", wire.USERS, {**kept, "password": new}, secret=new)
 
-    def new_access_token(self) -> str:
-        """Return a new access token; the previous one ends. This client keeps its own."""
-        found = self.call("GET", wire.ACCESS_TOKEN)
-        if not isinstance(found, str) or not found:
-            raise unexpected(f"GET {wire.ACCESS_TOKEN}", "no token in it")
-        return found
-
     def fill_wallet(self) -> None:
         """Give root as much as One API does: all tokens end with it."""
         own = self.own_user().id
@@ -121,7 +107,7 @@ class NewAPIClient(AdminAPI):
 
     def channels(self) -> list[Channel]:
         """Return all channels, without their keys."""
-        return self._pages(wire.CHANNELS, wire.read_channel)
+        return self._pages(paths.CHANNELS, wire.read_channel)
 
     def create_channel(self, spec: ChannelSpec) -> None:
         """Add a channel.
@@ -132,7 +118,7 @@ class NewAPIClient(AdminAPI):
         if not spec.key:
             raise Invalid(f"channel {spec.name!r}: a new channel needs a key")
         fields = wire.channel_fields(spec, {}, with_key=True)
-        self.call("POST", wire.CHANNELS, {"mode": "single", "channel": fields}, secret=spec.key)
+        self.call("POST", paths.CHANNELS, {"mode": "single", "channel": fields}, secret=spec.key)
 
     def update_channel(self, channel_id: int, spec: ChannelSpec) -> None:
         """Make a channel into `spec`; an empty key keeps the one it has.
@@ -141,7 +127,7 @@ class NewAPIClient(AdminAPI):
             Invalid: a config that it has, and that new-api does not take away any more.
             Refused: there is no such channel (any more).
         """
-        path = f"{wire.CHANNELS}{channel_id:d}"
+        path = f"{paths.CHANNELS}{channel_id:d}"
         setting, other = self.one("GET", path, None, lambda row: (wire.setting_of(row), row.get("other")))
         fields = wire.channel_fields(spec, setting, with_key=bool(spec.key))
         if other and not fields["other"]:
@@ -149,32 +135,28 @@ class NewAPIClient(AdminAPI):
                 f"channel {spec.name!r}: new-api keeps its config ({other}) when it is to have none: declare another,"
                 " or delete the channel in the admin page, and the next run makes it anew"
             )
-        self.call("PUT", wire.CHANNELS, {"id": channel_id, **fields}, secret=spec.key)
+        self.call("PUT", paths.CHANNELS, {"id": channel_id, **fields}, secret=spec.key)
 
     def switch_channel_off(self, channel_id: int) -> None:
         """Disable a channel, which takes its models out of routing; nothing else of it changes."""
-        self.call("PUT", wire.CHANNELS, {"id": channel_id, "status": values.DISABLED})
-
-    def delete_channel(self, channel_id: int) -> None:
-        """Delete a channel and its routing entries; no error when it is gone already."""
-        self.call("DELETE", f"{wire.CHANNELS}{channel_id:d}")
+        self.call("PUT", paths.CHANNELS, {"id": channel_id, "status": values.DISABLED})
 
     def tokens(self) -> list[Token]:
         """Return all tokens of the own user, with their keys."""
-        return self._with_keys(self._pages(wire.TOKENS, wire.read_token))
+        return self._with_keys(self._pages(paths.TOKENS, wire.read_token))
 
     def create_token(self, spec: TokenSpec) -> Token:
         """Add a token and return it, with the key that new-api chose, which it tells of tokens that are there alone."""
-        self.call("POST", wire.TOKENS, wire.token_fields(spec))
-        named = [token for token in self._pages(wire.TOKENS, wire.read_token) if token.name == spec.name]
+        self.call("POST", paths.TOKENS, wire.token_fields(spec))
+        named = [token for token in self._pages(paths.TOKENS, wire.read_token) if token.name == spec.name]
         if not named:
-            raise unexpected(f"GET {wire.TOKENS}", f"no token {spec.name!r}, which was made")
+            raise unexpected(f"GET {paths.TOKENS}", f"no token {spec.name!r}, which was made")
         return self._with_keys([max(named, key=lambda token: token.id)])[0]
 
     def update_token(self, token: Token, spec: TokenSpec) -> Token:
         """Make a token into `spec`, its status excepted, and return it; its key stays."""
         fields = wire.token_fields(spec, token.used_quota)
-        return self._changed(token, wire.TOKENS, {"id": token.id, **fields})
+        return self._changed(token, paths.TOKENS, {"id": token.id, **fields})
 
     def set_token_status(self, token: Token, status: int) -> Token:
         """Enable (1) or disable (2) a token, and return it.
@@ -182,47 +164,7 @@ class NewAPIClient(AdminAPI):
         Raises:
             Refused: it should be enabled, and is past its time or has used up its quota.
         """
-        return self._changed(token, wire.TOKEN_STATUS, {"id": token.id, "name": token.name, "status": status})
-
-    def delete_token(self, token_id: int) -> None:
-        """Delete a token; requests with its key are refused from now on.
-
-        Raises:
-            Refused: there is no such token (any more).
-        """
-        self.call("DELETE", f"{wire.TOKENS}{token_id:d}")
-
-    def log(self, token_name: str, after: int) -> list[LogRow]:
-        """Return the requests that a token was billed for, the newest first, down to the row `after`."""
-        rows: list[LogRow] = []
-        page = 1
-        while True:
-            found = self._log_page(token_name, page)
-            rows += [row for row in found if row.id > after]
-            if not found or found[-1].id <= after:
-                return rows
-            page += 1
-
-    def last_logged(self, token_name: str) -> int:
-        """Return the id of the newest row of `log`; 0 where there is none."""
-        return max((row.id for row in self._log_page(token_name, 1)), default=0)
-
-    def _log_page(self, token_name: str, page: int) -> list[LogRow]:
-        name = quote(token_name, safe="")
-        path = f"{wire.LOG}?type={wire.CONSUMED}&token_name={name}&p={page}&page_size={wire.PAGE}"
-        return read_rows(path, self._page(path)[0], wire.read_log_row)
-
-    def options(self) -> dict[str, str]:
-        """Return the options; new-api leaves out those that hold a token or a secret."""
-
-        def pair(row: Mapping[str, Any]) -> tuple[str, str]:
-            return str(row["key"]), str(row["value"])
-
-        return dict(self.many(wire.OPTIONS, pair))
-
-    def set_option(self, key: str, value: str) -> None:
-        """Set an option. `value` is always text (``"false"``); unknown keys are stored too."""
-        self.call("PUT", wire.OPTIONS, {"key": key, "value": value})
+        return self._changed(token, paths.TOKEN_STATUS, {"id": token.id, "name": token.name, "status": status})
 
     def _changed(self, token: Token, path: str, fields: Fields) -> Token:
         changed = self.one("PUT", path, fields, wire.read_token)

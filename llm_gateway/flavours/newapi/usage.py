@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llm_gateway.flavours.newapi import wire
+from llm_gateway.flavours import paths
 from llm_gateway.model.usage import UsageLog
 
 LOG = UsageLog(
@@ -16,7 +16,7 @@ LOG = UsageLog(
     key="id",
     time="created_at",
     # An administrator's test of a channel is nobody's request, and has a row of its kind.
-    is_request=f"type = {wire.CONSUMED} AND NOT (token_id = 0 AND token_name = '模型测试')",
+    is_request=f"type = {paths.CONSUMED} AND NOT (token_id = 0 AND token_name = '模型测试')",
     agent="token_name",
     model="model_name",
     channel="channel_id",

@@ -11,28 +11,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from llm_gateway.flavours import values
+from llm_gateway.flavours import listed, values
 from llm_gateway.flavours.channel_types import FOREIGN, channel_type, type_name
 from llm_gateway.flavours.errors import Invalid
 from llm_gateway.flavours.rows import Fields, Row, flag, mapping, names, text, whole
-from llm_gateway.flavours.shapes import Channel, LogRow, Token, User
+from llm_gateway.flavours.shapes import Channel, Token
 from llm_gateway.flavours.specs import ChannelSpec, TokenSpec
 
 SET_UP = "/api/setup"
-LOG_IN = "/api/user/login"
-OWN_USER = "/api/user/self"
 USERS = "/api/user/"
 MANAGE = "/api/user/manage"
-ACCESS_TOKEN = "/api/user/token"  # noqa: S105 (a path)
-CHANNELS = "/api/channel/"
-TOKENS = "/api/token/"
 KEYS = "/api/token/batch/keys"
-TOKEN_STATUS = "/api/token/?status_only=1"  # noqa: S105 (a path)
-OPTIONS = "/api/option/"
-LOG = "/api/log/"
 PAGE = 100
 """Rows, the most that a list gives at once; the first page is 1."""
-CONSUMED = 2
 USER_HEADER = "New-Api-User"
 NOT_ALLOWED = "Unauthorized, "
 """How its middleware begins each refusal of a role or an access token, in English, mostly in HTTP 200."""
@@ -177,32 +168,19 @@ def token_fields(spec: TokenSpec, used_quota: int = 0) -> Fields:
     }
 
 
-def read_user(row: Row) -> User:
-    """An account. Raises TypeError or KeyError when `row` is something else, as all that follow."""
-    return User(whole(row, "id"), text(row, "username"), whole(row, "role"))
-
-
 def setting_of(row: Row) -> dict[str, Any]:
     """What new-api keeps of a channel besides its columns."""
     return dict(mapping(text(row, "setting", null="")) or {})
 
 
 def read_channel(row: Row) -> Channel:
-    """A channel as listed: its key is blank."""
+    """A channel as listed. Raises TypeError or KeyError when `row` is something else."""
     number = whole(row, "type")
     known = _ONE_API.get(number, FOREIGN + number)
     setting = setting_of(row)
-    return Channel(
-        id=whole(row, "id"),
-        name=text(row, "name"),
-        type=known,
-        base_url=text(row, "base_url", null=""),
-        models=names(row, "models"),
-        model_mapping=mapping(text(row, "model_mapping", null="")),
-        groups=names(row, "group"),
-        priority=whole(row, "priority", null=0),
-        weight=whole(row, "weight", null=0),
-        status=whole(row, "status"),
+    return listed.channel(
+        row,
+        type_=known,
         config=_config_in(known, text(row, "other", null="")),
         system_prompt=str(setting.get("system_prompt", "")),
         pass_through=setting.get(_PASS_THROUGH) is True,
@@ -217,34 +195,10 @@ def _config_in(known: int, other: str) -> dict[str, str]:
 
 
 def read_token(row: Row) -> Token:
-    """A token as listed; its key is masked, and has no place here."""
-    return Token(
-        id=whole(row, "id"),
-        name=text(row, "name"),
-        status=whole(row, "status"),
-        expired_time=whole(row, "expired_time"),
-        remain_quota=whole(row, "remain_quota"),
-        unlimited_quota=flag(row, "unlimited_quota"),
-        models=_limits(row),
-        subnets=tuple(text(row, "allow_ips", null="").split()),
-        key="",
-        used_quota=whole(row, "used_quota", null=0),
-    )
+    """A token as listed; its key is masked, and has no place here. Raises TypeError or KeyError, as above."""
+    return listed.token(row, models=_limits(row), subnets=tuple(text(row, "allow_ips", null="").split()), key="")
 
 
 def _limits(row: Row) -> tuple[str, ...]:
     """The models that a token may use. Limits without a model allow none, which is another thing than all."""
     return (names(row, "model_limits") or ("",)) if flag(row, "model_limits_enabled") else ()
-
-
-def read_log_row(row: Row) -> LogRow:
-    """A billed request."""
-    return LogRow(
-        id=whole(row, "id"),
-        token_name=text(row, "token_name"),
-        model_name=text(row, "model_name"),
-        channel=whole(row, "channel", null=0),
-        prompt_tokens=whole(row, "prompt_tokens", null=0),
-        completion_tokens=whole(row, "completion_tokens", null=0),
-        quota=whole(row, "quota", null=0),
-    )

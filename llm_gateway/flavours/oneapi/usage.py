@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llm_gateway.flavours.oneapi import wire
+from llm_gateway.flavours import paths
 from llm_gateway.model.usage import UsageLog
 
 _IS_QUOTA = (
@@ -22,7 +22,7 @@ LOG = UsageLog(
     table="logs",
     key="id",
     time="created_at",
-    is_request=f"type = {wire.CONSUMED}",
+    is_request=f"type = {paths.CONSUMED}",
     agent="token_name",
     model="model_name",
     channel="channel_id",

@@ -10,23 +10,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from llm_gateway.flavours.rows import Fields, Row, flag, mapping, names, text, whole
-from llm_gateway.flavours.shapes import Channel, LogRow, Token, User
+from llm_gateway.flavours import listed
+from llm_gateway.flavours.rows import Fields, Row, mapping, names, text, whole
+from llm_gateway.flavours.shapes import Channel, Token
 from llm_gateway.flavours.specs import ChannelSpec, TokenSpec
 from llm_gateway.flavours.values import filled
 
-LOG_IN = "/api/user/login"
-OWN_USER = "/api/user/self"
-ACCESS_TOKEN = "/api/user/token"  # noqa: S105 (a path)
-CHANNELS = "/api/channel/"
 ALL_CHANNELS = "/api/channel/search?keyword="
-TOKENS = "/api/token/"
 ALL_TOKENS = "/api/token/search?keyword="
-TOKEN_STATUS = "/api/token/?status_only=1"  # noqa: S105 (a path)
-OPTIONS = "/api/option/"
-LOG = "/api/log/"
-CONSUMED = 2
-"""The kind of log row that a billed request leaves."""
 
 _IN_OTHER = {3: "api_version", 17: "plugin", 18: "api_version", 21: "library_id", 24: "api_version"}
 """By channel type, the field of the config that One API takes from the column `other` where the config has none: older
@@ -76,58 +67,18 @@ def token_fields(spec: TokenSpec, used_quota: int = 0) -> Fields:
     }
 
 
-def read_user(row: Row) -> User:
-    """An account. Raises TypeError or KeyError when `row` is something else, as all that follow."""
-    return User(whole(row, "id"), text(row, "username"), whole(row, "role"))
-
-
 def read_channel(row: Row) -> Channel:
-    """A channel as listed."""
+    """A channel as listed. Raises TypeError or KeyError when `row` is something else."""
     kind = whole(row, "type")
     config = mapping(text(row, "config", null="")) or {}
-    return Channel(
-        id=whole(row, "id"),
-        name=text(row, "name"),
-        type=kind,
-        base_url=text(row, "base_url", null=""),
-        models=names(row, "models"),
-        model_mapping=mapping(text(row, "model_mapping", null="")),
-        groups=names(row, "group"),
-        priority=whole(row, "priority", null=0),
-        weight=whole(row, "weight", null=0),
-        status=whole(row, "status"),
-        config=_config_in_effect(kind, config, text(row, "other", null="")),
-        system_prompt=text(row, "system_prompt", null=""),
-    )
+    in_effect = _config_in_effect(kind, config, text(row, "other", null=""))
+    return listed.channel(row, type_=kind, config=in_effect, system_prompt=text(row, "system_prompt", null=""))
 
 
 def read_token(row: Row) -> Token:
-    """A token as listed, with its key."""
-    return Token(
-        id=whole(row, "id"),
-        name=text(row, "name"),
-        status=whole(row, "status"),
-        expired_time=whole(row, "expired_time"),
-        remain_quota=whole(row, "remain_quota"),
-        unlimited_quota=flag(row, "unlimited_quota"),
-        models=names(row, "models"),
-        subnets=tuple(each.strip() for each in names(row, "subnet")),
-        key=text(row, "key").removeprefix("sk-"),
-        used_quota=whole(row, "used_quota", null=0),
-    )
-
-
-def read_log_row(row: Row) -> LogRow:
-    """A billed request."""
-    return LogRow(
-        id=whole(row, "id"),
-        token_name=text(row, "token_name"),
-        model_name=text(row, "model_name"),
-        channel=whole(row, "channel", null=0),
-        prompt_tokens=whole(row, "prompt_tokens", null=0),
-        completion_tokens=whole(row, "completion_tokens", null=0),
-        quota=whole(row, "quota", null=0),
-    )
+    """A token as listed, with its key. Raises TypeError or KeyError when `row` is something else."""
+    subnets = tuple(each.strip() for each in names(row, "subnet"))
+    return listed.token(row, models=names(row, "models"), subnets=subnets, key=text(row, "key").removeprefix("sk-"))
 
 
 def _config_in_effect(type_: int, config: Mapping[str, Any], other: str) -> dict[str, Any]:
