@@ -52,7 +52,7 @@ def aside_stem(name: str) -> str:
 
 
 def look(admin: Contents) -> Actual:
-    """Read what a gateway holds, in three requests. Raises OneAPIError."""
+    """Read what a gateway holds, in three requests. Raises AdminError."""
     with ThreadPoolExecutor(max_workers=3) as pool:
         channels, tokens = pool.submit(admin.channels), pool.submit(admin.tokens)
         options = pool.submit(admin.options)
@@ -64,7 +64,7 @@ def planned(gateway: Gateway, actual: Actual) -> Plan:
 
     Raises:
         SecretsError: a channel's secret cannot be had.
-        OneAPIError: Ambiguous or Invalid: what is declared and what is there do not fit together.
+        AdminError: Ambiguous or Invalid: what is declared and what is there do not fit together.
     """
     wanted = declared(gateway)
     changes = plan(

@@ -15,7 +15,7 @@ from pyinfra.api.state import State
 from llm_gateway.contents import desired, reach
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import Plan
-from llm_gateway.flavours import Ambiguous, OneAPIError, Unauthorised, carry_out
+from llm_gateway.flavours import AdminError, Ambiguous, Unauthorised, carry_out
 from llm_gateway.flavours.changes import Change
 from llm_gateway.flavours.contents import Admin
 from llm_gateway.hosts import remote
@@ -68,7 +68,7 @@ def _reconcile(machine: Machine) -> Generator[FunctionCommand, None, None]:
                     remote.tell(machine.host, f"to come: {change}")
             if plan.changes or plan.record != gateway.record:
                 yield remote.Callback(partial(_carry_out, gateway, admin, plan), (), {})
-    except (OneAPIError, RouteError, SecretsError) as problem:
+    except (AdminError, RouteError, SecretsError) as problem:
         yield _failure(explained(gateway, problem))
 
 
@@ -85,7 +85,7 @@ def reconcile_now(state: State, host: Host, gateway: Gateway) -> bool:
             if not plan.changes and plan.record == gateway.record:
                 return True
             return _carry_out(gateway, admin, plan, state, host)
-    except (OneAPIError, RouteError) as problem:
+    except (AdminError, RouteError) as problem:
         remote.complain(host, explained(gateway, problem))
         return False
 
@@ -129,7 +129,7 @@ def _carry_out(gateway: Gateway, admin: Admin, plan: Plan, state: State, host: H
         for change, brief in zip(plan.changes, _brief(plan.changes, before), strict=False):
             try:
                 token = carry_out(change, admin)
-            except OneAPIError as problem:
+            except AdminError as problem:
                 remote.complain(host, f"{change}: {database.told(gateway, problem)}")
                 remember(gateway, done)
                 return False
@@ -152,7 +152,7 @@ def _carry_out(gateway: Gateway, admin: Admin, plan: Plan, state: State, host: H
         remember(gateway, _with_new_channels(done, plan, admin))
         if not plan.changes:
             remote.tell(host, "nothing to change; what is ours was taken note of")
-    except OneAPIError as problem:
+    except AdminError as problem:
         remote.complain(host, database.told(gateway, problem))
         return False
     except remote.RemoteError as problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from llm_gateway.contents.admin import admin_api
-from llm_gateway.flavours import Channel, OneAPIError
+from llm_gateway.flavours import AdminError, Channel
 from llm_gateway.flavours.values import ENABLED
 from llm_gateway.hosts.route import RouteError
 from llm_gateway.hosts.topology import Gateway
@@ -35,5 +35,5 @@ def recorded_problems(gateway: Gateway) -> list[str]:
     try:
         with admin_api(gateway) as admin:
             return list(problems(gateway, admin.channels()))
-    except (OneAPIError, RouteError):
+    except (AdminError, RouteError):
         return []  # that it does not answer is told elsewhere

@@ -16,10 +16,10 @@ from llm_gateway.flavours.channel_types import ChannelType, channel_type, type_n
 from llm_gateway.flavours.compare import only
 from llm_gateway.flavours.contents import Contents
 from llm_gateway.flavours.errors import (
+    AdminError,
     Ambiguous,
     Invalid,
-    NotOneAPI,
-    OneAPIError,
+    NotAdminAPI,
     RateLimited,
     Refused,
     Unauthorised,
@@ -32,6 +32,7 @@ from llm_gateway.flavours.specs import ChannelSpec, TokenSpec
 
 __all__ = [
     "Actual",
+    "AdminError",
     "Ambiguous",
     "Change",
     "Channel",
@@ -41,8 +42,7 @@ __all__ = [
     "Declared",
     "Invalid",
     "LogRow",
-    "NotOneAPI",
-    "OneAPIError",
+    "NotAdminAPI",
     "Ours",
     "RateLimited",
     "Refused",

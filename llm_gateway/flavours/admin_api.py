@@ -159,7 +159,7 @@ def read_status(row: Row) -> Status:
 
 
 def read_rows(path: str, rows: object, read: Callable[[Mapping[str, Any]], _Item]) -> list[_Item]:
-    """Raises NotOneAPI where it is no list of such rows."""
+    """Raises NotAdminAPI where it is no list of such rows."""
     call = f"GET {path.split('?', 1)[0]}"
     if rows is None:  # how Go writes an empty list that was never made
         return []
@@ -169,7 +169,7 @@ def read_rows(path: str, rows: object, read: Callable[[Mapping[str, Any]], _Item
 
 
 def read_row(call: str, row: object, read: Callable[[Mapping[str, Any]], _Item]) -> _Item:
-    """Raises NotOneAPI where it is no such row."""
+    """Raises NotAdminAPI where it is no such row."""
     if not isinstance(row, dict):
         raise unexpected(call, "no object in it")
     try:

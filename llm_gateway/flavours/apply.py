@@ -24,7 +24,7 @@ def carry_out(change: Change, admin: Contents) -> Token | None:
         The token that was made, with its key; None for all else.
 
     Raises:
-        OneAPIError: it could not be done, or not all of it; a new plan says what is left.
+        AdminError: it could not be done, or not all of it; a new plan says what is left.
     """
     work = change.work
     if change.kind == "option":

@@ -13,7 +13,7 @@ from llm_gateway.flavours.specs import ChannelSpec, TokenSpec
 
 
 class Contents(Protocol):
-    """The channels, tokens and options of one gateway. Every method raises OneAPIError where it cannot do it."""
+    """The channels, tokens and options of one gateway. Every method raises AdminError where it cannot do it."""
 
     def channels(self) -> list[Channel]:
         """Return all channels, without their keys."""
@@ -65,7 +65,7 @@ class Contents(Protocol):
 
 
 class Admin(Contents, Protocol):
-    """A gateway as its administrator sees it. Every method raises OneAPIError where it cannot do it."""
+    """A gateway as its administrator sees it. Every method raises AdminError where it cannot do it."""
 
     def __enter__(self) -> Self: ...
 

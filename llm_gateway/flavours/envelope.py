@@ -1,4 +1,4 @@
-"""One API's answers: ``{"success": bool, "message": str, "data": any}``, mostly in HTTP 200."""
+"""Answers of an admin API: ``{"success": bool, "message": str, "data": any}``, mostly in HTTP 200."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from llm_gateway.flavours.errors import NotOneAPI, OneAPIError, RateLimited, Refused, Unauthorised, Unreachable
+from llm_gateway.flavours.errors import AdminError, NotAdminAPI, RateLimited, Refused, Unauthorised, Unreachable
 from llm_gateway.model.redaction import redacted
 
 _TEXT_LIMIT = 300
@@ -30,7 +30,7 @@ def opened(reply: Reply, secrets: Collection[str], not_allowed: str) -> object:
         not_allowed: how a refusal of a role or an access token begins that comes in HTTP 200.
 
     Raises:
-        Unauthorised, Refused, RateLimited, NotOneAPI, Unreachable: see there.
+        Unauthorised, Refused, RateLimited, NotAdminAPI, Unreachable: see there.
     """
     if reply.status == 429:
         raise RateLimited(f"{reply.call}: too many requests from this address; try again later")
@@ -45,22 +45,22 @@ def opened(reply: Reply, secrets: Collection[str], not_allowed: str) -> object:
     return data
 
 
-def unexpected(call: str, detail: object) -> NotOneAPI:
+def unexpected(call: str, detail: object) -> NotAdminAPI:
     """The error for an envelope with something else in it than `call` gives; names fields only."""
-    return NotOneAPI(f"{call}: not the answer of a known version of One API ({detail})")
+    return NotAdminAPI(f"{call}: not the answer of a gateway that is known ({detail})")
 
 
-def _refusal(reply: Reply, message: str, not_allowed: str) -> OneAPIError:
+def _refusal(reply: Reply, message: str, not_allowed: str) -> AdminError:
     if reply.status == 401 or (not_allowed and message.startswith(not_allowed)):
         return Unauthorised(f"{reply.call}: not allowed: {message or 'HTTP 401'}")
     return Refused(reply.call, message)
 
 
-def _not_an_envelope(reply: Reply, found: object, secrets: Collection[str]) -> OneAPIError:
+def _not_an_envelope(reply: Reply, found: object, secrets: Collection[str]) -> AdminError:
     if reply.status == 401:
         return Unauthorised(f"{reply.call}: HTTP 401")
     if 300 <= reply.status < 400:
-        return NotOneAPI(f"{reply.call}: HTTP {reply.status}: a redirect, which is not followed")
+        return NotAdminAPI(f"{reply.call}: HTTP {reply.status}: a redirect, which is not followed")
     if isinstance(found, dict):
         error = found.get("error")
         text = _shown(error.get("message") if isinstance(error, dict) else None, secrets)
@@ -69,7 +69,7 @@ def _not_an_envelope(reply: Reply, found: object, secrets: Collection[str]) -> O
         what = "a web page"
     else:
         what = "something that is not JSON" if reply.body.strip() else "an empty body"
-    return NotOneAPI(f"{reply.call}: HTTP {reply.status} with {what}, not One API's admin API")
+    return NotAdminAPI(f"{reply.call}: HTTP {reply.status} with {what}, not a gateway's admin API")
 
 
 def _parsed(body: bytes) -> object:

@@ -1,31 +1,31 @@
 """The one family of errors of the admin client. No message holds a key or a password."""
 
-# ruff: noqa: N818 (each reads as what One API did, where it is raised and where it is caught)
+# ruff: noqa: N818 (each reads as what the gateway did, where it is raised and where it is caught)
 
 from __future__ import annotations
 
 
-class OneAPIError(Exception):
+class AdminError(Exception):
     """Something about the admin API went wrong; ``str(error)`` says what, in one line."""
 
 
-class Invalid(OneAPIError, ValueError):
-    """A value that One API would misread or refuse; found before anything was sent."""
+class Invalid(AdminError, ValueError):
+    """A value that the gateway would misread or refuse; found before anything was sent."""
 
 
-class Unreachable(OneAPIError):
+class Unreachable(AdminError):
     """No answer: no connection, a time-out, or only a proxy's word that there is none."""
 
 
-class NotOneAPI(OneAPIError):
-    """Something answered that is not One API's admin API."""
+class NotAdminAPI(AdminError):
+    """Something answered that is not the admin API of a gateway that is known."""
 
 
-class Unauthorised(OneAPIError):
+class Unauthorised(AdminError):
     """Not logged in, a wrong access token, or a role that may not do this."""
 
 
-class RateLimited(OneAPIError):
+class RateLimited(AdminError):
     """Too many requests from this address; logging in is limited to 20 in 20 minutes.
 
     Attributes:
@@ -37,8 +37,8 @@ class RateLimited(OneAPIError):
         self.minutes = minutes
 
 
-class Refused(OneAPIError):
-    """One API understood and said no.
+class Refused(AdminError):
+    """The gateway understood and said no.
 
     Attributes:
         message: its own words, almost always Chinese.
@@ -53,9 +53,9 @@ class Refused(OneAPIError):
         return f"{self.call} was refused: {self.message or 'no reason given'}"
 
 
-class Ambiguous(OneAPIError):
-    """Several things have the same name, and One API allows that: a person must choose."""
+class Ambiguous(AdminError):
+    """Several things have the same name, and gateways allow that: a person must choose."""
 
 
-class UnknownVersion(OneAPIError):
+class UnknownVersion(AdminError):
     """The gateway is of a version that this client was not made for."""

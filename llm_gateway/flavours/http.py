@@ -10,7 +10,7 @@ import time
 import httpx
 
 from llm_gateway.flavours.envelope import Reply
-from llm_gateway.flavours.errors import Invalid, NotOneAPI, OneAPIError, Unreachable
+from llm_gateway.flavours.errors import AdminError, Invalid, NotAdminAPI, Unreachable
 
 ANSWER_LIMIT = 32 * 1024 * 1024
 """Bytes; a list of a thousand channels has about 1 MiB."""
@@ -60,10 +60,10 @@ def ask(client: httpx.Client, method: str, path: str, fields: object | None, sec
 
     Raises:
         Unreachable: no connection, or no complete answer in time.
-        NotOneAPI: an answer that is not HTTP, or too large.
+        NotAdminAPI: an answer that is not HTTP, or too large.
     """
     call = f"{method} {path.split('?', 1)[0]}"
-    error: OneAPIError
+    error: AdminError
     try:
         with client.stream(method, path, json=fields) as response:
             return Reply(call, response.status_code, _read(response, call, seconds))
@@ -83,7 +83,7 @@ def _read(response: httpx.Response, call: str, seconds: float) -> bytes:
         if time.monotonic() > end:
             raise Unreachable(f"{call}: the answer was not complete within {seconds:g} s")
         if len(body) > ANSWER_LIMIT:
-            raise NotOneAPI(f"{call}: an answer of more than {ANSWER_LIMIT >> 20} MiB")
+            raise NotAdminAPI(f"{call}: an answer of more than {ANSWER_LIMIT >> 20} MiB")
     return bytes(body)
 
 

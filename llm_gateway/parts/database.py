@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from llm_gateway.flavours import OneAPIError, Unauthorised
+from llm_gateway.flavours import AdminError, Unauthorised
 from llm_gateway.hosts import other_databases, remote, tables
 from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Gateway
@@ -123,7 +123,7 @@ def told(gateway: Gateway, problem: Exception) -> str:
     One API calls whatever it cannot read a wrong token (model/user.go, ValidateAccessToken). So the database is looked
     at before a token is blamed.
     """
-    if not isinstance(problem, OneAPIError):
+    if not isinstance(problem, AdminError):
         return str(problem)
     found = _why_refused(gateway) if isinstance(problem, Unauthorised) else None
     return found or recovery.told(problem, gateway.node.directory)

@@ -18,7 +18,7 @@ from pyinfra.api import FunctionCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.flavours import OneAPIError, Unauthorised
+from llm_gateway.flavours import AdminError, Unauthorised
 from llm_gateway.flavours.admin_api import AdminAPI
 from llm_gateway.flavours.contents import Admin
 from llm_gateway.hosts import before, remote, tables, undo
@@ -51,7 +51,7 @@ FAILURES = (
     old_schema.OldSchemaError,
     tables.TablesError,
     RouteError,
-    OneAPIError,
+    AdminError,
     database.DatabaseError,
     remote.RemoteError,
 )
@@ -222,7 +222,7 @@ def _check_password_while_old_gateway_serves(host: Host, node: Node, old: OldGat
     try:
         with route(host, address, port) as transport:
             _be_admin(node, f"http://{address}:{port}", transport)
-    except (RouteError, OneAPIError) as problem:
+    except (RouteError, AdminError) as problem:
         raise FirstStartError(
             f"the gateway that is there (container {old.name}) does not answer on {address}:{port}, where it is reached"
             f" from its host: {problem}. See `docker logs --tail 20 {old.name}`; if it need not serve, stop it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llm_gateway.flavours import OneAPIError, RateLimited, Refused, Unauthorised
+from llm_gateway.flavours import AdminError, RateLimited, Refused, Unauthorised
 from llm_gateway.model import layout
 
 COMMAND = "pyinfra inventory.py deploys/reset_admin.py"
@@ -11,7 +11,7 @@ LOCKED = "database is locked"
 """SQLite's words when it waited in vain for another program; One API hands them on in HTTP 200."""
 
 
-def told(problem: OneAPIError, directory: str) -> str:
+def told(problem: AdminError, directory: str) -> str:
     """What happened, with its fix where one is known, for a call with the access token of `secrets.env`.
 
     Parameters: `directory`, the gateway's directory on its host.

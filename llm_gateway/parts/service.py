@@ -10,7 +10,7 @@ from pyinfra.api import FunctionCommand, StringCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours import AdminError
 from llm_gateway.flavours.admin_api import AdminAPI
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.host_state import started_at
@@ -146,7 +146,7 @@ def await_answer(
             with route(host, address, port) as transport:
                 AdminAPI(f"http://{address}:{port}", transport=transport).status()
             return None
-        except (RouteError, OneAPIError) as problem:
+        except (RouteError, AdminError) as problem:
             if reason := gives_up():
                 return reason
             if time.monotonic() > deadline:

@@ -6,7 +6,7 @@ from functools import partial
 
 from llm_client import LLMClient, LLMConnectionError, LLMError, LLMStatusError
 from llm_gateway.contents.admin import ANSWER_SECONDS
-from llm_gateway.flavours import Channel, OneAPIError
+from llm_gateway.flavours import AdminError, Channel
 from llm_gateway.flavours.values import ENABLED
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.route import RouteError, route
@@ -29,7 +29,7 @@ def prove(node: Node) -> None:
     """
     try:
         answered, lost = ask(node)
-    except (RouteError, OneAPIError) as problem:
+    except (RouteError, AdminError) as problem:
         raise FirstStartError(f"its channels cannot be asked: {problem}") from None
     if lost:
         raise FirstStartError(
@@ -42,7 +42,7 @@ def prove(node: Node) -> None:
 def ask(node: Node) -> tuple[list[str], list[str]]:
     """Ask, by the new gateway, each channel that leads to where the old one was.
 
-    Returns what was answered, and what is wrong. Raises RouteError and OneAPIError.
+    Returns what was answered, and what is wrong. Raises RouteError and AdminError.
     """
     base_url, token = node.base_url, node.gateway.generated.access_token
     with route(node.host, node.address, node.settings.gateway_port) as way:

@@ -10,7 +10,7 @@ from functools import partial
 import httpx
 
 from llm_client import LLMClient, LLMConnectionError, LLMError, LLMProtocolError, LLMStatusError, LLMTimeoutError
-from llm_gateway.flavours import OneAPIError, only
+from llm_gateway.flavours import AdminError, only
 from llm_gateway.hosts.topology import Gateway
 from llm_gateway.inputs.declarations import Channel
 from llm_gateway.inputs.model_kinds import EMBEDDING, NONE, kind_of
@@ -110,7 +110,7 @@ def _channel_ids(gateway: Gateway, transport: httpx.BaseTransport) -> dict[str, 
     try:
         rows = admin.channels()
         declared = [only(rows, channel.name) for channel in gateway.settings.gateway_channels]
-    except OneAPIError as problem:
+    except AdminError as problem:
         raise VerificationError(f"the gateway's channels cannot be read: {database.told(gateway, problem)}") from None
     return {row.name: row.id for row in declared if row is not None}
 

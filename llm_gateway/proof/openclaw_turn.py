@@ -18,7 +18,7 @@ from pyinfra.api.state import State
 
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import token_name
-from llm_gateway.flavours import LogRow, OneAPIError
+from llm_gateway.flavours import AdminError, LogRow
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.route import RouteError
@@ -243,7 +243,7 @@ def _last_logged(agent: Agent) -> int:
                     ' gateway_options["LogConsumeEnabled"] = True'
                 )
             return admin.last_logged(token_name(agent.name))
-    except (OneAPIError, RouteError) as problem:
+    except (AdminError, RouteError) as problem:
         raise TurnError(f"the log of {agent.gateway.name} cannot be read: {problem}") from None
 
 
@@ -257,7 +257,7 @@ def _logged(agent: Agent, after: int) -> list[LogRow]:
                 if rows or time.monotonic() > deadline:
                     return rows
                 time.sleep(_LOOK_AGAIN_SECONDS)
-    except (OneAPIError, RouteError) as problem:
+    except (AdminError, RouteError) as problem:
         raise TurnError(f"the log of {agent.gateway.name} cannot be read: {problem}") from None
 
 
@@ -318,5 +318,5 @@ def _is_logged(agent: Agent) -> bool:
     try:
         with admin_api(agent.gateway) as admin:
             return admin.options().get("LogConsumeEnabled") != "false"
-    except (OneAPIError, RouteError) as problem:
+    except (AdminError, RouteError) as problem:
         raise TurnError(f"the options of {agent.gateway.name} cannot be read: {problem}") from None

@@ -13,7 +13,7 @@ from functools import partial
 from llm_client import LLMClient, LLMError
 from llm_gateway.contents.admin import ANSWER_SECONDS
 from llm_gateway.contents.desired import VERIFICATION_TOKEN
-from llm_gateway.flavours import Channel, OneAPIError, Token
+from llm_gateway.flavours import AdminError, Channel, Token
 from llm_gateway.hosts.route import RouteError, route
 from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.model_kinds import CHAT, EMBEDDING, kind_of
@@ -50,7 +50,7 @@ def prove(node: Node, address: str, port: int, tokens: Sequence[Token] | None = 
             answers = ask_all(found, node.settings.verification_timeout)
     except RouteError as problem:
         raise ProofError(str(problem)) from None
-    except OneAPIError as problem:
+    except AdminError as problem:
         raise ProofError(f"its admin API fails: {problem}") from None
     if problems := [answer.problem for answer in answers if answer.problem]:
         raise ProofError("; ".join(problems))

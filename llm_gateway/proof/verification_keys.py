@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import VERIFICATION_TOKEN, own_tokens
-from llm_gateway.flavours import OneAPIError, only
+from llm_gateway.flavours import AdminError, only
 from llm_gateway.hosts.topology import Gateway
 from llm_gateway.model.asking import VerificationError
 from llm_gateway.parts import database
@@ -31,6 +31,6 @@ def learn(gateway: Gateway) -> None:
         with admin_api(gateway) as admin:
             tokens = admin.tokens()
             found = {name: only(tokens, name) for name in own_tokens(gateway)}
-    except OneAPIError as problem:
+    except AdminError as problem:
         raise VerificationError(f"the gateway's tokens cannot be read: {database.told(gateway, problem)}") from None
     gateway.token_keys.update({name: token.key for name, token in found.items() if token is not None})

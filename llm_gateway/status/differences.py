@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from llm_gateway.contents import budgets, desired
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.provisioning import explained
-from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours import AdminError
 from llm_gateway.hosts.route import RouteError
 from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.inputs.secrets import SecretsError
@@ -65,7 +65,7 @@ def _gateway_drift(node: Node) -> Iterator[str]:
     try:
         with admin_api(node.gateway) as admin:
             plan = desired.planned(node.gateway, desired.look(admin))
-    except (OneAPIError, RouteError, SecretsError) as problem:
+    except (AdminError, RouteError, SecretsError) as problem:
         if differing:
             return
         raise _UntoldError(explained(node.gateway, problem)) from None

@@ -11,7 +11,7 @@ import httpx
 
 from llm_gateway.contents import budgets
 from llm_gateway.contents.admin import admin_api, parse_answer
-from llm_gateway.flavours import OneAPIError, known
+from llm_gateway.flavours import AdminError, known
 from llm_gateway.flavours.admin_api import read_status
 from llm_gateway.flavours.values import ENABLED
 from llm_gateway.hosts.route import RouteError
@@ -180,7 +180,7 @@ def _models(node: Node) -> tuple[str, ...]:
     try:
         with admin_api(node.gateway) as admin:
             channels = admin.channels()
-    except (OneAPIError, RouteError):
+    except (AdminError, RouteError):
         return ()
     return tuple(dict.fromkeys(model for each in channels if each.status == ENABLED for model in each.models))
 

@@ -14,7 +14,7 @@ from pyinfra.api.state import State
 from llm_gateway.contents import desired
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.provisioning import explained
-from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours import AdminError
 from llm_gateway.flavours.change_plan import Change
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.route import RouteError
@@ -38,7 +38,7 @@ def look(machine: Machine) -> None:
     try:
         with admin_api(gateway) as admin:
             changes = desired.planned(gateway, desired.look(admin)).changes
-    except (OneAPIError, RouteError, SecretsError) as problem:
+    except (AdminError, RouteError, SecretsError) as problem:
         reason = explained(gateway, problem)
     else:
         gateway.plan = changes

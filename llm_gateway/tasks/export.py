@@ -21,7 +21,7 @@ from llm_gateway.contents import desired, export_text
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.export import Circumstances, Export, export
 from llm_gateway.contents.provisioning import explained
-from llm_gateway.flavours import OneAPIError, RateLimited
+from llm_gateway.flavours import AdminError, RateLimited
 from llm_gateway.flavours.change_plan import Actual
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.route import RouteError, route
@@ -98,7 +98,7 @@ def _look(node: Node) -> Actual:
         return _look_as_root(node)
     except RateLimited:
         raise ExportError("One API takes 20 log-ins in 20 minutes, and no more now: run this again later") from None
-    except (OneAPIError, RouteError) as problem:
+    except (AdminError, RouteError) as problem:
         told = (
             explained(node.gateway, problem) if first_start.is_done(node) else f"the gateway cannot be read: {problem}"
         )

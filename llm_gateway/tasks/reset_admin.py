@@ -16,7 +16,7 @@ from pyinfra.api import DeployError, FunctionCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.flavours import Invalid, OneAPIError, RateLimited, Unauthorised
+from llm_gateway.flavours import AdminError, Invalid, RateLimited, Unauthorised
 from llm_gateway.flavours.contents import Admin
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.route import RouteError, route
@@ -70,7 +70,7 @@ def fix(machine: Machine) -> None:
             remote.tell(node.host, f"the password in {ROOT_PASSWORD} is not root's either")
         if _takes_database(access):
             _prepare_database(node)
-    except (ResetError, RouteError, OneAPIError, remote.RemoteError) as problem:
+    except (ResetError, RouteError, AdminError, remote.RemoteError) as problem:
         raise DeployError(f"{node.name}: {problem}; nothing was changed") from None
     _fix(name=name, node=node, access=access)
 
@@ -91,7 +91,7 @@ def needed(access: Access, generated: Generated) -> str | None:
 
 
 def examine(node: Node) -> Access:
-    """Find out what works, at the cost of one to three log-ins. Raises RouteError, OneAPIError or ResetError."""
+    """Find out what works, at the cost of one to three log-ins. Raises RouteError, AdminError or ResetError."""
     username = _root_by_token(node)
     known = (node.gateway.generated.root_password, node.provided.get(ROOT_PASSWORD), first_start.DEFAULT_PASSWORD)
     with _api(node) as visitor:
@@ -178,7 +178,7 @@ def _run(state: State, host: Host, node: Node, access: Access) -> bool:
     except (ResetError, database.DatabaseError, RouteError, remote.RemoteError) as problem:
         remote.complain(host, f"the admin access is not right yet: {problem}")
         return False
-    except OneAPIError as problem:
+    except AdminError as problem:
         remote.complain(host, f"the admin access is not right yet: {database.told(node.gateway, problem)}")
         return False
     return True

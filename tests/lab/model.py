@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours import AdminError
 from llm_gateway.flavours.oneapi import AdminClient
 from llm_gateway.flavours.specs import TokenSpec
 from tests.lab.conftest import Lab, Run
@@ -129,7 +129,7 @@ class Writer(threading.Thread):
                 name = f"row-{self._world.written}"
                 try:
                     admin.create_token(TokenSpec(name))
-                except OneAPIError:
+                except AdminError:
                     continue
                 self._world.acknowledged.add(name)
 

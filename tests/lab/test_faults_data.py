@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours import AdminError
 from llm_gateway.flavours.specs import TokenSpec
 from tests.lab.conftest import Lab
 from tests.lab.faults import await_that, kill_at
@@ -71,7 +71,7 @@ def test_a_full_disk_leaves_what_is_there_readable(gateway: Gateway, shown: Show
             gateway.ssh(f"cat /dev/zero > {DATA}/fill 2>/dev/null || true")
             gateway.await_completion(5)
             assert sorted(token.name for token in admin.tokens()) == before
-            with pytest.raises(OneAPIError):
+            with pytest.raises(AdminError):
                 admin.create_token(TokenSpec("there-is-no-room-for-it"))
             told = _told(gateway)
             assert f"the disk of {DATA} is full" in told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours import AdminError
 from llm_gateway.flavours.oneapi import AdminClient
 from llm_gateway.flavours.specs import TokenSpec
 from tests.lab.asking_agent import AskingAgent
@@ -107,7 +107,7 @@ def write(lab: Lab, name: str) -> None:
             try:
                 api.create_token(TokenSpec(name))
                 return
-            except OneAPIError:
+            except AdminError:
                 assert time.monotonic() < deadline, lab.ssh(HOST, "systemctl status openclaw-llm-gateway || true")
                 time.sleep(0.2)
 

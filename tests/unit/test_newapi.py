@@ -13,10 +13,10 @@ from plan_kit import apply, look, planned
 from standin_newapi_kit import PASSWORD, NewGateway
 
 from llm_gateway.flavours import (
+    AdminError,
     ChannelSpec,
     Declared,
     Invalid,
-    OneAPIError,
     RateLimited,
     Refused,
     TokenSpec,
@@ -194,7 +194,7 @@ def _answering(keys: object) -> Callable[[httpx.Request], httpx.Response]:
 @pytest.mark.parametrize("keys", [{"keys": {"1": "abcd**********wxyz"}}, {"keys": {"1": ""}}, {"keys": {}}, {}, None])
 def test_a_masked_key_is_never_taken_for_a_key(keys: object) -> None:
     client = NewAPIClient("http://gw", access_token="t", transport=httpx.MockTransport(_answering(keys)))
-    with pytest.raises(OneAPIError, match="POST /api/token/batch/keys"):
+    with pytest.raises(AdminError, match="POST /api/token/batch/keys"):
         client.tokens()
 
 

@@ -15,9 +15,9 @@ import pytest
 from test_oneapi import ACCESS, CHANNEL_ROW, KEY, SPEC, TOKEN_ROW, admin_for, ok
 
 from llm_gateway.flavours import (
+    AdminError,
     Invalid,
-    NotOneAPI,
-    OneAPIError,
+    NotAdminAPI,
     RateLimited,
     Refused,
     TokenSpec,
@@ -57,13 +57,13 @@ def envelope(message: str, status: int = 200) -> httpx.Response:
     ("reply", "kind", "text"),
     [
         (httpx.Response(429), RateLimited, "too many requests"),
-        (httpx.Response(200, text="<!doctype html>"), NotOneAPI, "a web page"),
-        (httpx.Response(200, text="ok"), NotOneAPI, "not JSON"),
-        (httpx.Response(200), NotOneAPI, "empty body"),
-        (httpx.Response(200, json=[1]), NotOneAPI, "HTTP 200"),
-        (httpx.Response(200, json={"data": []}), NotOneAPI, "JSON of another kind"),
-        (httpx.Response(404, json=NO_SUCH_PATH), NotOneAPI, "Invalid URL"),
-        (httpx.Response(301, headers={"location": "/x"}), NotOneAPI, "redirect"),
+        (httpx.Response(200, text="<!doctype html>"), NotAdminAPI, "a web page"),
+        (httpx.Response(200, text="ok"), NotAdminAPI, "not JSON"),
+        (httpx.Response(200), NotAdminAPI, "empty body"),
+        (httpx.Response(200, json=[1]), NotAdminAPI, "HTTP 200"),
+        (httpx.Response(200, json={"data": []}), NotAdminAPI, "JSON of another kind"),
+        (httpx.Response(404, json=NO_SUCH_PATH), NotAdminAPI, "Invalid URL"),
+        (httpx.Response(301, headers={"location": "/x"}), NotAdminAPI, "redirect"),
         (httpx.Response(502, text="<html>"), Unreachable, "HTTP 502"),
         (envelope("无权进行此操作，未登录且未提供 access token", 401), Unauthorised, "未登录"),
         (envelope("无权进行此操作，access token 无效"), Unauthorised, "无效"),
@@ -74,7 +74,7 @@ def envelope(message: str, status: int = 200) -> httpx.Response:
 def test_every_call_checks_every_answer(
     call: Callable[[AdminClient], object],
     reply: httpx.Response,
-    kind: type[OneAPIError],
+    kind: type[AdminError],
     text: str,
 ) -> None:
     admin, _ = admin_for(reply)
@@ -141,16 +141,16 @@ def test_logging_in_too_often_is_told() -> None:
 )
 def test_data_of_another_shape_is_not_one_api(data: Any) -> None:
     admin, _ = admin_for(ok(data))
-    with pytest.raises(NotOneAPI, match="/api/user/self"):
+    with pytest.raises(NotAdminAPI, match="/api/user/self"):
         admin.own_user()
-    with pytest.raises(NotOneAPI, match="/api/status"):
+    with pytest.raises(NotAdminAPI, match="/api/status"):
         admin.status()
 
 
 def test_a_list_of_other_things_is_not_one_api() -> None:
     for data in ([1], {"a": 1}, [{**CHANNEL_ROW, "models": 1}], [{"id": 1}]):
         admin, _ = admin_for(ok(data))
-        with pytest.raises(NotOneAPI):
+        with pytest.raises(NotAdminAPI):
             admin.channels()
 
 
@@ -181,7 +181,7 @@ ECHO = f"UNIQUE constraint failed: {'x' * 260} {KEY} {ACCESS} {PASSWORD}"
 )
 def test_no_error_repeats_a_secret(call: Callable[[AdminClient], object], secret: str, reply: httpx.Response) -> None:
     admin, _ = admin_for(reply)
-    with pytest.raises(OneAPIError) as caught:
+    with pytest.raises(AdminError) as caught:
         call(admin)
     shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
     assert secret[:10] not in shown

@@ -10,7 +10,7 @@ import pytest
 from provisioning_kit import DONE, PATH, Written, commands, make_gateway, reconcile
 
 from llm_gateway.contents import provisioning
-from llm_gateway.flavours import OneAPIError, RateLimited, Refused, Unreachable
+from llm_gateway.flavours import AdminError, RateLimited, Refused, Unreachable
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.record import Record
 from tests.unit.fake_hosts import answer
@@ -56,7 +56,7 @@ def test_a_write_that_was_interrupted_is_done_again(gateway: FakeOneAPI, written
     ids=["locked", "restarted", "rate-limited"],
 )
 def test_what_was_done_before_a_failure_is_remembered_and_the_next_run_does_the_rest(
-    gateway: FakeOneAPI, written: Written, monkeypatch: pytest.MonkeyPatch, problem: OneAPIError
+    gateway: FakeOneAPI, written: Written, monkeypatch: pytest.MonkeyPatch, problem: AdminError
 ) -> None:
     done = provisioning.carry_out
 

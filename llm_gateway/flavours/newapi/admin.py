@@ -23,8 +23,8 @@ _Item = TypeVar("_Item")
 class NewAPIClient(AdminAPI):
     """Talks to one new-api, by session (`log_in`) or by access token. Several threads may read.
 
-    Every method raises `Unreachable`, `NotOneAPI`, `Unauthorised`, `RateLimited` or `Refused`
-    (all of them `OneAPIError`) when it cannot do what it says. Nothing is retried.
+    Every method raises `Unreachable`, `NotAdminAPI`, `Unauthorised`, `RateLimited` or `Refused`
+    (all of them `AdminError`) when it cannot do what it says. Nothing is retried.
 
     Args:
         user: the id of the account that an access token is of.

@@ -13,8 +13,8 @@ from llm_gateway.flavours.specs import ChannelSpec, TokenSpec, check_password
 class AdminClient(AdminAPI):
     """Talks to one One API, by session (`log_in`) or by access token. Several threads may read.
 
-    Every method raises `Unreachable`, `NotOneAPI`, `Unauthorised`, `RateLimited` or `Refused`
-    (all of them `OneAPIError`) when it cannot do what it says. Nothing is retried.
+    Every method raises `Unreachable`, `NotAdminAPI`, `Unauthorised`, `RateLimited` or `Refused`
+    (all of them `AdminError`) when it cannot do what it says. Nothing is retried.
     """
 
     not_allowed = wire.NOT_ALLOWED

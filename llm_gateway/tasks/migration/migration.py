@@ -14,7 +14,7 @@ from pyinfra.api.state import State
 
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import own_tokens
-from llm_gateway.flavours import OneAPIError, known
+from llm_gateway.flavours import AdminError, known
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.answers import UnreadableError
 from llm_gateway.hosts.progress import step
@@ -236,7 +236,7 @@ def _password_problems(wanted: Move, found: source.Source) -> Iterator[str]:
             for password in filter(None, (handed_in, first_start.DEFAULT_PASSWORD)):
                 if admin(f"http://{address}:{port}", transport=transport).log_in("root", password):
                     return
-    except (RouteError, OneAPIError) as problem:
+    except (RouteError, AdminError) as problem:
         yield f"{wanted.source_name}: its gateway does not answer on {address}:{port}: {problem}"
         return
     yield (
@@ -311,7 +311,7 @@ def _tell(state: State, host: Host, wanted: Move) -> bool:
         with admin_api(wanted.target.gateway) as admin:
             tokens = [token.name for token in admin.tokens() if token.status == _ENABLED]
         cutover.tidy_up(wanted)
-    except (OneAPIError, RouteError, remote.RemoteError) as problem:
+    except (AdminError, RouteError, remote.RemoteError) as problem:
         told = database.told(wanted.target.gateway, problem)
         remote.complain(host, f"the gateway has moved, and one thing is left, which another run does: {told}")
         return False

@@ -11,7 +11,7 @@ from pyinfra.api.state import State
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import token_name
 from llm_gateway.contents.provisioning import explained
-from llm_gateway.flavours import OneAPIError, Token
+from llm_gateway.flavours import AdminError, Token
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.route import RouteError
@@ -46,7 +46,7 @@ def _revoke(machine: Machine) -> Generator[FunctionCommand, None, None]:
     try:
         with admin_api(gateway) as admin:
             doomed = _doomed(gateway, admin.tokens())
-    except (OneAPIError, RouteError) as problem:
+    except (AdminError, RouteError) as problem:
         names = ", ".join(token_name(agent.name) for agent in scope.chosen_agents(gateway))
         scope.mention(
             machine.host,
@@ -79,7 +79,7 @@ def _delete(state: State, host: Host, gateway: Gateway, agent: Agent, token: Tok
         kept = gateway.record.without("token", token.name)
         remote.write_now(host, f"{gateway.node.directory}/{layout.APPLIED_KEYS}", kept.content(), "600")
         gateway.record = kept
-    except (OneAPIError, RouteError, remote.RemoteError) as problem:
+    except (AdminError, RouteError, remote.RemoteError) as problem:
         remote.complain(host, f"the token {token.name} could not be revoked: {database.told(gateway, problem)}")
         return False
     return True

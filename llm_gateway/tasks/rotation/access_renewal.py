@@ -70,7 +70,7 @@ def runs_with_older_files(node: Node) -> bool:
 def carry_out(node: Node, wanted: Generated, step: Callable[[str], None]) -> None:
     """Make `wanted` the gateway's secrets; `step` is told each step before it is done.
 
-    Raises RotationError, database.DatabaseError, RouteError, OneAPIError or RemoteError.
+    Raises RotationError, database.DatabaseError, RouteError, AdminError or RemoteError.
     """
     before = node.gateway.generated
     is_behind = not node.is_restarted and runs_with_older_files(node)

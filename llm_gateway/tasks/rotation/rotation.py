@@ -13,7 +13,7 @@ from pyinfra.api.state import State
 from llm_gateway.contents import provisioning
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import own_token, own_tokens, token_name
-from llm_gateway.flavours import OneAPIError, Token
+from llm_gateway.flavours import AdminError, Token
 from llm_gateway.hosts import progress, remote
 from llm_gateway.hosts.route import RouteError
 from llm_gateway.hosts.topology import Agent, Gateway, Machine, Node
@@ -132,7 +132,7 @@ def _renew_access(node: Node, wanted: Generated) -> Generator[FunctionCommand, N
 def _renew_access_now(state: State, host: Host, node: Node, wanted: Generated) -> bool:
     try:
         access_renewal.carry_out(node, wanted, partial(_step, host))
-    except (RotationError, database.DatabaseError, RouteError, remote.RemoteError, OneAPIError) as problem:
+    except (RotationError, database.DatabaseError, RouteError, remote.RemoteError, AdminError) as problem:
         told = database.told(node.gateway, problem)
         remote.complain(host, f"rotation incomplete: {told}; run this again to resume")
         return False
@@ -210,7 +210,7 @@ def _renew_tokens_now(state: State, host: Host, gateway: Gateway) -> bool:
                     made = token_renewal.renew(admin, tokens, own_token(gateway, name), partial(_step, host))
                     gateway.token_keys[name] = made.key
                     _remember(gateway, made)
-    except (OneAPIError, RouteError) as problem:
+    except (AdminError, RouteError) as problem:
         remote.complain(host, f"not all tokens are new: {provisioning.explained(gateway, problem)}")
         return False
     except remote.RemoteError as problem:

@@ -16,7 +16,7 @@ from llm_client import LLMClient, LLMError
 from llm_gateway.contents import provisioning
 from llm_gateway.contents.admin import admin_api
 from llm_gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN, own_tokens, token_name
-from llm_gateway.flavours import OneAPIError, Token, only
+from llm_gateway.flavours import AdminError, Token, only
 from llm_gateway.flavours.contents import Admin
 from llm_gateway.hosts import progress, remote
 from llm_gateway.hosts.answers import UnreadableError
@@ -54,7 +54,7 @@ def _remove(gateway: Gateway) -> Generator[FunctionCommand, None, None]:
     try:
         with admin_api(gateway) as admin:
             old = _old_by_name(gateway, admin.tokens())
-    except (OneAPIError, RouteError) as problem:
+    except (AdminError, RouteError) as problem:
         if gateway.node.host.state.is_executing:
             yield remote.Callback(_fail, (provisioning.explained(gateway, problem),), {})
         return
@@ -105,7 +105,7 @@ def _remove_now(state: State, host: Host, gateway: Gateway, names: tuple[str, ..
             reasons, seen = _reasons(state, gateway, names, tokens, way)
             for name in (name for name in names if name not in reasons):
                 _delete(host, admin, token_renewal.old_ones(tokens, name), name, seen.get(name, ""))
-    except (OneAPIError, RouteError) as problem:
+    except (AdminError, RouteError) as problem:
         remote.complain(host, f"not all old tokens are removed: {provisioning.explained(gateway, problem)}")
         return False
     except remote.RemoteError as problem:

@@ -51,7 +51,7 @@ def renew(admin: Tokens, tokens: Iterable[Token], spec: TokenSpec, step: Callabl
 
     Parameters: `tokens`, all that are there; `spec`, what the new one is to be; `step`, is told each step before it is
     done.
-    Raises OneAPIError. Cut off between the two steps, nothing has the name: the next run makes it.
+    Raises AdminError. Cut off between the two steps, nothing has the name: the next run makes it.
     """
     name = spec.name
     present = only(tokens, name)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from llm_gateway.contents import desired, provisioning
 from llm_gateway.contents.admin import admin_api
-from llm_gateway.flavours import OneAPIError, only
+from llm_gateway.flavours import AdminError, only
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.route import RouteError
 from llm_gateway.hosts.topology import Gateway
@@ -26,7 +26,7 @@ def present(gateway: Gateway) -> dict[str, str]:
         with admin_api(gateway) as admin:
             own = desired.own_tokens(gateway)
             return {token.name: token.key for token in admin.tokens() if token.name in own}
-    except (OneAPIError, RouteError) as problem:
+    except (AdminError, RouteError) as problem:
         remote.tell(gateway.node.host, f"the tokens that it has now cannot be read: {database.told(gateway, problem)}")
         return {}
 
@@ -48,7 +48,7 @@ def learn(gateway: Gateway, serving: Gateway) -> bool:
                     remote.tell(gateway.node.host, f"there is no token {name} in its data: making it")
                     found = admin.create_token(desired.own_token(gateway, name))
                 gateway.token_keys[name] = found.key
-    except (OneAPIError, RouteError) as problem:
+    except (AdminError, RouteError) as problem:
         remote.complain(
             gateway.node.host,
             f"the tokens of its data cannot be read or made: {provisioning.explained(gateway, problem)}",

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from llm_gateway.flavours import OneAPIError
+from llm_gateway.flavours import AdminError
 from llm_gateway.flavours.admin_api import AdminAPI
 from llm_gateway.hosts import remote, undo
 from llm_gateway.hosts.progress import step
@@ -122,7 +122,7 @@ def _require_software(node: Node, address: str) -> None:
     try:
         with route(node.host, address, PORT) as way, AdminAPI(base_url, transport=way) as api:
             problem = node.flavour.problem_of(api.status())
-    except (RouteError, OneAPIError) as failure:
+    except (RouteError, AdminError) as failure:
         problem = f"it does not say what it is: {failure}"
     if problem:
         raise TrialError(f"{problem}. {service.last_words(node.host, TRIAL)}")
