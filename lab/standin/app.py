@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-import threading
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 from . import NAME, VERSION, faults
@@ -28,6 +28,8 @@ from .tokens import Tokens
 from .upstream import Upstream
 from .web import Handler, Request, Response, compressed
 
+WORKERS_BEHIND = 64
+"""Threads that bill behind answers: far fewer than a container may have, which each connection takes one of, too."""
 ROOT_QUOTA = 500_000_000_000_000
 PAGE = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{NAME}</title></head>
@@ -54,7 +56,7 @@ class App:
         self.sessions = Sessions(config.session_secret)
         self.upstream = Upstream(config)
         self.router = make_router()
-        self._jobs: set[threading.Thread] = set()
+        self._behind = ThreadPoolExecutor(WORKERS_BEHIND)
         if config.session_secret_refused:
             self.log.system_error(
                 f"SESSION_SECRET is set to the example value {EXAMPLE_SESSION_SECRET!r},"
@@ -175,19 +177,19 @@ class App:
         return Response(200, PAGE.encode(), headers)
 
     def background(self, job: Callable[[], object]) -> None:
-        """Run something behind the answer; its failure is only logged, as in One API."""
+        """Run something behind the answer; its failure is only logged, as in One API.
+
+        One API makes as many goroutines as there are requests to be billed. As many threads, each waiting for its turn
+        to write, would soon be more than a container may have, and requests would go unanswered.
+        """
 
         def run() -> None:
             try:
                 job()
             except (sqlite3.Error, LookupError, ValueError) as error:
                 self.log.system_error(f"failed behind an answer: {error}")
-            finally:
-                self._jobs.discard(threading.current_thread())
 
-        thread = threading.Thread(target=run, daemon=True)
-        self._jobs.add(thread)
-        thread.start()
+        self._behind.submit(run)
 
     def hide(self, text: str, secret: str) -> str:
         """A text for the log, without a key that an upstream may have repeated."""
@@ -195,7 +197,6 @@ class App:
 
     def close(self) -> None:
         """Wait for what runs behind answers and close files (tests only: the server just dies)."""
-        for job in list(self._jobs):
-            job.join()
+        self._behind.shutdown()
         self.database.close()
         self.log.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from standin_kit import RELAY_KEY, Gateway, Upstream, error_of, new_key, new_token, wait_for
 
+from lab.standin.app import WORKERS_BEHIND
 from llm_client import KeyUsage, LLMClient
 
 pytestmark = pytest.mark.slow
@@ -149,3 +151,13 @@ def test_200_connections_at_once(start: Callable[..., Gateway], upstream: Upstre
         with concurrent.futures.ThreadPoolExecutor(200) as pool:
             assert set(pool.map(ask, range(200))) == {200}
     wait_for(lambda: gateway.ok("GET", "/api/log/?type=2&p=19")[9:], seconds=20)
+
+
+def test_billing_that_waits_does_not_use_up_the_threads(gateway: Gateway) -> None:
+    """A container may have 1024. Bills pile up where the disk is slower than the answers."""
+    before, may_write, billed = threading.active_count(), threading.Event(), []
+    for number in range(1000):
+        gateway.app.background(lambda number=number: may_write.wait(30) and billed.append(number))  # type: ignore[misc]
+    assert threading.active_count() - before <= WORKERS_BEHIND
+    may_write.set()
+    wait_for(lambda: len(billed) == 1000)
