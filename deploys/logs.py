@@ -1,4 +1,4 @@
-"""Show what every gateway's unit and One API log, and go on with what comes; change nothing.
+"""Show what every gateway's unit and container log, and go on with what comes; change nothing.
 
     pyinfra inventory.py deploys/logs.py
 

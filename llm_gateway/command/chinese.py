@@ -76,7 +76,7 @@ FILES = {
     "the compose environment": "compose 的环境变量",
     "the compose file": "compose 文件",
     "the compose file of the first start": "首次启动的 compose 文件",
-    "the script that gives the data to One API's user": "把数据交给 One API 用户的脚本",
+    "the script that gives the data to the gateway's user": "把数据交给网关用户的脚本",
     "what tells what is wrong with Tailscale": "说明 Tailscale 问题的脚本",
     "the script that starts the gateway": "启动网关的脚本",
     "the systemd unit": "systemd unit",

@@ -161,7 +161,7 @@ COMMANDS = (
     Command(
         "logs",
         "deploys/logs.py",
-        "Follow what every gateway's unit and One API log, keys hidden.",
+        "Follow what every gateway's unit and container log, keys hidden.",
         "logs --limit gw1 --lines 20",
         (
             Option("--lines", "lines", "the last lines of each to begin with (100)", "N", "integer"),

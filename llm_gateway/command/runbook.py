@@ -106,7 +106,7 @@ TOPICS = (
         _VERIFICATION,
         [
             "no TCP connection to",
-            "is not One API, or",
+            "is not a gateway, or",
             "refuses the token of",
             "the quota of the token of",
             "does not let the token of",
@@ -118,7 +118,7 @@ TOPICS = (
             "says that too much was asked",
             "cannot reach the upstream of",
             "did not answer within",
-            "the upstream or One API answered",
+            "the upstream or the gateway answered",
             "correct embedding_dimensions",
             "gets no connection to its gateway",
             "is not the token",
@@ -136,7 +136,10 @@ TOPICS = (
     Topic("docs/networking.md#choose-who-may-connect", ["gateway_allowed_peers", "firewall: "]),
     Topic(_TAILSCALE, ["Tailscale address", "gateway_tailscale_address", "`tailscale up`"]),
     Topic(_TAKE_OVER, ["all that can be taken over", "the gateway that is there", "takes it over", "the old gateway"]),
-    Topic(_TAKE_OVER, ["a gateway was set up", "a gateway runs there already", "it is not One API's"]),
+    Topic(
+        _TAKE_OVER, ["a gateway was set up", "a gateway runs there already", "but no one-api.db", "it has the tables"]
+    ),
+    Topic(_TAKE_OVER, ["its database has no table"]),
     Topic(f"{_RUNBOOK}/restore.md", ["restore it from a backup", "restores a backup", "restore a backup"]),
     Topic(_OPENCLAW, ["openclaw_unit", "openclaw_user", "openclaw_restart", "openclaw_workspace", "OpenClaw's .env"]),
     Topic(

@@ -175,7 +175,10 @@ def _declared_channel(
     problems = consistency.contradictions([made], [], False, image)
     told = tuple(text.removeprefix(f"gateway_channels: channel {channel.name}: ") for text in problems)
     if channel.status == values.AUTO_DISABLED:
-        return made, (*told, 'One API has disabled it by itself; declare it "enabled" or "disabled", as you want it')
+        return made, (
+            *told,
+            'the gateway has disabled it by itself; declare it "enabled" or "disabled", as you want it',
+        )
     return made, (*told, *_said(changes))
 
 

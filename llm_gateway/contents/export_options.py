@@ -60,7 +60,7 @@ def _add_defaulted(found: Options, name: str, text: str, wanted: object) -> None
         found.remarks[name] = f"as it is now; without this line a deployment makes it {wanted}"
 
 
-def _add(found: Options, name: str, text: str, otherwise: str = "it stays as it is in One API") -> None:
+def _add(found: Options, name: str, text: str, otherwise: str = "it stays as it is in the gateway") -> None:
     if _CREDENTIALS.search(text):
         found.refused.append(f"option {name}: there is a user name or a password in it; {otherwise}")
         return
@@ -68,7 +68,7 @@ def _add(found: Options, name: str, text: str, otherwise: str = "it stays as it 
         value = option_value(name, text)
         text.encode()
     except (Invalid, UnicodeEncodeError) as problem:
-        # Without the value: One API keeps what anybody has put there.
+        # Without the value: the gateway keeps what anybody has put there.
         reason = (
             str(problem).partition(", not ")[0] if isinstance(problem, Invalid) else f"option {name} must be a string"
         )
@@ -94,7 +94,7 @@ def _add_ratios(found: Options, name: str, text: str, models: frozenset[str]) ->
     """Of the models' those that are in use here: which of the others a person has set is not to be seen."""
     there = ratios(text)
     if not there and text.strip() not in ("", "{}", "null"):
-        found.refused.append(f"option {name}: it is no JSON object of numbers, so One API uses none of it")
+        found.refused.append(f"option {name}: it is no JSON object of numbers, so the gateway uses none of it")
         return
     if name == "GroupRatio":
         chosen = {key: ratio for key, ratio in there.items() if not same_number(GROUP_RATIOS.get(key), ratio)}
@@ -102,8 +102,8 @@ def _add_ratios(found: Options, name: str, text: str, models: frozenset[str]) ->
         chosen = {key: ratio for key, ratio in there.items() if _model(key) in models}
         if others := len(there) - len(chosen):
             found.notes.append(
-                f"{name} has other entries too ({others}), for models that no channel has. Most are One API's own, and"
-                " it does not tell which ones a person has set: all of them are left alone."
+                f"{name} has other entries too ({others}), for models that no channel has. Most are the gateway's own,"
+                " and it does not tell which ones a person has set: all of them are left alone."
             )
     usable = {}
     for key, ratio in sorted(chosen.items()):

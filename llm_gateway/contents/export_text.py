@@ -11,12 +11,12 @@ from llm_gateway.contents.export_options import Options
 from llm_gateway.contents.python_text import comment, commented, field, item, printable
 
 _NONE_HERE = (
-    "One API shows no key of a channel, so none was read, and none is compared: a channel that is as it is declared"
+    "The gateway shows no key of a channel, so none was read, and none is compared: a channel that is as it is declared"
     " here is taken to have its key. `--data gateway_force_keys=True` sends them all once."
 )
 _NOT_SEEN = (
     "Not here: the tokens for verification and for the OpenClaw hosts, which are declared by themselves; other users'"
-    " tokens; options that hold secrets (SMTPToken, GitHubClientSecret, ...), which One API never shows. All of that"
+    " tokens; options that hold secrets (SMTPToken, GitHubClientSecret, ...), which it never shows. All of that"
     " stays as it is, and so does what is commented out below."
 )
 

@@ -18,7 +18,7 @@ KEY_AGAIN = "key sent again"
 SET_AGAIN = "set again, as the database is not known to hold it"
 _SHOWN_CONFIG = frozenset({"region", "api_version", "library_id", "plugin", "vertex_ai_project_id"})
 _TEXT_LIMIT = 60
-_CHANNEL_STATUS = {1: "enabled", 2: "disabled", 3: "disabled by One API"}
+_CHANNEL_STATUS = {1: "enabled", 2: "disabled", 3: "disabled by itself"}
 _TOKEN_STATUS = {1: "enabled", 2: "disabled", 3: "expired", 4: "exhausted"}
 
 

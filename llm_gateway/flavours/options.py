@@ -177,7 +177,7 @@ def _kind(name: str) -> Kind:
         return KINDS[name]
     if is_secret(name):
         raise Invalid(f"option {name} cannot be declared, as it is a secret: set it in the admin page")
-    raise Invalid(f"One API has no option {name!r}{suggest(name, KINDS)}")
+    raise Invalid(f"there is no option {name!r}{suggest(name, KINDS)}")
 
 
 def _switch(value: object) -> str | None:

@@ -113,7 +113,7 @@ class TokenSpec:
         size = len(self.name.encode())
         _require(
             size <= values.TOKEN_NAME_BYTES,
-            f"{where}: the name has {size} bytes; One API takes {values.TOKEN_NAME_BYTES}",
+            f"{where}: the name has {size} bytes; a gateway takes {values.TOKEN_NAME_BYTES}",
         )
         _require(
             self.expired_time == values.NEVER_EXPIRES or self.expired_time > 0,
@@ -139,7 +139,7 @@ def check_password(password: str) -> None:
     _require(password.isprintable(), "the password holds a control character")
     _require(
         len(password) in allowed,
-        f"the password has {len(password)} characters; One API takes {allowed.start} to {allowed.stop - 1}",
+        f"the password has {len(password)} characters; a gateway takes {allowed.start} to {allowed.stop - 1}",
     )
 
 

@@ -71,7 +71,8 @@ def warnings(declared: Sequence[Channel], image: str | None) -> Iterator[str]:
     Parameters: as of `contradictions`.
     """
     yield from lost_fields.warnings(declared, image)
-    yield from _unheeded_priorities(declared)
+    if known.of_image(image) is known.ONE_API:  # new-api sorts them, whatever they are (model/channel_cache.go)
+        yield from _unheeded_priorities(declared)
 
 
 def _unheeded_priorities(declared: Sequence[Channel]) -> Iterator[str]:

@@ -56,8 +56,8 @@ def variables(value: Any) -> dict[str, str | None]:
         elif may_be_secret(name, text):
             problems.append(
                 f"{name} may be a secret, and everybody on the host can read docker-compose.yml: put the line {name}=…"
-                " into data/.env in the gateway's directory instead (mode 600), which One API reads as well; here None"
-                " says that it is known"
+                " into data/.env in the gateway's directory instead (mode 600), which the gateway reads as well; here"
+                " None says that it is known"
             )
     if problems:
         raise InvalidError(*dict.fromkeys(problems))

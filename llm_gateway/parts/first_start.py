@@ -153,9 +153,11 @@ def make_safe(host: Host, node: Node) -> None:
         remote.run(host, f"{installation.limit_processors(node)} && {compose} up --detach --quiet-pull")
         old_schema.start_twice(host, FIRST_START, node.settings.gateway_start_timeout)
         if not (address := service.address_inside(host, FIRST_START)):
-            raise FirstStartError(f"One API ended at once. {service.last_words(host, FIRST_START)}")
+            raise FirstStartError(f"{node.flavour.name} ended at once. {service.last_words(host, FIRST_START)}")
         if problem := service.await_answer(host, address, PORT, node.settings.gateway_start_timeout):
-            raise FirstStartError(f"One API does not start: {problem}. {service.last_words(host, FIRST_START)}")
+            raise FirstStartError(
+                f"{node.flavour.name} does not start: {problem}. {service.last_words(host, FIRST_START)}"
+            )
         if arriving:
             arrival.carry(host, node, store, arriving, FIRST_START)
             address = _restarted(host, node)
@@ -273,8 +275,9 @@ def _close_registration(node: Node, admin: Admin) -> None:
         )
     if unstored:
         raise FirstStartError(
-            "One API says that registration is closed, and its database does not hold that: its disk is full (`df -h"
-            f" {node.directory}/data` on the host), or another program has it locked; make room, and run again"
+            f"{node.flavour.name} says that registration is closed, and its database does not hold that: its disk is"
+            f" full (`df -h {node.directory}/data` on the host), or another program has it locked; make room, and run"
+            " again"
         )
 
 

@@ -70,8 +70,8 @@ def _of_what_was_read(node: Node) -> Iterator[str]:
     }  # One API's own, without which its database can be gone
     if not has_database and (strangers := [name for name in node.state.data if name not in leftovers]):
         yield (
-            f"{data} holds {', '.join(strangers[:3])} but no one-api.db: it is not One API's; move it away or choose"
-            " another gateway_directory"
+            f"{data} holds {', '.join(strangers[:3])} but no one-api.db: it is not {node.flavour.name}'s; move it away"
+            " or choose another gateway_directory"
         )
 
 

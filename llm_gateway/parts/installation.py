@@ -165,8 +165,8 @@ def sent(node: Node, name: str, what: str, mode: str = "755") -> Wanted:
 
 
 def own_data(node: Node) -> Wanted:
-    """The script that gives data to the user of One API, which every start of a container on data needs."""
-    return sent(node, layout.OWN_DATA, "the script that gives the data to One API's user")
+    """The script that gives data to the container's user, which every start of a container on data needs."""
+    return sent(node, layout.OWN_DATA, "the script that gives the data to the gateway's user")
 
 
 OWN_BACKUPS = ROOT / "files" / layout.OWN_BACKUPS

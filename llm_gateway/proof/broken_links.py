@@ -78,7 +78,7 @@ def explain(path: Path, problem: LLMError, seconds: float) -> str:
         )
     if isinstance(problem, LLMProtocolError) and (problem.error_type, problem.error_code) == (None, None):
         return (
-            f"what answers on {path.gateway.base_url} is not One API, or {path.model} does not support such requests:"
+            f"what answers on {path.gateway.base_url} is not a gateway, or {path.model} does not support such requests:"
             f" {problem.summary}"
         )
     return (_own(path, problem) if problem.error_type in OWN_TYPES else None) or _upstream(path, problem)
@@ -151,7 +151,7 @@ def _upstream(path: Path, problem: LLMError) -> str:
             f"the upstream of {model} refuses the provider's key ({problem.status}: {problem.summary}): hand in"
             f" the right one ({_secrets_for(gateway, model)}) and deploy again"
         )
-    return f"{model}: the upstream or One API answered {problem.status}: {problem.summary}"
+    return f"{model}: the upstream or the gateway answered {problem.status}: {problem.summary}"
 
 
 _looking = threading.Lock()

@@ -177,7 +177,7 @@ _FAILURES: Sequence[tuple[str, str]] = (
     (
         r"HTTP 403",
         "the gateway refuses this request of the token {token}: its quota is used up, or it may not use {model}"
-        " (gateway_tokens, or One API's page of tokens)",
+        " (gateway_tokens, or the admin page of tokens)",
     ),
     (
         r"[Cc]ontext overflow|context (size|length|window)",
@@ -195,7 +195,7 @@ _FAILURES: Sequence[tuple[str, str]] = (
     (
         r"gateway timeout|timed? ?out",
         "it got no answer within {seconds} s (it repeats what is refused with 429 until then): `docker logs"
-        " {container}` on {gateway} shows what One API did",
+        " {container}` on {gateway} shows what the gateway did",
     ),
     (
         r"connection refused|network connection|[Cc]onnection error|could not be (reached|resolved)",
@@ -203,7 +203,7 @@ _FAILURES: Sequence[tuple[str, str]] = (
     ),
     (
         r"HTTP 5\d\d|HTTP 429|provider internal error|rate limit",
-        "One API, or the service behind it, fails: `docker logs {container}` on {gateway} says which",
+        "the gateway, or the service behind it, fails: `docker logs {container}` on {gateway} says which",
     ),
     (r"not found by the provider", "the gateway has no {model}: verify.py without --turn says why"),
     (
@@ -304,14 +304,14 @@ def embed(agent: Agent) -> str:
     if not probe.get("ok"):
         raise TurnError(explain(agent, f"its memory gets no embedding: {probe.get('error')}"))
     if not is_logged:
-        return "by its own word it was answered with the new key (the log of One API is off: LogConsumeEnabled)"
+        return "by its own word it was answered with the new key (the log of the gateway is off: LogConsumeEnabled)"
     rows = _logged(agent, before)
     if not rows:
         raise TurnError(
             f"the running OpenClaw got an embedding, but the log of {agent.gateway.name} has no request of the token"
             f" {token_name(agent.name)}: `openclaw config get memory.search` on the host says from where"
         )
-    return f"its own request with the new key is in One API's log: {_cost_of(rows)}"
+    return f"its own request with the new key is in the gateway's log: {_cost_of(rows)}"
 
 
 def _is_logged(agent: Agent) -> bool:

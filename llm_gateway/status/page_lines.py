@@ -51,7 +51,7 @@ def _unit(found: OpenClawStatus, words: Wording) -> str:
 
 def _of_gateway(found: GatewayStatus, words: Wording) -> Iterator[tuple[str, str]]:
     none = status_table.NONE
-    yield "One API", found.version or none
+    yield "version", found.version or none
     yield "image", found.image or none
     yield "up", none if found.uptime is None else age(found.uptime, words)
     yield "address", found.address or none

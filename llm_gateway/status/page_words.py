@@ -34,7 +34,7 @@ WORDS = {
     "drift no": ("no", "无"),
     "drift unknown": ("unknown", "未知"),
     "last run": ("last run", "上次运行"),
-    "One API": ("One API", "One API"),
+    "version": ("version", "版本"),
     "image": ("image", "镜像"),
     "up": ("up", "已运行"),
     "address": ("address", "地址"),

@@ -10,7 +10,7 @@ from llm_gateway.status import ages, canary_status
 from llm_gateway.status.shapes import UP, GatewayStatus, HostStatus, LastRun, OpenClawStatus
 
 GATEWAY_HEAD = (
-    *("gateway", "state", "One API", "up", "address", "backup", "canary"),
+    *("gateway", "state", "version", "up", "address", "backup", "canary"),
     *("models", "drift", "logs", "disk free", "last run"),
 )
 OPENCLAW_HEAD = ("OpenClaw", "state", "gateway", "reaches its gateway", "drift", "last run")

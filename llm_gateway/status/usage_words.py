@@ -41,8 +41,8 @@ WORDS = {
         "{count} 个请求没有 token 数（图像、语音、无 usage），不计入费用。",
     ),
     "lost": (
-        "Requests missing, since One API could not write their rows (locked, disk full): {count}.",
-        "缺少 {count} 个请求：One API 未能写入记录（数据库被锁或磁盘已满）。",
+        "Requests missing, since the gateway could not write their rows (locked, disk full): {count}.",
+        "缺少 {count} 个请求：网关未能写入记录（数据库被锁或磁盘已满）。",
     ),
     "failures": (
         "Failed attempts at channels since {since}: {count}; each retry counts.",

@@ -148,7 +148,7 @@ def _run(state: State, host: Host, node: Node, place: Path | None) -> bool:
         remote.tell(host, f"the backup is {node.directory}/{layout.BACKUPS}/{described(outcome)}")
         if outcome.locked_seconds >= LONG_SECONDS:
             waited = f"the gateway could not write for up to {outcome.locked_seconds:.1f} s"
-            remote.tell(host, f"{waited}: One API waits 10 s, then a request may fail or leave no row in its log")
+            remote.tell(host, f"{waited}: it waits 10 s, then a request may fail or leave no row in its log")
         if outcome.odd:
             remote.tell(
                 host, f"it holds every row; its database is inconsistent, as that of the gateway is: {outcome.odd}"

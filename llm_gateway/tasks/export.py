@@ -1,7 +1,7 @@
 """What a gateway holds now, written as the declaration of it; read by what admin access there is, and nothing changed.
 
 A gateway that was set up by a deployment is read with the access token in its `secrets.env`, any other by logging in
-as root, once: One API takes 20 log-ins in 20 minutes.
+as root, once: gateways limit log-ins.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _look(node: Node) -> Actual:
                 return desired.look(admin)
         return _look_as_root(node)
     except RateLimited:
-        raise ExportError("One API takes 20 log-ins in 20 minutes, and no more now: run this again later") from None
+        raise ExportError("the gateway takes no more log-ins for now: run this again in 20 minutes") from None
     except (AdminError, RouteError) as problem:
         told = (
             explained(node.gateway, problem) if first_start.is_done(node) else f"the gateway cannot be read: {problem}"
@@ -106,7 +106,7 @@ def _look(node: Node) -> Actual:
 
 
 def _look_as_root(node: Node) -> Actual:
-    """By one log-in, with the password that was handed in, or else One API's own."""
+    """By one log-in, with the password that was handed in, or else the default one."""
     handed_in = node.provided.get(ROOT_PASSWORD)
     address, port = _way(node)
     with (

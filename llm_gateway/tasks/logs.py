@@ -1,4 +1,4 @@
-"""Showing what a gateway's unit and One API log, as it comes."""
+"""Showing what a gateway's unit and container log, as it comes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _commands(lines: str, is_followed: bool) -> Iterator[tuple[str, str]]:
     follow = ["--follow"] if is_followed else []
     last = {
         "unit": ["journalctl", "--no-pager", "--quiet", "--output=short-iso", f"--lines={lines}", f"--unit={UNIT}"],
-        "One API": ["docker", "logs", f"--tail={lines}", PROJECT],
+        "container": ["docker", "logs", f"--tail={lines}", PROJECT],
     }
     script = _FOLLOW.read_text(encoding="utf-8")
     for name, command in last.items():

@@ -154,7 +154,7 @@ def _gateway_machine(node: Node) -> Iterator[str]:
         yield f"{distribution} is not supported; use Debian 12 or 13, or Ubuntu"
         return
     if node.state.architecture not in ARCHITECTURES:
-        yield f"One API has no image for {node.state.architecture}; use an amd64 or arm64 host"
+        yield f"{node.flavour.name} has no image for {node.state.architecture}; use an amd64 or arm64 host"
     if text := packages.problem(node):
         yield text
     if node.settings.gateway_user_id and (account := node.state.user_of_data):

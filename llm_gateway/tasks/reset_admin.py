@@ -29,7 +29,7 @@ from llm_gateway.tasks import preflight, survey
 
 PATIENCE_SECONDS = 30.0
 """Longer than One API waits for a locked database (SQLITE_BUSY_TIMEOUT, 10 s), so that its own words come through."""
-TOO_MANY = "One API takes 20 log-ins in 20 minutes, and no more now"
+TOO_MANY = "the gateway takes no more log-ins for now"
 
 _PASSWORD = re.compile(r"[ -~]{8,20}")
 

@@ -143,7 +143,7 @@ def test_logs_are_shown_and_no_secret_is_in_any_output(ways: Ways) -> None:
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stderr
-    for source in ("unit", "One API"):
+    for source in ("unit", "container"):
         assert f"{gateway} {source}: " in done.stdout
     written = done.stdout + done.stderr + ways.first["command"].output
     for secret in {*secrets(ways.lab, gateway), ways.lab.state["upstream"]["api_key"]}:

@@ -46,7 +46,7 @@ def test_a_run_that_changed_something_is_told_with_its_person_and_versions(deplo
     assert "@" in last["who"]
     assert last["version"]
     assert last["commit"] or not (ROOT / ".git").exists()
-    assert "Write the script that gives the data to One API's user" in last["changes"]
+    assert "Write the script that gives the data to the gateway's user" in last["changes"]
     assert last["image"]
     assert last["seconds"] > 0
     shown = history("--limit", HOST).stdout.splitlines()
@@ -83,7 +83,7 @@ def test_runs_that_were_cut_off_and_interrupted(deployed: Lab) -> None:
 def test_a_run_that_fails_tells_where_and_one_that_is_refused_did_nothing(deployed: Lab) -> None:
     deployed.ssh(HOST, f"cd {DIRECTORY} && rm own-data && mkdir own-data")
     assert deployed.deploy("--limit", HOST).code == 1
-    assert runs()[-1]["how"] == "FAILED at: Write the script that gives the data to One API's user"
+    assert runs()[-1]["how"] == "FAILED at: Write the script that gives the data to the gateway's user"
     deployed.ssh(HOST, f"rmdir {DIRECTORY}/own-data")
     assert deployed.deploy("--limit", HOST, "--data", "gateway_tailscale_address=100.64.9.9").code == 1
     assert runs()[-1]["how"] == "refused"

@@ -143,7 +143,7 @@ def test_a_password_that_cannot_be_tried_is_told(host: LocalHost, gateway: Gatew
     while httpx.post(f"{gateway.url}/api/user/login", json={}).status_code != 429:
         pass
     rotate(host, ("root_password",))
-    assert "root's password was set, and not tried: One API takes 20 log-ins" in "".join(host.told)
+    assert "root's password was set, and not tried: the gateway takes no more log-ins" in "".join(host.told)
     works(host, gateway)
 
 

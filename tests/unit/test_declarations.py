@@ -188,7 +188,7 @@ def test_a_token_ends_with_its_day_or_at_its_moment(expires: str | None, seconds
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"name": "令牌" * 6}, "token '令牌令牌令牌令牌令牌令牌': the name has 36 bytes; One API takes 30"),
+        ({"name": "令牌" * 6}, "token '令牌令牌令牌令牌令牌令牌': the name has 36 bytes; a gateway takes 30"),
         ({"key": "sk-hush"}, "token t: there is no field key"),
         ({"models": ["a b"]}, f"token t: models {MODEL}"),
         ({"models": "m"}, "token t: models must be a list of model names"),

@@ -70,7 +70,7 @@ def test_all_wrong_options_are_told_and_no_value_of_them() -> None:
         },
     )
     assert [problem.partition(":")[0] for problem in told] == [
-        "One API has no option 'RetryTime'; did you mean 'RetryTimes'?",
+        "there is no option 'RetryTime'; did you mean 'RetryTimes'?",
         "option RetryTimes must be a whole number from 0",
         "option ModelRatio must be a mapping of names to numbers from 0",
         "option SystemName must be a string",
@@ -246,6 +246,8 @@ def test_priorities_that_a_memory_cache_would_not_heed_are_told(priorities: tupl
     for warning in told:
         assert f"{', '.join(CHANNEL['models'])}: with a memory cache, One API heeds priorities only" in warning
         assert warning.endswith(fix)
+    of_new_api = [*consistency.warnings(_channels(*priorities), "new-api:v1.0.0-rc.15")]
+    assert "memory cache" not in "".join(of_new_api), "it sorts them"
 
 
 def test_priorities_of_channels_that_do_not_meet_are_no_matter() -> None:

@@ -35,7 +35,7 @@ ON_A_FRESH_GATEWAY = [
     "Write the compose environment",
     "Write the compose file",
     "Write the compose file of the first start",
-    "Write the script that gives the data to One API's user",
+    "Write the script that gives the data to the gateway's user",
     "Write what tells what is wrong with Tailscale",
     "Write the script that starts the gateway",
     "Write the systemd unit",

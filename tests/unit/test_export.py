@@ -122,7 +122,7 @@ def test_only_what_differs_is_written() -> None:
         ({"base_url": "https://a.example/"}, "base_url https://a.example/ → https://a.example"),
         ({"base_url": "https://a.example/v1"}, "base_url must not end in /v1"),
         ({"base_url": f"https://u:{SECRET}@a.example"}, "a user name or a password in its base_url"),
-        ({"status": 3}, "One API has disabled it by itself"),
+        ({"status": 3}, "the gateway has disabled it by itself"),
         ({"config": '{"strange": "x"}'}, "config may hold"),
         ({"config": json.dumps({"sk": f"{SECRET}\n"})}, "config sk changed"),
         ({"name": " x"}, "name must be a name without blanks"),

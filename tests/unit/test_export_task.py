@@ -92,7 +92,7 @@ def test_a_wrong_password_is_told(one_api: FakeOneAPI, tmp_path: Path, secrets: 
 
 def test_too_many_log_ins_are_told(one_api: FakeOneAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(one_api, "_log_in", lambda password: httpx.Response(429))
-    with pytest.raises(DeployError, match="20 log-ins in 20 minutes"):
+    with pytest.raises(DeployError, match="takes no more log-ins for now: run this again in 20 minutes"):
         export.write(hand_made(tmp_path).machine)
 
 

@@ -31,7 +31,7 @@ def test_a_key_in_two_pieces_is_hidden() -> None:
 def test_the_commands_take_the_lines_that_were_asked_for() -> None:
     followed = dict(logs._commands("20", is_followed=True))
     assert followed["unit"].endswith("--lines=20 --follow --unit=openclaw-llm-gateway.service")
-    assert followed["One API"].endswith("docker logs --tail=20 --follow openclaw-llm-gateway")
+    assert followed["container"].endswith("docker logs --tail=20 --follow openclaw-llm-gateway")
     assert not [command for _, command in logs._commands("20", is_followed=False) if "--follow" in command]
 
 

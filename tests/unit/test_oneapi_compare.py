@@ -47,7 +47,7 @@ def test_what_means_the_same_is_no_difference(row: dict[str, Any], spec: dict[st
         ({"base_url": ""}, {}, "base_url (none) → http://127.0.0.1:9"),
         ({"model_mapping": '{"a":"1","b":"2"}'}, {"model_mapping": {"a": "3"}}, "model_mapping a: 1 → 3 b: 2 → (none)"),
         ({"weight": 3}, {}, "weight 3 → 0"),
-        ({"status": 3}, {}, "status disabled by One API → enabled"),
+        ({"status": 3}, {}, "status disabled by itself → enabled"),
         ({"status": 9}, {}, "status 9 → enabled"),
         ({"config": '{"api_version":"1"}'}, {"config": {"api_version": "2"}}, "config api_version: 1 → 2"),
         ({"system_prompt": "old"}, {"system_prompt": "new"}, "system_prompt changed"),

@@ -39,7 +39,7 @@ def test_a_value_becomes_one_apis_text(name: str, value: object, text: str) -> N
     [
         ("RegisterEnable", False, "did you mean 'RegisterEnabled'?"),
         ("registerenabled", False, "did you mean 'RegisterEnabled'?"),
-        ("Zzz", 1, "One API has no option 'Zzz'"),
+        ("Zzz", 1, "there is no option 'Zzz'"),
         ("SMTPToken", "s3cret", "it is a secret"),
         ("GitHubClientSecret", "s3cret", "it is a secret"),
         ("TurnstileSecretKey", "s3cret", "it is a secret"),

@@ -114,7 +114,7 @@ def test_a_channel_is_disabled_after_the_one_that_takes_over() -> None:
     there = actual([channel(1, "a", "x"), channel(2, "b", "x", status=3)])
     declared = channels(channel_spec("a", "x", status=2), channel_spec("b", "x"))
     assert said(declared, there) == [
-        "~ channel b: status disabled by One API → enabled",
+        "~ channel b: status disabled by itself → enabled",
         "~ channel a: status enabled → disabled",
     ]
 

@@ -218,12 +218,12 @@ class Running(Host):
     [
         (
             Running({"embedding": {"ok": True}}),
-            "its own request with the new key is in One API's log: 7,362 tok",
+            "its own request with the new key is in the gateway's log: 7,362 tok",
             False,
         ),
         (
             Running({"embedding": {"ok": True, "cached": True}}, {"embedding": {"ok": True}}),
-            "its own request with the new key is in One API's log",
+            "its own request with the new key is in the gateway's log",
             False,
         ),
         (Running({"embedding": {"ok": True}}, rows=[]), "the log of gw1 has no request of the token agent1", True),

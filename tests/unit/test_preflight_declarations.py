@@ -109,7 +109,7 @@ def test_all_of_it_is_told_at_once_through_pyinfra(tmp_path: Path) -> None:
         "@fake/gw1: gateway_channels: channel c: models must be a model name without spaces, commas or quotes",
         "@fake/gw2: gateway_tokens: token @fake/agent1 is made for @fake/agent1 already",
         "@fake/gw2: gateway_tokens: token t: qwen3-plus is served by no channel of gateway_channels; did you mean",
-        "@fake/gw2: gateway_options: One API has no option 'RetryTime'; did you mean 'RetryTimes'?",
+        "@fake/gw2: gateway_options: there is no option 'RetryTime'; did you mean 'RetryTimes'?",
         "@fake/gw2: llm_model: other is served by no channel",
         "@fake/agent1: embedding_model: at its gateway @fake/gw2, vectors is served by no channel",
         "@fake/agent2: openclaw_gateway: name one of the gateways",

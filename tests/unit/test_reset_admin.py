@@ -247,7 +247,7 @@ def test_a_password_that_can_be_set_and_not_tried(
     while httpx.post(f"{gateway.url}/api/user/login", json={}).status_code != 429:
         pass
     assert fix(host.gateway().node, monkeypatch)[1], host.told
-    assert "root's password was set, and not tried: One API takes 20 log-ins" in "".join(host.told)
+    assert "root's password was set, and not tried: the gateway takes no more log-ins" in "".join(host.told)
     check_right(host, gateway)
 
 

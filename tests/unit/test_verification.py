@@ -120,7 +120,7 @@ def test_it_asks_on_the_path_of_the_users(monkeypatch: pytest.MonkeyPatch, told:
         ),
         pytest.param(
             httpx.Response(200, html="<!doctype html><title>nginx</title>"),
-            "what answers on http://100.64.0.10:3000 is not One API",
+            "what answers on http://100.64.0.10:3000 is not a gateway",
             "nginx",
             id="not One API",
         ),
@@ -157,7 +157,7 @@ def test_it_asks_on_the_path_of_the_users(monkeypatch: pytest.MonkeyPatch, told:
                     (200, base_resp(1008), "its balance is used up", "top it up there"),
                     (200, base_resp(1002), "too much was asked at once", "try again"),
                     (200, base_resp(1039), "too much was asked at once", "try again"),
-                    (200, base_resp(2013), "the upstream or One API answered 200", "told"),
+                    (200, base_resp(2013), "the upstream or the gateway answered 200", "told"),
                     (
                         200,
                         {"error": {"code": 402, "message": "credits"}},
@@ -188,7 +188,7 @@ def test_it_asks_on_the_path_of_the_users(monkeypatch: pytest.MonkeyPatch, told:
         ),
         pytest.param(
             error(400, "max_tokens is too small", "invalid_request_error"),
-            "the upstream or One API answered 400",
+            "the upstream or the gateway answered 400",
             "max_tokens is too small",
             id="upstream refuses",
         ),
@@ -504,7 +504,7 @@ NEW, OLD = "new_api_error", "one_api_error"
         (500, NEW, "do_request_failed", "gateway_private_upstreams"),
         (500, OLD, "do_request_failed", "gw1 cannot reach the upstream of MiniMax-M2.5"),
         (401, "bad_response_status_code", "bad_response_status_code", "refuses the provider's key (401"),
-        (500, NEW, "invalid_request", "the upstream or One API answered 500"),
+        (500, NEW, "invalid_request", "the upstream or the gateway answered 500"),
     ],
 )
 def test_the_gateways_own_refusals_are_told_from_the_providers(status: int, kind: str, code: str, words: str) -> None:

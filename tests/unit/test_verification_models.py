@@ -176,7 +176,7 @@ def test_all_that_fail_are_told_with_the_fix(relay: Relay, told: list[str]) -> N
     first, second, third = told[start + 1 :]
     assert first.startswith("  - the upstream of chat-a refuses the provider's key (401: ")
     assert "hand in the right one (DASHSCOPE_API_KEY)" in first
-    assert second.startswith("  - channel two: both: the upstream or One API answered 400: ")
+    assert second.startswith("  - channel two: both: the upstream or the gateway answered 400: ")
     assert second.endswith('say so: verification_model_kinds = {"both": "embedding"}, or "none"')
     assert third.startswith("  - no channel serves chat-c: deploy, which declares it, or enable the channel")
     assert KEY not in "".join(told)

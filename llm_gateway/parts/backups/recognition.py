@@ -41,7 +41,7 @@ def require_tables(counts: Mapping[str, int], flavour: Flavour) -> None:
     """
     _require_own(counts, flavour)
     if missing := [name for name in NEEDED_TABLES if name not in counts]:
-        raise SourceError(f"its database has no table {', '.join(missing)}: it is not One API's")
+        raise SourceError(f"its database has no table {', '.join(missing)}: it is not {flavour.name}'s")
     if not counts["users"]:
         raise SourceError("its database has no user: it is empty")
 
@@ -53,18 +53,18 @@ def require_usable(schema: Schema, file: str | None = None) -> None:
     """
     if schema.encoding != "UTF-8":  # which our SQL, and One API's own, is written for
         raise SourceError(
-            f"its texts are in {schema.encoding}, where One API has UTF-8; a copy of it in UTF-8 is made by"
+            f"its texts are in {schema.encoding}, where a gateway has UTF-8; a copy of it in UTF-8 is made by"
             f" `{tables.command(file or 'COPY', '.dump')} | {tables.command(DATABASE, '.read /dev/stdin')}`"
         )
     if views := [name for name in schema.views if name in _ALL_TABLES]:
-        raise SourceError(f"its {', '.join(views)} is a view, where One API makes a table, and does not start")
+        raise SourceError(f"its {', '.join(views)} is a view, where a gateway makes a table, and does not start")
     found = [name for name in NEW_API_COLUMNS if name in schema.columns.get("tokens", ())]
     if found and _SET_UPS not in schema.columns:
         raise _new_api(f"its tokens have {', '.join(found)}")
     if schema.users and not any(map(_is_root, schema.administrators)):
         there = "; ".join(map(_told, schema.administrators)) or "none of its users is an administrator"
         raise SourceError(
-            f"nobody can administer its database: it has no enabled account with role {_ROOT} ({there}), and One API"
+            f"nobody can administer its database: it has no enabled account with role {_ROOT} ({there}), and a gateway"
             f" makes one only if there is no user; {_make_root(schema, file)}"
         )
 
@@ -95,7 +95,7 @@ def notes(schema: Schema) -> Iterator[str]:
         first = schema.triggers[0][0]
         dropped = f'; `DROP TRIGGER "{first}"` removes one' if _plain(first) == first else ""
         yield (
-            f"it has triggers, which One API does not make, and which change or delete rows while it serves:"
+            f"it has triggers, which no gateway makes, and which change or delete rows while it serves:"
             f" {', '.join(named[:3])}{more}{dropped}"
         )
 
@@ -114,12 +114,12 @@ def _require_own(tables_: Iterable[str], flavour: Flavour) -> None:
 
 def look(store: Store, flavour: Flavour) -> Found:
     """Look at a database that is to be taken over; one that is empty, or that nobody has begun to use, is
-    left to One API. Nothing is changed.
+    left to the gateway. Nothing is changed.
     """
     try:
         schema = store.schema()
         if schema.columns and not {*NEEDED_TABLES} & {*schema.columns}:
-            raise SourceError(f"it is not One API's: it has the tables {', '.join(list(schema.columns)[:5])}")
+            raise SourceError(f"it is not {flavour.name}'s: it has the tables {', '.join(list(schema.columns)[:5])}")
         if schema.columns:
             _require_own(schema.columns, flavour)
         require_usable(schema, store.file)
@@ -168,7 +168,7 @@ def _make_root(schema: Schema, file: str | None) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name as it may stand among words: whoever has broken into One API may have made it."""
+    """A name as it may stand among words: whoever has broken into the gateway may have made it."""
     return name if name.isprintable() and '"' not in name and len(name) <= 60 else repr(name[:60])
 
 

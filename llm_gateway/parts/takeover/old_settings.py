@@ -64,8 +64,8 @@ def problems(given: Given, settings: Settings, in_file: Collection[str], directo
         shown = f" (`{given.shown_by} | grep -E '^({'|'.join(hidden)})='` shows their lines)" if given.shown_by else ""
         yield (
             f"the gateway that is there ({given.where}) has variables that would be lost and that may be"
-            f" secrets: {', '.join(hidden)}{shown}. Keep them in {directory}/data/.env, mode 600, which One API reads"
-            " as well; or add those that are not wanted to gateway_environment with None"
+            f" secrets: {', '.join(hidden)}{shown}. Keep them in {directory}/data/.env, mode 600, which the gateway"
+            " reads as well; or add those that are not wanted to gateway_environment with None"
         )
     if hosts := {name: address for name, address in given.hosts.items() if name not in settings.gateway_extra_hosts}:
         yield (

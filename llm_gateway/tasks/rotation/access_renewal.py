@@ -118,7 +118,7 @@ def _confirm(node: Node, before: Generated, wanted: Generated) -> None:
     except RateLimited:
         remote.tell(
             node.host,
-            "root's password was set, and not tried: One API takes 20 log-ins in 20 minutes, and no more now",
+            "root's password was set, and not tried: the gateway takes no more log-ins for now",
         )
         return
     if not is_taken:
