@@ -77,7 +77,8 @@ class Arrival:
     Args:
         finds: SQL for what cannot be carried, which changes nothing.
         refusals: what that has answered, in words.
-        statements: the transaction, once the software has added its columns; by the texts of options that it needs.
+        statements: what a transaction has to do, once the software has added its columns; by the texts of options that
+            it needs.
         told: what it does, for a person.
     """
 

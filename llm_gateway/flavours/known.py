@@ -21,6 +21,7 @@ from llm_gateway.flavours.options import KINDS, OF_NEW_API, OF_ONE_API
 from llm_gateway.flavours.specs import ChannelSpec
 from llm_gateway.model import layout
 
+_IS_A_FORK = re.compile(r"(?:.*[/-])?(one-hub|done-hub)(?:-[^/]*)?")
 _IS_NEW_API = re.compile(r"(.*[/-])?new-api(-[^/]*)?")
 
 
@@ -103,5 +104,14 @@ NEW_API = Flavour(
 
 def of_image(image: str | None) -> Flavour:
     """The software in an image, by the name of its repository."""
-    name = re.sub(r"(:[^/:]*)?(@.*)?$", "", image or "")
-    return NEW_API if _IS_NEW_API.fullmatch(name) else ONE_API
+    return NEW_API if _IS_NEW_API.fullmatch(_repository(image)) else ONE_API
+
+
+def fork_in(image: str | None) -> str | None:
+    """The name of another fork that an image is of by its repository, such as "one-hub"; None where it is of none."""
+    found = _IS_A_FORK.fullmatch(_repository(image))
+    return found[1] if found else None
+
+
+def _repository(image: str | None) -> str:
+    return re.sub(r"(:[^/:]*)?(@.*)?$", "", image or "")

@@ -108,6 +108,8 @@ def _unknown_to(
     flavour: Flavour, declared: Sequence[Channel], image: str | None, options: Iterable[str]
 ) -> Iterator[str]:
     """What the gateway software has not."""
+    if fork := known.fork_in(image):
+        yield f"gateway_image: {fork} is neither One API nor new-api, which are all that this deployment knows"
     if not flavour.knows_unknown and _VERSION.match(tag_of(image)):
         try:
             flavour.version_of_image(image)

@@ -15,20 +15,41 @@ from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.parts import database
+from llm_gateway.parts.backups import recognition
+
+_BEGUN = 20_741_207
+"""In the database's `user_version`, which neither software uses, from before the other's first start until all is
+carried over, in whose transaction it goes: a database with new tables alone tells nothing of its limits."""
 
 
 def due(node: Node, store: Store) -> Arrival | None:
     """How a database is to be brought to what is declared; None where it is its own, or there is none yet.
 
-    Raises RemoteError, and DatabaseError where that cannot be told: it is not to be served unlimited then.
+    Also where a run was killed in the midst of that. Raises RemoteError, and DatabaseError where it cannot be told: it
+    is not to be served unlimited then.
     """
     columns = _columns(store) if node.flavour.arrival else {}
-    return node.flavour.arrival if "channels" in columns and not node.flavour.own_tables <= columns.keys() else None
+    if "channels" not in columns:
+        return None
+    is_new = node.flavour.own_tables <= columns.keys()
+    return None if is_new and not _is_begun(store) else node.flavour.arrival
 
 
-def problems(node: Node) -> list[str]:
-    """What of the gateway's database cannot be brought to what is declared. Raises RemoteError, DatabaseError."""
-    store, other = node.gateway.store, known.NEW_API
+def _is_begun(store: Store) -> bool:
+    return database.ask_file(store, "PRAGMA user_version;\n") == [str(_BEGUN)]
+
+
+def begin(store: Store) -> None:
+    """Before the other software starts on a database: mark it. Raises RemoteError, DatabaseError."""
+    database.ask_file(store, f"PRAGMA user_version = {_BEGUN};\n")
+
+
+def problems(node: Node, moved: Store | None = None) -> list[str]:
+    """What of the gateway's database cannot be brought to what is declared. Raises RemoteError, DatabaseError.
+
+    Parameters: `moved`, the database of another host, which is to be this one's.
+    """
+    store, other = moved or node.gateway.store, known.NEW_API
     if not node.flavour.own_tables and other.own_tables & _columns(store).keys():
         return [
             f"its database is {other.name}'s, and tokens that were limited or deleted there would be unlimited and"
@@ -37,6 +58,8 @@ def problems(node: Node) -> list[str]:
         ]
     if (arrival := due(node, store)) is None:
         return []
+    if fork := recognition.of_a_fork(_columns(store)):
+        return [fork]
     unread = node.flavour.unread_problems(node.state.data_environment)
     return [
         *(f"{layout.DATA}/.env: {problem}" for problem in unread),
@@ -61,5 +84,6 @@ def carry(host: Host, node: Node, store: Store, arrival: Arrival, container: str
     """
     step(host, f"carrying over to {node.flavour.name}: {arrival.told}")
     options = {name: option_text(name, value) for name, value in node.flavour.default_options.items()}
-    database.ask_file(store, arrival.statements(options))
+    carried = ("BEGIN IMMEDIATE;", arrival.statements(options), "PRAGMA user_version = 0;", "COMMIT;", "")
+    database.ask_file(store, "\n".join(carried))
     remote.run(host, f"docker restart --time 10 {container} >/dev/null")

@@ -141,7 +141,8 @@ def make_safe(host: Host, node: Node) -> None:
     """
     store = node.gateway.store
     rows: dict[str, int] | None = None
-    arriving = arrival.due(node, store)
+    if arriving := arrival.due(node, store):
+        arrival.begin(store)
     if old_schema.missing(store):
         rows = store.counts()
         step(host, "the database is of One API v0.6.8 or older: bringing it to the new schema out of everybody's reach")
@@ -215,6 +216,8 @@ def _check_password_while_old_gateway_serves(host: Host, node: Node, old: OldGat
     """Before an old gateway is stopped, be sure that the new one can be set up from its database."""
     if old is None or not old.is_running:
         return
+    if node.flavour.own_tables and not node.gateway.store.schema().users:
+        return  # nobody has set it up, and that is not done where others reach it
     if old.published is None:
         raise FirstStartError(
             f"the container {old.name} runs on {node.directory}/data, and has neither a published port nor an address"

@@ -18,6 +18,7 @@ from llm_gateway.flavours import Token
 from llm_gateway.hosts import remote, tables, undo
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
+from llm_gateway.hosts.tables import Store
 from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.secrets import Generated
 from llm_gateway.model import layout
@@ -221,28 +222,38 @@ def _replace(node: Node, swap: Swap) -> float:
     """From the old gateway to one that answers. Returns the seconds between. Raises as `carry_out` catches it."""
     host, gateway, data = node.host, node.gateway, swap.data
 
-    def on_host(what: str, function: str) -> None:
+    def on_host(what: str, function: str, **values: str) -> None:
         step(host, f"{swap.purpose}: {what}")
-        remote.run(host, host_program(node, function, swap))
+        remote.run(host, host_program(node, function, swap, **values))
 
     on_host("keeping what is replaced", "keep")
     stopped = time.monotonic()
     on_host("stopping the gateway", "stop")
-    on_host(f"putting {swap.source} in its place", "place")
+    is_safe = _is_safe(node, data)
+    on_host(f"putting {swap.source} in its place", "place", is_safe="yes" if is_safe else "no")
     step(host, f"{swap.purpose}: writing the gateway's files")
     if data:
         gateway.generated, gateway.record = data.generated or gateway.generated, data.record
     node.is_restarted = True
     for file in installation.differing_files(node):
         file.write_now(host)
-    # One of an older version takes two starts, one of another software is brought to this: nobody is to see that.
-    if (data and not data.is_secured) or old_schema.missing(gateway.store) or arrival.due(node, gateway.store):
+    if not is_safe:
         step(host, f"{swap.purpose}: starting it out of everybody's reach, to make it safe to publish")
         first_start.make_safe(host, node)
     on_host("starting the gateway", "start")
     if problem := service.await_published(node, _MOST_EXITS):
         raise SwapError(problem)
     return time.monotonic() - stopped
+
+
+def _is_safe(node: Node, data: Staged | None) -> bool:
+    """Whether nobody but its users gets anything of what comes as soon as it starts. Raises DatabaseError, RemoteError.
+
+    One of an older version takes two starts, one of another software is brought to this: nobody is to see that.
+    """
+    store = Store(node.host, f"{staging_directory(node)}/{layout.DATABASE}") if data else node.gateway.store
+    is_secured = data is None or data.is_secured
+    return is_secured and not old_schema.missing(store) and arrival.due(node, store) is None
 
 
 def _prove(node: Node, swap: Swap) -> str:

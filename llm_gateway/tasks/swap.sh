@@ -3,8 +3,8 @@
 # name below backups/ for the data that the new one has used, where they are given back; "": nowhere) replaces (yes: by
 # the data in incoming/; no: they stay, for another image), paths and names without blanks: files (what the gateway runs
 # by and what belongs to its data) belongings (of those, what data bring along or lose) half_ends (of names of files) half_placed (of earlier versions); of the
-# images, "" where it stays the same: old_id old_name new_id new_name kept_tag kept_name next_name; and for undo
-# was_active was_enabled (yes or no).
+# images, "" where it stays the same: old_id old_name new_id new_name kept_tag kept_name next_name; for place is_safe
+# (yes or no: to be published as it is); and for undo was_active was_enabled (yes or no).
 set -eu
 umask 077
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
@@ -115,6 +115,11 @@ stop() { # and keep the data: a copy of those that stay, else themselves; `held`
 }
 
 place() { # what was staged, and the image's name
+    # Without it start-gateway starts nothing, also where an undo never comes: until the first start has made it safe.
+    if [ "$is_safe" = no ]; then
+        rm -f first-start-done incoming/first-start-done
+        sync .
+    fi
     if [ "$replaces" = yes ]; then
         for name in one-api.db-journal one-api.db-wal; do
             [ ! -e "incoming/$name" ] || move "incoming/$name" "data/$name"

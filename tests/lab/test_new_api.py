@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.lab.conftest import INVENTORY, Lab
+from tests.lab.flavours import answers, keys_of, on, sql
 from tests.lab.rows import DIRECTORY
 
 FRESH, MOVED = "gwna", "gwnb"
-MODELS = ("smollm2", "no-such-model")
-TOKENS: list[dict[str, Any]] = [
-    {"name": "one-model", "models": ["smollm2"]},
-    {"name": "elsewhere", "subnets": ["10.9.0.0/16"]},
-    {"name": "counted", "quota": 100_000_000},
-]
-
 
 OF_NO_KIND = (
     "INSERT INTO channels (name, type, key, models, status, base_url, config)"
@@ -32,36 +24,8 @@ def hosts(deployed: Lab) -> Iterator[Lab]:
         yield deployed
 
 
-def _of(host: str, lab: Lab, flavour: str) -> list[str]:
-    """The arguments of pyinfra for a host alone, with the image of a flavour."""
-    image = lab.state["gateway_images"][flavour]
-    settings = {"gateway_image": image["reference"], "gateway_image_archive": image["archive"] or "null"}
-    settings["gateway_tokens"] = json.dumps(TOKENS)
-    return ["--limit", host, *(part for name, value in settings.items() for part in ("--data", f"{name}={value}"))]
-
-
-def _keys(lab: Lab, host: str) -> dict[str, str]:
-    """The keys of a gateway's tokens, as its database has them."""
-    found = lab.ssh(host, _sql("SELECT name, key FROM tokens"))
-    return dict(line.split("|") for line in found.splitlines())
-
-
-def _answers(lab: Lab, host: str) -> dict[tuple[str, str], str]:
-    """What each token gets for each model, asked from another machine of the tailnet."""
-    found = {}
-    for name, key in _keys(lab, host).items():
-        for model in MODELS:
-            body = json.dumps({"model": model, "max_tokens": 4, "messages": [{"role": "user", "content": "hi"}]})
-            url = f"http://{lab.address(host)}:3000/v1/chat/completions"
-            asked = ["curl", "-s", "-m", "30", "-o", "/dev/null", "-w", "%{http_code}", "-K", "-"]
-            asked += ["-H", "Content-Type: application/json", "-d", body, url]
-            header = f'header = "Authorization: Bearer sk-{key}"\n'
-            found[name, model] = lab.command("peer", "--", *asked, stdin=header).stdout.strip()
-    return found
-
-
 def test_an_empty_host_gets_one_and_all_is_done_with_it(hosts: Lab) -> None:
-    of_new_api = _of(FRESH, hosts, "new-api")
+    of_new_api = on(FRESH, hosts, "new-api")
     first = hosts.deploy(*of_new_api)
     assert first.code == 0, first.output[-4000:]
     assert "verified on" in first.output
@@ -70,7 +34,7 @@ def test_an_empty_host_gets_one_and_all_is_done_with_it(hosts: Lab) -> None:
     assert "nothing was changed" in second.output
     logged = hosts.ssh(FRESH, f"docker logs openclaw-llm-gateway 2>&1; cat {DIRECTORY}/docker-compose.yml")
     assert "SQLITE_PATH" in logged and "TIKTOKEN_CACHE_DIR" not in logged
-    keys = _keys(hosts, FRESH)
+    keys = keys_of(hosts, FRESH)
     for key in keys.values():
         assert "*" not in key
         assert key not in first.output + second.output
@@ -85,7 +49,7 @@ def test_an_empty_host_gets_one_and_all_is_done_with_it(hosts: Lab) -> None:
         run = hosts.pyinfra("-y", *of_new_api, *more, INVENTORY, script)
         assert run.code == 0, f"{script}: {run.output[-4000:]}"
         assert words in run.output
-    assert _keys(hosts, FRESH)["llm-gateway-verification"] != keys["llm-gateway-verification"]
+    assert keys_of(hosts, FRESH)["llm-gateway-verification"] != keys["llm-gateway-verification"]
     last = hosts.deploy(*of_new_api)
     assert last.code == 0, last.output[-4000:]
     assert "nothing was changed" in last.output
@@ -94,35 +58,31 @@ def test_an_empty_host_gets_one_and_all_is_done_with_it(hosts: Lab) -> None:
 
 
 def test_a_gateway_of_one_api_is_moved_and_each_token_may_what_it_might(hosts: Lab) -> None:
-    first = hosts.deploy(*_of(MOVED, hosts, "one-api"))
+    first = hosts.deploy(*on(MOVED, hosts, "one-api"))
     assert first.code == 0, first.output[-4000:]
-    before, keys = _answers(hosts, MOVED), _keys(hosts, MOVED)
+    before, keys = answers(hosts, MOVED), keys_of(hosts, MOVED)
     assert (before["one-model", "smollm2"], before["one-model", "no-such-model"]) == ("200", "403")
     assert (before["elsewhere", "smollm2"], before["counted", "smollm2"]) == ("403", "200")
 
-    hosts.ssh(MOVED, _sql(OF_NO_KIND))
-    refused = hosts.deploy(*_of(MOVED, hosts, "new-api"))
+    hosts.ssh(MOVED, sql(OF_NO_KIND))
+    refused = hosts.deploy(*on(MOVED, hosts, "new-api"))
     refused.must_fail_with(
         "serves on, as it did all the time", "channel 'of-no-kind': new-api has no channels of its type"
     )
-    hosts.ssh(MOVED, _sql("DELETE FROM channels WHERE name = 'of-no-kind'"))
+    hosts.ssh(MOVED, sql("DELETE FROM channels WHERE name = 'of-no-kind'"))
 
-    moved = hosts.deploy(*_of(MOVED, hosts, "new-api"))
+    moved = hosts.deploy(*on(MOVED, hosts, "new-api"))
     assert moved.code == 0, moved.output[-4000:]
     assert "carrying over to new-api" in moved.output
     assert "~ token" not in moved.output, "nothing was left to be limited after it served"
-    assert _keys(hosts, MOVED) == keys
-    assert _answers(hosts, MOVED) == before
-    again = hosts.deploy(*_of(MOVED, hosts, "new-api"))
+    assert keys_of(hosts, MOVED) == keys
+    assert answers(hosts, MOVED) == before
+    again = hosts.deploy(*on(MOVED, hosts, "new-api"))
     assert "nothing was changed" in again.output, again.output[-4000:]
 
-    rollback = [*_of(MOVED, hosts, "new-api"), "--data", f"yes={MOVED}", INVENTORY, "deploys/rollback.py"]
+    rollback = [*on(MOVED, hosts, "new-api"), "--data", f"yes={MOVED}", INVENTORY, "deploys/rollback.py"]
     back = hosts.pyinfra("-y", *rollback)
     assert back.code == 0, back.output[-4000:]
-    assert _answers(hosts, MOVED) == before
-    home = hosts.deploy(*_of(MOVED, hosts, "one-api"))
+    assert answers(hosts, MOVED) == before
+    home = hosts.deploy(*on(MOVED, hosts, "one-api"))
     assert home.code == 0, home.output[-4000:]
-
-
-def _sql(statement: str) -> str:
-    return f'sqlite3 -init /dev/null {DIRECTORY}/data/one-api.db "{statement}"'

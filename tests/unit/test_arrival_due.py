@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,13 +23,14 @@ from llm_gateway.parts.serving import Serving
 from llm_gateway.tasks.upgrades import trial, upgrade
 from tests.unit.fake_one_api import FakeOneAPI
 
+HOST: Any = "a host"
 OF_ONE_API = "CREATE TABLE channels (id INTEGER, name TEXT, type INTEGER, base_url TEXT, config TEXT);"
 OF_ONE_API += "CREATE TABLE tokens (id INTEGER, name TEXT, unlimited_quota INTEGER, remain_quota INTEGER);"
 OF_ONE_API += "CREATE TABLE users (id INTEGER, username TEXT, role INTEGER, status INTEGER);"
 OF_NEW_API = f"{OF_ONE_API} CREATE TABLE setups (id INTEGER);"
 
 
-def _node(tmp_path: Path, flavour: Flavour, sql: str | None, *variables: str) -> Node:
+def make(tmp_path: Path, flavour: Flavour, sql: str | None, *variables: str) -> Node:
     file = tmp_path / "one-api.db"
     if sql is not None:
         with closing(sqlite3.connect(file)) as database:
@@ -46,16 +48,37 @@ def _node(tmp_path: Path, flavour: Flavour, sql: str | None, *variables: str) ->
         (OF_NEW_API, False),
         (OF_ONE_API, True),
         (f"PRAGMA journal_mode=WAL; {OF_ONE_API}", True),
+        (f"{OF_ONE_API} PRAGMA user_version = 7;", True),
+        (f"{OF_NEW_API} PRAGMA user_version = 7;", False),
     ],
 )
 def test_a_database_of_one_api_is_carried_over(tmp_path: Path, sql: str | None, is_due: bool) -> None:
-    node = _node(tmp_path, NEW_API, sql)
+    node = make(tmp_path, NEW_API, sql)
     assert (arrival.due(node, node.gateway.store) is not None) is is_due
     assert arrival.problems(node) == []
 
 
+def test_what_has_begun_is_due_until_all_is_carried_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New tables alone do not say whether the limits of tokens are there, too."""
+    node = make(tmp_path, NEW_API, OF_ONE_API)
+    store = node.gateway.store
+    arrival.begin(store)
+    with closing(sqlite3.connect(store.file, isolation_level=None)) as database:
+        database.execute("CREATE TABLE setups (id INTEGER)")
+        found = arrival.due(node, store)
+        assert found is not None
+        monkeypatch.setattr(remote, "run", lambda *_: [])
+        monkeypatch.setattr(arrival, "step", lambda *_: None)
+        fails = replace(found, statements=lambda options: "UPDATE channels SET name = 'half'; SELECT * FROM nothing;\n")
+        with pytest.raises(DatabaseError):
+            arrival.carry(HOST, node, store, fails, "no container")
+        assert arrival.due(node, store) is not None
+        arrival.carry(HOST, node, store, replace(found, statements=lambda options: "SELECT 1;\n"), "no container")
+        assert arrival.due(node, store) is None
+
+
 def test_what_cannot_be_read_is_not_served_without_its_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = _node(tmp_path, NEW_API, OF_ONE_API)
+    node = make(tmp_path, NEW_API, OF_ONE_API)
     monkeypatch.setattr(tables, "PATIENCE_SECONDS", 0)
     with closing(sqlite3.connect(node.gateway.store.file)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -65,22 +88,22 @@ def test_what_cannot_be_read_is_not_served_without_its_limits(tmp_path: Path, mo
 
 
 def test_what_new_api_has_used_is_not_given_to_one_api(tmp_path: Path) -> None:
-    (problem,) = arrival.problems(_node(tmp_path, ONE_API, OF_NEW_API))
+    (problem,) = arrival.problems(make(tmp_path, ONE_API, OF_NEW_API))
     assert "its database is new-api's" in problem
     assert "deploys/rollback.py" in problem
-    assert arrival.problems(_node(tmp_path / "..", ONE_API, None)) == []
+    assert arrival.problems(make(tmp_path / "..", ONE_API, None)) == []
 
 
 @pytest.mark.parametrize(("number", "is_refused"), [(1, False), (2, True)])
 def test_root_has_the_number_by_which_new_api_is_asked(tmp_path: Path, number: int, is_refused: bool) -> None:
     sql = f"{OF_ONE_API} INSERT INTO users VALUES ({number}, 'root', 100, 1), (7, 'ann', 1, 1);"  # noqa: S608
     told = "user 'root': its number is not 1, by which this deployment asks new-api: stay with One API"
-    assert arrival.problems(_node(tmp_path, NEW_API, sql)) == ([told] if is_refused else [])
+    assert arrival.problems(make(tmp_path, NEW_API, sql)) == ([told] if is_refused else [])
 
 
 def test_a_proxy_that_new_api_would_pass_by_is_told(tmp_path: Path) -> None:
     told = "new-api does not read RELAY_PROXY: give it the proxy by HTTPS_PROXY, and leave RELAY_PROXY out"
-    assert arrival.problems(_node(tmp_path, NEW_API, OF_ONE_API, "RELAY_PROXY", "THEME")) == [f"data/.env: {told}"]
+    assert arrival.problems(make(tmp_path, NEW_API, OF_ONE_API, "RELAY_PROXY", "THEME")) == [f"data/.env: {told}"]
     data = {"gateway_environment": {"RELAY_PROXY": "http://10.0.0.9:7890", "THEME": "air"}}
     of_new_api = {"gateway_image": "calciumion/new-api:v1.0.0-rc.15"}
     before, after = host_data.check(data)[1], host_data.check({**data, **of_new_api})[1]
@@ -98,13 +121,13 @@ def test_an_image_is_what_its_name_says(
     """Told on the copy, before its database is looked at: it would be a puzzle of missing columns else."""
     monkeypatch.setattr(trial, "route", FakeOneAPI("").route)
     monkeypatch.setattr(service, "last_words", lambda *_: "Its log is empty")
-    node = _node(tmp_path, flavour, None)
+    node = make(tmp_path, flavour, None)
     with pytest.raises(trial.TrialError, match=words) if words else nullcontext():
         trial._require_software(cast(Any, SimpleNamespace(**vars(node), host=None)), "127.0.0.1")
 
 
 def test_a_plan_says_what_will_be_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = cast(Any, _node(tmp_path, ONE_API, OF_NEW_API))
+    node = cast(Any, make(tmp_path, ONE_API, OF_NEW_API))
     node.host, node.settings = SimpleNamespace(state=SimpleNamespace(is_executing=False)), host_data.check({})[0]
     said: list[str] = []
     monkeypatch.setattr(remote, "tell", lambda host, text: said.append(text))

@@ -39,7 +39,7 @@ def _run(directory: Path, sql: str) -> list[str]:
 def _carry(directory: Path) -> None:
     assert NEW_API.arrival
     options = {name: option_text(name, value) for name, value in NEW_API.default_options.items()}
-    _run(directory, NEW_API.arrival.statements(options))
+    _run(directory, f"BEGIN;\n{NEW_API.arrival.statements(options)}COMMIT;\n")
 
 
 @pytest.fixture

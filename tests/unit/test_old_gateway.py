@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from llm_gateway.flavours.known import NEW_API
 from llm_gateway.hosts.host_state import HostState
+from llm_gateway.inputs import host_data
 from llm_gateway.model import layout
 from llm_gateway.parts.backups import recognition
 from llm_gateway.parts.takeover import old_gateway, old_settings
@@ -189,6 +191,16 @@ def test_the_settings_of_a_gateway_without_a_container_are_in_its_compose_file(t
     assert given.hosts == {"host.docker.internal": "172.18.0.1", "nas": "192.168.1.9"}
     assert state.lines("data_environment") == ["MEMORY_CACHE_ENABLED", "SYNC_FREQUENCY"]
     assert "hush" not in json.dumps(dict(state.answers))
+
+
+@pytest.mark.parametrize(("limit", "is_told"), [("100", False), ("500", True)])
+def test_what_a_new_gateway_is_given_anyway_is_not_lost(limit: str, is_told: bool) -> None:
+    """Where one of new-api that we have deployed moves to another host."""
+    given = old_settings.Given("container x", {**NEW_API.environment, "CRITICAL_RATE_LIMIT": limit}, {}, "")
+    settings = host_data.check({"gateway_image": "calciumion/new-api:v1.0.0-rc.15"})[0]
+    told = [*old_settings.problems(given, settings, [], "/opt/x")]
+    assert bool(told) == is_told
+    assert all(text.endswith('is not wanted: {"CRITICAL_RATE_LIMIT": "500"}') for text in told)
 
 
 def test_a_compose_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ def test_a_deployment_and_a_migration_refuse_it_before_anything_is_touched(
     asked = []
     name = "glimpse" if tools == "age\n" else "look"
 
-    def look(store: Store, flavour: Flavour) -> recognition.Found:
+    def look(store: Store, flavour: Flavour, *, is_carried: bool = False) -> recognition.Found:
         asked.append(store.file)
         return recognition.Found("it is new-api's", ("it has triggers",))
 

@@ -58,12 +58,12 @@ def refusals(lines: list[str]) -> Iterator[str]:
 
 
 def statements(options: Mapping[str, str]) -> str:
-    """The transaction, for a database to which new-api has added its columns.
+    """What to do in one transaction, in a database to which new-api has added its columns.
 
     Args:
         options: the texts of options that it needs where nobody has set them, by name.
     """
-    return "\n".join(("BEGIN IMMEDIATE;", *_tokens(), *_channels(), *_options(options), "COMMIT;", ""))
+    return "\n".join((*_tokens(), *_channels(), *_options(options), ""))
 
 
 def _tokens() -> Iterator[str]:

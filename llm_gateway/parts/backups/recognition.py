@@ -21,6 +21,8 @@ NEW_API_COLUMNS = ("model_limits", "deleted_at")
 (_SET_UPS,) = known.NEW_API.own_tables
 _TEXT_OF_NEW_API = f"CREATE TABLE .?{_SET_UPS}\\>|CREATE TABLE .?tokens\\>.? ?[(][^;]*({'|'.join(NEW_API_COLUMNS)})"
 """As it stands in the file, for grep -E."""
+_OF_FORKS = ("telegram_menus", "user_groups")
+"""Tables of one-hub and of done-hub (model/main.go, InitDB), which keep limits of tokens in a column of their own."""
 _FIRST = 1
 _ROOT, _ENABLED = 100, 1
 """One API's numbers for the role and the status; it makes such an account only in a database without any."""
@@ -61,6 +63,11 @@ def require_usable(schema: Schema, file: str | None = None) -> None:
     found = [name for name in NEW_API_COLUMNS if name in schema.columns.get("tokens", ())]
     if found and _SET_UPS not in schema.columns:
         raise _new_api(f"its tokens have {', '.join(found)}")
+    if _SET_UPS in schema.columns and schema.users and not schema.administrators:
+        raise SourceError(
+            "its new-api is half set up: somebody has registered, and nobody has made its root, who would not have the"
+            " number 1 any more, as which this deployment asks: start without it"
+        )
     if schema.users and not any(map(_is_root, schema.administrators)):
         there = "; ".join(map(_told, schema.administrators)) or "none of its users is an administrator"
         raise SourceError(
@@ -100,28 +107,43 @@ def notes(schema: Schema) -> Iterator[str]:
         )
 
 
-def _require_own(tables_: Iterable[str], flavour: Flavour) -> None:
+def _require_own(tables_: Iterable[str], flavour: Flavour, is_carried: bool = False) -> None:
     """That the database is of this software, whose limits another does not know. Raises SourceError."""
     there = {*tables_}
+    if problem := of_a_fork(there):
+        raise SourceError(problem)
     if _SET_UPS in there and not flavour.own_tables:
         raise _new_api(f"it has the table {_SET_UPS}")
-    if missing := sorted(flavour.own_tables - there):
+    if (missing := sorted(flavour.own_tables - there)) and not is_carried:
         raise SourceError(
             f"its database has no table {', '.join(missing)}: it is not {flavour.name}'s. One API's is moved to it by"
-            " gateway_image on a host that serves it: deploy.py upgrades that, and carries the limits of its tokens"
+            " gateway_image on a host that serves it, or by deploys/migrate.py, which carry the limits of its tokens"
         )
 
 
-def look(store: Store, flavour: Flavour) -> Found:
+def of_a_fork(tables_: Iterable[str]) -> str | None:
+    """Why a database with these tables is of a gateway that is neither One API nor new-api; None where it may be."""
+    found = sorted({*_OF_FORKS}.intersection(tables_))
+    if not found:
+        return None
+    return (
+        f"its database is of one-hub, done-hub or a gateway like them (it has the table {found[0]}), the limits of"
+        " whose tokens neither One API nor new-api knows: start without it, and declare its channels and tokens"
+    )
+
+
+def look(store: Store, flavour: Flavour, *, is_carried: bool = False) -> Found:
     """Look at a database that is to be taken over; one that is empty, or that nobody has begun to use, is
     left to the gateway. Nothing is changed.
+
+    Parameters: `is_carried`, whether one of One API is brought to this software, and not taken as it is.
     """
     try:
         schema = store.schema()
         if schema.columns and not {*NEEDED_TABLES} & {*schema.columns}:
             raise SourceError(f"it is not {flavour.name}'s: it has the tables {', '.join(list(schema.columns)[:5])}")
         if schema.columns:
-            _require_own(schema.columns, flavour)
+            _require_own(schema.columns, flavour, is_carried)
         require_usable(schema, store.file)
         require_number(schema, flavour)
     except (tables.TablesError, SourceError) as problem:
@@ -129,13 +151,13 @@ def look(store: Store, flavour: Flavour) -> Found:
     return Found(None, tuple(f"{store.file}: {note}" for note in notes(schema)))
 
 
-def glimpse(store: Store, flavour: Flavour) -> Found:
+def glimpse(store: Store, flavour: Flavour, *, is_carried: bool = False) -> Found:
     """The same where a host has no program yet that reads a database: by the texts of its tables alone, which may also
     be left over from others. Raises RemoteError.
     """
     count = f"LC_ALL=C grep -acE {shlex.quote(_TEXT_OF_NEW_API)} {shlex.quote(store.file)} || [ $? = 1 ]"
     is_found = bool(store.run(count)[-1].strip("0"))
-    if is_found == bool(flavour.own_tables):
+    if is_found == bool(flavour.own_tables) or (is_carried and not is_found):
         note = f"{store.file} is looked at once sqlite3 is installed, before the gateway that serves it is stopped"
         return Found(None, (note,))
     if flavour.own_tables:

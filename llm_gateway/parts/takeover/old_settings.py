@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from llm_gateway.flavours import known
 from llm_gateway.hosts.host_state import HostState
 from llm_gateway.inputs.environment import OWN
 from llm_gateway.inputs.settings import Settings
@@ -52,9 +53,12 @@ def problems(given: Given, settings: Settings, in_file: Collection[str], directo
 
     Parameters: `in_file`, the names of the variables in data/.env of the new gateway's `directory`.
     """
-    known = {*OWN, *settings.gateway_environment, *in_file}
+    said = {*OWN, *settings.gateway_environment, *in_file}
+    # Where it is one of ours, it has what the new one is given as well.
+    given_anyway = known.of_image(settings.gateway_image).environment.items()
     # In the order of their names: Docker keeps none.
-    missing = {name: value for name, value in sorted(given.environment.items()) if name not in known}
+    found = sorted(given.environment.items())
+    missing = {name: value for name, value in found if name not in said and (name, value) not in given_anyway}
     if carried := {name: value for name, value in missing.items() if value is not None}:
         yield (
             f"the gateway that is there ({given.where}) has variables that would be lost: add them to"

@@ -23,7 +23,16 @@ from llm_gateway.hosts.topology import Machine, Node, Run
 from llm_gateway.inputs.environment import OWN
 from llm_gateway.inputs.secrets import ROOT_PASSWORD, SecretsError
 from llm_gateway.model import layout
-from llm_gateway.parts import database, first_start, image, installation, migration_marker, scheduling, serving
+from llm_gateway.parts import (
+    arrival,
+    database,
+    first_start,
+    image,
+    installation,
+    migration_marker,
+    scheduling,
+    serving,
+)
 from llm_gateway.parts.backups import recognition
 from llm_gateway.parts.openclaw import openclaw
 from llm_gateway.parts.takeover import old_channels, old_settings
@@ -142,10 +151,15 @@ def _survey(wanted: Move, run: Run) -> None:
 def _recognise(wanted: Move, has_tool: bool) -> str | None:
     """Why the gateway's database cannot be moved, while it serves; tells what there is to say of it."""
     look = recognition.look if has_tool else recognition.glimpse
-    found = look(wanted.old_store, wanted.target.flavour)
+    found = look(wanted.old_store, wanted.target.flavour, is_carried=True)
     for note in found.notes:
         remote.tell(wanted.source.host, note)
-    return found.problem
+    if found.problem or not has_tool:
+        return found.problem
+    try:
+        return "; ".join(arrival.problems(wanted.target, wanted.old_store)) or None
+    except database.DatabaseError as problem:
+        return str(problem)
 
 
 def _target_problems(wanted: Move, found: source.Source) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from llm_gateway.flavours import known
 from llm_gateway.parts import image
 from llm_gateway.tasks.migration.move import Move
 
@@ -35,6 +36,10 @@ def _image(wanted: Move) -> Iterator[str]:
         yield f"  with {here}, as there"
         return
     yield f"  with {here} ({there or 'it is not known what'} serves on {wanted.source_name})"
+    flavour = wanted.target.flavour
+    if there and flavour.arrival and known.of_image(there) is not flavour:
+        yield f"  which is another software: before it serves, it is given {flavour.arrival.told}"
+        return
     yield (
         "  those may be different versions, and an older one may fail on the data of a newer one. To move"
         f" first and change later, pin the image of {wanted.source_name} in the inventory"
