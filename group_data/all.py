@@ -308,8 +308,8 @@ verification_model_kinds = {}
 
 # ---------------------------------------------------------------- OpenClaw hosts (group `openclaw`)
 
-# The gateway that this host uses, by its name in the inventory. None: itself when it is in `gateways`, otherwise the
-# only host there.
+# The gateway that this host uses, by its name in the inventory. ["gw1", "gw2"]: `gw1` as long as it answers, and `gw2`
+# as its fallback. None: itself when it is in `gateways`, otherwise the only host there.
 openclaw_gateway = None
 
 # What this host may use of its gateway in a calendar month of `gateway_timezone`:

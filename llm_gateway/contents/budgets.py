@@ -31,19 +31,18 @@ def problems(agent: Agent) -> Iterator[str]:
     budget = agent.settings.openclaw_budget
     if budget is None or budget.unit == TOKENS:
         return
-    gateway = agent.gateway
-    priced = {price.model for price in gateway.settings.gateway_prices if price.currency == budget.unit}
-    missing = [name for name in _logged_models(agent) if name not in priced]
-    if missing:
-        yield (
-            f"openclaw_budget: gateway_prices of {gateway.name} has no price in {budget.unit} for {', '.join(missing)}:"
-            " add it, or give the budget in tokens"
-        )
+    for gateway in agent.gateways:
+        priced = {price.model for price in gateway.settings.gateway_prices if price.currency == budget.unit}
+        if missing := [name for name in _logged_models(agent, gateway) if name not in priced]:
+            yield (
+                f"openclaw_budget: gateway_prices of {gateway.name} has no price in {budget.unit} for"
+                f" {', '.join(missing)}: add it, or give the budget in tokens"
+            )
 
 
-def _logged_models(agent: Agent) -> list[str]:
+def _logged_models(agent: Agent, gateway: Gateway) -> list[str]:
     """The models that an agent is set up to use, by the names under which their use is logged: the provider's."""
-    settings, channels = agent.settings, agent.gateway.settings.gateway_channels
+    settings, channels = agent.settings, gateway.settings.gateway_channels
     more = settings.openclaw_models
     chosen = [model for channel in channels for model in channel.serves] if isinstance(more, str) else more
     found: dict[str, None] = {}
@@ -220,12 +219,12 @@ def told(spent: Spent, month: Month) -> str:
     return f"the budget of {spent.agent} for {month.month} is nearly used up: {spent.told}, until {month.ends}: {fix}"
 
 
-def refusal(agent: Agent) -> str | None:
-    """That an agent's token is refused as its budget is used up, looked at now; None where it is not by that.
+def refusal(agent: Agent, gateway: Gateway) -> str | None:
+    """That a gateway refuses an agent's token as its budget there is used up, looked at now; None where not by that.
 
     Where the gateway is not in this run, that it may be so.
     """
-    budget, node = agent.settings.openclaw_budget, agent.gateway.node
+    budget, node = agent.settings.openclaw_budget, gateway.node
     if budget is None or not budget.is_enforced:
         return None
     if not node.machine.is_read:

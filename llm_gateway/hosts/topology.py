@@ -28,6 +28,8 @@ class Run:
     machines: dict[str, Machine] = field(default_factory=dict)
     """Those that it reaches."""
     gateways: dict[str, Gateway] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    """The hosts of the gateways, by the host's name."""
     agents: dict[str, Agent] = field(default_factory=dict)
 
     def add_node(self, machine: Machine) -> None:
@@ -36,20 +38,26 @@ class Run:
         machine.node = Node(machine, gateway)
         gateway.nodes.append(machine.node)
         self.gateways[gateway.name] = gateway
+        self.nodes[machine.name] = machine.node
 
     def add_agent(self, machine: Machine) -> None:
         """Take a machine for a host with OpenClaw."""
         machine.agent = self.agents[machine.name] = Agent(machine)
 
-    def gateway_of(self, agent: Agent) -> Gateway:
-        """The gateway that an OpenClaw host uses: the one on itself where there is one, unless it names another."""
+    def nodes_of(self, agent: Agent) -> list[Node]:
+        """The hosts whose gateway an OpenClaw host asks, the first one first, the others where those before are gone.
+
+        Those that it names; else the one on itself where there is one, and the only one there is where not. Whether
+        two of them belong to one gateway is of no account here: each is asked at its own address, with the key that its
+        gateway has for the host.
+        """
         if wanted := agent.settings.openclaw_gateway:
-            return self.gateways[wanted]
-        return agent.machine.node.gateway if agent.machine.node else next(iter(self.gateways.values()))
+            return [self.nodes[name] for name in wanted]
+        return [agent.machine.node or next(iter(self.gateways.values())).node]
 
     def agents_of(self, gateway: Gateway) -> list[Agent]:
-        """The OpenClaw hosts that use a gateway, reached in this run or not."""
-        return [agent for agent in self.agents.values() if self.gateway_of(agent) is gateway]
+        """The OpenClaw hosts that use a gateway, as their first or as a fallback, reached in this run or not."""
+        return [agent for agent in self.agents.values() if gateway in agent.gateways]
 
 
 @dataclass(eq=False)
@@ -237,12 +245,24 @@ class Agent(Role):
     """Whether this run has changed OpenClaw's environment."""
     former_configuration: str = "true"
     """The command that gives OpenClaw its configuration of before back, where a removal has prepared that."""
-    proven_key: str | None = field(default=None, repr=False)
-    """The key with which OpenClaw on this host is proven to be answered by its gateway, before it is pointed at it."""
-    answers: list[Answer] = field(default_factory=list)
-    """What its gateway has answered it, where this run has asked that already with its final .env."""
+    without: frozenset[str] = frozenset()
+    """The hosts with its gateways, by name, that have failed in this run before OpenClaw is pointed at them."""
+    proven: set[tuple[str, str]] = field(default_factory=set, repr=False)
+    """The base URLs, each with the key, by which this host is proven to be answered, before OpenClaw asks there."""
+    answers: dict[str, list[Answer]] = field(default_factory=dict)
+    """What its gateways have answered it, by base URL, where this run has asked that with its final .env."""
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The hosts whose gateway it asks, the first one first, then its fallbacks."""
+        return self.machine.run.nodes_of(self)
+
+    @property
+    def gateways(self) -> list[Gateway]:
+        """The gateways that it uses, the first one first, none twice."""
+        return list(dict.fromkeys(node.gateway for node in self.nodes))
 
     @property
     def gateway(self) -> Gateway:
-        """The gateway that it uses."""
-        return self.machine.run.gateway_of(self)
+        """The gateway that it asks first."""
+        return self.nodes[0].gateway

@@ -48,6 +48,7 @@ from llm_gateway.model.checks import (
     map_of,
     number,
     one_of,
+    one_or_several,
     optional,
     tailnet,
     tailscale_address,
@@ -925,15 +926,16 @@ class Settings:
         `"none"`（不询问的模型：图像、音频、rerank）。
         """,
     )
-    openclaw_gateway: str | None = setting(
+    openclaw_gateway: tuple[str, ...] | None = setting(
         None,
-        optional(host_name),
+        optional(one_or_several(host_name, "a list of such names", "这样的名字的列表")),
         """
-        The gateway that this host uses, by its name in the inventory. `None`: itself when it is in `gateways`,
-        otherwise the only host there.
+        The gateway that this host uses, by its name in the inventory. `["gw1", "gw2"]`: `gw1` as long as it answers,
+        and `gw2` as its fallback. `None`: itself when it is in `gateways`, otherwise the only host there.
         """,
         zh="""
-        这台主机使用的网关，写它在 inventory 中的名字。`None`：本机在 `gateways` 组里就用本机，否则用该组唯一的主机。
+        这台主机使用的网关，写它在 inventory 中的名字。`["gw1", "gw2"]`：`gw1` 有回应就用它，否则用备用的 `gw2`。
+        `None`：本机在 `gateways` 组里就用本机，否则用该组唯一的主机。
         """,
         section=("OpenClaw hosts (group `openclaw`)", "OpenClaw 主机（`openclaw` 组）"),
     )

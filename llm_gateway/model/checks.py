@@ -182,6 +182,20 @@ def either_all_or(check: Check[tuple[str, ...]]) -> Check[str | tuple[str, ...]]
     )
 
 
+def one_or_several(check_item: Check[str], several: str, zh: str = "") -> Check[tuple[str, ...]]:
+    """A string that passes a check, or a list of them that is not empty and has none twice; a list comes of both."""
+    wanted, check_list = f"{check_item.wanted}, or {several}", names(check_item, several)
+
+    def check(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, (list, tuple)):
+            return (check_item(value),)
+        if not value:
+            raise InvalidError(f"must be {wanted}: the list is empty")
+        return check_list(value)
+
+    return Check(check, wanted, f"{check_item.zh}，或{zh}", check_item.edges)
+
+
 @takes("True or False", "True 或 False", False, True)
 def flag(value: Any) -> bool:
     """True or False, and not a word for it."""

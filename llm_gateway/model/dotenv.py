@@ -13,7 +13,7 @@ Errors name the key and the line, never the value.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 COMMENT = "# Kept up to date by the LLM gateway deployment:"
@@ -106,8 +106,8 @@ def read(text: str) -> dict[str, str]:
     return values
 
 
-def merge(text: str, values: Mapping[str, str]) -> str:
-    """Set `values` in the existing file `text` and leave the rest of it as it is.
+def merge(text: str, values: Mapping[str, str], absent: Collection[str] = ()) -> str:
+    """Set `values` in the existing file `text`, take the keys `absent` out of it, and leave the rest of it as it is.
 
     A key that is there is replaced where it stands first, `export KEY=` included, and taken away where it
     stands again; missing keys are appended below `COMMENT`. Every other line stays byte for byte. Besides,
@@ -125,7 +125,7 @@ def merge(text: str, values: Mapping[str, str]) -> str:
     missing = dict(ours)
     merged: list[str] = []
     for entry in entries(body):
-        if entry.key not in ours:
+        if entry.key not in ours and entry.key not in absent:
             merged.append(entry.text)
         elif entry.key in missing:
             merged += [*_apart(merged, newline), missing.pop(entry.key) + newline]

@@ -23,6 +23,7 @@ from llm_gateway.model.checkout import TAILSCALE_PROBLEM
 from llm_gateway.model.concurrency import concurrently
 from llm_gateway.model.real_requests import complete, embed
 from llm_gateway.parts.openclaw import openclaw
+from llm_gateway.parts.openclaw.openclaw import Place
 from llm_gateway.proof import agent_environment
 from llm_gateway.proof.agent_environment import AgentEnvironment
 from llm_gateway.proof.answer_table import distinct_problems
@@ -89,9 +90,9 @@ def questions(agent: Agent, environment: AgentEnvironment, way: httpx.BaseTransp
     return [
         Question(
             model,
-            " or ".join(channels_for(model, agent.gateway)) or "none declared",
+            " or ".join(channels_for(model, environment.gateway)) or "none declared",
             ask,
-            partial(explain, Link(agent.name, agent.gateway, model)),
+            partial(explain, Link(agent.name, environment.gateway, model)),
         )
         for model, ask in asked
     ]
@@ -111,26 +112,31 @@ def served_by(gateway: Gateway, address: str, port: int) -> list[Agent]:
         text, path = agent.state.openclaw_env or "", openclaw.environment_path(agent)
         try:
             found = agent_environment.parse(text, path, ("LLM_BASE_URL", "LLM_API_KEY"))  # as people write it
-            if found.port != port or address not in agent_environment.addresses_of(agent, found):
-                return False
-            seen = _ask(agent, found, LOOK_SECONDS)
-            return seen.get("http") == "200" or _without_database(seen) is not None
+            for each in found.of([gateway.node] * len(found.accesses)):
+                if each.port == port and address in agent_environment.addresses_of(agent, each.host):
+                    seen = _ask(agent, each, LOOK_SECONDS)
+                    return seen.get("http") == "200" or _without_database(seen) is not None
+            return False
         except (VerificationError, remote.RemoteError):
             return False  # so there is nothing that the run could take from it
 
     return [agent for agent, serves in zip(agents, concurrently(is_served, agents), strict=True) if serves]
 
 
-def prove_all(agents: Sequence[Agent]) -> None:
-    """Ask from each of these hosts with what the run is to write there. Raises VerificationError with every problem."""
+def prove_all(gateway: Gateway, agents: Sequence[Agent]) -> None:
+    """Ask a gateway from each of these hosts with what the run is to write there.
+
+    Raises VerificationError with every problem.
+    """
 
     def problem_of(agent: Agent) -> str | None:
-        environment = agent_environment.wanted(agent)
-        if environment is None:
+        asked = [each for each in agent_environment.known(agent) if each.gateway is gateway]
+        if not asked:
             return f"{agent.name} has no token there"
         try:
-            prove(agent, environment)
-            agent.proven_key = environment.key  # so that it is pointed there with nobody asked once more
+            for each in asked:
+                prove(agent, each)
+                agent.proven.add((each.base_url, each.key))  # so that it is pointed there with nobody asked once more
         except VerificationError as problem:
             return f"{agent.name}, which is served now, would not be any more: {problem}"
         return None
@@ -139,18 +145,27 @@ def prove_all(agents: Sequence[Agent]) -> None:
         raise VerificationError("; ".join(problems))
 
 
-def look(agent: Agent) -> Look:
-    """Whether the host reaches its gateway with its .env as it was read, for nothing that is billed."""
+def look(agent: Agent) -> list[Look]:
+    """Whether the host reaches its gateways, in their order, with its .env as it was read, for nothing that is billed.
+
+    Where the .env is wrong, that is told of the first one.
+    """
     if agent.state.openclaw_account is None:
-        return Look(None, "no user", "the user that OpenClaw runs as is not there")
+        return [Look(None, "no user", "the user that OpenClaw runs as is not there")]
     text, path = agent.state.openclaw_env or "", openclaw.environment_path(agent)
     try:
         found = agent_environment.parse(text, path)
     except VerificationError as problem:
-        return Look(None, "its .env", str(problem))
-    if _is_known(agent.gateway) and (wrong := agent_environment.mismatch(agent, found)):
-        return Look(None, "its .env", wrong)
+        return [Look(None, "its .env", str(problem))]
+    if wrong := agent_environment.mismatch(agent, found):
+        return [Look(None, "its .env", wrong)]
+    places = openclaw.places(agent)
+    return [_look(agent, each) for each in found.of(place.node for place in places or [Place(agent.nodes[0], "")])]
+
+
+def _look(agent: Agent, found: AgentEnvironment) -> Look:
     if not found.host:
+        path = openclaw.environment_path(agent)
         return Look(None, "its .env", f"LLM_BASE_URL in {path} names no host: run deploy.py")
     try:
         seen = _ask(agent, found, LOOK_SECONDS)
@@ -161,13 +176,6 @@ def look(agent: Agent) -> Look:
         return Look(int(seen["took"]) / 1e6)
     short = f"HTTP {code}" if code else seen.get("said") or "no answer"
     return Look(None, "database" if _without_database(seen) else short, _why(agent, found, seen))
-
-
-def _is_known(gateway: Gateway) -> bool:
-    """Whether the run knows the address of a gateway, which it may not have reached."""
-    return gateway.node.machine.is_read and bool(
-        gateway.settings.gateway_tailscale_address or gateway.node.state.tailscale_addresses
-    )
 
 
 def _ask(agent: Agent, environment: AgentEnvironment, seconds: float) -> dict[str, str]:
@@ -201,12 +209,12 @@ def _explained(agent: Agent, environment: AgentEnvironment, problem: str) -> str
 
 
 def _why(agent: Agent, environment: AgentEnvironment, seen: dict[str, str], problem: str = "") -> str:
-    gateway, code = agent.gateway, seen.get("http")
+    gateway, code = environment.gateway, seen.get("http")
     where = f"{environment.host}:{environment.port}"
     if refused := _without_database(seen):
         return explain(Link(agent.name, gateway, environment.llm_model), refused, LOOK_SECONDS)
     if code == "401":
-        if told := budgets.refusal(agent):
+        if told := budgets.refusal(agent, gateway):
             return told
         return f"{gateway.name} refuses the token of {agent.name} (401): run verify.py, which says what to do"
     if code is not None:

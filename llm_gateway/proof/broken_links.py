@@ -136,7 +136,7 @@ def _own(path: Path, problem: LLMError) -> str | None:
 def _of_budget(path: Path) -> str | None:
     """That the asker's budget is used up, where its token is refused by that."""
     agent = next((each for each in path.gateway.agents if each.name == path.asker), None)
-    return budgets.refusal(agent) if agent else None
+    return budgets.refusal(agent, path.gateway) if agent else None
 
 
 def _upstream(path: Path, problem: LLMError) -> str:

@@ -33,8 +33,9 @@ def _verify(agent: Agent) -> Generator[FunctionCommand, None, None]:
     if problem:
         yield remote.Callback(_fail, (problem,), {})
     elif openclaw_config.is_managed(agent):
-        provider, url = agent.settings.openclaw_provider, f"{agent.gateway.base_url}/v1"
-        remote.tell(agent.host, f"OpenClaw is ready, and by its own word uses {url} as {provider}")
+        there = zip(openclaw_config.providers(agent), openclaw.places(agent), strict=True)
+        named = ", then ".join(f"{place.base_url} as {provider.name}" for provider, place in there)
+        remote.tell(agent.host, f"OpenClaw is ready, and by its own word uses {named}")
     else:
         ready = "is ready" if openclaw_config.has_command(agent) else "runs"
         remote.tell(agent.host, f"{agent.settings.openclaw_unit} {ready}; what it uses is not known")

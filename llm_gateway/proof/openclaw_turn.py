@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,7 +22,7 @@ from llm_gateway.flavours import AdminError, LogRow
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.route import RouteError
-from llm_gateway.hosts.topology import Agent
+from llm_gateway.hosts.topology import Agent, Gateway
 from llm_gateway.model import layout
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_ready
 
@@ -86,13 +86,13 @@ def take(agent: Agent) -> None:
     finally:
         with suppress(TurnError):  # then OpenClaw forgets it with its next start; why no turn came says more
             _call(agent, ["gateway", "call", "sessions.delete", "--params", json.dumps({"key": key}), "--json"])
-    rows = _logged(agent, before)
+    name, rows = _logged(agent, before)
     if not rows:
         raise TurnError(
-            f"{told}, but not through the gateway: the log of {agent.gateway.name} has no request of the token"
+            f"{told}, but not through the gateway: the log of {name} has no request of the token"
             f" {token_name(agent.name)}; `openclaw config get agents.defaults.model` on the host says what it asks"
         )
-    remote.tell(agent.host, f"{told}, through {agent.gateway.name}: {_cost_of(rows)}", told)
+    remote.tell(agent.host, f"{told}, through {name}: {_cost_of(rows)}", told)
     if openclaw_config.is_managed(agent) and agent.settings.openclaw_memory_search:
         _remember(agent, key)
 
@@ -130,10 +130,10 @@ def _remember(agent: Agent, key: str) -> None:
     for probe in probes:
         if not probe.get("ok"):
             raise TurnError(f"OpenClaw's memory gets no embedding: {probe.get('error')}")
-    rows = _logged(agent, before)
+    name, rows = _logged(agent, before)
     if not rows:
         raise TurnError(
-            f"OpenClaw's memory got an embedding, but not through {agent.gateway.name}: `openclaw config get"
+            f"OpenClaw's memory got an embedding, but not through {name}: `openclaw config get"
             " memory.search` on the host says from where"
         )
     remote.tell(agent.host, f"its memory got an embedding: {_cost_of(rows)}", "")
@@ -234,31 +234,51 @@ def explain(agent: Agent, said: str) -> str:
     return f"OpenClaw answers no turn. It says: {said}"
 
 
-def _last_logged(agent: Agent) -> int:
+def _asked(agent: Agent) -> list[Gateway]:
+    """The gateways that it may ask, as far as this run can look into their logs: the first one first."""
+    usable = [node.gateway for node in agent.nodes if openclaw.is_usable(agent, node)]
+    return list(dict.fromkeys(usable)) or [agent.gateway]
+
+
+def _last_logged(agent: Agent) -> dict[Gateway, int]:
+    """The number of the last request of the host's token, by gateway. Raises TurnError."""
+    return {gateway: _last_logged_of(agent, gateway) for gateway in _asked(agent)}
+
+
+def _last_logged_of(agent: Agent, gateway: Gateway) -> int:
     try:
-        with admin_api(agent.gateway) as admin:
+        with admin_api(gateway) as admin:
             if admin.options().get("LogConsumeEnabled") == "false":
                 raise TurnError(
-                    f"the log of {agent.gateway.name} is off, so that no turn could be seen in it: set"
+                    f"the log of {gateway.name} is off, so that no turn could be seen in it: set"
                     ' gateway_options["LogConsumeEnabled"] = True'
                 )
             return admin.last_logged(token_name(agent.name))
     except (AdminError, RouteError) as problem:
-        raise TurnError(f"the log of {agent.gateway.name} cannot be read: {problem}") from None
+        raise TurnError(f"the log of {gateway.name} cannot be read: {problem}") from None
 
 
-def _logged(agent: Agent, after: int) -> list[LogRow]:
-    """The requests of the host's token since, once there are any: the log is written behind the answer's back."""
+def _logged(agent: Agent, after: Mapping[Gateway, int]) -> tuple[str, list[LogRow]]:
+    """The requests of the host's token since, once there are any, with the name of the gateway.
+
+    The log is written behind the answer's back. Where there are none, the names of all gateways.
+    """
     deadline = time.monotonic() + _LOG_SECONDS
+    while True:
+        for gateway, last in after.items():
+            if rows := _logged_by(agent, gateway, last):
+                return gateway.name, rows
+        if time.monotonic() > deadline:
+            return " and ".join(gateway.name for gateway in after), []
+        time.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def _logged_by(agent: Agent, gateway: Gateway, after: int) -> list[LogRow]:
     try:
-        with admin_api(agent.gateway) as admin:
-            while True:
-                rows = admin.log(token_name(agent.name), after)
-                if rows or time.monotonic() > deadline:
-                    return rows
-                time.sleep(_LOOK_AGAIN_SECONDS)
+        with admin_api(gateway) as admin:
+            return admin.log(token_name(agent.name), after)
     except (AdminError, RouteError) as problem:
-        raise TurnError(f"the log of {agent.gateway.name} cannot be read: {problem}") from None
+        raise TurnError(f"the log of {gateway.name} cannot be read: {problem}") from None
 
 
 def _cost_of(rows: Sequence[LogRow]) -> str:
@@ -289,7 +309,7 @@ def embed(agent: Agent) -> str:
     Raises TurnError where it was not answered, or not seen, and RemoteError.
     """
     is_logged = _is_logged(agent)
-    before = _last_logged(agent) if is_logged else 0
+    before = _last_logged(agent) if is_logged else {}
     asked = ["gateway", "call", "doctor.memory.status", "--params", '{"probe":true}', "--json"]
     while True:
         said = _call(agent, asked)
@@ -305,18 +325,21 @@ def embed(agent: Agent) -> str:
         raise TurnError(explain(agent, f"its memory gets no embedding: {probe.get('error')}"))
     if not is_logged:
         return "by its own word it was answered with the new key (the log of the gateway is off: LogConsumeEnabled)"
-    rows = _logged(agent, before)
+    name, rows = _logged(agent, before)
     if not rows:
         raise TurnError(
-            f"the running OpenClaw got an embedding, but the log of {agent.gateway.name} has no request of the token"
+            f"the running OpenClaw got an embedding, but the log of {name} has no request of the token"
             f" {token_name(agent.name)}: `openclaw config get memory.search` on the host says from where"
         )
     return f"its own request with the new key is in the gateway's log: {_cost_of(rows)}"
 
 
 def _is_logged(agent: Agent) -> bool:
-    try:
-        with admin_api(agent.gateway) as admin:
-            return admin.options().get("LogConsumeEnabled") != "false"
-    except (AdminError, RouteError) as problem:
-        raise TurnError(f"the options of {agent.gateway.name} cannot be read: {problem}") from None
+    for gateway in _asked(agent):
+        try:
+            with admin_api(gateway) as admin:
+                if admin.options().get("LogConsumeEnabled") == "false":
+                    return False
+        except (AdminError, RouteError) as problem:
+            raise TurnError(f"the options of {gateway.name} cannot be read: {problem}") from None
+    return True

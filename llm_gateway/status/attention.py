@@ -22,10 +22,10 @@ _REMOVE = "remove.py"
 _WORDS = f"`systemctl status {UNIT}` and `docker logs --tail 20 {PROJECT}`"
 
 
-def of(machine: Machine, found: HostStatus, gateway_is_changing: bool = False) -> Iterator[str]:
+def of(machine: Machine, found: HostStatus, changing: frozenset[str] = frozenset()) -> Iterator[str]:
     """What of a host that was looked at needs a person, in words, with what fixes it.
 
-    Parameters: `gateway_is_changing`, whether a run is at work on the gateway that this host's OpenClaw uses.
+    Parameters: `changing`, the names of those of its OpenClaw's gateways that a run is at work on.
     """
     if is_changing(found):
         if found.gateway and found.gateway.disk:
@@ -52,15 +52,18 @@ def of(machine: Machine, found: HostStatus, gateway_is_changing: bool = False) -
         yield f"{found.openclaw.unit} runs, and is not ready ({found.openclaw.readiness}): {log}"
     if found.openclaw and found.openclaw.rejected:
         yield found.openclaw.rejected
-    if found.openclaw and found.openclaw.reaches.problem and not gateway_is_changing:
+    if found.openclaw and found.openclaw.reaches.problem and found.openclaw.gateway not in changing:
         yield f"OpenClaw does not reach its gateway: {found.openclaw.reaches.problem}"
+    for fallback in found.openclaw.fallbacks if found.openclaw else ():
+        if fallback.reaches.problem and fallback.gateway not in changing:
+            yield f"OpenClaw does not reach {fallback.gateway}, its fallback: {fallback.reaches.problem}"
     if found.drift.differs == YES:
         count = len(found.drift.what)
         yield f"differs from what is declared ({count} {'thing' if count == 1 else 'things'}): {found.drift.what[0]}"
     if (
         found.drift.differs == UNKNOWN
         and found.drift.what
-        and not gateway_is_changing
+        and not changing
         and not _has_no_gateway_to_ask(machine, found)
     ):
         yield f"whether it is as declared is not known: {found.drift.what[0]}"

@@ -15,6 +15,7 @@ from llm_gateway.inputs.secrets import SecretsError
 from llm_gateway.model.dotenv import DotenvError
 from llm_gateway.parts import firewall, first_start, installation, page_server, service, skills
 from llm_gateway.parts.openclaw import openclaw, openclaw_config
+from llm_gateway.proof import agent_environment
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 
@@ -74,16 +75,22 @@ def _gateway_drift(node: Node) -> Iterator[str]:
 
 
 def _openclaw_drift(agent: Agent) -> Iterator[str]:
-    key = agent.gateway.token_keys.get(desired.token_name(agent.name))
-    gateway = agent.gateway.name
-    if not agent.gateway.is_reached or not agent.gateway.node.machine.is_read:
-        raise _UntoldError(f"its gateway {gateway} was not reached in this run; fix that, or run without --limit")
-    if key is None:
-        raise _UntoldError(f"its token on {gateway} is not known: see {gateway}, or run deploy.py, which makes one")
+    for number, node in enumerate(agent.nodes, start=1):
+        called = f"{agent_environment.called(number)} {node.name}"
+        if not node.is_reached or not node.machine.is_read:
+            raise _UntoldError(f"its {called} was not reached in this run; fix that, or run without --limit")
+        if agent_environment.key_for(agent, node) is None:
+            raise _UntoldError(
+                f"its token on {node.name} is not known: see {node.name}, or run deploy.py, which makes one"
+            )
+    if (accesses := agent_environment.accesses(agent)) is None:
+        raise _UntoldError(
+            f"the address of one of its gateways is not known: see {', '.join(n.name for n in agent.nodes)}"
+        )
     if agent.state.openclaw_account is None:
         raise _UntoldError("the user that OpenClaw runs as is not there: create it, or correct openclaw_user")
     try:
-        wanted = openclaw.merged_environment(agent, agent.gateway.base_url, key)
+        wanted = openclaw.merged_environment(agent, accesses)
     except DotenvError as problem:
         raise _UntoldError(f"{openclaw.environment_path(agent)}: {problem}") from None
     if text := openclaw_config.problem(agent):

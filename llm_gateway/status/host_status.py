@@ -22,6 +22,7 @@ from llm_gateway.parts.backups.archive import Outcome
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_ready
 from llm_gateway.parts.openclaw.openclaw_json import ConfigurationError
 from llm_gateway.proof import agent_path
+from llm_gateway.proof.agent_path import Look
 from llm_gateway.status import attention, canary_status, differences, history
 from llm_gateway.status.shapes import (
     DOWN,
@@ -30,6 +31,7 @@ from llm_gateway.status.shapes import (
     AgentBudget,
     Backup,
     Disk,
+    Fallback,
     GatewayStatus,
     HostStatus,
     LastRun,
@@ -56,11 +58,13 @@ def unreadable(name: str, roles: tuple[str, ...], problem: str) -> HostStatus:
     return HostStatus(name, roles, UNREADABLE, problem, attention=(problem,))
 
 
-def of(machine: Machine, seen: StatusAnswers, problems: Iterable[str], gateway_is_changing: bool = False) -> HostStatus:
+def of(
+    machine: Machine, seen: StatusAnswers, problems: Iterable[str], changing: frozenset[str] = frozenset()
+) -> HostStatus:
     """What a host that was read is like.
 
     Parameters: `seen`, the answers of `status.sh`; `problems`, what prevents looking at it;
-    `gateway_is_changing`, whether a run is at work on the gateway that its OpenClaw uses.
+    `changing`, the names of those of its OpenClaw's gateways that a run is at work on.
     """
     drift = differences.drift(machine)  # first: by it the tokens of a gateway are known
     found = HostStatus(
@@ -73,7 +77,7 @@ def of(machine: Machine, seen: StatusAnswers, problems: Iterable[str], gateway_i
         unfinished=machine.state.left_unfinished or "",
         last_run=_last_run(seen),
     )
-    return replace(found, attention=(*problems, *attention.of(machine, found, gateway_is_changing)))
+    return replace(found, attention=(*problems, *attention.of(machine, found, changing)))
 
 
 def roles_of(machine: Machine) -> tuple[str, ...]:
@@ -207,13 +211,18 @@ def _backup_problem(node: Node) -> str:
 def _openclaw(agent: Agent) -> OpenClawStatus:
     unit = agent.settings.openclaw_unit
     state = agent.state.openclaw_unit.get("ActiveState", "none") if openclaw.has_unit(agent) else "none"
+    first, *others = agent_path.look(agent)
     return OpenClawStatus(
         unit,
         state,
-        agent.gateway.name,
-        agent_path.look(agent),
+        agent.nodes[0].name,
+        first,
         _readiness(agent, state),
         openclaw_ready.rejected(agent) if state == "active" else None,
+        tuple(
+            Fallback(node.name, others[number] if number < len(others) else Look(None, "not named"))
+            for number, node in enumerate(agent.nodes[1:])
+        ),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from llm_gateway.model.budgets import amount
 from llm_gateway.model.wording import CHINESE, Wording
+from llm_gateway.proof.agent_path import Look
 from llm_gateway.status import ages, status_table
 from llm_gateway.status.canary_status import Canary
 from llm_gateway.status.page_words import STATES
@@ -29,19 +30,19 @@ def lines(status: HostStatus, words: Wording) -> Iterator[tuple[str, str]]:
         yield from ((words(name), text) for name, text in _of_gateway(status.gateway, words))
     if status.openclaw:
         yield words("OpenClaw"), words("ready", unit=status.openclaw.unit, state=_unit(status.openclaw, words))
-        yield words("uses"), status.openclaw.gateway
-        look = status.openclaw.reaches
-        is_reached = look.seconds is not None
-        yield (
-            words("reaches it"),
-            words("reached", milliseconds=(look.seconds or 0.0) * 1000)
-            if is_reached
-            else words("not reached", why=look.short),
-        )
+        yield words("uses"), status_table.gateways(status.openclaw)
+        looks = [status.openclaw.reaches, *(fallback.reaches for fallback in status.openclaw.fallbacks)]
+        yield words("reaches it"), "; ".join(_reaches(look, words) for look in looks)
     if status.gateway or status.openclaw:
         drift = words(f"drift {status.drift.differs}", count=len(status.drift.what))
         yield words("drift"), "; ".join([drift, *status.drift.what])
         yield words("last run"), status_table.last_run(status.last_run)
+
+
+def _reaches(look: Look, words: Wording) -> str:
+    if look.seconds is None:
+        return words("not reached", why=look.short)
+    return words("reached", milliseconds=look.seconds * 1000)
 
 
 def _unit(found: OpenClawStatus, words: Wording) -> str:

@@ -22,6 +22,7 @@ SENTENCES = (
     (r"^(\S+\.service) is (\w+)$", r"\1 的状态是 \2"),
     (r"(\S+) runs, and is not ready \((.*?)\): ", r"\1 在运行，但未就绪（\2）："),
     (r"OpenClaw does not reach its gateway: ", "OpenClaw 连不上它的网关："),
+    (r"OpenClaw does not reach (\S+), its fallback: ", r"OpenClaw 连不上它的备用网关 \1："),
     (r"differs from what is declared \((\d+) things?\): ", r"与声明不一致（\1 处）："),
     (r"whether it is as declared is not known: ", "无法判断是否与声明一致："),
     (rf"no deployment has been completed: {_COMMAND}", r"还没有完成过部署：\1"),

@@ -108,6 +108,14 @@ class GatewayStatus:
 
 
 @dataclass(frozen=True)
+class Fallback:
+    """A gateway that OpenClaw asks where those before it are gone: its name, and whether it answers the host now."""
+
+    gateway: str
+    reaches: Look
+
+
+@dataclass(frozen=True)
 class OpenClawStatus:
     """OpenClaw on a host: its unit as systemd calls its state ("none": there is no such unit), and its gateway.
 
@@ -122,6 +130,7 @@ class OpenClawStatus:
     reaches: Look
     readiness: str | None = None
     rejected: str | None = None
+    fallbacks: tuple[Fallback, ...] = ()
 
 
 @dataclass(frozen=True)

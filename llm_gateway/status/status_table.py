@@ -68,8 +68,18 @@ def last_run(found: LastRun | None) -> str:
 
 
 def reaches(look: Look) -> str:
-    """Whether an OpenClaw host reaches its gateway, and how fast."""
+    """Whether an OpenClaw host reaches a gateway, and how fast."""
     return f"no: {look.short}" if look.seconds is None else f"yes, {look.seconds * 1000:.0f} ms"
+
+
+def gateways(found: OpenClawStatus) -> str:
+    """The gateways of an OpenClaw host, the first one first."""
+    return ", ".join([found.gateway, *(fallback.gateway for fallback in found.fallbacks)])
+
+
+def reaches_all(found: OpenClawStatus) -> str:
+    """Whether it reaches them, in this order."""
+    return "; ".join([reaches(found.reaches), *(reaches(fallback.reaches) for fallback in found.fallbacks)])
 
 
 def drift(status: HostStatus) -> str:
@@ -121,7 +131,7 @@ def _openclaw_row(status: HostStatus) -> tuple[str, ...]:
     found = status.openclaw
     if found is None:
         return (status.name, state(status), *[NONE] * (len(OPENCLAW_HEAD) - 2))
-    return (status.name, unit(found), found.gateway, reaches(found.reaches), drift(status), last_run(status.last_run))
+    return (status.name, unit(found), gateways(found), reaches_all(found), drift(status), last_run(status.last_run))
 
 
 def _item(name: str, cell: str) -> str:

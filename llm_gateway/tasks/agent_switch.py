@@ -7,23 +7,23 @@ again with what stands on the disk. So whatever OpenClaw worked with before a ru
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 from pyinfra.api import FunctionCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from llm_gateway.contents.desired import token_name
 from llm_gateway.hosts import before, remote, undo
 from llm_gateway.hosts.progress import step
-from llm_gateway.hosts.topology import Agent
+from llm_gateway.hosts.topology import Agent, Gateway
 from llm_gateway.model import layout, shell
 from llm_gateway.model.asking import ROUNDS, Answer, VerificationError
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_ready, openclaw_restart
+from llm_gateway.parts.openclaw.openclaw import Access
 from llm_gateway.proof import agent_environment, agent_path, openclaw_turn
+from llm_gateway.proof.agent_environment import AgentEnvironment
 
 _SCRIPT = Path(__file__).with_name("agent_switch.sh")
 _SLACK_SECONDS = 60.0
@@ -60,17 +60,21 @@ def _goes_on(agent: Agent) -> str:
 
 def is_due(agent: Agent) -> bool:
     """Whether the run has something to change on an OpenClaw host, as far as that can be known now."""
-    key = agent.gateway.token_keys.get(token_name(agent.name))
-    return key is not None and _is_due(agent, key)
+    wanted = agent_environment.accesses(agent)
+    return wanted is not None and _is_due(agent, wanted)
 
 
-def is_to_be_proven(agent: Agent) -> bool:
-    """Whether that has to be proven first; a migration, restore or rollback has done so already."""
-    return is_due(agent) and agent.proven_key != agent.gateway.token_keys.get(token_name(agent.name))
+def is_to_be_proven(agent: Agent, gateway: Gateway) -> bool:
+    """Whether that has to be proven first of a gateway; a migration, restore or rollback has done so already."""
+    return is_due(agent) and any(each.gateway is gateway for each in _unproven(agent))
 
 
-def _is_due(agent: Agent, key: str) -> bool:
-    content = openclaw.merged_environment(agent, agent.gateway.base_url, key)
+def _unproven(agent: Agent) -> list[AgentEnvironment]:
+    return [each for each in agent_environment.known(agent) if (each.base_url, each.key) not in agent.proven]
+
+
+def _is_due(agent: Agent, wanted: Sequence[Access]) -> bool:
+    content = openclaw.merged_environment(agent, wanted)
     if content != agent.state.openclaw_env or not openclaw.environment_is_theirs(agent):
         return True
     if _writes_configuration(agent):
@@ -86,15 +90,15 @@ def _writes_configuration(agent: Agent) -> bool:
 
 @operation()
 def _point(agent: Agent) -> Generator[FunctionCommand, None, None]:
-    key = agent.gateway.token_keys.get(token_name(agent.name))
-    if key is None and agent.host.state.is_executing:
+    if agent.host.state.is_executing:
+        _settle(agent)
+    wanted = agent_environment.accesses(agent)
+    if wanted is None and agent.host.state.is_executing:
         yield remote.Callback(_no_token, (agent,), {})
         return
-    if key is None:  # while planning: the gateway may not have made it yet, and then the present one will do
-        present = re.search(r"^LLM_API_KEY='?sk-([^'\s]+)", agent.state.openclaw_env or "", re.MULTILINE)
-        is_known = present is not None and agent.gateway.is_reached
-        key = present[1] if present is not None and is_known else ""
-    if not key or _is_due(agent, key):
+    if wanted is None:  # while planning: the gateway may not have made it yet, and then the present one will do
+        wanted = agent_environment.with_present(agent)
+    if wanted is None or _is_due(agent, wanted):
         yield remote.Callback(_switch, (agent,), {})
     elif agent.state.openclaw_kept:
         yield remote.Callback(_discard, (agent,), {})
@@ -102,11 +106,27 @@ def _point(agent: Agent) -> Generator[FunctionCommand, None, None]:
         yield remote.Callback(_blame_unit, (agent, names), {})  # a restart would change nothing
 
 
+def _named(agent: Agent) -> str:
+    return ", ".join(node.name for node in agent.nodes)
+
+
+def _settle(agent: Agent) -> None:
+    """Settle which of several gateways this run leaves as they are in the host's files, and say so."""
+    failed = {node.name for node in agent.nodes if node.host in agent.host.state.failed_hosts}
+    if len(failed) < len(agent.nodes):
+        agent.without = frozenset(failed)
+    there = [place.node for place in openclaw.places(agent)]
+    for node in openclaw.missing(agent):
+        kept = "keeps its place in the files of this host" if node in there else "is left out of the files of this host"
+        how = "failed" if node.name in failed else "was not reached"
+        remote.tell(agent.host, f"{node.name} {how} in this run, so it {kept}; run again once it is back")
+
+
 def _no_token(state: State, host: Host, agent: Agent) -> bool:
+    told = f"gateway {_named(agent)} was" if len(agent.nodes) == 1 else f"gateways {_named(agent)} were"
     remote.complain(
         host,
-        f"has no token: its gateway {agent.gateway.name} was not reached or failed in this run; fix that host, then"
-        " run again without --limit",
+        f"has no token: its {told} not reached or failed in this run; fix that host, then run again without --limit",
     )
     return False
 
@@ -120,17 +140,15 @@ _FAILURES = (AgentSwitchError, openclaw_turn.TurnError, VerificationError, undo.
 
 
 def _switch(state: State, host: Host, agent: Agent) -> bool:
-    gateway, wanted = agent.gateway, agent_environment.wanted(agent)
+    name, wanted = _named(agent), agent_environment.accesses(agent)
     if wanted is None:
         return _no_token(state, host, agent)
     try:
-        if gateway.node.host in state.failed_hosts:
-            raise VerificationError(
-                f"its gateway {gateway.name} has failed in this run; the first error there says why"
-            )
-        if agent.proven_key != wanted.key:
-            step(host, f"openclaw: asking {wanted.base_url} from this host, with the token that it is to use")
-            agent_path.prove(agent, wanted)
+        if all(node.host in state.failed_hosts for node in agent.nodes):
+            raise VerificationError(f"its gateway {name} has failed in this run; the first error there says why")
+        for asked in _unproven(agent):
+            step(host, f"openclaw: asking {asked.base_url} from this host, with the token that it is to use")
+            agent_path.prove(agent, asked)
         if problem := openclaw_config.invalid(agent):
             raise AgentSwitchError(problem)
         swap = openclaw_config.prepare(agent) if _writes_configuration(agent) else "true"
@@ -139,17 +157,17 @@ def _switch(state: State, host: Host, agent: Agent) -> bool:
         text = agent_environment.read_text(agent)
         found = _keep(agent)
     except _FAILURES as problem:
-        remote.complain(host, f"OpenClaw was not pointed at {gateway.name}: {problem}")
+        remote.complain(host, f"OpenClaw was not pointed at {name}: {problem}")
         remote.tell(host, "nothing was changed here: OpenClaw keeps its configuration")
         _discard_if_possible(agent)
         return False
     what = f"the change of OpenClaw's gateway on {agent.name}"
     try:
         with undo.undoable(host, what, _script(agent, "give_back", found), _longest(agent)):
-            agent.answers = _carry_out(agent, wanted.key, text, swap)
+            agent.answers = _carry_out(agent, wanted, text, swap)
     except _FAILURES as problem:
-        remote.complain(host, f"OpenClaw was not pointed at {gateway.name}: {problem}")
-        agent.answers = []
+        remote.complain(host, f"OpenClaw was not pointed at {name}: {problem}")
+        agent.answers = {}
         _look(agent, text, found)
         return False
     agent.environment_changed = True
@@ -187,14 +205,14 @@ def _keep(agent: Agent) -> Mapping[str, str]:
     return found
 
 
-def _carry_out(agent: Agent, key: str, text: str, swap: str = "true") -> list[Answer]:
-    """From the former .env to an answer by the gateway. Raises as `_switch` catches it.
+def _carry_out(agent: Agent, wanted: Sequence[Access], text: str, swap: str = "true") -> dict[str, list[Answer]]:
+    """From the former .env to an answer by each gateway. Raises as `_switch` catches it.
 
     Parameters: `swap`, the command that puts its configuration in place.
     """
     host = agent.host
     step(host, "openclaw: writing its .env and its drop-in")
-    content = openclaw.merged_environment(agent, agent.gateway.base_url, key, text)
+    content = openclaw.merged_environment(agent, wanted, text)
     if content != text or not openclaw.environment_is_theirs(agent):
         remote.run(host, *openclaw.environment_command(agent, content))
     if openclaw.has_unit(agent) and openclaw.drop_in_differs(agent):
@@ -207,7 +225,7 @@ def _carry_out(agent: Agent, key: str, text: str, swap: str = "true") -> list[An
     if is_asked and (problem := openclaw_config.unused(agent)):
         raise AgentSwitchError(problem)
     step(host, "openclaw: asking again, with its .env as it stands there now")
-    answers = agent_path.prove(agent, agent_environment.on_disk(agent))
+    answers = {each.base_url: agent_path.prove(agent, each) for each in agent_environment.on_disk(agent)}
     is_restarted = openclaw.has_unit(agent) and not (openclaw.is_stopped(agent) or openclaw.is_left_running(agent))
     if is_restarted and openclaw_turn.is_for_first(agent):
         openclaw_turn.take(agent)
@@ -263,7 +281,7 @@ def _not_as_before(agent: Agent, text: str) -> str | None:
 
 def _longest(agent: Agent) -> float:
     """How many seconds it may take until the host gives everything back by itself."""
-    asking = ROUNDS * agent.settings.verification_timeout
+    asking = len(agent.nodes) * ROUNDS * agent.settings.verification_timeout
     configuring = openclaw_config.COMMANDS_SECONDS if openclaw_config.is_managed(agent) else 0
     starting = openclaw.PROOF_SECONDS + agent.settings.openclaw_start_timeout
     turn = openclaw_turn.LONGEST_SECONDS if openclaw_turn.is_for_first(agent) else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import partial
+from itertools import product
 
 from llm_gateway.contents import budgets
 from llm_gateway.contents.desired import CANARY_TOKEN, VERIFICATION_TOKEN, token_name
@@ -66,14 +67,12 @@ def declaration_problems(machine: Machine) -> Iterator[str]:
 
     Needs all hosts' settings; what is wrong within those of one host is told by `llm_gateway.inputs.host_data`.
     """
-    user = machine.agent or machine.node
-    if user is None:
-        return
-    gateway = user.gateway
-    for setting in ("llm_model", "embedding_model"):
+    gateways = machine.agent.gateways if machine.agent else [machine.node.gateway] if machine.node else []
+    for gateway, setting in product(gateways, ("llm_model", "embedding_model")):
         model: str | None = getattr(machine.settings, setting)
         if model and (problem := unserved(model, gateway.settings.gateway_channels)):
-            where = "" if gateway.node.machine is machine else f"at its gateway {gateway.name}, "
+            called = "gateway" if gateway is gateways[0] else "fallback"
+            where = "" if gateway.node.machine is machine else f"at its {called} {gateway.name}, "
             yield f"{setting}: {where}{problem}"
     if machine.agent:
         yield from budgets.problems(machine.agent)
@@ -289,7 +288,7 @@ def openclaw_problems(agent: Agent) -> Iterator[str]:
             " openclaw_unit_scope, or set openclaw_unit_required to False"
         )
     try:
-        openclaw.merged_environment(agent, "http://100.64.0.1:3000", "0" * 48)
+        openclaw.merged_environment(agent, [openclaw.Access("http://100.64.0.1:3000/v1", "0" * 48)])
     except dotenv.DotenvError as problem:
         yield f"{path}: {problem}"
     yield from _elsewhere(agent)

@@ -127,10 +127,13 @@ class Survey(survey.Survey):
         problems = preflight.verification_problems(machine)
         if not machine.state.is_root:
             return host_status.unreadable(machine.name, roles, problems[0]), False
-        gateway = self.found.get(machine.agent.gateway.name) if machine.agent else None
+        nodes = machine.agent.nodes if machine.agent else []
+        changing = frozenset(
+            node.name for node in nodes if (its := self.found.get(node.name)) and attention.is_changing(its)
+        )
         try:
             seen = self._seen(machine)
-            found = host_status.of(machine, seen, problems, gateway is not None and attention.is_changing(gateway))
+            found = host_status.of(machine, seen, problems, changing)
             return found, host_status.has_just_ended(seen)
         except (remote.RemoteError, answers.UnreadableError, OSError) as unread:
             return host_status.unreadable(machine.name, roles, f"its state cannot be read: {unread}"), False

@@ -133,12 +133,14 @@ def _openclaw(agent: Agent) -> str:
 def _used_by_openclaw(agent: Agent) -> str:
     """What its .env names: not every run points it at the gateway that it should use."""
     if agent.environment_changed:
-        return f"{agent.gateway.base_url}/v1"
+        return ", then ".join(place.base_url for place in openclaw.places(agent))
+    text = agent.state.openclaw_env or ""
     try:
-        values = dotenv.read(agent.state.openclaw_env or "")
+        values = dotenv.read(text)
     except dotenv.DotenvError as problem:
         return f"what its .env says, which cannot be read: {problem}"
-    return values.get("LLM_BASE_URL") or "no gateway of ours yet"
+    named = [values.get("LLM_BASE_URL"), *(each.base_url for each in openclaw.accesses(text)[1:])]
+    return ", then ".join(filter(None, named)) or "no gateway of ours yet"
 
 
 def _has_moved_away(machine: Machine) -> str | None:

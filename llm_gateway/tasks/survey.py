@@ -154,10 +154,10 @@ def _answered_early(machine: Machine, question: str, lock: bool) -> HostState | 
 
 def _way(machine: Machine) -> tuple[str, int] | None:
     """Where this run is going to ask for real answers by the host; None where that is not known."""
-    gateway = machine.node.gateway if machine.node else machine.agent.gateway if machine.agent else None
-    if gateway is None or not gateway.is_reached:
+    node = machine.node or (machine.agent.nodes[0] if machine.agent else None)
+    if node is None or not node.is_reached:
         return None
-    return gateway.address, gateway.settings.gateway_port
+    return node.address, node.settings.gateway_port
 
 
 class Survey(Run):
@@ -212,9 +212,11 @@ class Survey(Run):
 
     def _gateway_problem(self, machine: Machine) -> str | None:
         wanted = machine.settings.openclaw_gateway
-        names = [*self.gateways]
+        names = [*self.nodes]
         if wanted is not None:
-            return None if wanted in names else f"{wanted} is not a host of the group `gateways`"
+            unknown = [name for name in wanted if name not in names]
+            verb = "is not a host" if len(unknown) == 1 else "are not hosts"
+            return f"{', '.join(unknown)} {verb} of the group `gateways`" if unknown else None
         if not names:
             return "the group `gateways` has no host; add one to the inventory"
         if len(names) > 1 and not machine.node:

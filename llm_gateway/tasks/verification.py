@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import httpx
 from pyinfra.api import FunctionCommand, operation
@@ -26,6 +27,7 @@ from llm_gateway.hosts.topology import Agent, Gateway, Machine
 from llm_gateway.model import layout
 from llm_gateway.model.asking import AT_ONCE, ROUNDS, Answer, Question, VerificationError, ask_all
 from llm_gateway.model.real_requests import complete, embed
+from llm_gateway.parts.openclaw import openclaw
 from llm_gateway.proof import agent_environment, agent_path
 from llm_gateway.proof.agent_path import LOOK_SECONDS
 from llm_gateway.proof.answer_table import distinct_problems, table
@@ -70,7 +72,7 @@ def _prove_gateway(machine: Machine) -> Generator[FunctionCommand, None, None]:
     if not (machine.host.state.is_executing and machine.node):
         return
     gateway = machine.node.gateway
-    if not any(agent_switch.is_to_be_proven(agent) for agent in gateway.agents if agent.is_reached):
+    if not any(agent_switch.is_to_be_proven(agent, gateway) for agent in gateway.agents if agent.is_reached):
         return  # they are asked for all at once, at the end
     try:
         with ExitStack() as stack:
@@ -108,24 +110,28 @@ def _verify(machine: Machine, models: str) -> Generator[FunctionCommand, None, N
         except remote.RemoteError as problem:
             yield _failure([str(problem)])
             return
-    brief = _brief([*asked.of_gateway, *asked.of_models, *asked.of_agent])
+    of_agent = [answer for answers in asked.of_agent.values() for answer in answers]
+    brief = _brief([*asked.of_gateway, *asked.of_models, *of_agent])
     if gateway and asked.of_gateway:
         told = f"verified on {gateway.base_url}: {_told(asked.of_gateway)}"
         remote.tell(machine.host, told, brief)
         brief = ""  # it is of all that this host was asked
         _look_from_here(gateway)
-    if machine.agent and asked.of_agent:
-        url = machine.agent.gateway.base_url
-        told = f"verified on {url} from this host, with its .env: {_told(asked.of_agent)}"
+    for url, answers in asked.of_agent.items():
+        told = f"verified on {url.removesuffix('/v1')} from this host, with its .env: {_told(answers)}"
         remote.tell(machine.host, told, brief)
+        brief = ""
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """What was answered: to a gateway's own token, to the token of OpenClaw on the host, and by the other models."""
+    """What was answered: to a gateway's own token, to the tokens of OpenClaw on the host, and by the other models.
+
+    `of_agent`: by base URL.
+    """
 
     of_gateway: list[Answer]
-    of_agent: list[Answer]
+    of_agent: dict[str, list[Answer]]
     of_models: list[Answer]
     unasked: str = ""
     """Why OpenClaw could not ask, on a host that is a gateway, too."""
@@ -142,7 +148,10 @@ def _brief(answers: Sequence[Answer]) -> str:
 
 def _problems_of_agent(machine: Machine, asked: _Asked) -> list[str]:
     """Named as OpenClaw's where the host is a gateway, too."""
-    found = [*([asked.unasked] if asked.unasked else []), *distinct_problems(asked.of_agent)]
+    found = [asked.unasked] if asked.unasked else []
+    for url, answers in asked.of_agent.items():
+        is_fallback = url != next(iter(asked.of_agent))
+        found += [f"{url}: {problem}" if is_fallback else problem for problem in distinct_problems(answers)]
     return [f"OpenClaw on this host: {problem}" for problem in found] if machine.node else found
 
 
@@ -168,12 +177,14 @@ def _failure(problems: Sequence[str]) -> FunctionCommand:
 def _ask(machine: Machine, served: Sequence[Served]) -> _Asked:
     """Ask what this host's users ask, and the gateway's other models, all at once."""
     gateway, agent = machine.node.gateway if machine.node else None, machine.agent
-    if agent and not agent.gateway.is_reached:
-        raise VerificationError(
-            f"its gateway {agent.gateway.name} is not reached in this run; fix it, or run without --limit"
-        )
+    if agent and not any(node.is_reached for node in agent.nodes):
+        names = ", ".join(node.name for node in agent.nodes)
+        raise VerificationError(f"its gateway {names} is not reached in this run; fix it, or run without --limit")
     with ExitStack() as stack:
-        of_gateway, of_agent, of_models, unasked = [], [], [], ""
+        of_gateway: list[Question] = []
+        of_agent: dict[str, list[Question]] = {}
+        of_models: list[Question] = []
+        unasked = ""
         if gateway:
             way = _way_to(gateway, stack)
             key = _key(gateway)
@@ -186,23 +197,30 @@ def _ask(machine: Machine, served: Sequence[Served]) -> _Asked:
                 if not gateway:
                     raise
                 unasked = str(problem)
-        answers = ask_all([*of_gateway, *of_agent, *of_models], machine.settings.verification_timeout)
-    first, second = len(of_gateway), len(of_gateway) + len(of_agent)
+        by_agent = [question for questions in of_agent.values() for question in questions]
+        answers = iter(ask_all([*of_gateway, *by_agent, *of_models], machine.settings.verification_timeout))
     return _Asked(
-        (gateway.answers if gateway else []) or answers[:first],
-        (agent.answers if agent else []) or answers[first:second],
-        answers[second:],
+        [*islice(answers, len(of_gateway))] or (gateway.answers if gateway else []),
+        {url: [*islice(answers, len(questions))] for url, questions in of_agent.items()}
+        or (agent.answers if agent else {}),
+        [*answers],
         unasked,
     )
 
 
-def _of_agent(agent: Agent, stack: ExitStack) -> list[Question]:
-    """What OpenClaw on the host asks, with its .env as it stands there now and by the host's own way."""
-    with suppress(RouteError, VerificationError):  # so that another key is seen unsent; else One API judges it
-        learn(agent.gateway)
-    environment = agent_environment.on_disk(agent)
-    way = stack.enter_context(agent_path.reaching(agent, environment))
-    return agent_path.questions(agent, environment, way)
+def _of_agent(agent: Agent, stack: ExitStack) -> dict[str, list[Question]]:
+    """What OpenClaw on the host asks, by base URL, with its .env as it stands there now and by the host's own way."""
+    for gateway in agent.gateways:
+        if gateway.is_reached:
+            with suppress(RouteError, VerificationError):  # so that another key is seen unsent; else One API judges it
+                learn(gateway)
+    for node in openclaw.missing(agent):
+        remote.tell(agent.host, f"{node.name}, which this host asks too, is not reached in this run and was not asked")
+    found = {}
+    for environment in agent_environment.on_disk(agent):
+        way = stack.enter_context(agent_path.reaching(agent, environment))
+        found[environment.base_url] = agent_path.questions(agent, environment, way)
+    return found
 
 
 def _way_to(gateway: Gateway, stack: ExitStack) -> httpx.BaseTransport:

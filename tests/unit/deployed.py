@@ -173,7 +173,7 @@ def agent_answers(agent: Agent, gateway: Node, key: str) -> dict[str, str]:
     return {
         **FRESH,
         **OPENCLAW,
-        "openclaw_env": openclaw.merged_environment(agent, gateway.base_url, key),
+        "openclaw_env": openclaw.merged_environment(agent, [openclaw.Access(f"{gateway.base_url}/v1", key)]),
         "openclaw_env_stat": f"600 {stat}",
         "openclaw_dropin": openclaw._wanted_drop_in(agent),
         "openclaw_dropin_stat": f"644 {stat}",

@@ -51,7 +51,7 @@ def install(commands: str, *, channels: Sequence[Row] = (), tokens: Sequence[Row
 def _written(agent: Agent) -> str:
     """The .env as it is once the run has written it: a fake host keeps nothing."""
     key = agent.gateway.token_keys[token_name(agent.name)]
-    return openclaw.merged_environment(agent, agent.gateway.base_url, key)
+    return openclaw.merged_environment(agent, [openclaw.Access(f"{agent.gateway.base_url}/v1", key)])
 
 
 def _one_api(channels: Sequence[Row], tokens: Sequence[Row]) -> FakeOneAPI:

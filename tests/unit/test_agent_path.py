@@ -122,7 +122,7 @@ def agent(port: int, name: str = "127.0.0.1", text: str | None = None) -> Agent:
 )
 def test_a_look_from_the_host(commands: list[str], server: Iterator[int], short: str, words: str) -> None:
     with server as port:  # type: ignore[attr-defined]
-        found = agent_path.look(agent(port))
+        (found,) = agent_path.look(agent(port))
     assert (found.seconds is None) == bool(words)
     assert found.short == short
     assert words in found.problem
@@ -134,20 +134,20 @@ def test_the_database_of_a_gateway_that_is_not_in_the_run_is_not_looked_at(comma
     with gateway(401, "令牌验证失败") as port:
         made = agent(port)
         del made.gateway.node.machine.state
-        found = agent_path.look(made)
+        (found,) = agent_path.look(made)
     assert found.problem.endswith("no token is wrong: run this again with gw1 in it, which looks at the database")
     assert len(commands) == 1
 
 
 def test_a_name_is_resolved_by_the_host(commands: list[str]) -> None:
     with gateway(200) as port:
-        assert agent_path.look(agent(port, "localhost")).seconds is not None
-    found = agent_path.look(agent(port, "no-such-host.invalid"))
+        assert agent_path.look(agent(port, "localhost"))[0].seconds is not None
+    (found,) = agent_path.look(agent(port, "no-such-host.invalid"))
     assert "known" in found.short or "resolution" in found.short, found
 
 
 def test_what_stands_in_the_file_is_judged_before_anybody_is_asked(commands: list[str]) -> None:
-    found = agent_path.look(agent(3000, text="OTHER=1\n"))
+    (found,) = agent_path.look(agent(3000, text="OTHER=1\n"))
     assert (found.seconds, found.short) == (None, "its .env")
     assert "has no LLM_BASE_URL, LLM_API_KEY" in found.problem
     assert commands == []
@@ -155,7 +155,7 @@ def test_what_stands_in_the_file_is_judged_before_anybody_is_asked(commands: lis
 
 @pytest.mark.parametrize("url", ["'http://[1/v1'", "http://gw:port/v1", "no-url"])
 def test_a_url_that_cannot_be_asked(commands: list[str], url: str) -> None:
-    found = agent_path.look(agent(3000, text=ways.environment(KEY, url)))
+    (found,) = agent_path.look(agent(3000, text=ways.environment(KEY, url)))
     assert (found.seconds, found.short) == (None, "its .env"), found
     assert commands == []
 
@@ -171,7 +171,7 @@ def test_a_host_that_does_not_reach_its_gateway_needs_a_person(commands: list[st
 def test_a_gateway_whose_tailscale_never_came_is_named_by_what_its_agent_asks(commands: list[str]) -> None:
     made = agent(3000, "100.64.0.7")
     assert made.gateway.node.state.tailscale_addresses == []
-    found = agent_environment.parse(made.state.answers["openclaw_env"], "")
+    (found,) = agent_environment.parse(made.state.answers["openclaw_env"], "").of(made.nodes)
     told = agent_path._why(made, found, {"tailnet": "100.64.0.2", "backend": "Running"})
     assert "though its own Tailscale runs (100.64.0.2): `tailscale ping 100.64.0.7` there" in told
 
@@ -224,9 +224,9 @@ def test_all_who_would_not_be_served_any_more_are_told(monkeypatch: pytest.Monke
     _environments(run, 3000, agent1="", agent2="", agent3="")
     agents = [run.agents[f"agent{number}"] for number in (1, 2, 3)]
     there.gateway.token_keys |= {"agent1": KEY, "agent2": KEY}
-    agent_path.prove_all(agents[:1])
-    assert [agent.proven_key for agent in agents] == [KEY, None, None]
+    agent_path.prove_all(there.gateway, agents[:1])
+    assert [agent.proven for agent in agents] == [{(f"{there.base_url}/v1", KEY)}, set(), set()]
     with pytest.raises(VerificationError) as refused:
-        agent_path.prove_all(agents)
+        agent_path.prove_all(there.gateway, agents)
     told = "agent2, which is served now, would not be any more: agent2 gets no connection; agent3 has no token there"
     assert str(refused.value) == told

@@ -165,12 +165,12 @@ def _deploy_former(agent: AgentHost) -> None:
 def test_one_that_is_proven_goes_over(agent: AgentHost) -> None:
     assert agent.switch(ANSWERS, ANSWERS)
     now = agent_environment.parse(agent.environment.read_text(), "")
-    assert now == agent_environment.wanted(agent.agent)
+    assert now.of(agent.agent.nodes) == agent_environment.known(agent.agent)
     assert "OTHER=kept" in agent.environment.read_text()
     assert "UnsetEnvironment=" in agent.drop_in.read_text()
     assert agent.restarts == 1
     assert agent.agent.environment_changed
-    assert agent.agent.answers == ANSWERS
+    assert agent.agent.answers == {f"{agent.agent.nodes[0].base_url}/v1": ANSWERS}
     assert sorted(path.name for path in agent.environment.parent.iterdir()) == [".env", ".env.before-llm-gateway"]
     assert [path.name for path in agent.drop_in.parent.iterdir()] == ["zz-llm-gateway.conf"]
     assert KEY not in "".join(agent.told)
@@ -178,9 +178,10 @@ def test_one_that_is_proven_goes_over(agent: AgentHost) -> None:
 
 def test_one_that_is_proven_already_is_asked_afterwards_alone(agent: AgentHost) -> None:
     """In a migration it would be without a gateway meanwhile."""
-    agent.agent.proven_key = KEY
+    url = f"{agent.agent.nodes[0].base_url}/v1"
+    agent.agent.proven = {(url, KEY)}
     assert agent.switch(ANSWERS)
-    agent.agent.proven_key = "another"
+    agent.agent.proven = {(url, "another")}
     agent.environment.write_text(FORMER)
     assert not agent.switch(BROKEN)
 
@@ -217,7 +218,7 @@ def test_one_that_fails_afterwards_gets_all_back(agent: AgentHost, problem: Exce
         "OpenClaw has its former .env again, and openclaw-gateway.service runs",
     ]
     assert not agent.agent.environment_changed
-    assert agent.agent.answers == []
+    assert agent.agent.answers == {}
 
 
 def test_one_that_had_nothing_has_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,7 +330,7 @@ def test_the_way_back_ends_in_the_same_wherever_it_is_cut_off(agent: AgentHost) 
         agent.outcomes = [_outcome(ANSWERS)]
         made = agent.read()
         way_back = f"set -eu\n{agent_switch._script(made, 'give_back', agent_switch._keep(made))}"
-        agent_switch._carry_out(made, KEY, FORMER)
+        agent_switch._carry_out(made, [openclaw.Access(f"{made.nodes[0].base_url}/v1", KEY)], FORMER)
         (agent.place / "count").write_text("0\n")
         (agent.place / "cut").write_text(f"{cut}\n")
         try:

@@ -240,7 +240,7 @@ def suffix(name: str) -> str:
 
 def contents(made: Machine) -> dict[str, bytes]:
     """The content of each file by its name, but the scripts, in which no setting stands."""
-    own = openclaw.merged_environment(made.agent, made.node.base_url, "0" * 48).encode()
+    own = openclaw.merged_environment(made.agent, [openclaw.Access(f"{made.node.base_url}/v1", "0" * 48)]).encode()
     files = {Path(file.path).name: file.content for file in files_of(made) if file.mode != "755"}
     for read_by_scripts in (other_databases.SCRIPT.name, TAILSCALE_PROBLEM.name, layout.DATABASE_ACCESS):
         del files[read_by_scripts]

@@ -112,7 +112,7 @@ def test_the_daemon_is_told_what_was_written_and_keeps_what_was_there(chosen: di
 @hypothesis_settings(bounded, max_examples=40)
 @given(names=fuzz_values.taken("openclaw_unset_environment"))
 def test_each_variable_has_a_line_of_its_own(names: Any) -> None:
-    made = make_agent({**FRESH, **OPENCLAW}, openclaw_unset_environment=names)
+    made = make_agent({**FRESH, **OPENCLAW}, roles="gateway openclaw", openclaw_unset_environment=names)
     lines = [line for line in openclaw._wanted_drop_in(made).splitlines() if not line.startswith("#")]
     removed = dict.fromkeys([*names, *openclaw.NAMES])
     assert lines == ["[Service]", *(f"UnsetEnvironment={name}" for name in removed)]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from llm_gateway.parts.openclaw import openclaw_json
-from llm_gateway.parts.openclaw.openclaw_json import ConfigurationError, Difference, Record, Values
+from llm_gateway.parts.openclaw.openclaw_json import ConfigurationError, Difference, Provider, Record, Values
 
 PROVIDER = ("models", "providers", "default_llm")
 PRIMARY = ("agents", "defaults", "model", "primary")
-WANTED = openclaw_json.wanted("default_llm", [], 131072, 8192, is_default=True, is_for_memory=True)
+FIRST = Provider("default_llm", "LLM_BASE_URL", "LLM_API_KEY", [])
+WANTED = openclaw_json.wanted([FIRST], 131072, 8192, is_default=True, is_for_memory=True)
 OLDER: dict[str, Any] = {
     "baseUrl": "http://100.64.9.9:3000/v1",
     "apiKey": "sk-older",
@@ -83,7 +85,7 @@ def test_all_that_was_there_is_given_back(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
 def test_what_was_there_before_the_first_run_is_remembered_by_later_ones(document: dict[str, Any]) -> None:
     made, record = written(document)
-    larger = openclaw_json.wanted("default_llm", ["more"], 200000, 8192, is_default=True, is_for_memory=True)
+    larger = openclaw_json.wanted([replace(FIRST, models=["more"])], 200000, 8192, is_default=True, is_for_memory=True)
     made, record = written(made, larger, record)
     assert len(made["models"]["providers"]["default_llm"]["models"]) == 2
     assert patched(made, openclaw_json.given_back(made, record)) == document
@@ -92,7 +94,7 @@ def test_what_was_there_before_the_first_run_is_remembered_by_later_ones(documen
 @pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
 def test_what_is_not_wanted_any_more_is_given_back_alone(document: dict[str, Any]) -> None:
     made, record = written(document)
-    fewer = openclaw_json.wanted("default_llm", [], 131072, 8192, is_default=False, is_for_memory=False)
+    fewer = openclaw_json.wanted([FIRST], 131072, 8192, is_default=False, is_for_memory=False)
     outdated = openclaw_json.outdated(record, fewer)
     made = patched(made, openclaw_json.given_back(made, outdated))
     for part in (("agents", "defaults", "model"), ("memory",)):
@@ -155,7 +157,7 @@ def test_what_goes_past_the_gateway_is_told() -> None:
         },
         "models": {"providers": {"old": {"baseUrl": "http://100.64.9.9:3000/v1"}, "env": {"baseUrl": "${URL}"}}},
     }
-    assert list(openclaw_json.past_the_gateway(document, "default_llm")) == [
+    assert list(openclaw_json.past_the_gateway(document, ["default_llm"])) == [
         "the agent coder has a model of its own, openai/x, which does not go through the gateway",
         "models.providers.old stays, with the baseUrl http://100.64.9.9:3000/v1: what names it goes past the gateway",
     ]

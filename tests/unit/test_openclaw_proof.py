@@ -102,7 +102,7 @@ def test_the_status_says_whether_it_is_ready(
 ) -> None:
     monkeypatch.setattr(openclaw_ready, "look", lambda agent, seconds: look)
     monkeypatch.setattr(openclaw_ready, "rejected", lambda agent: None)
-    monkeypatch.setattr(agent_path, "look", lambda agent: Look(0.01))
+    monkeypatch.setattr(agent_path, "look", lambda agent: [Look(0.01)])
     made = agent(changed)
     found = host_status._openclaw(made)
     assert found.readiness == readiness
@@ -112,7 +112,7 @@ def test_the_status_says_whether_it_is_ready(
 
 
 def test_a_configuration_that_cannot_be_read_leaves_the_readiness_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_path, "look", lambda agent: Look(0.01))
+    monkeypatch.setattr(agent_path, "look", lambda agent: [Look(0.01)])
     monkeypatch.setattr(openclaw_ready, "rejected", lambda agent: None)
     made = agent({**unit(), "openclaw_config": "{", "openclaw_arguments": "", "openclaw_variables": ""})
     assert "where it listens is not known" in str(host_status._openclaw(made).readiness)
@@ -139,7 +139,7 @@ def test_a_configuration_with_which_it_would_not_start_again_is_told_while_it_ru
 
     monkeypatch.setattr(openclaw_ready, "look", lambda agent, seconds: READY)
     monkeypatch.setattr(remote, "run", run)
-    monkeypatch.setattr(agent_path, "look", lambda agent: Look(0.01))
+    monkeypatch.setattr(agent_path, "look", lambda agent: [Look(0.01)])
     made = agent(unit(), **chosen)
     assert str(openclaw_proof._problem(made)).startswith(NOT_VALID)
     shown = shapes.HostStatus("agent1", ("openclaw",), "up", openclaw=host_status._openclaw(made))

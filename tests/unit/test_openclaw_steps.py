@@ -76,7 +76,7 @@ def test_a_host_in_order_is_left_alone() -> None:
 def test_a_host_that_differs_is_changed(changed: dict[str, str]) -> None:
     made = agent(changed)
     assert is_switched(made)
-    text = openclaw.merged_environment(made, made.gateway.base_url, KEY)
+    text = openclaw.merged_environment(made, [openclaw.Access(f"{made.gateway.base_url}/v1", KEY)])
     assert text == DONE["openclaw_env"]
     command, stdin = openclaw.environment_command(made, text)
     assert base64.b64decode(stdin.partition("\n")[2]).decode() == text

@@ -108,7 +108,7 @@ def test_agents_that_are_served_are_asked_with_the_keys_of_the_older_data(monkey
     monkeypatch.setattr(rollback, "step", lambda host, text: None)
     asked: list[str | None] = []
     monkeypatch.setattr(
-        agent_path, "prove_all", lambda proven: asked.extend(gateway.token_keys.get(agent.name) for agent in proven)
+        agent_path, "prove_all", lambda _, proven: asked.extend(gateway.token_keys.get(agent.name) for agent in proven)
     )
     kept = rollback.Kept("/previous", Serving("sha256:1", "old:1"), "then", is_there=True, is_other=True)
     before = rollback.as_before(gateway.node, kept)

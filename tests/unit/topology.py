@@ -35,7 +35,9 @@ def make_machine(
     assert problems == []
     run = Run() if run is None else run
     groups = [group for role, group in (("gateway", "gateways"), ("openclaw", "openclaw")) if role in roles]
-    host = SimpleNamespace(name=name, groups=groups, state=SimpleNamespace(is_executing=True), connector=None)
+    host = SimpleNamespace(
+        name=name, groups=groups, state=SimpleNamespace(is_executing=True, failed_hosts=[]), connector=None
+    )
     made = Machine(cast(Any, host), found, Provided(None, secrets), run)
     made.state = HostState.parse(answer(values))
     if "gateway" in roles:

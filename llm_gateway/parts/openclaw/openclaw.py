@@ -2,20 +2,125 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import shlex
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from llm_gateway.hosts import before, remote
 from llm_gateway.hosts.host_state import Account, started_at
-from llm_gateway.hosts.topology import Agent
+from llm_gateway.hosts.topology import Agent, Node
 from llm_gateway.model import dotenv
 from llm_gateway.model.layout import BEFORE_SUFFIX, DROP_IN, UNITS
 from llm_gateway.parts import installation
 
 NAMES = ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL_ID", "EMBEDDING_MODEL_ID")
 """What is written into .env."""
+FALLBACK_NAMES = ("LLM_FALLBACK_BASE_URLS", "LLM_FALLBACK_API_KEYS")
+"""What is written there as well where there are fallbacks: all of them in one line, as the clients read them."""
+_NUMBERED = re.compile(r"^LLM_(\d+)_(BASE_URL|API_KEY)='?([^'\s]*)", re.MULTILINE)
+"""And each by itself, as OpenClaw's configuration names it. A .env with such lines is one whose fallbacks we wrote."""
 PROOF_SECONDS = 60
 """How long the restarted unit may take to run. (`systemctl restart` itself waits for the stop, up to 330 s.)"""
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where an OpenClaw host asks for completions: the base URL, with /v1, and its key there, without "sk-"."""
+
+    base_url: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the files of an OpenClaw host are to name as one of its gateways.
+
+    `kept`: what .env has for it now, where this run cannot ask it and so leaves that as it is.
+    """
+
+    node: Node
+    base_url: str
+    kept: Access | None = None
+
+
+def names_of(count: int) -> list[str]:
+    """What is written into .env for so many gateways."""
+    numbered = [name for number in range(2, count + 1) for name in numbered_names(number)]
+    return [*NAMES, *(FALLBACK_NAMES if count > 1 else ()), *numbered]
+
+
+def numbered_names(number: int) -> tuple[str, str]:
+    """The variables of one gateway, of which the first has number 1."""
+    return NAMES[:2] if number == 1 else (f"LLM_{number}_BASE_URL", f"LLM_{number}_API_KEY")
+
+
+def names_in(text: str) -> list[str]:
+    """What earlier runs have written into a .env. Without fallbacks of ours, FALLBACK_NAMES are a person's own."""
+    return names_of(max((int(found[1]) for found in _NUMBERED.finditer(text)), default=1))
+
+
+def accesses(text: str) -> list[Access]:
+    """What a .env of ours names, one for each gateway, as far as it is complete."""
+    found: list[Access] = []
+    for number in itertools.count(1):
+        values = [re.search(rf"^{name}='?([^'\s]+)", text, re.MULTILINE) for name in numbered_names(number)]
+        url, key = (value[1] if value else "" for value in values)
+        if not (url and key):
+            return found
+        found.append(Access(url, key.removeprefix("sk-")))
+    return found
+
+
+def is_usable(agent: Agent, node: Node) -> bool:
+    """Whether this run can point an OpenClaw host at a gateway: it has reached that, and it has not failed."""
+    return node.is_reached and node.name not in agent.without and _base_url(node) is not None
+
+
+def _base_url(node: Node) -> str | None:
+    """Where it is asked, with /v1; None where the run does not know that."""
+    is_read = node.machine.is_read and (node.state.tailscale_addresses or node.state.published[0])
+    return f"{node.base_url}/v1" if node.settings.gateway_tailscale_address or is_read else None
+
+
+def places(agent: Agent) -> list[Place]:
+    """What the host's files are to name: its gateways in their order.
+
+    One that this run cannot ask keeps the place that it has in .env, and is left out where it has none: the next run
+    that reaches it puts it in. So a gateway that is gone does not keep a host from the others.
+    """
+    there = accesses(agent.state.openclaw_env or "")
+    urls = [_base_url(node) for node in agent.nodes]
+    unclaimed = [access for access in there if access.base_url not in urls]
+    found = []
+    for number, (node, url) in enumerate(zip(agent.nodes, urls, strict=True)):
+        if is_usable(agent, node):
+            found.append(Place(node, f"{node.base_url}/v1"))
+        elif kept := _kept(there, unclaimed, number, url, len(urls)):
+            found.append(Place(node, kept.base_url, kept))
+    return found
+
+
+def _kept(there: list[Access], unclaimed: list[Access], number: int, url: str | None, count: int) -> Access | None:
+    """What .env has for a gateway: by its address; where that is not known, what is in its place and nobody else's."""
+    if url is not None:
+        return next((access for access in there if access.base_url == url), None)
+    if number < len(there) and there[number] in unclaimed:
+        kept = there[number]
+    elif unclaimed and len(there) == count:  # the order was changed, and nothing else
+        kept = unclaimed[0]
+    else:
+        return None
+    unclaimed.remove(kept)
+    return kept
+
+
+def missing(agent: Agent) -> list[Node]:
+    """The gateways that this run cannot ask, the host having another one that it can."""
+    left = [node for node in agent.nodes if not is_usable(agent, node)]
+    return left if len(left) < len(agent.nodes) else []
 
 
 def has_unit(agent: Agent) -> bool:
@@ -44,21 +149,28 @@ def drop_in_path(agent: Agent) -> str:
     return f"{account(agent).home}/.config/systemd/user/{unit}.d/{DROP_IN}"
 
 
-def merged_environment(agent: Agent, base_url: str, key: str, text: str | None = None) -> str:
-    """The host's .env with our four names in it and all else as it was.
+def merged_environment(agent: Agent, wanted: Sequence[Access], text: str | None = None) -> str:
+    """The host's .env with our names in it and all else as it was.
 
-    Parameters: `text`, the .env as it is now; None: as it was when the host was read.
+    Parameters: `wanted`, its gateways, the first one first; `text`, the .env as it is now; None: as it was when the
+    host was read.
     Raises DotenvError when the file is such that its readers would not agree on the result.
     """
-    return dotenv.merge(
-        (agent.state.openclaw_env or "") if text is None else text,
-        {
-            "LLM_BASE_URL": f"{base_url}/v1",
-            "LLM_API_KEY": f"sk-{key}",
-            "LLM_MODEL_ID": agent.settings.llm_model,
-            "EMBEDDING_MODEL_ID": agent.settings.embedding_model,
-        },
-    )
+    text = (agent.state.openclaw_env or "") if text is None else text
+    values = {
+        "LLM_BASE_URL": wanted[0].base_url,
+        "LLM_API_KEY": f"sk-{wanted[0].key}",
+        "LLM_MODEL_ID": agent.settings.llm_model,
+        "EMBEDDING_MODEL_ID": agent.settings.embedding_model,
+    }
+    if others := wanted[1:]:
+        urls, keys = FALLBACK_NAMES
+        values[urls] = ",".join(other.base_url for other in others)
+        values[keys] = ",".join(f"sk-{other.key}" for other in others)
+    for number, other in enumerate(others, start=2):
+        url, key = numbered_names(number)
+        values |= {url: other.base_url, key: f"sk-{other.key}"}
+    return dotenv.merge(text, values, {*names_in(text)} - {*values})
 
 
 def environment_is_theirs(agent: Agent) -> bool:
@@ -95,7 +207,7 @@ def removed_names(agent: Agent) -> list[str]:
 
     Ours are among them: a value that Environment= or EnvironmentFile= of the unit sets would win over .env.
     """
-    return list(dict.fromkeys([*agent.settings.openclaw_unset_environment, *NAMES]))
+    return list(dict.fromkeys([*agent.settings.openclaw_unset_environment, *names_of(len(agent.nodes))]))
 
 
 def _wanted_drop_in(agent: Agent) -> str:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from llm_gateway.hosts import invocation, remote
 from llm_gateway.hosts.progress import step
-from llm_gateway.hosts.topology import Agent
+from llm_gateway.hosts.topology import Agent, Node
 from llm_gateway.inputs import model_kinds
 from llm_gateway.model import layout
 from llm_gateway.model.layout import OPENCLAW_RECORD
 from llm_gateway.parts.openclaw import openclaw, openclaw_json
-from llm_gateway.parts.openclaw.openclaw_json import ConfigurationError, Difference, Record, Values
+from llm_gateway.parts.openclaw.openclaw_json import ConfigurationError, Difference, Provider, Record, Values
 
 ALL = "all"
 _ASIDE = ".llmgw-new"
@@ -65,12 +65,10 @@ def problem(agent: Agent) -> str | None:
 def wanted(agent: Agent) -> Values:
     """What of the configuration is to be ours."""
     settings = agent.settings
-    provider = settings.openclaw_provider
-    if provider is None:
+    if not (there := providers(agent)):
         return {}
     return openclaw_json.wanted(
-        provider,
-        [model for model in _models(agent) if model != settings.llm_model],
+        there,
         settings.openclaw_context_window,
         settings.openclaw_max_tokens,
         settings.openclaw_default_model,
@@ -78,13 +76,26 @@ def wanted(agent: Agent) -> Values:
     )
 
 
-def _models(agent: Agent) -> list[str]:
-    chosen = agent.settings.openclaw_models
-    if chosen != ALL:
-        return list(chosen)
-    gateway = agent.gateway.settings
-    declared = dict.fromkeys(model for channel in gateway.gateway_channels for model in channel.models)
-    return [model for model in declared if model_kinds.kind_of(model, gateway) == model_kinds.CHAT]
+def providers(agent: Agent) -> list[Provider]:
+    """The gateways that its configuration is to name; none where it is to be left alone."""
+    name = agent.settings.openclaw_provider
+    if name is None:
+        return []
+    return [
+        Provider(
+            name if number == 1 else f"{name}_{number}", *openclaw.numbered_names(number), _models(agent, place.node)
+        )
+        for number, place in enumerate(openclaw.places(agent), start=1)
+    ]
+
+
+def _models(agent: Agent, node: Node) -> list[str]:
+    """The models of a gateway besides the one that .env names."""
+    chosen: Iterable[str] = agent.settings.openclaw_models
+    if chosen == ALL:
+        declared = dict.fromkeys(model for channel in node.settings.gateway_channels for model in channel.models)
+        chosen = [model for model in declared if model_kinds.kind_of(model, node.settings) == model_kinds.CHAT]
+    return [model for model in chosen if model != agent.settings.llm_model]
 
 
 def record(agent: Agent) -> Record:
@@ -146,7 +157,7 @@ def announce(agent: Agent) -> None:
         remote.tell(agent.host, json.dumps(openclaw_json.patch(changes), indent=2))
     if openclaw_json.has_comments(agent.state.openclaw_config or ""):
         remote.tell(agent.host, f"OpenClaw's command drops its comments: {path(agent)}{layout.BEFORE_SUFFIX} has them")
-    for left in openclaw_json.past_the_gateway(document(agent), agent.settings.openclaw_provider):
+    for left in openclaw_json.past_the_gateway(document(agent), [each.name for each in providers(agent)]):
         remote.tell(agent.host, left)
 
 
@@ -220,7 +231,10 @@ def _patch_once(agent: Agent, values: Values) -> None:
     variables = [
         f"OPENCLAW_CONFIG_PATH={path(agent)}{_ASIDE}",
         # It takes no model that it cannot resolve, and .env may not have them yet.
-        f"LLM_BASE_URL={agent.gateway.base_url}/v1",
+        *(
+            f"{openclaw.numbered_names(number)[0]}={place.base_url}"
+            for number, place in enumerate(openclaw.places(agent), start=1)
+        ),
         f"LLM_MODEL_ID={settings.llm_model}",
         f"EMBEDDING_MODEL_ID={settings.embedding_model}",
     ]
@@ -257,10 +271,14 @@ def command(agent: Agent, arguments: list[str], variables: Sequence[str] = ()) -
 
 def unused(agent: Agent) -> str | None:
     """Why OpenClaw does not use its gateway by its own word, None where it does. Raises RemoteError."""
-    provider = agent.settings.openclaw_provider
-    asked = {f"models.providers.{provider}.baseUrl": f"{agent.gateway.base_url}/v1"}
+    asked: dict[str, str | list[str]] = {
+        f"models.providers.{provider.name}.baseUrl": place.base_url
+        for provider, place in zip(providers(agent), openclaw.places(agent), strict=True)
+    }
     if agent.settings.openclaw_default_model:
-        asked["agents.defaults.model.primary"] = f"{provider}/{agent.settings.llm_model}"
+        first, *others = (f"{provider.name}/{agent.settings.llm_model}" for provider in providers(agent))
+        asked["agents.defaults.model.primary"] = first
+        asked |= {"agents.defaults.model.fallbacks": others} if others else {}
     for name, value in asked.items():
         try:
             said = json.loads("\n".join(run(agent, ["config", "get", name, "--json"])))

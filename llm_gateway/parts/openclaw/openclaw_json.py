@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ Values = dict[Path, Any]
 """What stands, or is to stand, at some paths."""
 
 _PRIMARY = ("agents", "defaults", "model", "primary")
+_FALLBACKS = (*_PRIMARY[:-1], "fallbacks")
 _SEARCH = ("memory", "search")
 _SECRET_NAME = re.compile("key$|token$|secret$|password$", re.IGNORECASE)
 _TOKENS = re.compile(
@@ -83,17 +84,27 @@ def _as_json(token: re.Match[str]) -> str:
     return token[0] if token.lastgroup == "text" else ""
 
 
+@dataclass(frozen=True)
+class Provider:
+    """A gateway, by its name in the configuration, the variables of its base URL and key, and the models that it has
+    more than the one that .env names."""
+
+    name: str
+    base_url: str
+    key: str
+    models: Sequence[str]
+
+
 def wanted(
-    provider: str,
-    models: Sequence[str],
+    providers: Sequence[Provider],
     context_window: int,
     max_tokens: int,
     is_default: bool,
     is_for_memory: bool,
 ) -> Values:
-    """What makes OpenClaw use the gateway that its .env names; the .env alone changes with a rotation or a migration.
+    """What makes OpenClaw use the gateways that its .env names; the .env alone changes with a rotation or a migration.
 
-    Parameters: `models`, more than the one that .env names.
+    Parameters: `providers`, the first one first, then its fallbacks.
     """
     row = {
         "reasoning": False,
@@ -103,32 +114,41 @@ def wanted(
         # Else OpenClaw asks for no usage where the host is not spelled like a local one (2026.9.6), and counts none.
         "compat": {"supportsUsageInStreaming": True},
     }
-    rows = [{"id": "${LLM_MODEL_ID}", "name": "LLM gateway", **row}]
-    rows += [{"id": model, "name": f"{model} (LLM gateway)", **row} for model in models]
     values: Values = {
-        ("models", "providers", provider): {
-            "baseUrl": "${LLM_BASE_URL}",
-            "apiKey": {"source": "env", "provider": "default", "id": "LLM_API_KEY"},
+        ("models", "providers", provider.name): {
+            "baseUrl": f"${{{provider.base_url}}}",
+            "apiKey": {"source": "env", "provider": "default", "id": provider.key},
             "api": "openai-completions",
-            "models": rows,
+            "models": [
+                {"id": "${LLM_MODEL_ID}", "name": "LLM gateway", **row},
+                *({"id": model, "name": f"{model} (LLM gateway)", **row} for model in provider.models),
+            ],
         }
+        for provider in providers
     }
+    first, *others = (provider.name for provider in providers)
     if is_default:
-        values[_PRIMARY] = f"{provider}/${{LLM_MODEL_ID}}"
+        values[_PRIMARY] = f"{first}/${{LLM_MODEL_ID}}"
+    if is_default and others:
+        values[_FALLBACKS] = [f"{name}/${{LLM_MODEL_ID}}" for name in others]
     if is_for_memory:
-        values[(*_SEARCH, "provider")] = provider
+        values[(*_SEARCH, "provider")] = first
         values[(*_SEARCH, "model")] = "${EMBEDDING_MODEL_ID}"
+    if is_for_memory and others:
+        values[(*_SEARCH, "fallback")] = others[0]  # it takes one (2026.9.6)
     return values
 
 
 def differences(document: Document, values: Values) -> list[Difference]:
     """What of the values is not there yet. What a person has added to an object of ours is no difference."""
-    found = []
+    found: dict[Path, Difference] = {}
     for path, value in values.items():
         place, after = _place(document, path, value)
+        if place in found:  # an object takes the place of what stands there, and this goes into it
+            place, after = path, value
         if not _holds(before := get(document, place), after):
-            found.append(Difference(place, before, after))
-    return found
+            found[place] = Difference(place, before, after)
+    return [*found.values()]
 
 
 def get(document: Document, path: Path) -> Any:
@@ -176,7 +196,8 @@ def recorded(record: Record, document: Document, found: Sequence[Difference]) ->
     """The record with what is about to be written; what was there before the first time stays what was there before."""
     grown = dict(record)
     for each in found:
-        earlier = grown.get(each.path) or next((kept for path, kept in grown.items() if _covers(path, each.path)), None)
+        covering = (kept for at, kept in grown.items() if _wrote(at, kept, each.path))
+        earlier = grown.get(each.path) or next(covering, None)
         if earlier is None:
             depth = max(length for length in range(len(each.path)) if get(document, each.path[:length]) is not None)
             grown[each.path] = Kept(each.before, depth, each.after)
@@ -187,6 +208,11 @@ def recorded(record: Record, document: Document, found: Sequence[Difference]) ->
 
 def _covers(path: Path, other: Path) -> bool:
     return other[: len(path)] == path
+
+
+def _wrote(place: Path, kept: Kept, path: Path) -> bool:
+    """Whether what was written at a place had something at this path."""
+    return _covers(place, path) and get({"": kept.ours}, ("", *path[len(place) :])) is not None
 
 
 def outdated(record: Record, values: Values) -> Record:
@@ -211,7 +237,7 @@ def given_back(document: Document, record: Record) -> Values:
     values: Values = {}
     present = copy.deepcopy(dict(document))
     for path, kept in record.items():
-        if not is_ours(document, path, kept):
+        if not is_ours(document, path, kept) or any(_covers(other, path) for other in values):
             continue
         if kept.before is not None:
             values[path] = kept.before
@@ -233,18 +259,22 @@ def patch(values: Values) -> dict[str, Any]:
         inside = made
         for name in path[:-1]:
             inside = inside.setdefault(name, {})
-        inside[path[-1]] = value
+        inside[path[-1]] = copy.deepcopy(value)  # what goes into it must not get into the values
     return made
 
 
 def with_references(document: Document, values: Values) -> list[Path]:
-    """The paths of objects that are to be replaced and that name variables now."""
-    return [at for at, value in values.items() if isinstance(value, Mapping) and "${" in json.dumps(get(document, at))]
+    """The paths of objects and lists that are to be replaced and that name variables now."""
+    return [at for at, value in values.items() if _has_parts(value) and "${" in json.dumps(get(document, at))]
 
 
 def replaced(values: Values) -> list[str]:
     """The paths that take the place of what is there: otherwise OpenClaw refuses to drop a row of a list."""
-    return [".".join(path) for path, value in values.items() if isinstance(value, Mapping)]
+    return [".".join(path) for path, value in values.items() if _has_parts(value)]
+
+
+def _has_parts(value: Any) -> bool:
+    return isinstance(value, (Mapping, list))
 
 
 def record_text(path: str, record: Record) -> str:
@@ -261,17 +291,20 @@ def parse_record(text: str) -> Record:
     return {tuple(row["path"]): Kept(row["before"], row["depth"], row["ours"]) for row in rows}
 
 
-def past_the_gateway(document: Document, provider: str) -> Iterator[str]:
-    """What of a person's own goes on without the gateway, in words."""
+def past_the_gateway(document: Document, ours: Collection[str]) -> Iterator[str]:
+    """What of a person's own goes on without the gateway, in words.
+
+    Parameters: `ours`, the names of the providers that are gateways.
+    """
     for name, entry in _agents(document):
         model = entry.get("model")
         primary = model.get("primary") if isinstance(model, Mapping) else model
-        if isinstance(primary, str) and not primary.startswith(f"{provider}/"):
+        if isinstance(primary, str) and primary.partition("/")[0] not in ours:
             yield f"the agent {name} has a model of its own, {primary}, which does not go through the gateway"
     providers = get(document, ("models", "providers"))
     for name, entry in (providers if isinstance(providers, Mapping) else {}).items():
         url = entry.get("baseUrl") if isinstance(entry, Mapping) else None
-        if name != provider and isinstance(url, str) and "${" not in url:
+        if name not in ours and isinstance(url, str) and "${" not in url:
             yield f"models.providers.{name} stays, with the baseUrl {_url(url)}: what names it goes past the gateway"
 
 

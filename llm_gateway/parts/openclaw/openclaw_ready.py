@@ -90,7 +90,10 @@ def _document(agent: Agent) -> dict[str, object]:
 def _secrets(agent: Agent) -> list[str]:
     lines = [line.strip().partition("=") for line in (agent.state.openclaw_env or "").splitlines()]
     found = [value.strip("'\"") for name, _, value in lines if may_be_secret(name.removeprefix("export "), value)]
-    found += [*openclaw_json.secrets(_document(agent)), *agent.gateway.token_keys.values()]
+    found += [
+        *openclaw_json.secrets(_document(agent)),
+        *(key for each in agent.gateways for key in each.token_keys.values()),
+    ]
     return [value for value in found if len(value) >= _SHORTEST_SECRET]
 
 

@@ -208,7 +208,7 @@ def _proofs(
 
     def serves_its_agents(target: Node) -> None:
         step(move.target.host, f"migration: asking from {len(agents)} OpenClaw hosts that the old gateway has served")
-        agent_path.prove_all(agents)
+        agent_path.prove_all(target.gateway, agents)
 
     return holds_every_row, around.prove, *([serves_its_agents] if agents else []), is_still_stopped
 

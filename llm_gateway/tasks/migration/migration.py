@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -82,7 +83,7 @@ def _names(machine: Machine) -> set[str]:
 
 
 def _uses(machine: Machine, gateway: str) -> bool:
-    return machine.agent is not None and machine.agent.gateway.name == gateway
+    return machine.agent is not None and any(node.name == gateway for node in machine.agent.nodes)
 
 
 # -- what prevents it, by host -----------------------------------------------------------------------------------
@@ -99,9 +100,11 @@ def _setting_problems(machine: Machine) -> Iterator[str]:
 def _fleet_problems(machine: Machine) -> Iterator[str]:
     wanted = move.of(machine.host.state)
     if _uses(machine, wanted.source_name):
+        names = [node.name for node in machine.agent.nodes] if machine.agent else []
+        new = list(dict.fromkeys(wanted.target_name if name == wanted.source_name else name for name in names))
         yield (
             f"it uses the gateway that is to be moved; say in the inventory that it uses the new one:"
-            f' "openclaw_gateway": "{wanted.target_name}"'
+            f' "openclaw_gateway": {json.dumps(new[0] if len(new) == 1 else new, ensure_ascii=False)}'
         )
     elif _uses(machine, wanted.target_name) or machine.name == wanted.target_name:
         yield from preflight.declaration_problems(machine)

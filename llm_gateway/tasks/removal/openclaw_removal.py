@@ -20,7 +20,6 @@ from llm_gateway.model import layout
 from llm_gateway.model.layout import GIVEN_BACK, REMOVING, STATE
 from llm_gateway.parts import skills
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_json, openclaw_ready, openclaw_restart
-from llm_gateway.parts.openclaw.openclaw import NAMES
 from llm_gateway.tasks.removal import dotenv_restore, scope
 
 
@@ -28,13 +27,13 @@ def give_back(agent: Agent) -> None:
     """Give an OpenClaw host that is chosen its own back, and restart OpenClaw where that changes its environment."""
     if not agent.state.openclaw_account:
         return
-    gateway = agent.gateway
-    if not gateway.is_reached and not scope.is_chosen(gateway.node.host):
-        remote.tell(
-            agent.host,
-            f"its token on {gateway.name} stays valid, because that host is not in this run: run this again with it,"
-            f" --data yes={agent.name}, or delete the token {token_name(agent.name)} in the admin page",
-        )
+    for node in agent.nodes:
+        if not node.is_reached and not scope.is_chosen(node.host):
+            remote.tell(
+                agent.host,
+                f"its token on {node.name} stays valid, because that host is not in this run: run this again with it,"
+                f" --data yes={agent.name}, or delete the token {token_name(agent.name)} in the admin page",
+            )
     if openclaw_restart.waits(agent):
         _await_idle(name="Wait until OpenClaw is idle", agent=agent)
     was_cut_off = REMOVING in scope.found_on(agent.host).state.home
@@ -98,7 +97,8 @@ def restored_environment(agent: Agent) -> str | None:
     noted = _noted(agent, openclaw.environment_path(agent))
     # Earlier versions kept a copy of ours at the second write, where there had been no file before the first.
     had_none = noted is not None and noted.mode is None
-    return dotenv_restore.restore(present, None if had_none else scope.found_on(agent.host).environment, NAMES)
+    names = openclaw.names_in(present)
+    return dotenv_restore.restore(present, None if had_none else scope.found_on(agent.host).environment, names)
 
 
 def _give_environment_back(agent: Agent) -> bool:
@@ -106,7 +106,8 @@ def _give_environment_back(agent: Agent) -> bool:
     if scope.is_elsewhere(agent):
         remote.tell(
             agent.host,
-            f"{path} points at something else than {agent.gateway.name}, so a person changed it: it stays as it is",
+            f"{path} points at something else than {', '.join(node.name for node in agent.nodes)}, so a person changed"
+            " it: it stays as it is",
         )
         return False
     if not scope.points_here(agent):

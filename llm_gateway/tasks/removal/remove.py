@@ -142,11 +142,17 @@ def _left_behind(machine: Machine) -> Iterator[str]:
     """Agents that would be without a gateway."""
     if machine.node is None or not scope.is_chosen(machine.host):
         return
-    if left := [agent.name for agent in machine.node.gateway.agents if not scope.is_chosen(agent.host)]:
+    users = [agent for agent in machine.node.gateway.agents if not scope.is_chosen(agent.host)]
+    if left := [agent.name for agent in users if all(scope.is_chosen(node.host) for node in agent.nodes)]:
         yield (
             f"{', '.join(left)} would be without a gateway: remove them too"
             f" (yes={','.join([machine.name, *left])}), give them another (openclaw_gateway, then deploy.py), or take"
             " them out of the inventory"
+        )
+    if others := [agent.name for agent in users if agent.name not in left]:
+        yield (
+            f"{', '.join(others)} would ask a gateway that is gone: take {machine.name} out of their openclaw_gateway,"
+            " then run deploy.py, then this again"
         )
 
 

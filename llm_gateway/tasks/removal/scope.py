@@ -146,10 +146,10 @@ def points_here(agent: Agent) -> bool:
     url = dotenv_restore.value(text, openclaw.NAMES[0])
     if url is None:
         return dotenv.COMMENT in text
-    gateway = agent.gateway
-    if gateway.is_reached and gateway.node.state.tailscale_addresses:
-        return url == f"{gateway.base_url}/v1"
-    return _is_in_tailnet(url)
+    places = openclaw.places(agent)
+    if any(url == place.base_url for place in places if place.kept is None):
+        return True
+    return len(places) > sum(place.kept is None for place in places) and _is_in_tailnet(url)
 
 
 def is_elsewhere(agent: Agent) -> bool:

@@ -60,7 +60,8 @@ def target_on(machine: Machine) -> Node | None:
 
 def user_on(machine: Machine) -> Agent | None:
     """The OpenClaw on this host, if it uses the gateway that is restored."""
-    return machine.agent if machine.agent and target_on(machine.agent.gateway.node.machine) else None
+    agent = machine.agent
+    return agent if agent and any(target_on(node.machine) for node in agent.nodes) else None
 
 
 def prepare(node: Node) -> None:
@@ -93,7 +94,7 @@ def _run(state: State, host: Host, node: Node, source: staging.Source) -> bool:
 
     def serves_its_agents(target: Node) -> None:
         step(host, f"restore: asking from {len(agents)} OpenClaw hosts that are served now")
-        agent_path.prove_all(agents)
+        agent_path.prove_all(node.gateway, agents)
 
     try:
         proofs = [serves_its_agents] if agents else []
@@ -189,7 +190,7 @@ def _shown(name: str) -> str:
 
 def _problems(machine: Machine) -> Iterator[str]:
     """What prevents it on one host. Lost and damaged data do not: they are what this fixes."""
-    gateways = [machine.agent.gateway.name] if machine.agent else []
+    gateways = [node.name for node in machine.agent.nodes] if machine.agent else []
     if _wanted(machine) not in (None, machine.name, *gateways):
         return  # it stays as it is
     if busy := machine.state.busy:

@@ -63,8 +63,9 @@ def _problems(machine: Machine) -> Iterator[str]:
     """
     found = [*preflight.problems(machine), *migration_marker.problems(machine)]
     yield from found
-    if machine.agent and not (gateway := machine.agent.gateway).is_reached:
-        yield f"its gateway {gateway.name} is not in this run: name it too (--limit), or leave --limit out"
+    if machine.agent and not any(node.is_reached for node in machine.agent.nodes):
+        names = ", ".join(node.name for node in machine.agent.nodes)
+        yield f"its gateway {names} is not in this run: name it too (--limit), or leave --limit out"
     if found or (node := machine.node) is None:
         return
     if not first_start.is_done(node):
@@ -173,11 +174,12 @@ def _renew_tokens(machine: Machine) -> Generator[FunctionCommand, None, None]:
 
 def _expect_key(agent: Agent, is_plan: bool) -> None:
     """Let the plan of the later steps show that this host's key changes; what is written is never this."""
-    keys, name = agent.gateway.token_keys, token_name(agent.name)
-    if is_plan:
-        keys[name] = _TO_COME
-    elif keys.get(name) == _TO_COME:
-        del keys[name]
+    name = token_name(agent.name)
+    for keys in (gateway.token_keys for gateway in agent.gateways):
+        if is_plan:
+            keys[name] = _TO_COME
+        elif keys.get(name) == _TO_COME:
+            del keys[name]
 
 
 def _told(gateway: Gateway, name: str) -> str:

@@ -140,7 +140,7 @@ def _reasons(
         made = only(tokens, name)
         if made is None:
             return "there is no new one"
-        return _not_taken_up(agent, made.key, seen) if agent else _refused(gateway, made.key, way)
+        return _not_taken_up(agent, gateway, made.key, seen) if agent else _refused(gateway, made.key, way)
 
     def of_agent(agent: Agent) -> str | None:
         return in_use(token_name(agent.name))
@@ -151,22 +151,24 @@ def _reasons(
     return {name: reason for name, reason in found.items() if reason}, seen
 
 
-def _not_taken_up(agent: Agent, key: str, seen: dict[str, str]) -> str | None:
-    """Why OpenClaw does not use a key yet, as its host says now, or gets no answer with it from there.
+def _not_taken_up(agent: Agent, gateway: Gateway, key: str, seen: dict[str, str]) -> str | None:
+    """Why OpenClaw does not use a gateway's key yet, as its host says now, or gets no answer with it from there.
 
     Parameters: `seen`, is given how it was seen to use it.
     """
     unit = agent.settings.openclaw_unit
-    agent.gateway.token_keys[token_name(agent.name)] = key
+    gateway.token_keys[token_name(agent.name)] = key
     try:
         agent.machine.state = survey.read_state(agent.machine, lock=False)
         if openclaw.runs_with_older_files(agent):
             return f"{unit} on its host runs with what it read before: {openclaw.by_hand(agent, 'restart')}"
-        agent_path.complete_once(agent, agent_environment.on_disk(agent))
+        for environment in agent_environment.on_disk(agent):
+            if environment.gateway is gateway:
+                agent_path.complete_once(agent, environment)
         is_asked = openclaw_config.has_command(agent) and not openclaw.is_stopped(agent)
         if is_asked and (state := openclaw_ready.look(agent, _READY_SECONDS)) != "ready":
             return f"{unit} on its host is not ready ({state}): {openclaw_ready.journal(agent)}"
-        seen[token_name(agent.name)] = _seen(agent)
+        seen[token_name(agent.name)] = _seen(agent, gateway)
     except (remote.RemoteError, UnreadableError, OSError) as problem:
         return f"it cannot be seen which key its host uses: {problem}"
     except VerificationError as problem:
@@ -176,9 +178,11 @@ def _not_taken_up(agent: Agent, key: str, seen: dict[str, str]) -> str | None:
     return None
 
 
-def _seen(agent: Agent) -> str:
+def _seen(agent: Agent, gateway: Gateway) -> str:
     """How OpenClaw is seen to use its new key. Raises TurnError and RemoteError."""
-    if (reason := openclaw_turn.no_embedding(agent)) is None:
+    if gateway is not agent.gateway:
+        reason: str | None = f"{gateway.name} is its fallback, which it asks where {agent.nodes[0].name} is gone"
+    elif (reason := openclaw_turn.no_embedding(agent)) is None:
         return openclaw_turn.embed(agent)
     if openclaw.is_stopped(agent):
         return f"{reason}, and will read the new key when it is started"

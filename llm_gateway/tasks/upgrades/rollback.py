@@ -85,8 +85,8 @@ PURPOSE = survey.Purpose((preflight.group_problems,), (_problems,), lock=True)
 
 
 def user_on(machine: Machine) -> Agent | None:
-    """The OpenClaw on this host, if its gateway is one of this run."""
-    return machine.agent if machine.agent and machine.agent.gateway.is_reached else None
+    """The OpenClaw on this host, if a gateway of its is one of this run."""
+    return machine.agent if machine.agent and any(node.is_reached for node in machine.agent.nodes) else None
 
 
 def roll_back(machine: Machine) -> None:
@@ -250,7 +250,7 @@ def _serve_agents(node: Node, before: Node, agents: Sequence[Agent]) -> None:
     if not rollback_tokens.learn(node.gateway, before.gateway):
         raise SwapError("its agents could not be given their tokens")
     step(node.host, f"rollback: asking from {len(agents)} OpenClaw hosts that are served now")
-    agent_path.prove_all(agents)
+    agent_path.prove_all(node.gateway, agents)
 
 
 def as_before(node: Node, kept: Kept) -> Node:
