@@ -85,6 +85,7 @@ FILES = {
     "the unit that leads the container to the resolvers of its host": "把容器引向主机 DNS 的 unit",
     "the unit that watches over the resolvers of the host": "监视主机 DNS 的 unit",
     "the unit of the firewall": "防火墙的 unit",
+    "what scripts of the host have in common": "主机上脚本共用的函数",
     "the script that tells other databases": "识别其他数据库的脚本",
     "what scripts read the database with": "脚本读取数据库所用的函数",
     "the script that makes backups": "制作备份的脚本",

@@ -84,7 +84,7 @@ OWN_DATA = "own-data"
 TAILSCALE_PROBLEM = "tailscale-problem"
 MAKE_BACKUP, BACKUP_CONF = "make-backup", "backup.conf"
 OWN_BACKUPS, READ_TABLES = "own-backups", "read-tables"
-DATABASE_SETTINGS, DATABASE_ACCESS = "database-settings", "database-access"
+SCRIPT_FUNCTIONS, DATABASE_SETTINGS, DATABASE_ACCESS = "script-functions", "database-settings", "database-access"
 CANARY, CANARY_CONF = "canary", "canary.conf"
 SEND_ALERTS, ALERTS_CONF = "send-alerts", "alerts.conf"
 PRUNE_LOGS, PRUNE_LOGS_CONF = "prune-logs", "prune-logs.conf"
@@ -230,7 +230,7 @@ FILES = (
     *_of(_OWN, OWN_DATA),
     *_of(_SERVICE, START_GATEWAY),
     *_of(_OWN, TAILSCALE_PROBLEM, MAKE_BACKUP, OWN_BACKUPS, READ_TABLES, BACKUP_CONF),
-    *_of(_OWN, DATABASE_SETTINGS, DATABASE_ACCESS, BUDGETS, BUDGETS_CONF),
+    *_of(_OWN, SCRIPT_FUNCTIONS, DATABASE_SETTINGS, DATABASE_ACCESS, BUDGETS, BUDGETS_CONF),
     *_of(Role.REMOVED | Role.DISPLACED, BUDGETS_SUMS),
     *_of(_OWN, CANARY, CANARY_CONF, SEND_ALERTS, ALERTS_CONF, PRUNE_LOGS, PRUNE_LOGS_CONF),
     *_of(Role.REMOVED, SENT_IMAGE, "wait-for-address"),  # the last is of earlier versions

@@ -55,6 +55,7 @@ class Wanted:
 
 _TRIALS = {
     f"/{layout.TAILSCALE_PROBLEM}": "try_part_of_a_script",
+    f"/{layout.SCRIPT_FUNCTIONS}": "try_part_of_a_script",
     f"/{layout.DATABASE_SETTINGS}": "try_part_of_a_script",
     f"/{layout.DATABASE_ACCESS}": "try_part_of_a_script",
     layout.FIREWALL_RULES: "try_firewall_rules",

@@ -30,7 +30,12 @@ def test_backups_are_scheduled_and_made(gateway: Server) -> None:
 
 
 def test_what_makes_backups_is_roots(gateway: Server) -> None:
-    for name, mode in (("make-backup", 0o755), ("backup.conf", 0o600), ("database-settings", 0o644)):
+    for name, mode in (
+        ("make-backup", 0o755),
+        ("backup.conf", 0o600),
+        ("script-functions", 0o644),
+        ("database-settings", 0o644),
+    ):
         file = gateway.host.file(f"{gateway.settings.gateway_directory}/{name}")
         assert (file.mode, file.user, file.group) == (mode, "root", "root"), name
 

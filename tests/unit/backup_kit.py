@@ -40,7 +40,8 @@ class Backups:
         (self.place / "data").mkdir(parents=True)
         shutil.copy(SCRIPT, self.place)
         shutil.copy(other_databases.SCRIPT, self.place)
-        shutil.copy(SCRIPT.with_name("own-backups"), self.place)
+        for name in ("own-backups", "script-functions"):
+            shutil.copy(SCRIPT.with_name(name), self.place)
         (self.place / "read-tables").write_bytes(tables.program())
         (self.place / "read-tables").chmod(0o755)
         (self.place / "secrets.env").write_text("ONEAPI_ACCESS_TOKEN=secret\n")

@@ -19,7 +19,7 @@ from typing import Any
 from llm_gateway.contents.desired import CANARY_TOKEN
 from llm_gateway.inputs import alerts
 from llm_gateway.inputs.secrets import Provided
-from llm_gateway.model.checkout import TAILSCALE_PROBLEM
+from llm_gateway.model.checkout import ROOT, TAILSCALE_PROBLEM
 
 SCRIPT = Path(__file__).parent.parent.parent / "files" / "canary"
 KEY = "k" * 48
@@ -66,6 +66,7 @@ class Canary:
         (self.place / "first-start-done").touch()
         shutil.copy(SCRIPT, self.place)
         shutil.copy(TAILSCALE_PROBLEM, self.place)
+        shutil.copy(ROOT / "files/script-functions", self.place)
         self.stub("tailscale", 'echo \'"BackendState": "Running"\'')
         shutil.copy(SEND_ALERTS, self.place)
         for program in _OF_ALERTS:

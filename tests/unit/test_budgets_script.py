@@ -63,7 +63,7 @@ class Host:
         for name, script in (("id", "echo 0"), ("setpriv", _SETPRIV)):
             (self._programs / name).write_text(f"#!/bin/bash\n{script}\n")
             (self._programs / name).chmod(0o755)
-        for script in ("budgets", "database-access"):
+        for script in ("budgets", "database-access", "script-functions"):
             shutil.copy(ROOT / "files" / script, self.place)
         shutil.copy(other_databases.SCRIPT, self.place)
         (self.place / "first-start-done").touch()

@@ -118,7 +118,7 @@ def test_a_script_is_tried_before_it_takes_the_place_of_one_that_is_in_use(
         assert f"{file} was not replaced: the new version is invalid" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["tailscale-problem", "database-settings"])
+@pytest.mark.parametrize("name", ["tailscale-problem", "database-settings", "database-access", "script-functions"])
 def test_what_scripts_read_into_themselves_is_tried_too(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     for content, is_taken in (((ROOT / "files" / name).read_bytes(), True), (b"if true; then\n", False)):

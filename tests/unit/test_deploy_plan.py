@@ -42,6 +42,7 @@ ON_A_FRESH_GATEWAY = [
     "Pull the image",
     "Replace the default password out of everybody's reach",
     "Publish the gateway on its Tailscale address",
+    "Write what scripts of the host have in common",
     "Write the script that tells other databases",
     "Write what scripts read the database with",
     "Write the script that makes backups",

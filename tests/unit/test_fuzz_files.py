@@ -242,7 +242,12 @@ def contents(made: Machine) -> dict[str, bytes]:
     """The content of each file by its name, but the scripts, in which no setting stands."""
     own = openclaw.merged_environment(made.agent, [openclaw.Access(f"{made.node.base_url}/v1", "0" * 48)]).encode()
     files = {Path(file.path).name: file.content for file in files_of(made) if file.mode != "755"}
-    for read_by_scripts in (other_databases.SCRIPT.name, TAILSCALE_PROBLEM.name, layout.DATABASE_ACCESS):
+    for read_by_scripts in (
+        other_databases.SCRIPT.name,
+        TAILSCALE_PROBLEM.name,
+        layout.DATABASE_ACCESS,
+        layout.SCRIPT_FUNCTIONS,
+    ):
         del files[read_by_scripts]
     return {**files, "openclaw.env": own}
 

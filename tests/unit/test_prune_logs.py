@@ -49,7 +49,8 @@ class Host:
         self.stub("setpriv", _SETPRIV)
         shutil.copy(ROOT / "files/prune-logs", self.place)
         shutil.copy(other_databases.SCRIPT, self.place)
-        shutil.copy(ROOT / "files/database-access", self.place)
+        for part in ("database-access", "script-functions"):
+            shutil.copy(ROOT / "files" / part, self.place)
         (self.place / "prune-logs.conf").write_text(
             f"days={DAYS}\nuid=59300\nhome={self.home}\nrun={self.run_directory}\n"
         )

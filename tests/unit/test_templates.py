@@ -52,7 +52,14 @@ def every_file(machine: Machine) -> dict[str, bytes]:
     for name in ("hold-firewall", layout.FIREWALL_UNIT):  # nor these, in test_firewall_rules.py
         del files[name]
     # Nor these, in tests of their own.
-    for name in ("make-backup", "database-settings", "database-access", "own-backups", "read-tables"):
+    for name in (
+        "make-backup",
+        "script-functions",
+        "database-settings",
+        "database-access",
+        "own-backups",
+        "read-tables",
+    ):
         del files[name]
     files.pop(layout.PAGE_UNIT, None)  # is not rendered
     del files["canary"]  # nor this, in test_canary_script.py

@@ -22,6 +22,7 @@ def script_files(node: Node) -> list[Wanted]:
     settings = node.settings
     return [
         # Before what reads it.
+        installation.sent(node, layout.SCRIPT_FUNCTIONS, "what scripts of the host have in common", "644"),
         installation.sent(node, layout.DATABASE_SETTINGS, "the script that tells other databases", "644"),
         installation.sent(node, layout.DATABASE_ACCESS, "what scripts read the database with", "644"),
         installation.sent(node, layout.MAKE_BACKUP, "the script that makes backups"),
