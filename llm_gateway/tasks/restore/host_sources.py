@@ -26,19 +26,10 @@ REPLACED = re.compile(r"(replaced|other-image)-[0-9]{8}T[0-9]{6}Z(-[0-9]+)?")
 _SCRIPT = Path(__file__).with_name("host_sources.sh")
 
 
-@dataclass(frozen=True)
-class HostArchive:
-    """A backup that lies on the host, checked without unpacking it."""
+class OfManifest:
+    """What its manifest says of a backup."""
 
-    place: ClassVar[str] = "in backups/ on the host"
-    path: str
     manifest: Manifest
-    notes: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """Its name."""
-        return self.path.rpartition("/")[2]
 
     @property
     def size(self) -> int:
@@ -54,6 +45,21 @@ class HostArchive:
     def tables(self) -> Mapping[str, int]:
         """The rows of each table."""
         return self.manifest.tables
+
+
+@dataclass(frozen=True)
+class HostArchive(OfManifest):
+    """A backup that lies on the host, checked without unpacking it."""
+
+    place: ClassVar[str] = "in backups/ on the host"
+    path: str
+    manifest: Manifest
+    notes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its name."""
+        return self.path.rpartition("/")[2]
 
     def bring(self, host: Host, directory: str) -> None:
         """Unpack it into an empty directory of the host. Raises RemoteError."""

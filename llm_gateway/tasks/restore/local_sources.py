@@ -67,7 +67,7 @@ _WAL_MODE = b"\x02\x02"
 
 
 @dataclass(frozen=True)
-class LocalArchive:
+class LocalArchive(host_sources.OfManifest):
     """A backup of ours on this machine, read to its end."""
 
     place: ClassVar[str] = "of this machine"
@@ -79,21 +79,6 @@ class LocalArchive:
     def title(self) -> str:
         """Its name."""
         return self.path.name
-
-    @property
-    def size(self) -> int:
-        """What it takes unpacked, in bytes."""
-        return sum(part.size for part in self.manifest.members.values())
-
-    @property
-    def made_at(self) -> datetime:
-        """When it was made."""
-        return self.manifest.made_at
-
-    @property
-    def tables(self) -> Mapping[str, int]:
-        """The rows of each table."""
-        return self.manifest.tables
 
     def bring(self, host: Host, directory: str) -> None:
         """Unpack it into an empty directory of the host. Raises StreamError or OSError."""
