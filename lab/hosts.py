@@ -78,19 +78,20 @@ def allocate(state: LabState, name: str, profile: str) -> Host:
     return host
 
 
-def ensure_started(docker: Docker, state: LabState, name: str, image: str, delay_s: float) -> None:
-    """Start a host unless it runs. One that an interrupted ``up`` left half made is made anew."""
+def ensure_started(docker: Docker, state: LabState, name: str, image: str, delay_s: float) -> bool:
+    """Start a host unless it runs, which is returned. One that an interrupted ``up`` left half made is made anew."""
     container = object_name(state.name, name)
     status = docker.container_status(container)
     if status not in (None, "created", "dead"):
         # Whatever it does now, it has data: it is started, never made anew. No-op if it runs.
         docker.run("unpause" if status == "paused" else "start", container)
-        return
+        return status == "running"
     docker.try_run("rm", "--force", container)
     with step(f"creating the host {name} ({state.hosts[name].profile})"):
         _create(docker, state, name, image)
         _fill(docker, state, name, delay_s)
         docker.run("start", container)
+    return False
 
 
 def _create(docker: Docker, state: LabState, name: str, image: str) -> None:
@@ -132,7 +133,7 @@ def wait_until_up(docker: Docker, state: LabState, name: str) -> None:
     if not _has_booted(docker, container):
         with step(f"waiting for {name} to boot"):
             waiting.until(
-                lambda: _has_booted(docker, container),
+                lambda: _has_booted(docker, container, "--wait"),
                 BOOTS_WITHIN_S,
                 lambda: _not_booted(docker, name, container),
             )
@@ -197,8 +198,10 @@ def require_host(state: LabState, name: str) -> Host:
     return state.hosts[name]
 
 
-def _has_booted(docker: Docker, container: str) -> bool:
-    result = docker.try_run("exec", container, "systemctl", "is-system-running")
+def _has_booted(docker: Docker, container: str, *options: str) -> bool:
+    """Where `options` say --wait, once it has: asking again and again takes a boot's own processor away."""
+    asked = ("timeout", str(BOOTS_WITHIN_S), "systemctl", "is-system-running", *options)
+    result = docker.try_run("exec", container, *asked)
     return result.stdout.strip() in ("running", "degraded")
 
 

@@ -2,7 +2,7 @@
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def up(wanted: dict[str, str], delay_s: float) -> LabState:
         for host, profile in _that_can_be_had(docker, wanted).items():
             hosts.allocate(state, host, profile)
         save(state)
-        _ensure_all(docker, state, delay_s)
+        _ensure_all(docker, state, wanted, delay_s)
         state.complete = True
         save(state)
     return state
@@ -104,14 +104,17 @@ def _make_room_for_many_hosts() -> None:
         say(f"{setting} of this machine is {_ENOUGH_INSTANCES} until its next boot; it was {limit}")
 
 
-def _ensure_all(docker: Docker, state: LabState, delay_s: float) -> None:
+def _ensure_all(docker: Docker, state: LabState, wanted: Collection[str], delay_s: float) -> None:
     base = base_image.ensure_base(docker)
     images = {
         profile: hosts.with_tailnet(docker, state, hosts.ensure_image(docker, base, profile))
         for profile in sorted({host.profile for host in state.hosts.values()})
     }
-    for name, host in state.hosts.items():
-        hosts.ensure_started(docker, state, name, images[host.profile], delay_s)
+    begun = {
+        name
+        for name, host in state.hosts.items()
+        if not hosts.ensure_started(docker, state, name, images[host.profile], delay_s)
+    }
     python = building.ensure(docker, building.Recipe("python", "python", base))
     if state.tailnet == tailnet.REAL:
         tailnet.ensure_control(docker, state, python)
@@ -123,7 +126,8 @@ def _ensure_all(docker: Docker, state: LabState, delay_s: float) -> None:
     state.gateway_image = next(iter(images_of_gateways.values()))
     state.gateway_images |= images_of_gateways
     for name in state.hosts:
-        hosts.wait_until_up(docker, state, name)
+        if name in begun or name in wanted:
+            hosts.wait_until_up(docker, state, name)
 
 
 def _ensure_machines_around(docker: Docker, state: LabState, python: str) -> None:
