@@ -20,8 +20,7 @@ from pyinfra import host, state
 from llm_gateway.contents import budgets, provisioning
 from llm_gateway.parts import firewall, image, packages, service, skills, tiktoken
 from llm_gateway.parts.backups import scheduled_backups
-from llm_gateway.parts.canary import scheduled_canary
-from llm_gateway.tasks import agent_switch, verification
+from llm_gateway.tasks import agent_switch, deployment, verification
 from llm_gateway.tasks.migration import migration
 
 machine = migration.machine_to_migrate(state, host)
@@ -54,7 +53,7 @@ if agent:
 migration.finish(machine)
 
 if target:
-    scheduled_canary.install(target)
+    deployment.look_after(target)
     firewall.narrow(target)
 
 if target or agent:

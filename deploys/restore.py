@@ -21,8 +21,7 @@ from pyinfra import host, state
 from llm_gateway.contents import budgets
 from llm_gateway.parts import firewall, image, packages, skills, tiktoken
 from llm_gateway.parts.backups import scheduled_backups
-from llm_gateway.parts.canary import scheduled_canary
-from llm_gateway.tasks import agent_switch, verification
+from llm_gateway.tasks import agent_switch, deployment, verification
 from llm_gateway.tasks.restore import restore
 
 # Reads what is to be restored to its end; nothing is touched when anything of it is wrong.
@@ -40,7 +39,7 @@ if target:
 restore.restore(machine)
 
 if target:
-    scheduled_canary.install(target)
+    deployment.look_after(target)
     budgets.install(target)
     firewall.narrow(target)
 

@@ -6,7 +6,7 @@ Both are called for every host of the run: a host that has no gateway, or no Ope
 from __future__ import annotations
 
 from llm_gateway.contents import budgets, provisioning
-from llm_gateway.hosts.topology import Machine
+from llm_gateway.hosts.topology import Machine, Node
 from llm_gateway.parts import (
     firewall,
     first_start,
@@ -44,15 +44,20 @@ def deploy_gateway(machine: Machine) -> None:
             first_start.secure(node, around.prove)
             service.publish(node)
         scheduled_backups.install(node)
-        scheduled_canary.install(node)
-        log_pruning.install(node)
-        page_server.install(node)
+        look_after(node)
         rotation.resume(node)
     provisioning.reconcile(machine)
     if node:
         budgets.install(node)
         firewall.narrow(node)
     verification.prove_gateway(machine)
+
+
+def look_after(node: Node) -> None:
+    """Put in place what looks after a gateway that serves from now on, wherever it came from."""
+    scheduled_canary.install(node)
+    log_pruning.install(node)
+    page_server.install(node)
 
 
 def point_openclaw(machine: Machine) -> None:

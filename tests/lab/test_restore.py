@@ -54,9 +54,9 @@ def test_a_fresh_host_serves_what_another_gateway_held(restored: Lab) -> None:
     ]
     assert ours["users"][0]["access_token"] == theirs["users"][0]["access_token"]
     assert restore_kit.status_of(restored, tokens(restored)["agent1"]) == "200", "another host's token works there, too"
-    again = restored.pyinfra("-y", "--json", "--limit", HOST, INVENTORY, "deploy.py")
+    again = restored.deploy("--limit", HOST)
     assert again.code == 0, again.output[-4000:]
-    assert json.loads(again.stdout)["results"]["totals"]["error"] == 0
+    assert "; nothing was changed" in again.output, again.output[-4000:]
 
 
 def test_status_says_where_the_backups_are_and_finds_them(restored: Lab, archive: Path) -> None:
