@@ -78,7 +78,7 @@ class Lab:
 
     def command(self, *arguments: str, stdin: str | None = None, timeout: float = 900) -> Run:
         """`python -m lab …`."""
-        return _run([sys.executable, "-m", "lab", *arguments], stdin=stdin, timeout=timeout)
+        return run_here([sys.executable, "-m", "lab", *arguments], stdin=stdin, timeout=timeout)
 
     @contextmanager
     def more_hosts(self, *hosts: str) -> Iterator[None]:
@@ -110,7 +110,7 @@ class Lab:
     def pyinfra(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
         """`pyinfra …`, from the checkout's root."""
         pyinfra = str(Path(sys.executable).with_name("pyinfra"))
-        return _run([pyinfra, *arguments], environment=environment)
+        return run_here([pyinfra, *arguments], environment=environment)
 
     def deploy(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
         """`pyinfra -y lab/inventory.py deploy.py`, with more arguments before the inventory."""
@@ -125,12 +125,18 @@ class Lab:
         return str(self.state["hosts"][host]["tailscale_address"])
 
 
-def _run(
+def python(*arguments: str, environment: dict[str, str] | None = None, timeout: float = 900) -> Run:
+    """`python …`, from the checkout's root, as a person types it; there is no terminal."""
+    return run_here([sys.executable, *arguments], environment=environment, timeout=timeout)
+
+
+def run_here(
     command: Sequence[str],
     stdin: str | None = None,
     timeout: float = 900,
     environment: dict[str, str] | None = None,
 ) -> Run:
+    """A command, from the checkout's root."""
     done = subprocess.run(
         command,
         cwd=ROOT,

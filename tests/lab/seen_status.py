@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
-from tests.lab.conftest import ROOT, Run
+from tests.lab.conftest import Run, python
 
 
 def status(inventory: str, *arguments: str) -> Run:
     """Run it with these arguments, as a person does."""
-    done = subprocess.run(
-        [sys.executable, "deploys/status.py", inventory, *arguments],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert "Traceback" not in done.stdout + done.stderr, done.stderr[-4000:]
-    return Run(done.returncode, done.stdout, done.stderr)
+    run = python("deploys/status.py", inventory, *arguments)
+    assert "Traceback" not in run.output, run.stderr[-4000:]
+    return run
 
 
 def hosts(run: Run) -> dict[str, Any]:

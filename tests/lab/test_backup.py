@@ -22,7 +22,7 @@ from llm_gateway.inputs.secrets import Generated
 from llm_gateway.model.layout import DATABASE
 from llm_gateway.parts.backups.archive import MANIFEST, NAME, Manifest
 from llm_gateway.tasks.backup import LONG_SECONDS
-from tests.lab.conftest import INVENTORY, ROOT, Lab, Run, _run
+from tests.lab.conftest import INVENTORY, ROOT, Lab, Run, run_here
 from tests.lab.faults import await_that
 from tests.lab.rows import DIRECTORY
 
@@ -63,7 +63,7 @@ def _names(lab: Lab) -> list[str]:
 
 def _backup(*arguments: str, before: tuple[str, ...] = ()) -> Run:
     """`python deploys/backup.py`, as a person runs it; `before` are the words of a command that runs it."""
-    return _run([*before, sys.executable, "deploys/backup.py", INVENTORY, "--limit", "gw1", *arguments])
+    return run_here([*before, sys.executable, "deploys/backup.py", INVENTORY, "--limit", "gw1", *arguments])
 
 
 def _serves(lab: Lab) -> bool:

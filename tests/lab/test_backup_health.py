@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from llm_gateway.parts.backups.archive import NAME
 from llm_gateway.parts.backups.scheduled_backups import SERVICE, TIMER
-from tests.lab.conftest import INVENTORY, Lab, Run, _run
+from tests.lab.conftest import INVENTORY, Lab, Run, python
 from tests.lab.rows import DIRECTORY
 
 BACKUPS = f"{DIRECTORY}/backups"
@@ -29,7 +28,7 @@ def gateway(deployed: Lab) -> Iterator[Lab]:
 
 
 def _backup(*arguments: str) -> Run:
-    return _run([sys.executable, "deploys/backup.py", INVENTORY, "--limit", "gw1", *arguments])
+    return python("deploys/backup.py", INVENTORY, "--limit", "gw1", *arguments)
 
 
 def _last(lab: Lab) -> dict[str, Any]:
@@ -48,13 +47,13 @@ def test_verification_and_the_checks_of_the_server_show_that_backups_fail(gatewa
     gateway.verify("--limit", "gw1").must_fail_with(
         "gateway_backup_command failed with exit code 3", f"systemctl start {SERVICE}"
     )
-    assert "1 failed" in _run([sys.executable, *CHECKS]).stdout
+    assert "1 failed" in python(*CHECKS).stdout
     fixed = gateway.deploy("--limit", "gw1")
     assert fixed.code == 0, fixed.output[-3000:]
     gateway.ssh("gw1", f"systemctl start {SERVICE}")
     verified = gateway.verify("--limit", "gw1")
     assert verified.code == 0, verified.output[-3000:]
-    assert "4 passed" in _run([sys.executable, *CHECKS]).stdout
+    assert "4 passed" in python(*CHECKS).stdout
     assert gateway.ssh("gw1", f"systemctl is-active {TIMER}; systemctl is-enabled {TIMER}").split() == [
         "active",
         "enabled",

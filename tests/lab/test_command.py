@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from llm_gateway.model import layout
-from tests.lab.conftest import INVENTORY, ROOT, Lab, Run
+from tests.lab.conftest import INVENTORY, ROOT, Lab, Run, python
 from tests.lab.rows import secrets
 
 PAIRS = {"pyinfra": ("gwpy", "agentpy"), "command": ("gwco", "agentco")}
@@ -133,18 +133,11 @@ def test_a_second_run_changes_nothing_either_way(ways: Ways) -> None:
 
 def test_logs_are_shown_and_no_secret_is_in_any_output(ways: Ways) -> None:
     gateway, _ = PAIRS["command"]
-    done = subprocess.run(
-        [sys.executable, "-m", "llm_gateway", "logs", "--no-follow", str(ways.folders["command"] / "inventory.py")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    assert done.returncode == 0, done.stderr
+    inventory = str(ways.folders["command"] / "inventory.py")
+    run = python("-m", "llm_gateway", "logs", "--no-follow", inventory, timeout=120)
+    assert run.code == 0, run.stderr
     for source in ("unit", "container"):
-        assert f"{gateway} {source}: " in done.stdout
-    written = done.stdout + done.stderr + ways.first["command"].output
+        assert f"{gateway} {source}: " in run.stdout
+    written = run.output + ways.first["command"].output
     for secret in {*secrets(ways.lab, gateway), ways.lab.state["upstream"]["api_key"]}:
         assert secret not in written, "a secret stands in the output (its value is not shown here)"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from llm_gateway.flavours import ChannelSpec, TokenSpec, only
 from llm_gateway.flavours.oneapi import AdminClient
 from llm_gateway.inputs.secrets import Generated
-from tests.lab.conftest import INVENTORY, ROOT, Lab, Run, _run
+from tests.lab.conftest import INVENTORY, ROOT, Lab, Run, python
 from tests.lab.rows import DIRECTORY, rows, secrets
 
 SCRIPT = "deploys/export.py"
@@ -94,7 +93,7 @@ def _channels(url: str) -> list[ChannelSpec]:
 def exported(deployed: Lab, clicked: AdminClient, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
     """The run that exports gw1, and its file."""
     place = tmp_path_factory.mktemp("export") / "declared"
-    run = _run([sys.executable, SCRIPT, INVENTORY, "--output", str(place), *ONE])
+    run = python(SCRIPT, INVENTORY, "--output", str(place), *ONE)
     assert run.code == 0, run.output[-3000:]
     (file,) = place.iterdir()
     return run, file
@@ -117,7 +116,7 @@ def test_declared_again_it_plans_nothing_and_a_run_changes_nothing(
     inventory = tmp_path / "inventory.py"
     inventory.write_text(_INVENTORY.format(lab=str(ROOT / INVENTORY), file=str(exported[1])))
     before = _configuration(deployed)
-    plan = _run([sys.executable, "deploys/plan.py", str(inventory), "--check", "--json", *ONE], environment=KEYS)
+    plan = python("deploys/plan.py", str(inventory), "--check", "--json", *ONE, environment=KEYS)
     assert plan.code == 0, plan.output[-3000:]
     assert json.loads(plan.stdout) == {"gw1": []}
 
@@ -144,11 +143,11 @@ def test_before_the_first_deployment_roots_password_is_enough(
     inventory = tmp_path / "inventory.py"
     inventory.write_text(_ELSEWHERE.format(lab=str(ROOT / INVENTORY)))
     before = rows(deployed, "gw1"), deployed.ssh("gw1", "ls -A /opt")
-    command = [sys.executable, SCRIPT, str(inventory), *ONE, "--output"]
-    wrong = _run([*command, str(tmp_path)], environment={"ONEAPI_ROOT_PASSWORD": "not-roots-password"})
+    command = [SCRIPT, str(inventory), *ONE, "--output"]
+    wrong = python(*command, str(tmp_path), environment={"ONEAPI_ROOT_PASSWORD": "not-roots-password"})
     wrong.must_fail_with("ONEAPI_ROOT_PASSWORD is not root's: correct it")
     password = _made(deployed).root_password
-    run = _run([*command, "-"], environment={"ONEAPI_ROOT_PASSWORD": password})
+    run = python(*command, "-", environment={"ONEAPI_ROOT_PASSWORD": password})
     assert run.code == 0, run.output[-3000:]
     assert run.stdout == exported[1].read_text()
     assert password not in run.output

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
-from tests.lab.conftest import INVENTORY, ROOT, First, Lab, look_with_canary
+from tests.lab.conftest import INVENTORY, First, Lab, look_with_canary, python
 from tests.lab.rows import OLD_DIRECTORY, directory, rows, secrets
 
 GATEWAYS = ("gw1", "old1")
@@ -33,15 +30,8 @@ def test_the_summary_says_where_everything_is(deployed: Lab, first: First) -> No
 def test_the_server_checks_pass(deployed: Lab) -> None:
     for host in GATEWAYS:
         look_with_canary(deployed, host)
-    checks = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "scripts.no_skips", "tests/server", f"--inventory={INVENTORY}"],
-        cwd=ROOT,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert checks.returncode == 0, checks.stdout[-6000:]
+    checks = python("-m", "pytest", "-p", "scripts.no_skips", "tests/server", f"--inventory={INVENTORY}")
+    assert checks.code == 0, checks.stdout[-6000:]
 
 
 def test_a_second_run_changes_nothing(deployed: Lab) -> None:

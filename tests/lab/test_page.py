@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.conftest import INVENTORY, ROOT, Lab, Run
+from tests.lab.conftest import INVENTORY, ROOT, Lab, Run, python
 from tests.lab.faults import await_that
 
 HOST, PORT = "gwp", 3080
@@ -33,16 +33,9 @@ _THEIRS_NOW = (
 
 
 def _command(*words: str, code: int = 0) -> Run:
-    done = subprocess.run(
-        [sys.executable, "-m", "llm_gateway", *words, *HERE, INVENTORY],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return Run(done.returncode, done.stdout, done.stderr)
+    run = python("-m", "llm_gateway", *words, *HERE, INVENTORY)
+    assert run.code == code, run.output
+    return run
 
 
 def _status(lab: Lab, whose: str, *options: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from llm_gateway.flavours import ChannelSpec, TokenSpec, only
 from llm_gateway.flavours.oneapi import AdminClient
 from llm_gateway.inputs.secrets import Generated
-from tests.lab.conftest import INVENTORY, Lab, Run, _run
+from tests.lab.conftest import INVENTORY, Lab, Run, python
 from tests.lab.rows import directory
 
 CHANNELS, TOKENS = 20, 50
@@ -45,8 +44,7 @@ def _datum(name: str, value: object) -> str:
 
 
 def _plan(lab: Lab, *arguments: str) -> Run:
-    command = [sys.executable, "deploys/plan.py", INVENTORY, "--check", "--json", *_declared(lab), *arguments]
-    return _run(command)
+    return python("deploys/plan.py", INVENTORY, "--check", "--json", *_declared(lab), *arguments)
 
 
 def _changes(run: Run) -> list[str]:

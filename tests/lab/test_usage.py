@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ import pytest
 
 from llm_gateway.flavours.oneapi import AdminClient
 from llm_gateway.inputs.secrets import Generated
-from tests.lab.conftest import INVENTORY, ROOT, Lab, Run
+from tests.lab.conftest import INVENTORY, Lab, Run, python
 from tests.lab.faults import await_boot, await_that, switch_off, switch_on
 from tests.lab.rows import DIRECTORY
 
@@ -58,17 +56,9 @@ class Loaded:
 
     def usage(self, *arguments: str) -> Run:
         """`llm-gateway usage`, as a person types it."""
-        done = subprocess.run(
-            [sys.executable, "-m", "llm_gateway", "usage", "--quiet", *arguments, *ONE, *self.data, INVENTORY],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert "Traceback" not in done.stdout + done.stderr, done.stderr[-4000:]
-        return Run(done.returncode, done.stdout, done.stderr)
+        run = python("-m", "llm_gateway", "usage", "--quiet", *arguments, *ONE, *self.data, INVENTORY)
+        assert "Traceback" not in run.output, run.stderr[-4000:]
+        return run
 
     def told(self, *arguments: str) -> dict[str, Any]:
         """The gateway in the JSON of a report."""

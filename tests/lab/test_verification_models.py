@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.lab.conftest import INVENTORY, Lab, _run
+from tests.lab.conftest import INVENTORY, Lab, python
 
 NAMES = [f"model-{number}" for number in range(12)]
 
@@ -59,7 +58,7 @@ def test_a_run_that_changes_nothing_asks_two_questions(declared: Lab) -> None:
 
 
 def test_all_models_are_asked_by_the_command_of_its_own(declared: Lab) -> None:
-    run = _run([sys.executable, "verify.py", INVENTORY, "--models", "all", *_data(_channels(declared))])
+    run = python("verify.py", INVENTORY, "--models", "all", *_data(_channels(declared)))
     assert run.code == 0, run.output[-3000:]
     table = _table(run.output)
     assert all(table[name, "many"].endswith("s completed") for name in NAMES)
