@@ -79,6 +79,10 @@ gateway_image_digest = None
 # loaded when the host has another image or none, and the host then never pulls.
 gateway_image_archive = None
 
+# Where `gateway_image` is changed from One API to new-api or back: the names of channels, tokens, options and accounts
+# that the other has nothing like, and that may become what the plan says. Others refuse the change.
+gateway_may_lose = []
+
 # The directory, on the machine that runs pyinfra, that holds One API's two tiktoken files. None: the cache
 # (`~/.cache/openclaw-llm-gateway/tiktoken`), filled once by `make tiktoken` or by the first deploy.
 gateway_tiktoken_directory = None

@@ -134,7 +134,7 @@ class Database:
             lacking = _lacking(conn, twice) if twice else []
             conn.execute("BEGIN")
             for table in tables:
-                _migrate_table(conn, table)
+                migrate_table(conn, table)
             conn.execute("COMMIT")
         if lacking:
             raise sqlite3.OperationalError(f"duplicate column name: {lacking[0]}")
@@ -162,7 +162,8 @@ def _lacking(conn: sqlite3.Connection, table: Table) -> list[str]:
     return [column.name for column in table.columns if column.name not in present] if present else []
 
 
-def _migrate_table(conn: sqlite3.Connection, table: Table) -> None:
+def migrate_table(conn: sqlite3.Connection, table: Table) -> None:
+    """Make a table, or what it lacks of columns and indices."""
     columns = ", ".join(column.ddl() for column in table.columns)
     if table.primary != ("id",):
         columns += f", PRIMARY KEY ({', '.join(f'`{name}`' for name in table.primary)})"

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import httpx
 
+from llm_gateway.flavours.carrying import Arrival
 from llm_gateway.flavours.channel_types import ChannelType
 from llm_gateway.flavours.contents import Admin
 from llm_gateway.flavours.errors import UnknownVersion
@@ -71,24 +72,6 @@ class Reads:
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """How a database of One API is made to mean the same to another software that opens it.
-
-    Args:
-        finds: SQL for what cannot be carried, which changes nothing.
-        refusals: what that has answered, in words.
-        statements: what a transaction has to do, once the software has added its columns; by the texts of options that
-            it needs.
-        told: what it does, for a person.
-    """
-
-    finds: str
-    refusals: Callable[[list[str]], Iterator[str]]
-    statements: Callable[[Mapping[str, str]], str]
-    told: str
-
-
-@dataclass(frozen=True)
 class Flavour:
     """One gateway software.
 
@@ -109,7 +92,7 @@ class Flavour:
         needs_tiktoken: whether it counts tokens by files that it would fetch.
         own_tables: names of tables that no other software of these has.
         drops_fields: examples of fields that it drops from a request that is not mapped; "" where it drops none.
-        arrival: how a database of One API is brought to it; None for One API.
+        arrival: how a database of the other software is brought to it.
         living: a condition in SQL for the rows of `tokens` that have not been deleted.
         knows_unknown: whether a version that is not known is taken for a known one.
     """
@@ -130,7 +113,7 @@ class Flavour:
     needs_tiktoken: bool
     own_tables: frozenset[str]
     drops_fields: str
-    arrival: Arrival | None
+    arrival: Arrival
     living: str
     knows_unknown: bool
 

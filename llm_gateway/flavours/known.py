@@ -6,8 +6,9 @@ import re
 from dataclasses import replace
 
 from llm_gateway.flavours import option_defaults, paths
-from llm_gateway.flavours.flavour import Arrival, Flavour, Reads
-from llm_gateway.flavours.newapi import arrival
+from llm_gateway.flavours.carrying import Arrival
+from llm_gateway.flavours.flavour import Flavour, Reads
+from llm_gateway.flavours.newapi import arrival, departure
 from llm_gateway.flavours.newapi import usage as newapi_usage
 from llm_gateway.flavours.newapi import versions as newapi_versions
 from llm_gateway.flavours.newapi import wire as newapi_wire
@@ -54,7 +55,7 @@ ONE_API = Flavour(
     needs_tiktoken=True,
     own_tables=frozenset(),
     drops_fields="",
-    arrival=None,
+    arrival=Arrival(departure.REASONS, departure.statements, departure.TOLD, departure.LOSES),
     living="1",
     knows_unknown=True,
 )
@@ -96,7 +97,7 @@ NEW_API = Flavour(
     needs_tiktoken=False,
     own_tables=frozenset({"setups"}),
     drops_fields="thinking_budget, repetition_penalty and a tool's strict",
-    arrival=Arrival(arrival.FINDS, arrival.refusals, arrival.statements, arrival.TOLD),
+    arrival=Arrival(arrival.REASONS, arrival.statements, arrival.TOLD),
     living="deleted_at IS NULL",
     knows_unknown=False,
 )

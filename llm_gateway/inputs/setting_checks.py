@@ -57,6 +57,7 @@ fingerprint = text(
     "a key's fingerprint, of 40 hexadecimal digits",
     "密钥的指纹，40 位十六进制数",
 )
+lost_name = text(re.compile(r"[^\x00\n]*"), "a name on one line", "单行名称")
 no_proxy = text(re.compile(r"[^\s'\"\\$`]+"), "a comma list of hosts", "用英文逗号分隔的主机")
 host_name = text(re.compile(r"\S(.*\S)?"), "the name of a host in `gateways`", "`gateways` 中一台主机的名字")
 unit = text(_UNIT, 'a unit such as "openclaw-gateway.service"', 'unit 名，例如 "openclaw-gateway.service"')

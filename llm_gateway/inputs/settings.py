@@ -24,6 +24,7 @@ from llm_gateway.inputs.setting_checks import (
     fingerprint,
     host_name,
     local_path,
+    lost_name,
     metrics_directory,
     no_proxy,
     provider,
@@ -271,6 +272,18 @@ class Settings:
         zh="""
         用于连不上任何镜像仓库的主机：运行 pyinfra 的机器上由 `docker save` 导出的文件。主机上没有镜像或镜像不同时，会
         传过去并载入，此后该主机不再拉取镜像。
+        """,
+    )
+    gateway_may_lose: tuple[str, ...] = setting(
+        [],
+        list_of(lost_name, "names", "名称"),
+        """
+        Where `gateway_image` is changed from One API to new-api or back: the names of channels, tokens, options and
+        accounts that the other has nothing like, and that may become what the plan says. Others refuse the change.
+        """,
+        zh="""
+        把 `gateway_image` 从 One API 换成 new-api（或换回）时：另一方没有对应功能、允许变成计划中所说状态的渠道、令牌、
+        选项和账号的名称。未列出的会使更换被拒绝。
         """,
     )
     gateway_tiktoken_directory: str | None = setting(

@@ -1,14 +1,15 @@
-"""A database of One API under another software: brought to it out of everybody's reach, or refused."""
+"""A database of one gateway software under another: brought to it out of everybody's reach, or refused."""
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 
 from pyinfra.api.host import Host
 
 from llm_gateway.flavours import known, option_text
-from llm_gateway.flavours.flavour import Arrival
+from llm_gateway.flavours.carrying import Arrival
 from llm_gateway.hosts import remote, tables
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.tables import Store
@@ -28,11 +29,18 @@ def due(node: Node, store: Store) -> Arrival | None:
     Also where a run was killed in the midst of that. Raises RemoteError, and DatabaseError where it cannot be told: it
     is not to be served unlimited then.
     """
-    columns = _columns(store) if node.flavour.arrival else {}
+    columns = _columns(store)
     if "channels" not in columns:
         return None
-    is_new = node.flavour.own_tables <= columns.keys()
-    return None if is_new and not _is_begun(store) else node.flavour.arrival
+    is_new_api, is_begun = bool(known.NEW_API.own_tables & columns.keys()), _is_begun(store)
+    if node.flavour.own_tables:
+        return None if is_new_api and not is_begun else node.flavour.arrival
+    if is_new_api and is_begun:
+        raise database.DatabaseError(
+            f"{store.file} was on its way to {known.NEW_API.name}, and its limits were not carried over: deploy that,"
+            " or put a backup in its place by deploys/restore.py"
+        )
+    return node.flavour.arrival if is_new_api else None
 
 
 def _is_begun(store: Store) -> bool:
@@ -49,22 +57,34 @@ def problems(node: Node, moved: Store | None = None) -> list[str]:
 
     Parameters: `moved`, the database of another host, which is to be this one's.
     """
-    store, other = moved or node.gateway.store, known.NEW_API
-    if not node.flavour.own_tables and other.own_tables & _columns(store).keys():
-        return [
-            f"its database is {other.name}'s, and tokens that were limited or deleted there would be unlimited and"
-            f" answer again under {node.flavour.name}. Back to the data from before the move leads deploys/rollback.py;"
-            " else set gateway_image back"
-        ]
+    store = moved or node.gateway.store
     if (arrival := due(node, store)) is None:
         return []
     if fork := recognition.of_a_fork(_columns(store)):
         return [fork]
     unread = node.flavour.unread_problems(node.state.data_environment)
-    return [
+    found, confirmed = database.ask_file(store, arrival.finds), node.settings.gateway_may_lose
+    refused = [
         *(f"{layout.DATA}/.env: {problem}" for problem in unread),
-        *arrival.refusals(database.ask_file(store, arrival.finds)),
+        *arrival.refusals(found, confirmed),
     ]
+    if left := arrival.unconfirmed(found, confirmed):
+        names = json.dumps(sorted({*confirmed, *left}), ensure_ascii=False)
+        refused.append(
+            "change or delete these in the admin page, or stay with what serves; or confirm their loss by name:"
+            f" --data {shlex.quote(f'gateway_may_lose={names}')}"
+        )
+    return refused
+
+
+def notes(node: Node) -> list[str]:
+    """What a person has to know before a database is brought to what is declared. Raises RemoteError, DatabaseError."""
+    store = node.gateway.store
+    if (arrival := due(node, store)) is None:
+        return []
+    lost = arrival.losses(database.ask_file(store, arrival.finds), node.settings.gateway_may_lose)
+    told = f"carried over to {node.flavour.name}: {arrival.told}"
+    return [told, *([arrival.loses] if arrival.loses else []), *(f"not carried over: {each}" for each in lost)]
 
 
 def _columns(store: Store) -> Mapping[str, tuple[str, ...]]:
@@ -83,7 +103,11 @@ def carry(host: Host, node: Node, store: Store, arrival: Arrival, container: str
     Parameters: `container`, what serves it, and nobody reaches. Raises RemoteError, DatabaseError.
     """
     step(host, f"carrying over to {node.flavour.name}: {arrival.told}")
-    options = {name: option_text(name, value) for name, value in node.flavour.default_options.items()}
-    carried = ("BEGIN IMMEDIATE;", arrival.statements(options), "PRAGMA user_version = 0;", "COMMIT;", "")
-    database.ask_file(store, "\n".join(carried))
+    database.ask_file(store, f"BEGIN IMMEDIATE;\n{transaction(node, arrival)}COMMIT;\n")
     remote.run(host, f"docker restart --time 10 {container} >/dev/null")
+
+
+def transaction(node: Node, arrival: Arrival) -> str:
+    """What one transaction has to do to bring a database to the software that has added its columns."""
+    options = {name: option_text(name, value) for name, value in node.flavour.default_options.items()}
+    return f"{arrival.transaction(options)}PRAGMA user_version = 0;\n"

@@ -54,12 +54,14 @@ class Staged:
             of the host. Only with them can there be an `incoming/first-start-done` and an `applied-keys.json`.
         record: what is known of its contents, `incoming/applied-keys.json`.
         is_secured: whether it was safe to publish, `incoming/first-start-done`; else it goes through a first start.
+        catch_up: brings it to what the gateway was left with, once that is stopped. Raises as `first_start.make_safe`.
     """
 
     counts: Mapping[str, int]
     generated: Generated | None = field(default=None, repr=False)
     record: Record = field(default_factory=lambda: Record(is_lost=True))
     is_secured: bool = False
+    catch_up: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,8 @@ def _replace(node: Node, swap: Swap) -> float:
     on_host("keeping what is replaced", "keep")
     stopped = time.monotonic()
     on_host("stopping the gateway", "stop")
+    if data and data.catch_up:
+        data.catch_up()
     is_safe = _is_safe(node, data)
     on_host(f"putting {swap.source} in its place", "place", is_safe="yes" if is_safe else "no")
     step(host, f"{swap.purpose}: writing the gateway's files")

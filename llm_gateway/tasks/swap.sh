@@ -314,6 +314,21 @@ look_back() { # what there is to go back to; changes nothing
 
 discard_staged() { rm -rf incoming incoming.partial; }
 
+# Of a trial whose container is stopped, until its end; then, with the keys that belong to it, to take the gateway's place.
+keep_copy() {
+    mkdir trial/kept
+    cp -dp --reflink=auto trial/data/one-api.db* trial/kept/
+}
+stage_copy() {
+    rm -rf incoming incoming.partial
+    mv -T trial/kept incoming.partial
+    for name in $belongings; do
+        [ ! -f "$name" ] || cp -p "$name" incoming.partial/
+    done
+    sync
+    mv -T incoming.partial incoming
+}
+
 stage_previous() { # the data of the last upgrade, to go back to, with the keys that belong to them
     rm -rf incoming incoming.partial
     mkdir incoming.partial

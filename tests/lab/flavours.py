@@ -61,6 +61,19 @@ def ask(lab: Lab, host: str, key: str, path: str, body: dict[str, Any]) -> tuple
     return status, answer
 
 
+def admin(lab: Lab, host: str, method: str, path: str, body: object = None) -> Any:
+    """What the admin API of either software says to root, asked from another machine of the tailnet."""
+    (line,) = lab.ssh(host, f"grep ^ONEAPI_ACCESS_TOKEN= {DIRECTORY}/secrets.env").splitlines()
+    token = line.partition("=")[2].strip("'\"")
+    asked = ["curl", "-s", "-m", "60", "-K", "-", "-X", method, "-H", "New-Api-User: 1"]
+    asked += ["-H", "Content-Type: application/json", *([] if body is None else ["-d", json.dumps(body)])]
+    url = f"http://{lab.address(host)}:3000{path}"
+    run = lab.command("peer", "--", *asked, url, stdin=f'header = "Authorization: {token}"\n')
+    answer = json.loads(run.stdout)
+    assert answer["success"], f"{method} {path}: {run.output}"
+    return answer.get("data")
+
+
 def sql(statement: str) -> str:
     """The command that asks a gateway's database on its host."""
     return f'sqlite3 -init /dev/null {DIRECTORY}/data/one-api.db "{statement}"'

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.conftest import INVENTORY, Lab
-from tests.lab.flavours import answers, keys_of, on, sql
+from tests.lab.flavours import MODELS, admin, answers, keys_of, on, sql
 from tests.lab.rows import DIRECTORY
 
 FRESH, MOVED = "gwna", "gwnb"
@@ -55,6 +55,25 @@ def test_an_empty_host_gets_one_and_all_is_done_with_it(hosts: Lab) -> None:
     assert "nothing was changed" in last.output
     hosts.ssh(FRESH, "systemctl start openclaw-llm-gateway-canary")
     assert '"ok": true' in hosts.ssh(FRESH, "tail -n 1 /var/lib/openclaw-llm-gateway/canary.jsonl")
+
+
+def test_what_began_with_new_api_goes_back_in_place(hosts: Lab) -> None:
+    """One API starts twice on such a database, and would serve a deleted token and ignore the limits of the others."""
+    before, keys = answers(hosts, FRESH), keys_of(hosts, FRESH)
+    (counted,) = hosts.ssh(FRESH, sql("SELECT id FROM tokens WHERE name = 'counted'")).splitlines()
+    admin(hosts, FRESH, "DELETE", f"/api/token/{counted}")
+    hosts.ssh(FRESH, sql("INSERT INTO options VALUES ('ModelPrice', '{}')"))
+    refused = hosts.deploy(*on(FRESH, hosts, "one-api"))
+    refused.must_fail_with("serves on, as it did all the time", "option 'ModelPrice': One API has no such option")
+    back = hosts.deploy(*on(FRESH, hosts, "one-api"), "--data", 'gateway_may_lose=["ModelPrice"]')
+    assert back.code == 0, back.output[-4000:]
+    assert "carrying over to One API" in back.output
+    assert "~ token" not in back.output, "nothing was left to be limited after it served"
+    after = answers(hosts, FRESH, keys)
+    assert {after.pop(("counted", model)) for model in MODELS} == {"401"}
+    assert after == {each: status for each, status in before.items() if each[0] != "counted"}
+    again = hosts.deploy(*on(FRESH, hosts, "one-api"))
+    assert "nothing was changed" in again.output, again.output[-4000:]
 
 
 def test_a_gateway_of_one_api_is_moved_and_each_token_may_what_it_might(hosts: Lab) -> None:

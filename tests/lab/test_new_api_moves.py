@@ -19,10 +19,10 @@ from tests.lab.test_new_api import OF_NO_KIND
 ONE, OTHER, THIRD = "gwnc", "gwnd", "gwnf"
 STATE = "/var/lib/openclaw-llm-gateway"
 HELD = "/run/is-held"
-# Holds up the very statement by which the limits are carried over, in the database that is to serve.
+# Holds up the very transaction by which the limits are carried over, in the database that is to serve.
 _HOLD = f"""cat > /usr/local/bin/sqlite3 << 'EOF'
 #!/bin/bash
-case "$*" in *{DIRECTORY}/data/*) asked=$(cat) ;; *) exec /usr/bin/sqlite3 "$@" ;; esac
+case "$*" in *{DIRECTORY}/incoming/*) asked=$(cat) ;; *) exec /usr/bin/sqlite3 "$@" ;; esac
 case "$asked" in *'SET model_limits'*) echo $$ > {HELD}; exec sleep 600 ;; esac
 printf '%s\\n' "$asked" | /usr/bin/sqlite3 "$@"
 EOF
@@ -44,9 +44,11 @@ def hosts(deployed: Lab) -> Iterator[Lab]:
 def _killed_before_limits_are_carried_over(lab: Lab, *, is_way_back_gone: bool) -> None:
     lab.ssh(ONE, _HOLD)
     with running(*on(ONE, lab, "new-api"), "lab/inventory.py", "deploy.py") as run:
-        await_line(run, "starting it out of everybody's reach")
-        await_that(lambda: lab.ssh(ONE, f"cat {HELD} 2>/dev/null || true") != "", "new-api has added its columns", 90)
-        assert lab.ssh(ONE, sql("SELECT group_concat(model_limits_enabled) FROM tokens")).strip("0,") == ""
+        await_line(run, "upgrade: stopping the gateway")
+        await_that(lambda: lab.ssh(ONE, f"cat {HELD} 2>/dev/null || true") != "", "limits are about to be carried", 90)
+        limits = "SELECT group_concat(model_limits_enabled) FROM tokens"
+        staged = lab.ssh(ONE, sql(limits).replace(f"{DIRECTORY}/data", f"{DIRECTORY}/incoming"))
+        assert staged.strip("0,") == ""
         if is_way_back_gone:
             lab.ssh(ONE, _NO_WAY_BACK)
         assert run.kill().code == -signal.SIGKILL
@@ -67,10 +69,14 @@ def test_a_run_that_is_killed_before_limits_are_carried_over_leaves_none_unlimit
     _killed_before_limits_are_carried_over(hosts, is_way_back_gone=True)
     assert hosts.command("host-restart", ONE).code == 0
     status = "systemctl show --property StatusText --value openclaw-llm-gateway"
-    words = f"waiting: {DIRECTORY}/first-start-done is not there"
+    words = f"waiting: {DIRECTORY}/data/one-api.db is not there"
     await_that(lambda: words in hosts.ssh(ONE, status), "the gateway says that it is not started", 90)
     assert set(answers(hosts, ONE, keys).values()) == {"000"}
 
+    refused = hosts.deploy(*on(ONE, hosts, "new-api"))
+    refused.must_fail_with("one-api.db is gone though a gateway was set up there")
+    kept = f"cd {DIRECTORY} && mv switching/data/one-api.db data/ && rm -r switching incoming"
+    hosts.ssh(ONE, kept)
     finished = hosts.deploy(*on(ONE, hosts, "new-api"))
     assert finished.code == 0, finished.output[-5000:]
     assert "carrying over to new-api" in finished.output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sqlite3
 from contextlib import closing, nullcontext
 from dataclasses import replace
@@ -11,6 +13,10 @@ from typing import Any, cast
 
 import pytest
 
+from lab.standin import schema
+from lab.standin.database import migrate_table
+from lab.standin.newapi import schema as newapi_schema
+from lab.standin.schema import Table
 from llm_gateway.flavours.flavour import Flavour
 from llm_gateway.flavours.known import NEW_API, ONE_API
 from llm_gateway.hosts import remote, tables
@@ -24,20 +30,30 @@ from llm_gateway.tasks.upgrades import trial, upgrade
 from tests.unit.fake_one_api import FakeOneAPI
 
 HOST: Any = "a host"
-OF_ONE_API = "CREATE TABLE channels (id INTEGER, name TEXT, type INTEGER, base_url TEXT, config TEXT);"
-OF_ONE_API += "CREATE TABLE tokens (id INTEGER, name TEXT, unlimited_quota INTEGER, remain_quota INTEGER);"
-OF_ONE_API += "CREATE TABLE users (id INTEGER, username TEXT, role INTEGER, status INTEGER);"
-OF_NEW_API = f"{OF_ONE_API} CREATE TABLE setups (id INTEGER);"
 
 
-def make(tmp_path: Path, flavour: Flavour, sql: str | None, *variables: str) -> Node:
+def _script(*tables_: Table) -> str:
+    """What makes these tables, as the stand-ins do."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.row_factory = sqlite3.Row
+        for table in tables_:
+            migrate_table(connection, table)
+        return "\n".join(connection.iterdump())
+
+
+OF_ONE_API = _script(*schema.TABLES)
+OF_NEW_API = _script(*schema.TABLES, *newapi_schema.TABLES)
+
+
+def make(tmp_path: Path, flavour: Flavour, sql: str | None, *variables: str, **settings: Any) -> Node:
     file = tmp_path / "one-api.db"
     if sql is not None:
         with closing(sqlite3.connect(file)) as database:
             database.executescript(sql)
     store = Store(None, str(file))
-    state = SimpleNamespace(data_environment=list(variables))
-    return cast(Node, SimpleNamespace(flavour=flavour, gateway=SimpleNamespace(store=store), state=state))
+    state, known = SimpleNamespace(data_environment=list(variables)), host_data.check(settings)[0]
+    gateway = SimpleNamespace(store=store)
+    return cast(Node, SimpleNamespace(flavour=flavour, gateway=gateway, state=state, settings=known))
 
 
 @pytest.mark.parametrize(
@@ -87,16 +103,26 @@ def test_what_cannot_be_read_is_not_served_without_its_limits(tmp_path: Path, mo
                 cast(Any, look)()
 
 
-def test_what_new_api_has_used_is_not_given_to_one_api(tmp_path: Path) -> None:
-    (problem,) = arrival.problems(make(tmp_path, ONE_API, OF_NEW_API))
-    assert "its database is new-api's" in problem
-    assert "deploys/rollback.py" in problem
-    assert arrival.problems(make(tmp_path / "..", ONE_API, None)) == []
+SEVERAL_KEYS = """INSERT INTO channels (type, name, key, channel_info)
+VALUES (1, 'two ''"', 'a' || char(10) || 'b', '{"is_multi_key":true}')"""
+TOLD = "channel 'two \\'\"': it has several keys, and One API takes one"
+
+
+def test_what_one_api_has_nothing_like_is_confirmed_by_name(tmp_path: Path) -> None:
+    node = make(tmp_path, ONE_API, f"{OF_NEW_API} {SEVERAL_KEYS};")
+    found, how = arrival.problems(node)
+    assert found == f"{TOLD}. Confirmed, it is switched off there"
+    option = shlex.split(how.partition("--data ")[2])[0].partition("=")
+    assert option[0] == "gateway_may_lose"
+    cast(Any, node).settings = host_data.check({option[0]: json.loads(option[2])})[0]
+    assert arrival.problems(node) == []
+    assert arrival.notes(node)[-1] == f"not carried over: {TOLD}: it is switched off there"
 
 
 @pytest.mark.parametrize(("number", "is_refused"), [(1, False), (2, True)])
 def test_root_has_the_number_by_which_new_api_is_asked(tmp_path: Path, number: int, is_refused: bool) -> None:
-    sql = f"{OF_ONE_API} INSERT INTO users VALUES ({number}, 'root', 100, 1), (7, 'ann', 1, 1);"  # noqa: S608
+    people = "INSERT INTO users (id, username, password, role, status) VALUES"
+    sql = f"{OF_ONE_API} {people} ({number}, 'root', '', 100, 1), (7, 'ann', '', 1, 1);"
     told = "user 'root': its number is not 1, by which this deployment asks new-api: stay with One API"
     assert arrival.problems(make(tmp_path, NEW_API, sql)) == ([told] if is_refused else [])
 
@@ -127,10 +153,12 @@ def test_an_image_is_what_its_name_says(
 
 
 def test_a_plan_says_what_will_be_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = cast(Any, make(tmp_path, ONE_API, OF_NEW_API))
-    node.host, node.settings = SimpleNamespace(state=SimpleNamespace(is_executing=False)), host_data.check({})[0]
+    node = cast(Any, make(tmp_path, ONE_API, f"{OF_NEW_API} {SEVERAL_KEYS};"))
+    node.host = SimpleNamespace(state=SimpleNamespace(is_executing=False))
     said: list[str] = []
     monkeypatch.setattr(remote, "tell", lambda host, text: said.append(text))
     [*upgrade._upgrade._inner(node, Serving("sha256:1", "new-api:v1"))]  # type: ignore[attr-defined]
     assert "to come: upgrade new-api:v1" in said[0]
-    assert "which will be refused as it is now: its database is new-api's" in said[1]
+    assert said[1].startswith("carried over to One API: deleted and limited tokens")
+    assert "deploys/rollback.py, in its place, brings back the data from before the move" in said[2]
+    assert said[3].startswith("which will be refused as it is now: channel 'two")

@@ -120,6 +120,7 @@ class Host:
             "kept_tag": "kept:1",
             "kept_name": "kept",
             "next_name": "next",
+            "is_safe": "yes",
             "was_active": self.was_active,
             "was_enabled": self.was_enabled,
         }

@@ -194,4 +194,18 @@ SETUPS = Table(
     (ID, Column("version", sql="varchar(50) NOT NULL"), Column("initialized_at", "int", "bigint NOT NULL")),
 )
 
-TABLES = (CHANNELS, TOKENS, USERS, OPTIONS, REDEMPTIONS, ABILITIES, LOGS, SETUPS)
+TWO_FAS = Table(
+    "two_fas",
+    "TwoFA",
+    (
+        ID,
+        Column("user_id", "int", "integer NOT NULL"),
+        Column("secret", sql="varchar(255) NOT NULL"),
+        Column("is_enabled", "bool"),
+        Column("deleted_at", sql="datetime", pointer=True),
+    ),
+    unique=("user_id",),
+    index=("deleted_at",),
+)
+
+TABLES = (CHANNELS, TOKENS, USERS, OPTIONS, REDEMPTIONS, ABILITIES, LOGS, SETUPS, TWO_FAS)

@@ -11,19 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from llm_gateway.flavours import option_defaults
+from llm_gateway.flavours.carrying import Reason, set_options
 from llm_gateway.flavours.channel_types import TYPES
 from llm_gateway.flavours.newapi import wire
-
-_REASONS = {
-    "type": "new-api has no channels of its type",
-    "config": "new-api has no place for what is in its config",
-    "aws": "its config has no ak, sk and region",
-    "url": "new-api appends /v1 to its base URL, which does not end so now",
-    "quota": f"its quota is above {wire.MOST_QUOTA}, the most that new-api takes",
-    "root": "its number is not 1, by which this deployment asks new-api",
-}
-_FIX = {"root": "stay with One API"}
-_CHANGE = "change or delete it in the admin page, or stay with One API"
+from llm_gateway.flavours.options import OF_ONE_API
 
 
 def _field(name: str) -> str:
@@ -34,27 +26,53 @@ def _field(name: str) -> str:
 _KNOWN = ", ".join(map(str, sorted({*wire.NUMBERS, *wire.AS_OPENAI, wire.ALI_BAILIAN})))
 _WITH_CONFIG = ", ".join(map(str, sorted({*wire.IN_OTHER, wire.AWS, wire.VERTEX})))
 _HAS_CONFIG = "CASE WHEN json_valid(config) THEN EXISTS (SELECT 1 FROM json_each(config) WHERE value <> '') END"
-_FOUND = {
-    "type": f"channels WHERE type NOT IN ({_KNOWN})",
-    "config": f"channels WHERE type NOT IN ({_WITH_CONFIG}) AND {_HAS_CONFIG}",
-    "aws": f"channels WHERE type = {wire.AWS} AND ({' OR '.join(f'{_field(each)} IS NULL' for each in wire.AWS_KEY)})",
-    "url": "channels WHERE type IN (50, 51) AND coalesce(base_url, '') NOT LIKE '%/v1'",
-    "quota": f"tokens WHERE unlimited_quota = 0 AND remain_quota > {wire.MOST_QUOTA}",
-    "root": "users WHERE id = (SELECT min(id) FROM users WHERE role = 100) AND id <> 1",
-}
-FINDS = "".join(
-    f"SELECT '{table.split()[0]}', hex({'username' if reason == 'root' else 'name'}), '{reason}' FROM {table};\n"
-    for reason, table in _FOUND.items()
+_NO_EFFECT = " OR ".join(
+    f"(key = '{name}' AND value NOT IN ('', '{option_defaults.ONE_API.get(name, '')}'))"
+    for name in sorted(OF_ONE_API - {"ApproximateTokenEnabled"})  # which it needs not: it has no files to count by
 )
-"""What cannot be carried, a line each for `refusals`. For One API's schema; changes nothing."""
-
-
-def refusals(lines: list[str]) -> Iterator[str]:
-    """What `FINDS` found, in words, and what fixes it."""
-    for line in lines:
-        table, name, reason = line.split("|")
-        what = f"{table.removesuffix('s')} {bytes.fromhex(name).decode(errors='replace')!r}: {_REASONS[reason]}"
-        yield f"{what}: {_FIX.get(reason, _CHANGE)}"
+_SWITCHED_OFF = "is switched off there"
+REASONS = (
+    Reason(
+        "channels", f"type NOT IN ({_KNOWN})", "new-api has no channels of its type", _SWITCHED_OFF, wire.SWITCH_OFF
+    ),
+    Reason(
+        "channels",
+        f"type NOT IN ({_WITH_CONFIG}) AND {_HAS_CONFIG}",
+        "new-api has no place for what is in its config",
+        _SWITCHED_OFF,
+        wire.SWITCH_OFF,
+    ),
+    Reason(
+        "channels",
+        f"type = {wire.AWS} AND ({' OR '.join(f'{_field(each)} IS NULL' for each in wire.AWS_KEY)})",
+        "its config has no ak, sk and region",
+        _SWITCHED_OFF,
+        wire.SWITCH_OFF,
+    ),
+    Reason(
+        "channels",
+        "type IN (50, 51) AND coalesce(base_url, '') NOT LIKE '%/v1'",
+        "new-api appends /v1 to its base URL, which does not end so now",
+        _SWITCHED_OFF,
+        wire.SWITCH_OFF,
+    ),
+    Reason(
+        "tokens",
+        f"unlimited_quota = 0 AND remain_quota > {wire.MOST_QUOTA}",
+        f"its quota is above {wire.MOST_QUOTA}, the most that new-api takes",
+        "has that much left there",
+        f"remain_quota = {wire.MOST_QUOTA}",
+    ),
+    Reason("options", _NO_EFFECT, "new-api has no such option, or does not heed it", "has no effect there", name="key"),
+    Reason(
+        "users",
+        "id = (SELECT min(id) FROM users WHERE role = 100) AND id <> 1",
+        "its number is not 1, by which this deployment asks new-api: stay with One API",
+        "",
+        name="username",
+    ),
+)
+"""What cannot be carried, by One API's schema."""
 
 
 def statements(options: Mapping[str, str]) -> str:
@@ -63,16 +81,21 @@ def statements(options: Mapping[str, str]) -> str:
     Args:
         options: the texts of options that it needs where nobody has set them, by name.
     """
-    return "\n".join((*_tokens(), *_channels(), *_options(options), ""))
+    return "\n".join((*_tokens(), *_channels(), *_users(), *set_options(options), ""))
 
 
 def _tokens() -> Iterator[str]:
-    yield "UPDATE tokens SET model_limits = models, model_limits_enabled = 1 WHERE coalesce(models, '') <> '';"
-    # With commas it lets nobody in.
+    """Set for all, and not only for limited ones: a database may have been new-api's before."""
     yield (
-        "UPDATE tokens SET allow_ips = replace(replace(subnet, ' ', ''), ',', char(10))"
-        " WHERE coalesce(subnet, '') <> '';"
+        "UPDATE tokens SET model_limits = coalesce(models, ''), model_limits_enabled = coalesce(models, '') <> '',"
+        # With commas it lets nobody in.
+        " allow_ips = replace(replace(coalesce(subnet, ''), ' ', ''), ',', char(10));"
     )
+
+
+def _users() -> Iterator[str]:
+    """All tokens end with root's quota."""
+    yield f"UPDATE users SET quota = {wire.WALLET} WHERE id = 1;"
 
 
 def _channels() -> Iterator[str]:
@@ -88,25 +111,22 @@ def _channels() -> Iterator[str]:
     for number, name in wire.IN_OTHER.items():
         yield f"UPDATE channels SET other = {_field(name)} WHERE type = {number} AND {_field(name)} IS NOT NULL;"
     aws = " || '|' || ".join(map(_field, wire.AWS_KEY))
-    yield f'UPDATE channels SET "key" = {aws} WHERE type = {wire.AWS};'
+    yield f'UPDATE channels SET "key" = {aws} WHERE type = {wire.AWS} AND {aws} IS NOT NULL;'
     yield (
         f'UPDATE channels SET "key" = coalesce({_field("vertex_ai_adc")}, "key"),'
         f" other = json_object('default', coalesce({_field('region')}, '')) WHERE type = {wire.VERTEX};"
     )
     yield (
-        "UPDATE channels SET setting ="
-        " json_object('system_prompt', system_prompt, 'system_prompt_override', json('true'))"
-        " WHERE coalesce(system_prompt, '') <> '';"
+        "UPDATE channels SET setting = CASE coalesce(system_prompt, '')"
+        f" WHEN '' THEN json_remove({wire.SETTING}, '$.system_prompt', '$.system_prompt_override')"
+        f" ELSE json_set({wire.SETTING}, '$.system_prompt', system_prompt, '$.system_prompt_override', json('true'))"
+        " END"
+        " WHERE coalesce(system_prompt, '') <> '' OR coalesce(setting, '') <> '';"
     )
     numbers = {**dict.fromkeys(wire.AS_OPENAI, 1), wire.ALI_BAILIAN: wire.ALI, **wire.NUMBERS}
     moved = {number: new for number, new in numbers.items() if number != new}
     cases = " ".join(f"WHEN {number} THEN {new}" for number, new in sorted(moved.items()))
     yield f"UPDATE channels SET type = CASE type {cases} ELSE type END;"
-
-
-def _options(options: Mapping[str, str]) -> Iterator[str]:
-    for name, text in options.items():
-        yield f"INSERT INTO options (key, value) VALUES ('{name}', '{text}') ON CONFLICT DO NOTHING;"
 
 
 TOLD = "limits of tokens, kinds of channels, their configs and system prompts, and options that it needs"

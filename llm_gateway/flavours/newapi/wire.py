@@ -50,12 +50,17 @@ alone), and coze (34), whose bot One API finds by the model's name.
 AS_OPENAI = frozenset({2, 4, 5, 8, 26, 29, 32, 39, 41, 48, 50, 51})
 """One API's numbers of kinds that new-api has not, and serves as OpenAI."""
 ALI_BAILIAN = 49
-_ONE_API = {number: known for known, number in NUMBERS.items()}
+ONE_API = {number: known for known, number in NUMBERS.items()}
+"""The other way round."""
 IN_OTHER = {3: "api_version", 17: "plugin", 18: "api_version", 24: "api_version", 37: "user_id"}
 """By One API's number, the field of a config that stands in new-api's column `other`."""
 ALI, AWS, VERTEX = 17, 33, 42
 AWS_KEY = ("ak", "sk", "region")
 """The fields of One API's config that are the key of such a channel here, with | between them."""
+SETTING = "CASE WHEN coalesce(setting, '') <> '' AND json_valid(setting) THEN setting ELSE '{}' END"
+"""A channel's column of that name in SQL; an empty object where it is no JSON."""
+SWITCH_OFF = "status = 2"
+"""The status, of channels and tokens alike, of what a person has switched off."""
 _V1 = "/v1"
 _PASS_THROUGH = "pass_through_body_enabled"  # noqa: S105 (a name)
 _OURS = frozenset({"system_prompt", "system_prompt_override", _PASS_THROUGH})
@@ -176,7 +181,7 @@ def setting_of(row: Row) -> dict[str, Any]:
 def read_channel(row: Row) -> Channel:
     """A channel as listed. Raises TypeError or KeyError when `row` is something else."""
     number = whole(row, "type")
-    known = _ONE_API.get(number, FOREIGN + number)
+    known = ONE_API.get(number, FOREIGN + number)
     setting = setting_of(row)
     return listed.channel(
         row,

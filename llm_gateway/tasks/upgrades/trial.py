@@ -27,9 +27,15 @@ from llm_gateway.parts import arrival, image, installation, service, serving
 from llm_gateway.parts.serving import Serving
 from llm_gateway.parts.takeover import old_schema
 from llm_gateway.proof import proof
+from llm_gateway.tasks.upgrades import carried
+from llm_gateway.tasks.upgrades.carried import Carried
 
 LONGEST_LOAD_SECONDS = 900
 """For loading an archive of the image and unpacking the copy of the database."""
+_COPIES = 2
+"""What the switch keeps, once the trial's is gone; and what the new image makes of it, where it is taken back."""
+_COPIES_CARRIED = 3
+"""Of another software's, which are larger, the trial's and the staged one, and half a one to write its transaction."""
 _HERE = Path(__file__).parent
 _ENDED = "it ended"
 
@@ -79,10 +85,11 @@ def load(node: Node, old: Serving) -> str:
     return found[-1].strip()
 
 
-def run(node: Node, new: Serving, source: str) -> str:
+def run(node: Node, new: Serving, source: str, arriving: Carried | None = None) -> str:
     """Start the image on the copy and ask it what users ask. Within `unpublished`.
 
-    Parameters: `source`, the path of a backup on the host, or of a directory that holds a database.
+    Parameters: `source`, the path of a backup on the host, or of a directory that holds a database; `arriving`, where
+    that is to be carried over to another software: a copy that has its schema is kept then.
     Returns what it answered. Raises TrialError, DatabaseError, RemoteError.
     """
     host = node.host
@@ -95,17 +102,20 @@ def run(node: Node, new: Serving, source: str) -> str:
         "OWN": installation.own_data_command(node, f"trial/{layout.DATA}"),
         "LIMIT": installation.limit_processors(node),
     }
-    script = program({"DIRECTORY": node.directory, "SOURCE": source, **commands}, _HERE / "trial.sh")
+    copies = _COPIES_CARRIED if arriving else _COPIES
+    script = program(
+        {"COPIES": str(copies), "DIRECTORY": node.directory, "SOURCE": source, **commands}, _HERE / "trial.sh"
+    )
     compose_file = installation.unpublished_compose_file(node, project=TRIAL, image=tag)
     step(host, f"trial: starting {new} on a copy of the database")
-    arriving = arrival.due(node, node.gateway.store)
     remote.run(host, script, base64.b64encode(compose_file).decode())
     old_schema.start_twice(host, TRIAL, node.settings.gateway_start_timeout)
     address = _await(node)
     _require_software(node, address)
     if arriving:
+        carried.keep_copy(node)
         copied = Store(host, f"{node.directory}/trial/{layout.DATA}/{layout.DATABASE}")
-        arrival.carry(host, node, copied, arriving, TRIAL)
+        arrival.carry(host, node, copied, arriving.arrival, TRIAL)
         address = _await(node)
     step(host, "trial: asking it for a completion and an embedding")
     try:

@@ -8,6 +8,7 @@ when it starts, with no way back: so an image that was not tried is shown nothin
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 
 from pyinfra.api import FunctionCommand, operation
 from pyinfra.api.host import Host
@@ -21,8 +22,8 @@ from llm_gateway.model import layout
 from llm_gateway.parts import arrival, database, image, installation, serving, tiktoken
 from llm_gateway.parts.serving import Serving
 from llm_gateway.tasks import backup, swap
-from llm_gateway.tasks.swap import Swap, SwapError, Swapped
-from llm_gateway.tasks.upgrades import trial
+from llm_gateway.tasks.swap import Staged, Swap, SwapError, Swapped
+from llm_gateway.tasks.upgrades import carried, trial
 from llm_gateway.tasks.upgrades.trial import TrialError
 
 ROLLBACK = "pyinfra inventory.py deploys/rollback.py"
@@ -49,23 +50,24 @@ def _upgrade(node: Node, old: Serving) -> Generator[FunctionCommand, None, None]
         remote.tell(
             node.host, f"to come: upgrade {old} -> {image.reference(node.settings)}, after a backup and a trial"
         )
-        for problem in _foreseen(node):
-            remote.tell(node.host, f"which will be refused as it is now: {problem}")
+        for line in _foreseen(node):
+            remote.tell(node.host, line)
     yield remote.Callback(_run, (node, old), {})
 
 
 def _foreseen(node: Node) -> list[str]:
-    """What prevents it that can be seen in the database, also why nothing can be."""
+    """What is to be said of its database, and what prevents it that can be seen there, also why nothing can be."""
     try:
-        return arrival.problems(node)
+        found, notes = arrival.problems(node), arrival.notes(node)
     except (database.DatabaseError, remote.RemoteError) as problem:
-        return [str(problem)]
+        found, notes = [str(problem)], []
+    return [*notes, *(f"which will be refused as it is now: {problem}" for problem in found)]
 
 
 def _run(state: State, host: Host, node: Node, old: Serving) -> bool:
     wanted = image.reference(node.settings)
     try:
-        new = _tried(node, old)
+        new, staged = _tried(node, old)
     except (backup.BackupError, TrialError, UndoError, database.DatabaseError, remote.RemoteError) as problem:
         did = "serves on, as it did all the time" if is_running(node) else "was left as it was"
         remote.complain(
@@ -73,9 +75,14 @@ def _run(state: State, host: Host, node: Node, old: Serving) -> bool:
         )
         return False
     purpose = "change" if new.identifier == old.identifier else "upgrade"
+    wanted_swap = Swap(purpose, str(new), staged, images=(old, new), aside=swap.aside_name())
+    if staged:
+        wanted_swap = replace(wanted_swap, proofs=(carried.require_rows,))
     try:
-        done = swap.carry_out(node, Swap(purpose, str(new), images=(old, new), aside=swap.aside_name()))
+        done = swap.carry_out(node, wanted_swap)
     except SwapError as problem:
+        if staged:
+            carried.discard(node)
         remote.complain(host, f"the {purpose} to {new} was taken back: {problem}")
         return False
     remote.tell(host, f"{new} serves: {done.proof}")
@@ -89,20 +96,25 @@ def outage_words(done: Swapped) -> str:
     return "" if done.outage is None else f": nobody was served for {done.outage:.1f} s"
 
 
-def _tried(node: Node, old: Serving) -> Serving:
-    """The new image, once it was tried on a copy of the data. Raises as its steps do."""
+def _tried(node: Node, old: Serving) -> tuple[Serving, Staged | None]:
+    """The new image, once it was tried on a copy of the data; and data that take the place of those, if they are to be
+    of another software. Raises as its steps do.
+    """
     host, wanted = node.host, image.reference(node.settings)
     swap.settle(node)
     if problems := arrival.problems(node):
         raise TrialError("; ".join(problems))
+    arriving, staged = carried.look(node), None
     archive = make_backup(node, f"before the upgrade to {wanted}")
     with trial.unpublished(node, old, f"trial of {wanted} on {node.name}"):
         new = Serving(trial.load(node, old), wanted)
         if new.identifier == old.identifier:
             step(host, f"{wanted} is the very image that serves: no trial is needed")
         else:
-            trial.run(node, new, archive)
-    return new
+            trial.run(node, new, archive, arriving)
+            if arriving:
+                staged = carried.stage(node, arriving)
+    return new, staged
 
 
 def is_running(node: Node) -> bool:
