@@ -65,6 +65,12 @@ gateway_environment = {}
 # an address: a name of the gateway that is taken over, and that is not wanted any more.
 gateway_extra_hosts = {}
 
+# Where the gateway keeps what it knows. "sqlite": in a file on its host, which is right for one gateway. Otherwise the
+# name of a secret that holds the DSN of an empty database of a PostgreSQL (13 or newer),
+# `postgres://USER:PASSWORD@HOST:5432/DATABASE`, with signs of the password as `%XX`; `?sslmode=disable`, `prefer` or
+# `require` may follow, and `TimeZone=` (docs/postgresql.md has more, and when not to).
+gateway_database = "sqlite"
+
 # The time zone of log texts and log file names. (One API stores times as UTC seconds whatever this says.)
 gateway_timezone = "Asia/Shanghai"
 

@@ -1,5 +1,6 @@
 """Lab hosts: containers that boot systemd and look like machines of a tailnet."""
 
+import secrets
 import subprocess
 
 from lab import base_image, keys, networks, openclaw_image, tailnet, waiting
@@ -10,7 +11,7 @@ from lab.errors import LabError
 from lab.labels import label_options, object_name
 from lab.profiles import first_files
 from lab.progress import say, step
-from lab.state import WITH_OPENCLAW, Host, LabState, save
+from lab.state import DATABASE, WITH_OPENCLAW, Host, LabState, save
 
 BOOTS_WITHIN_S = 90
 STOPS_WITHIN_S = 60
@@ -31,6 +32,8 @@ def ensure_image(docker: Docker, base: str, profile: str) -> str:
     """Return the tag of the image of a profile, built first if need be."""
     if profile in WITH_OPENCLAW:
         return openclaw_image.ensure_image(docker, ensure_image(docker, base, "fresh"), profile)
+    if profile == DATABASE:
+        return ensure(docker, Recipe("host-database", "database", ensure_image(docker, base, "fresh")))
     if profile == base_image.OLDER:
         return ensure(
             docker, Recipe(f"host-{profile}", "host", base_image.ensure_base(docker, profile), target="fresh")
@@ -74,6 +77,8 @@ def allocate(state: LabState, name: str, profile: str) -> Host:
         known_hosts=str(keys.known_hosts(state.name)),
     )
     state.hosts[name] = host
+    if profile == DATABASE and not state.database_password:
+        state.database_password = f"{secrets.token_urlsafe(12)}@/#?% &"
     save(state)
     return host
 
@@ -119,7 +124,7 @@ def _create(docker: Docker, state: LabState, name: str, image: str) -> None:
 def _fill(docker: Docker, state: LabState, name: str, delay_s: float) -> None:
     host = state.hosts[name]
     public_key = keys.ensure_key(state.name).with_suffix(".pub").read_text(encoding="ascii")
-    archive = pack(first_files(host, state.tailnet_subnet, delay_s, public_key))
+    archive = pack(first_files(host, state.tailnet_subnet, delay_s, public_key, state.database_password))
     docker.run("cp", "-", f"{object_name(state.name, name)}:/", stdin=archive)
 
 

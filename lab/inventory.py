@@ -22,7 +22,7 @@ def _load() -> _lab_state.LabState:
         raise _PyinfraError(f"lab/inventory.py: {error}") from None
 
 
-def _deployment_settings(state: _lab_state.LabState, host: _lab_state.Host) -> dict[str, _Any]:
+def _deployment_settings(state: _lab_state.LabState, name: str, host: _lab_state.Host) -> dict[str, _Any]:
     """Return what the lab sets otherwise than group_data/all.py: its own upstream and image."""
     upstream, image = state.upstream, state.gateway_image
     if upstream is None or image is None:
@@ -59,6 +59,8 @@ def _deployment_settings(state: _lab_state.LabState, host: _lab_state.Host) -> d
         settings["gateway_directory"] = "/root/workspace/infrastructure/oneapi"
     elif first := next((name for name, other in state.hosts.items() if _is_gateway(name, other.profile)), None):
         settings["openclaw_gateway"] = first
+    if _is_gateway(name, host.profile) and (database := _database_of(state, name)):
+        settings["gateway_database"] = _lab_state.database_secret(database)
     if host.profile in (*_lab_state.WITH_PLACEHOLDER, *_lab_state.WITH_OPENCLAW):
         settings["openclaw_workspace"] = f"~/{_lab_state.WORKSPACE}"
     if host.profile in _lab_state.WITH_PLACEHOLDER:
@@ -68,6 +70,18 @@ def _deployment_settings(state: _lab_state.LabState, host: _lab_state.Host) -> d
     if host.profile == "openclaw":
         settings |= {"openclaw_unit_scope": "user", "openclaw_user": "openclaw"}
     return settings
+
+
+def _database_of(state: _lab_state.LabState, gateway: str) -> str | None:
+    """The host with the database of a gateway: the one that comes next behind it, where no gateway is between."""
+    names = list(state.hosts)
+    for name in names[names.index(gateway) + 1 :]:
+        profile = state.hosts[name].profile
+        if profile == _lab_state.DATABASE:
+            return name
+        if _is_gateway(name, profile):
+            return None
+    return None
 
 
 def _for_openclaw(state: _lab_state.LabState) -> list[dict[str, _Any]]:
@@ -98,7 +112,7 @@ def _connection(host: _lab_state.Host) -> dict[str, _Any]:
 
 def _members(belongs: _Any) -> list[tuple[str, dict[str, _Any]]]:
     return [
-        (name, {**_connection(host), **_deployment_settings(_state, host)})
+        (name, {**_connection(host), **_deployment_settings(_state, name, host)})
         for name, host in _state.hosts.items()
         if belongs(name, host.profile)
     ]

@@ -4,9 +4,9 @@ from lab import legacy_database
 from lab.archives import Entry
 from lab.base_image import OLDER
 from lab.errors import LabError
-from lab.state import NAME, WITH_OPENCLAW, WITH_PLACEHOLDER, WORKSPACE, Host
+from lab.state import DATABASE, NAME, WITH_OPENCLAW, WITH_PLACEHOLDER, WORKSPACE, Host
 
-PROFILES = ("fresh", "ready", OLDER, "agent", "legacy", *WITH_OPENCLAW)
+PROFILES = ("fresh", "ready", OLDER, DATABASE, "agent", "legacy", *WITH_OPENCLAW)
 OPERATOR = (1000, 100)
 OPENCLAW = (1001, 1001)
 OPENCLAW_HOME = "home/openclaw"
@@ -44,7 +44,9 @@ def _known_profiles() -> str:
     return f"use one of {', '.join(PROFILES)}"
 
 
-def first_files(host: Host, tailnet_subnet: str, delay_s: float, public_key: str) -> list[Entry]:
+def first_files(
+    host: Host, tailnet_subnet: str, delay_s: float, public_key: str, database_password: str = ""
+) -> list[Entry]:
     """Return the files that a host gets before its first boot.
 
     Args:
@@ -52,6 +54,7 @@ def first_files(host: Host, tailnet_subnet: str, delay_s: float, public_key: str
         tailnet_subnet: the tailnet that its address is in.
         delay_s: seconds from the start of tailscaled to the address.
         public_key: the line for ``authorized_keys``.
+        database_password: of the role that a PostgreSQL on it makes.
     """
     tailnet = f"ADDRESS={host.tailscale_address}\nSUBNET={tailnet_subnet}\n".encode()
     key = public_key.encode()
@@ -65,6 +68,8 @@ def first_files(host: Host, tailnet_subnet: str, delay_s: float, public_key: str
         Entry("home/operator/.ssh", None, 0o700, user, group),
         Entry("home/operator/.ssh/authorized_keys", key, 0o600, user, group),
     ]
+    if host.profile == DATABASE:
+        entries.append(Entry("etc/openclaw-lab/database-password", database_password.encode(), 0o600))
     if host.profile in WITH_PLACEHOLDER:
         entries += _workspace()
     return entries + (_old_gateway(host) if host.profile == "legacy" else [])

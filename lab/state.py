@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from lab.errors import LabError
 
@@ -17,6 +18,8 @@ SECRETS_FILE = "secrets.env"
 """Beside the state: what an operator would hand in, as the deployment's setting ``secrets_file`` reads it."""
 UPSTREAM_SECRET = "LAB_UPSTREAM_API_KEY"
 """The name, not the value."""
+DATABASE = "database"
+"""The profile of a host with a PostgreSQL."""
 WITH_PLACEHOLDER = ("agent", "legacy")
 """The profiles of the hosts that run a place-holder for OpenClaw."""
 WITH_OPENCLAW = ("openclaw", "openclaw-system")
@@ -85,7 +88,24 @@ class LabState:
     gateway_images: dict[str, GatewayImage] = field(default_factory=dict)
     """By flavour, "one-api" or "new-api": all that were asked for, see lab/gateway_image.py."""
     packages: Packages | None = None
+    database_password: str = ""
+    """Of the role `gateway` of its PostgreSQLs; it has signs that a DSN has as %XX."""
     complete: bool = False
+
+    @property
+    def dsns(self) -> dict[str, str]:
+        """Where the database for a gateway is on each host that has one, by the name of the secret."""
+        login = f"gateway:{quote(self.database_password, safe='')}"
+        return {
+            database_secret(name): f"postgres://{login}@{host.tailscale_address}:5432/gateway"
+            for name, host in self.hosts.items()
+            if host.profile == DATABASE
+        }
+
+
+def database_secret(host: str) -> str:
+    """The name of the secret with the DSN of the database on a host."""
+    return f"LAB_DATABASE_{host.upper().replace('-', '_')}"
 
 
 def lab_name() -> str:
@@ -153,7 +173,9 @@ def save(state: LabState) -> None:
     path = make_directory(state.name) / "state.json"
     write_private(path, json.dumps(asdict(state), indent=2) + "\n")
     if state.upstream is not None:
-        write_private(path.with_name(SECRETS_FILE), f"{UPSTREAM_SECRET}={state.upstream.api_key}\n")
+        lines = [f"{UPSTREAM_SECRET}={state.upstream.api_key}\n"]
+        lines += [f"{name}={dsn}\n" for name, dsn in state.dsns.items()]
+        write_private(path.with_name(SECRETS_FILE), "".join(lines))
 
 
 def make_directory(name: str) -> Path:
@@ -190,5 +212,6 @@ def _from_json(raw: dict[str, Any]) -> LabState:
         gateway_image=None if image is None else GatewayImage(**image),
         gateway_images={name: GatewayImage(**other) for name, other in raw.get("gateway_images", {}).items()},
         packages=None if packages is None else Packages(**packages),
+        database_password=raw.get("database_password", ""),
         complete=raw["complete"],
     )

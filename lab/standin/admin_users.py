@@ -40,7 +40,7 @@ def list_users(app: App, request: Request) -> Response:
 def search_users(app: App, request: Request) -> Response:
     keyword = request.query("keyword")
     tail = "WHERE id = ? OR username LIKE ? OR email LIKE ? OR display_name LIKE ?"
-    params = (keyword, *([keyword + "%"] * 3))
+    params = (int(keyword) if keyword.isdecimal() else 0, *([keyword + "%"] * 3))
     return ok(data=[shaped(user) for user in app.database.rows(USERS, tail, params, omit="password")])
 
 

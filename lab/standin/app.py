@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import sqlite3
 import time
@@ -78,9 +79,8 @@ class App:
             raise SystemExit(f"cannot log to {self.config.log_dir}: {error.strerror}") from None
 
     def _open_database(self) -> Database:
-        self.log.system("SQL_DSN not set, using SQLite as database")
         try:
-            database = Database(self.config.sqlite_path, self.config.busy_timeout_ms)
+            database = self._connect()
         except sqlite3.Error as error:
             self.log.fatal(f"failed to initialize database: {error}")
         self.log.system("database migration started")
@@ -91,6 +91,22 @@ class App:
         faults.migrate(self.faults, database)
         self.log.system("database migrated")
         return database
+
+    def _connect(self) -> Database:
+        if not self.config.sql_dsn:
+            self.log.system("SQL_DSN not set, using SQLite as database")
+            return Database(self.config.sqlite_path, self.config.busy_timeout_ms)
+        if not self.config.sql_dsn.startswith("postgres://"):
+            self.log.system("using MySQL as database")
+            raise sqlite3.OperationalError("default addr for network unknown")
+        self.log.system("using PostgreSQL as database")
+        from .postgresql import PostgreSQL  # its driver is in the image, and not on every machine that runs this
+
+        # libpq knows no TimeZone in a URL; pgx hands it on to the server.
+        dsn = re.sub(r"([?&])TimeZone=", r"\1options=-c%20TimeZone%3D", self.config.sql_dsn)
+        found = PostgreSQL(dsn, self.config.most_connections)
+        found.query("SELECT 1")
+        return found
 
     def _create_root(self) -> None:
         """Make root/123456 where there is no user at all, with the tokens that the environment gives."""

@@ -24,6 +24,8 @@ class Config:
     one_log_file: bool = False
     sqlite_path: Path = Path("one-api.db")
     busy_timeout_ms: int = 3000
+    sql_dsn: str = ""
+    most_connections: int = 1000
     session_secret: str = field(default_factory=lambda: str(uuid.uuid4()))
     session_secret_refused: bool = False
     initial_root_token: str = ""
@@ -50,6 +52,8 @@ def load_config(environ: Mapping[str, str], workdir: Path, port: int = 3000, log
         one_log_file=env.get("ONLY_ONE_LOG_FILE") == "true",
         sqlite_path=workdir / (env.get("SQLITE_PATH") or "one-api.db"),
         busy_timeout_ms=number(env, "SQLITE_BUSY_TIMEOUT", 3000),
+        sql_dsn=env.get("SQL_DSN", ""),
+        most_connections=number(env, "SQL_MAX_OPEN_CONNS", 1000),
         session_secret=secret if secret and not refused else str(uuid.uuid4()),
         session_secret_refused=refused,
         initial_root_token=env.get("INITIAL_ROOT_TOKEN", ""),

@@ -141,15 +141,7 @@ class Database:
 
 
 def _insert(conn: sqlite3.Connection, table: Table, row: Row) -> int:
-    values = {}
-    for column in table.columns:
-        value = row.get(column.field, column.zero)
-        is_zero = value is None or (not column.pointer and value == column.zero)
-        if is_zero and column.default is not None:
-            value = column.default
-        if column.name == "id" and not value:
-            continue
-        values[column.name] = value
+    values = table.stored(row)
     names = ", ".join(f"`{name}`" for name in values)
     marks = ", ".join("?" * len(values))
     sql = f"INSERT INTO `{table.name}` ({names}) VALUES ({marks})"  # noqa: S608

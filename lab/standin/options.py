@@ -66,6 +66,9 @@ DEFAULTS: Mapping[str, str] = {
 }
 
 
+_SET = "INSERT INTO options (`key`, `value`) VALUES (?, ?) ON CONFLICT (`key`) DO UPDATE SET `value` = excluded.`value`"
+
+
 class Options:
     """The option map: every value is a string, kept in memory and in the database."""
 
@@ -82,7 +85,7 @@ class Options:
         """
         # model/option.go, UpdateOption looks at no error of the database.
         with contextlib.suppress(sqlite3.Error):
-            self._database.execute("INSERT OR REPLACE INTO options (`key`, `value`) VALUES (?, ?)", (key, value))
+            self._database.execute(_SET, (key, value))
         self.values[key] = value
         if key.endswith("Ratio"):
             check_ratios(value)

@@ -64,6 +64,19 @@ class Table:
     lacking: tuple[str, ...] = ()
     """Columns of newer versions: null in every row that is read."""
 
+    def stored(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a row that is inserted, by column: defaults in place of zero values."""
+        values = {}
+        for column in self.columns:
+            value = row.get(column.field, column.zero)
+            is_zero = value is None or (not column.pointer and value == column.zero)
+            if is_zero and column.default is not None:
+                value = column.default
+            if column.name == "id" and not value:
+                continue
+            values[column.name] = value
+        return values
+
     def column_names(self, *omit: str) -> str:
         return ", ".join(f"`{c.name}`" for c in self.columns if c.name not in omit)
 

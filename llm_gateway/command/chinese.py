@@ -29,6 +29,7 @@ STEPS = {
     "Let the firewall take its final rules in": "让防火墙载入最终规则",
     "Let the firewall take its rules in": "让防火墙载入规则",
     "Look at the budgets": "检查预算",
+    "Look at the database": "检查数据库",
     "Load the image from the archive": "从归档加载镜像",
     "Make a backup on the host": "在主机上制作备份",
     "Make a backup on the host and bring it here": "在主机上制作备份并取回本机",
@@ -74,6 +75,7 @@ STEPS = {
 FILES = {
     "the generated secrets": "生成的密钥",
     "the compose environment": "compose 的环境变量",
+    "what leads psql to the database": "psql 连接数据库用的文件",
     "the compose file": "compose 文件",
     "the compose file of the first start": "首次启动的 compose 文件",
     "the script that gives the data to the gateway's user": "把数据交给网关用户的脚本",

@@ -250,6 +250,8 @@ class HostState(Answers):
 
     secrets = Content()
     """The content of secrets.env; None where there is none."""
+    database_conf = Content()
+    """The content of database.conf, a password in it; None where the store is a file."""
 
     @property
     def has_secrets(self) -> bool:

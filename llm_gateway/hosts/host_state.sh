@@ -148,6 +148,7 @@ case " $ROLES " in *" gateway "*)
     fi
     content secrets "$DIRECTORY/secrets.env"
     content next_secrets "$DIRECTORY/secrets.env.next"
+    content database_conf "$DIRECTORY/database.conf"
     # Where that is lost, what the gateway runs with.
     [ -f "$DIRECTORY/secrets.env" ] || sed -n 's/^SESSION_SECRET=//p' "$DIRECTORY/.env" 2>/dev/null | emit session_secret
     content applied_keys "$DIRECTORY/applied-keys.json"
@@ -158,6 +159,7 @@ case " $ROLES " in *" gateway "*)
         [ ! -s /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
         # Only in the place of sqlite3, since Python takes its time; and python3-minimal has no sqlite3.
         command -v sqlite3 >/dev/null || ! python3 -c 'import sqlite3' 2>/dev/null || echo python3
+        ! command -v pg_dump >/dev/null || ! command -v psql >/dev/null || echo psql
     } | emit tools
     content backup_last "$DIRECTORY/backups/last.json"
     # As files/hold-firewall has it: the same at each look.

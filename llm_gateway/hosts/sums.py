@@ -19,12 +19,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 from llm_gateway.hosts import answers, other_databases
 from llm_gateway.hosts.answers import Answers, Text, UnreadableError
 from llm_gateway.model import shell
+from llm_gateway.model.dialect import POSTGRESQL, SQLITE, Dialect
 from llm_gateway.model.layout import PROJECT
 from llm_gateway.model.usage import (
     AGENT,
@@ -87,9 +89,20 @@ def read(lines: list[str], by: tuple[str, ...], zone: tzinfo) -> Usage:
 
 def script(directory: str, file: str, log: UsageLog, query: Query, zone: tzinfo) -> str:
     """The shell script that sums up a SQLite file."""
+    return _script({"database": file, "service": ""}, SQLITE, directory, log, query, zone)
+
+
+def postgresql_script(directory: str, service: str, log: UsageLog, query: Query, zone: tzinfo) -> str:
+    """The same of a PostgreSQL. Parameters: `service`, the file on the host that leads psql there."""
+    return _script({"database": "", "service": service}, POSTGRESQL, directory, log, query, zone)
+
+
+def _script(
+    store: Mapping[str, str], dialect: Dialect, directory: str, log: UsageLog, query: Query, zone: tzinfo
+) -> str:
     variables = {
         "directory": directory,
-        "database": file,
+        **store,
         "container": PROJECT,
         "patience": str(PATIENCE_SECONDS),
         "portion": str(PORTION_ROWS),
@@ -99,9 +112,9 @@ def script(directory: str, file: str, log: UsageLog, query: Query, zone: tzinfo)
         "by": " ".join(query.by),
         "program": (_HERE / "sums_program.py").read_text(encoding="utf-8"),
         "bounds": f"SELECT min({log.key}), max({log.key}) FROM {log.table} WHERE {log.time} >= {query.begin};",  # noqa: S608 - of ours
-        "tables": "\n".join(_tables(query)),
-        "portions": _portion(log, query),
-        "answers": "\n".join(_answers(log, query)),
+        "tables": "\n".join(_tables(dialect, query)),
+        "portions": _portion(dialect, log, query),
+        "answers": "\n".join(_answers(dialect, log, query)),
     }
     texts = [
         shell.program(variables, answers.SCRIPT, other_databases.SCRIPT),
@@ -111,32 +124,35 @@ def script(directory: str, file: str, log: UsageLog, query: Query, zone: tzinfo)
     return "\n".join(texts)
 
 
-def _tables(query: Query) -> Iterator[str]:
+def _tables(dialect: Dialect, query: Query) -> Iterator[str]:
     """Statements that make the tables of this process alone."""
+    whole, real = dialect.whole, dialect.real
     yield (
-        "CREATE TEMP TABLE sums (a TEXT, m TEXT, c INTEGER, d INTEGER, s INTEGER, n INTEGER, p INTEGER, o INTEGER,"
-        " w INTEGER, PRIMARY KEY (a, m, c, d, s)) WITHOUT ROWID;"
+        f"CREATE TEMP TABLE sums (a TEXT, m TEXT, c {whole}, d {whole}, s {whole}, n {whole}, p {whole}, o {whole},"
+        f" w {whole}, PRIMARY KEY (a, m, c, d, s)){dialect.keyed};"
     )
-    yield "CREATE TEMP TABLE prices (m TEXT, s INTEGER, u TEXT, p REAL, o REAL, PRIMARY KEY (m, s)) WITHOUT ROWID;"
+    columns = f"m TEXT, s {whole}, u TEXT, p {real}, o {real}"
+    yield f"CREATE TEMP TABLE prices ({columns}, PRIMARY KEY (m, s)){dialect.keyed};"
     for each in query.prices:
         price = each.price
-        values = f"{_text(price.model)}, {each.stretch}, '{price.currency}', {price.prompt:f}, {price.completion:f}"
+        model, costs = dialect.of_text(price.model), f"{price.prompt:f}, {price.completion:f}"
+        values = f"{model}, {each.stretch}, '{price.currency}', {costs}"
         yield f"INSERT INTO prices VALUES ({values});"  # noqa: S608 - quoted
 
 
-def _portion(log: UsageLog, query: Query) -> str:
+def _portion(dialect: Dialect, log: UsageLog, query: Query) -> str:
     """A statement that adds the rows from a key up to another; what is not asked for is one group."""
     at = _offset_at(log.time, query.zone.offsets)
     stretch = "".join(f"WHEN {log.time} < {second} THEN {number} " for number, second in enumerate(query.changes))
     columns = {
-        AGENT: f"ifnull({log.agent}, '')",
-        CHANNEL: f"ifnull({log.channel}, 0)",
+        AGENT: f"coalesce({log.agent}, '')",
+        CHANNEL: f"coalesce({log.channel}, 0)",
         DAY: f"({log.time} + {at}) / 86400",
     }
     agent, channel, day = (columns[name] if name in query.by else empty for name, empty in _UNASKED.items())
     of_tokens = (f"sum(CASE WHEN {log.has_tokens} THEN {tokens} ELSE 0 END)" for tokens in (log.prompt, log.completion))
     groups = (
-        *(agent, f"ifnull({log.model}, '')", channel, day),
+        *(agent, f"coalesce({log.model}, '')", channel, day),
         f"CASE {stretch}ELSE {len(query.changes)} END" if stretch else "0",
     )
     # SQLite sorts the rows by all that they are grouped by, constants included: a quarter of all that it takes here.
@@ -144,9 +160,9 @@ def _portion(log: UsageLog, query: Query) -> str:
     selected = (*groups, "count(*)", *of_tokens, f"sum(CASE WHEN {log.has_tokens} THEN 0 ELSE 1 END)")
     rows = f"{log.key} >= %d AND {log.key} < %d AND {log.time} >= {query.begin} AND {log.is_request}"
     return (
-        f"INSERT INTO sums SELECT {', '.join(selected)} FROM {log.table} NOT INDEXED WHERE {rows}"  # noqa: S608 - of ours
-        f" GROUP BY {', '.join(varying)} ON CONFLICT DO UPDATE SET n = n + excluded.n, p = p + excluded.p,"
-        " o = o + excluded.o, w = w + excluded.w;"
+        f"INSERT INTO sums SELECT {', '.join(selected)} FROM {log.table}{dialect.unordered} WHERE {rows}"  # noqa: S608 - of ours
+        f" GROUP BY {', '.join(varying)} ON CONFLICT (a, m, c, d, s) DO UPDATE SET n = sums.n + excluded.n,"
+        " p = sums.p + excluded.p, o = sums.o + excluded.o, w = sums.w + excluded.w;"
     )
 
 
@@ -161,22 +177,23 @@ def _offset_at(time: str, offsets: tuple[tuple[int, int], ...]) -> str:
     return f"(CASE {' '.join(cases)} ELSE {offsets[-1][1]} END)"
 
 
-def _answers(log: UsageLog, query: Query) -> Iterator[str]:
+def _answers(dialect: Dialect, log: UsageLog, query: Query) -> Iterator[str]:
     """Statements whose rows are the lines of the answer."""
-    costs = ", ".join(map(_cost, CURRENCIES))
+    costs = ", ".join(_cost(dialect, currency) for currency in CURRENCIES)
+    name = partial(_name, dialect)
     sums = f"sum(n), sum(sums.p), sum(sums.o), sum(w), {costs}, sum(CASE WHEN u IS NULL THEN n - w ELSE 0 END)"
     both = "sums LEFT JOIN prices USING (m, s)"
     columns = {AGENT: "a", MODEL: "m", CHANNEL: "c", DAY: "d"}
     grouped = ", ".join(columns[name] for name in query.by)
-    names = {AGENT: _name("a"), MODEL: _name("m"), CHANNEL: "c", DAY: "d"}
+    names = {AGENT: name("a"), MODEL: name("m"), CHANNEL: "c", DAY: "d"}
     shown = ", ".join(names[name] if name in query.by else "''" for name in DIMENSIONS)
     count = f"(SELECT count(*) FROM (SELECT DISTINCT {grouped} FROM sums))"  # noqa: S608 - of ours
     yield f"SELECT 'total', {count}, {sums} FROM {both} HAVING count(*) > 0;"  # noqa: S608 - of ours
     yield f"SELECT 'oldest', min({log.time}) FROM {log.table};"  # noqa: S608 - of ours
     if CHANNEL in query.by:
-        yield f"SELECT 'channel', id, {_name('name')} FROM {log.channels} ORDER BY id DESC LIMIT {_CHANNELS};"  # noqa: S608 - of ours
+        yield f"SELECT 'channel', id, {name('name')} FROM {log.channels} ORDER BY id DESC LIMIT {_CHANNELS};"  # noqa: S608 - of ours
     yield (
-        f"SELECT 'unpriced', {_name('m')}, sum(n - w), sum(sums.p + sums.o) FROM {both}"  # noqa: S608 - of ours
+        f"SELECT 'unpriced', {name('m')}, sum(n - w), sum(sums.p + sums.o) FROM {both}"  # noqa: S608 - of ours
         f" WHERE u IS NULL AND n > w GROUP BY m ORDER BY 4 DESC LIMIT {_UNPRICED_MODELS};"
     )
     yield (
@@ -185,19 +202,15 @@ def _answers(log: UsageLog, query: Query) -> Iterator[str]:
     )
 
 
-def _name(expression: str) -> str:
-    return f"hex(substr({expression}, 1, {_LONGEST_NAME}))"
+def _name(dialect: Dialect, expression: str) -> str:
+    return dialect.hex.format(f"substr({expression}, 1, {_LONGEST_NAME})")
 
 
-def _cost(currency: str) -> str:
+def _cost(dialect: Dialect, currency: str) -> str:
     """What is known to cost that currency; an empty text where nothing is."""
     cost = f"sum(CASE WHEN u = '{currency}' THEN (sums.p * prices.p + sums.o * prices.o) / 1e6 END)"
-    return f"CASE WHEN sum(u = '{currency}' AND n > w) > 0 THEN printf('%.9f', {cost}) ELSE '' END"
-
-
-def _text(value: str) -> str:
-    """A text in SQL, whatever is in it."""
-    return f"CAST(x'{value.encode().hex()}' AS TEXT)"
+    is_known = f"sum(CASE WHEN u = '{currency}' AND n > w THEN 1 ELSE 0 END) > 0"
+    return f"CASE WHEN {is_known} THEN {dialect.decimals.format(cost)} ELSE '' END"
 
 
 def _unpacked(packed: str) -> list[str]:

@@ -14,15 +14,18 @@ import json
 import shlex
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
+from typing import ClassVar
 
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote, sums
 from llm_gateway.model import layout, shell
+from llm_gateway.model.dialect import SQLITE, Dialect
 from llm_gateway.model.usage import Query, UsageLog
 
 PATIENCE_SECONDS = 15
@@ -30,6 +33,8 @@ PATIENCE_SECONDS = 15
 
 _SCRIPT = Path(__file__).with_name("tables.sh")
 _PROGRAM = Path(__file__).with_name("host_tables.py")
+SQL = Path(__file__).with_name("sql.sh")
+"""Defines the shell functions that ask an SQLite file; `sql_values` stand before it."""
 
 
 class TablesError(Exception):
@@ -88,15 +93,47 @@ class Schema:
     encoding: str = "UTF-8"
 
 
-@dataclass(frozen=True)
-class Store:
-    """A gateway's database: a SQLite file on a host, or on this machine where there is no host."""
+class Store(ABC):
+    """Where a gateway keeps what it knows: a SQLite file, or a database of a PostgreSQL; asked on a host of it."""
 
-    host: Host | None
-    file: str
+    dialect: ClassVar[Dialect]
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What messages call it."""
+
+    @abstractmethod
+    def _run(self, wanted: str) -> list[str]:
+        """What its program answers to `counts`, `checksums`, `integrity` or `schema`: see tables.sh.
+
+        Raises TablesError.
+        """
+
+    @abstractmethod
+    def ask(self, sql: str, seconds: int = PATIENCE_SECONDS) -> list[str]:
+        """What it answers to statements, one a line; each row on a line, with | between two columns.
+
+        Parameters: `seconds`, how long to wait for another program. Raises RemoteError.
+        """
+
+    @abstractmethod
+    def usage_script(self, directory: str, log: UsageLog, query: Query, zone: tzinfo) -> str:
+        """The shell script that sums its log up where it is; a gateway serves meanwhile. `sums.read` reads its lines.
+
+        Parameters: `directory`, the gateway's, with the log's files; `zone`, in which those tell the time.
+        """
+
+    @abstractmethod
+    def run(self, script: str, stdin: str | None = None) -> list[str]:
+        """Run a shell script where it is asked. Raises RemoteError."""
+
+    @abstractmethod
+    def fix_command(self, statement: str) -> str:
+        """The command that runs an SQL statement on it, on its host."""
 
     def read(self) -> dict[str, Table]:
-        """Its tables, by name, all of one moment; SQLite's own tables are left out.
+        """Its tables, by name, all of one moment; the tables of SQLite, and of the deployment, are left out.
 
         A gateway may serve meanwhile; its writes wait, as long as this takes, only where they would finish a
         transaction. Raises TablesError.
@@ -110,7 +147,7 @@ class Store:
         return {str(name): int(count) for name, count in found.items()}
 
     def examine(self) -> Verdict:
-        """What SQLite finds wrong with it, of which it reads all. Raises TablesError."""
+        """What the database itself finds wrong, of which it reads all. Raises TablesError."""
         try:
             found = [line.split("|", 2) for line in self._run("integrity")]
         except TablesError as problem:
@@ -143,16 +180,36 @@ class Store:
                     accounts.append(Account(int(identity), _named(name, encoding), int(role), int(status)))
         return Schema(columns, tuple(triggers), users, tuple(accounts), tuple(views), encoding)
 
-    def usage_script(self, directory: str, log: UsageLog, query: Query, zone: tzinfo) -> str:
-        """The shell script that sums its log up where it is; a gateway serves meanwhile. `sums.read` reads its lines.
 
-        Parameters: `directory`, the gateway's, with the log's files; `zone`, in which those tell the time.
-        """
+@dataclass(frozen=True)
+class SQLiteStore(Store):
+    """A SQLite file on a host, or on this machine where there is no host."""
+
+    host: Host | None
+    file: str
+    dialect: ClassVar[Dialect] = SQLITE
+
+    @property
+    def name(self) -> str:
+        """Its path."""
+        return self.file
+
+    def usage_script(self, directory: str, log: UsageLog, query: Query, zone: tzinfo) -> str:
+        """See Store."""
         return sums.script(directory, self.file, log, query, zone)
 
     def run(self, script: str, stdin: str | None = None) -> list[str]:
-        """Run a shell script where it is. Raises RemoteError."""
+        """See Store."""
         return _run_here(script, stdin) if self.host is None else remote.run(self.host, script, stdin)
+
+    def ask(self, sql: str, seconds: int = PATIENCE_SECONDS) -> list[str]:
+        """See Store; a link in its place is not followed."""
+        values = {"file": self.file, **sql_values(seconds)}
+        return self.run(shell.program(values, SQL, call='[ ! -L "$file" ] && sql "$file"'), sql)
+
+    def fix_command(self, statement: str) -> str:
+        """See Store."""
+        return command(self.file, statement)
 
     def _run(self, wanted: str) -> list[str]:
         variables = {
@@ -165,6 +222,12 @@ class Store:
             return self.run(shell.program(variables, _SCRIPT))
         except remote.RemoteError as problem:
             raise TablesError(f"{self.file} cannot be read: {problem}") from None
+
+
+def sql_values(seconds: int) -> dict[str, str]:
+    """What stands before SQL. Parameters: `seconds`, how long to wait for another program."""
+    program = Path(__file__).with_name("host_sql.py").read_text(encoding="utf-8")
+    return {"patience": str(seconds), "program": program}
 
 
 def differences(ours: Mapping[str, Table], theirs: Mapping[str, Table]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pyinfra.api.host import Host
@@ -11,13 +12,15 @@ from llm_gateway.flavours import known
 from llm_gateway.flavours.change_plan import Change
 from llm_gateway.flavours.flavour import Flavour
 from llm_gateway.hosts.host_state import HostState
+from llm_gateway.hosts.postgresql import PostgreSQLStore
 from llm_gateway.hosts.record import Record
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore, Store
 from llm_gateway.inputs.secrets import Generated, Provided
 from llm_gateway.inputs.settings import Settings
 from llm_gateway.model import layout
 from llm_gateway.model.asking import Answer
 from llm_gateway.model.budgets import TokenTable
+from llm_gateway.model.dsn import SQLITE, Dsn, DsnError
 from llm_gateway.model.usage import UsageLog
 
 
@@ -219,7 +222,31 @@ class Gateway:
     @property
     def store(self) -> Store:
         """Where what it holds is kept."""
-        return Store(self.node.host, layout.database(self.node.directory))
+        if self.settings.gateway_database == SQLITE:
+            return self.file
+        dsn = self.dsn
+        place = dsn.place if dsn else self.settings.gateway_database
+        return PostgreSQLStore(self.node.host, f"{self.node.directory}/{layout.DATABASE_CONF}", place)
+
+    @property
+    def file(self) -> SQLiteStore:
+        """The file that its store is by default, and that an older gateway's was, on the node's host."""
+        return SQLiteStore(self.node.host, layout.database(self.node.directory))
+
+    @property
+    def dsn(self) -> Dsn | None:
+        """Where its PostgreSQL is: as handed in for this run, else as its host was told before; None where it has none.
+
+        Raises SecretsError.
+        """
+        secret = self.settings.gateway_database
+        if secret == SQLITE:
+            return None
+        if handed_in := self.provided.get(secret):
+            with suppress(DsnError):  # whoever deploys has refused it
+                return Dsn.parse(handed_in)
+        kept = self.node.state.database_conf if self.node.machine.is_read else None
+        return Dsn.of_service(kept) if kept else None
 
     @property
     def usage_log(self) -> UsageLog:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from llm_gateway.model import layout
 from llm_gateway.model.checks import InvalidError, takes
 
 OWN = {
@@ -19,7 +18,7 @@ OWN = {
     ),
     **dict.fromkeys(("INITIAL_ROOT_TOKEN", "INITIAL_ROOT_ACCESS_TOKEN"), "only an empty database is read with it"),
     **dict.fromkeys(
-        ("SQL_DSN", "LOG_SQL_DSN", "SQLITE_PATH"), f"the deployment keeps all data in {layout.DATA}/{layout.DATABASE}"
+        ("SQL_DSN", "LOG_SQL_DSN", "SQLITE_PATH"), "gateway_database says where the deployment keeps all data"
     ),
     "NODE_TYPE": "the deployment's gateways are single nodes",
 }

@@ -6,19 +6,22 @@ What is wrong is collected as text and never raised here, so that all problems o
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from llm_gateway.flavours import known
 from llm_gateway.inputs import consistency, renamed
 from llm_gateway.inputs.settings import SETTINGS, Settings
 from llm_gateway.model import layout
 from llm_gateway.model.checks import InvalidError
+from llm_gateway.model.dsn import SQLITE
 from llm_gateway.model.suggestion import suggest
 
 # A name that starts like one of ours is meant for us, so an unknown one is a misspelling.
 _OUR_PREFIXES = tuple({f"{name.partition('_')[0]}_" for name in SETTINGS})
 _SECRET_SHAPED = re.compile(r".*(_API_KEY|_SECRET|_TOKEN|_PASSWORD)$")
 _LONGEST_SHOWN = 500
+_OF_CONNECTIONS = ("SQL_MAX_OPEN_CONNS", "SQL_MAX_IDLE_CONNS")
 _OF_DAEMON = ("docker_registry_mirrors", "docker_http_proxy", "docker_https_proxy", "docker_no_proxy")
 
 
@@ -39,6 +42,7 @@ def check(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
             values[name] = setting.refused
             problems += [f"{name}: {told}{_shown(name, value)}" for told in problem.problems]
     found = Settings(**values)
+    problems += _database_problems(found)
     asked = [name for name in _OF_DAEMON if getattr(found, name)]
     if asked and found.docker_source == "preinstalled":
         problems.append(f'{", ".join(asked)}: docker_source is "preinstalled", so nothing is configured; leave it out')
@@ -61,6 +65,21 @@ def check(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
         [name for name, value in found.gateway_environment.items() if value is not None],
     )
     return found, problems
+
+
+def _database_problems(found: Settings) -> Iterator[str]:
+    """What does not go with a PostgreSQL."""
+    if found.gateway_database == SQLITE:
+        return
+    flavour = known.of_image(found.gateway_image)
+    if flavour.has_default_account is False:
+        yield (
+            f'gateway_database: {flavour.name} is deployed with its own file alone: leave it at "{SQLITE}", or take a'
+            " gateway_image of One API"
+        )
+    for name in _OF_CONNECTIONS:
+        if found.gateway_environment.get(name) is not None:
+            yield f"gateway_environment: {name} must not be set, because the deployment sets it for a PostgreSQL"
 
 
 def misspelt(names: set[str]) -> list[str]:

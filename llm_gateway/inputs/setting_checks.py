@@ -6,6 +6,7 @@ import re
 
 from llm_gateway.model import layout
 from llm_gateway.model.checks import text
+from llm_gateway.model.dsn import SQLITE
 
 # Without "." and "..", which systemd refuses, and without "//", which Docker does not give back. Names of files are
 # added to it, so it is short.
@@ -56,6 +57,11 @@ fingerprint = text(
     re.compile(r"([0-9A-Fa-f]{4} *){10}"),
     "a key's fingerprint, of 40 hexadecimal digits",
     "密钥的指纹，40 位十六进制数",
+)
+database = text(
+    re.compile(rf"{SQLITE}|[A-Z_][A-Z0-9_]{{0,99}}"),
+    f'"{SQLITE}", or the name of a secret in capital letters, such as "GATEWAY_DSN", and not its value',
+    f'"{SQLITE}"，或密钥的名字（大写字母），例如 "GATEWAY_DSN"，而不是它的值',
 )
 lost_name = text(re.compile(r"[^\x00\n]*"), "a name on one line", "单行名称")
 no_proxy = text(re.compile(r"[^\s'\"\\$`]+"), "a comma list of hosts", "用英文逗号分隔的主机")

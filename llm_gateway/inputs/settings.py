@@ -19,6 +19,7 @@ from llm_gateway.inputs.prices import prices
 from llm_gateway.inputs.setting_checks import (
     calendar,
     command,
+    database,
     digest,
     directory,
     fingerprint,
@@ -56,6 +57,7 @@ from llm_gateway.model.checks import (
     time_span,
     upstream,
 )
+from llm_gateway.model.dsn import SQLITE
 from llm_gateway.model.usage import Price as Price
 
 _Checked = TypeVar("_Checked")
@@ -237,6 +239,24 @@ class Settings:
         用到这样的名字时，其地址会自动允许访问。对 One API 来说，网关主机自身是 172.17.0.1（docker0）：主机上的服务要
         监听这个地址，容器要发布到这个地址。地址处填 `None`：被接管的旧网关有这个名字，但不再需要。
         """,
+    )
+    gateway_database: str = setting(
+        SQLITE,
+        database,
+        """
+        Where the gateway keeps what it knows. `"sqlite"`: in a file on its host, which is right for one gateway.
+        Otherwise the name of a secret that holds the DSN of an empty database of a PostgreSQL (13 or newer),
+        `postgres://USER:PASSWORD@HOST:5432/DATABASE`, with signs of the password as `%XX`; `?sslmode=disable`,
+        `prefer` or `require` may follow, and `TimeZone=` (docs/postgresql.md has more, and when not to).
+        """,
+        zh="""
+        网关把数据存在哪里。`"sqlite"`：存在主机上的一个文件里，单个网关用它就好。否则填一个密钥的名字，其值是
+        PostgreSQL（13 或更新）中一个空数据库的 DSN：`postgres://USER:PASSWORD@HOST:5432/DATABASE`，密码里的特殊字符写
+        成 `%XX`；后面可以加 `?sslmode=disable`、`prefer` 或 `require`，以及 `TimeZone=`（详见
+        docs/postgresql.zh-CN.md，其中也说明何时不该用）。
+        """,
+        hidden=True,
+        refused=SQLITE,
     )
     gateway_timezone: str = setting(
         "Asia/Shanghai",

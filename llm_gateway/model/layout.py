@@ -4,7 +4,7 @@ A file that is new stands in `FILES` with its roles, and whatever reads, backs u
 Scripts that run on hosts spell the names themselves; tests/unit/test_layout.py holds them, and all modules, to this.
 
 What another kind of host, store or gateway software has besides is a line here too: a database that is no file has no
-`DATABASE` on the gateway's host, and the file in which its address lies has the roles of `SECRETS`.
+`DATABASE` on the gateway's host, and its address lies in `DATABASE_CONF`.
 """
 
 from __future__ import annotations
@@ -67,6 +67,10 @@ GUARD_UNIT = unit("guard")
 SECRETS = "secrets.env"
 NEXT_SECRETS = "secrets.env.next"
 """Keys that are being made the gateway's."""
+DATABASE_CONF = "database.conf"
+"""Where a database that is no file is, and its password, as psql reads it."""
+CLAIM_TABLE = "llm_gateway_claim"
+"""The table in such a database that says which gateway's it is."""
 ENVIRONMENT = ".env"
 COMPOSE_FILE = "docker-compose.yml"
 FIRST_START_FILE = "first-start.yml"
@@ -95,6 +99,8 @@ SENT_IMAGE = "image.tar"
 DATA = "data"
 DATABASE = "one-api.db"
 """The database's file in `DATA`, and what it is called wherever it is kept."""
+DUMP = "one-api.sql"
+"""What a backup holds in the place of `DATABASE`, of a PostgreSQL."""
 COMPANIONS = ("-journal", "-wal")
 """What SQLite needs of a database that was copied while it was being written, or whose server was killed: files of its
 own name with these at the end. (It makes -shm anew out of -wal.)"""
@@ -160,6 +166,8 @@ GIVEN_BACK = "env-given-back"
 LOCK = f"/run/{PROJECT}.lock"
 """Which process has the host for its run."""
 RUNTIME = f"/run/{PROJECT}"
+FIRST_START_ENVIRONMENT = f"{RUNTIME}.first-start.env"
+"""The same of the container of the first start, where it is told of a database."""
 CONTAINER_ENVIRONMENT = f"{RUNTIME}/one-api.env"
 """Mounted by our container alone, in the place of the data's own .env."""
 
@@ -238,6 +246,7 @@ FILES = (
     *_of(_BELONGING, FIRST_START_DONE),
     *_of(_MARK, MOVED_AWAY, MOVING_IN),
     *_of(Role.REMOVED | Role.DISPLACED, NEXT_SECRETS),
+    *_of(_OWN | Role.LAST, DATABASE_CONF),
     *_of(_BELONGING | Role.KEYS | Role.LAST, SECRETS),
     *_of(Role.WORK, INCOMING, "replaced", PREVIOUS, SWITCHING, "trial", ARRIVING),
     *_of(Role.TRACKED, DATA, TIKTOKEN),
@@ -263,7 +272,7 @@ FILES = (
     *_of(_NONE, LOCK, f"{LOCK}.guard", f"{RUNTIME}.undo", f"{RUNTIME}.carrier", f"{RUNTIME}-docker.sources"),
     *_of(_NONE, f"{RUNTIME}-backup.lock", f"{RUNTIME}.canary.lock", f"{RUNTIME}.prune-logs.lock"),
     *_of(_NONE, f"{RUNTIME}.budgets.lock", *(f"{RUNTIME}-page/{name}" for name in _OF_NGINX)),
-    *_of(_NONE, CONTAINER_ENVIRONMENT, f"{RUNTIME}-firewall/loaded"),
+    *_of(_NONE, FIRST_START_ENVIRONMENT, CONTAINER_ENVIRONMENT, f"{RUNTIME}-firewall/loaded"),
 )
 """In the order in which they are removed: backups stay, and of images/ and the data goes what the gateway has made."""
 

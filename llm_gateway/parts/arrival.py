@@ -11,8 +11,9 @@ from pyinfra.api.host import Host
 from llm_gateway.flavours import known, option_text
 from llm_gateway.flavours.carrying import Arrival
 from llm_gateway.hosts import remote, tables
+from llm_gateway.hosts.postgresql import PostgreSQLStore
 from llm_gateway.hosts.progress import step
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore, Store
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.parts import database
@@ -29,6 +30,8 @@ def due(node: Node, store: Store) -> Arrival | None:
     Also where a run was killed in the midst of that. Raises RemoteError, and DatabaseError where it cannot be told: it
     is not to be served unlimited then.
     """
+    if isinstance(store, PostgreSQLStore):
+        return None  # which serves One API alone
     columns = _columns(store)
     if "channels" not in columns:
         return None
@@ -37,7 +40,7 @@ def due(node: Node, store: Store) -> Arrival | None:
         return None if is_new_api and not is_begun else node.flavour.arrival
     if is_new_api and is_begun:
         raise database.DatabaseError(
-            f"{store.file} was on its way to {known.NEW_API.name}, and its limits were not carried over: deploy that,"
+            f"{store.name} was on its way to {known.NEW_API.name}, and its limits were not carried over: deploy that,"
             " or put a backup in its place by deploys/restore.py"
         )
     return node.flavour.arrival if is_new_api else None
@@ -89,7 +92,7 @@ def notes(node: Node) -> list[str]:
 
 def _columns(store: Store) -> Mapping[str, tuple[str, ...]]:
     """The tables of a database; none where it is not there. Raises RemoteError, DatabaseError."""
-    if not store.run(f"[ ! -e {shlex.quote(store.file)} ] || echo there"):
+    if isinstance(store, SQLiteStore) and not store.run(f"[ ! -e {shlex.quote(store.file)} ] || echo there"):
         return {}
     try:
         return store.schema().columns

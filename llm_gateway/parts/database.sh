@@ -1,22 +1,8 @@
 # Functions that read and write a gateway's SQLite database beside the gateway that serves. What is asked comes on standard
-# input, so that no secret is in an argument. Before this text stand: directory (the gateway's) patience (seconds to wait for
-# who has it locked) program (host_sql.py) file (the database) partial (a copy of it that is made).
-sql() { # FILE
-    if command -v sqlite3 > /dev/null; then
-        sqlite3 -init /dev/null -cmd 'PRAGMA ignore_check_constraints=ON' -bail -batch -noheader -list \
-            -cmd ".timeout ${patience}000" "$1"
-    else
-        python3 -c "$program" "$1" "$patience"
-    fi
-}
-
-can_be_asked() { command -v sqlite3 > /dev/null || python3 -c 'import sqlite3' 2> /dev/null; }
-
+# input, so that no secret is in an argument. Before this text stand sql.sh and: directory (the gateway's) file (the
+# database) partial (a copy of it that is made).
 # Answers "yes" where it can be asked, else nothing.
 tell_whether_it_can_be_asked() { if can_be_asked; then echo yes; fi; }
-
-# One API's user can lead a link anywhere, and root would follow it.
-ask_a_file() { [ ! -L "$file" ] && sql "$file"; }
 
 ask() { sql "$file"; }
 

@@ -99,6 +99,8 @@ class Reach:
         urls = [channel.base_url for channel in settings.gateway_channels]
         urls += [url for name in PROXIES if (url := settings.gateway_environment.get(name))]
         declared = {each for url in urls if (each := upstream_of(url, settings.gateway_extra_hosts))}
+        if (dsn := node.gateway.dsn) and dsn.address:
+            declared.add(Upstream(IPv4Network(dsn.address), dsn.port))
         ports = {settings.gateway_port: settings.gateway_allowed_peers}
         if settings.gateway_page_port is not None:
             ports[settings.gateway_page_port] = settings.gateway_page_peers

@@ -28,7 +28,7 @@ from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.secrets import ROOT_PASSWORD, Generated
 from llm_gateway.model import layout
 from llm_gateway.model.layout import FIRST_START, FIRST_START_DONE, PORT
-from llm_gateway.parts import arrival, database, installation, service
+from llm_gateway.parts import arrival, database, installation, postgresql, service
 from llm_gateway.parts.backups import recognition
 from llm_gateway.parts.takeover import fallback, old_channels, old_gateway, old_schema
 from llm_gateway.parts.takeover.old_gateway import OldGateway
@@ -140,6 +140,8 @@ def make_safe(host: Host, node: Node) -> None:
     to the schema of this one. Raises as FAILURES says.
     """
     store = node.gateway.store
+    if other := postgresql.claim(node):
+        raise FirstStartError(f"{store.name} is the database of the gateway {other}: two gateways need two databases")
     rows: dict[str, int] | None = None
     if arriving := arrival.due(node, store):
         arrival.begin(store)
@@ -148,7 +150,8 @@ def make_safe(host: Host, node: Node) -> None:
         step(host, "the database is of One API v0.6.8 or older: bringing it to the new schema out of everybody's reach")
     files = f"--env-file {layout.SECRETS} -f {layout.FIRST_START_FILE}"
     compose = f"cd {shlex.quote(node.directory)} && docker compose {files}"
-    with _then(host, f"{compose} down --timeout 10"):
+    with _then(host, f"rm -f {layout.FIRST_START_ENVIRONMENT}; {compose} down --timeout 10"):
+        _tell_of_database(host, node)
         noted = (before.note(f"{node.directory}/{name}") for name in (layout.DATA, f"{layout.DATA}/{layout.DATABASE}"))
         remote.run(host, " && ".join((*noted, installation.own_data_command(node, "data"), "chmod 700 data/.")))
         remote.run(host, f"{installation.limit_processors(node)} && {compose} up --detach --quiet-pull")
@@ -168,6 +171,19 @@ def make_safe(host: Host, node: Node) -> None:
         old_schema.require_migrated(store, rows)
     mark = b"root has no known password, and nobody can register\n"
     remote.write_now(host, f"{node.directory}/{FIRST_START_DONE}", mark, "644")
+
+
+def _tell_of_database(host: Host, node: Node) -> None:
+    """What the container of the first start reads as its environment, where its database is no file.
+
+    Raises RemoteError.
+    """
+    if dsn := node.gateway.dsn:
+        # Its network has a way out, so that nothing but the firewall closes the way in.
+        remote.run(host, f'PATH="$PATH:/usr/sbin:/sbin" nft list table {layout.FIREWALL_TABLE} > /dev/null')
+        path, uid = layout.FIRST_START_ENVIRONMENT, node.settings.gateway_user_id
+        remote.write_now(host, path, f"SQL_DSN={dsn.uri(node.settings.gateway_timezone)}\n".encode(), "400")
+        remote.run(host, f"chown {uid}:{uid} {path}")
 
 
 def _restarted(host: Host, node: Node) -> str:
@@ -195,7 +211,7 @@ def _recognise(host: Host, node: Node) -> None:
     """Before an old gateway is stopped, be sure whose its database is, where nothing could read it before the run."""
     if not finds_database(node) or can_be_recognised(node):
         return
-    found = recognition.look(node.gateway.store, node.flavour)
+    found = recognition.look(node.gateway.file, node.flavour)
     for note in found.notes:
         remote.tell(host, note)
     if found.problem:
@@ -205,7 +221,7 @@ def _recognise(host: Host, node: Node) -> None:
 def _require_channels_within_reach(host: Host, node: Node) -> None:
     """Before an old gateway is stopped, be sure that the new one gets where its channels go."""
     try:
-        problems = old_channels.problems(node, node.gateway.store)
+        problems = old_channels.problems(node, node.gateway.file)
     except database.DatabaseError as problem:
         raise FirstStartError(f"where its channels go is not known: {problem}") from None
     if problems:
@@ -249,10 +265,10 @@ def _be_admin(node: Node, base_url: str, transport: httpx.BaseTransport) -> tupl
     if problem := database.trouble(node.gateway):  # One API calls a database that it cannot read a wrong password
         raise FirstStartError(problem)
     store = node.gateway.store
-    if problem := recognition.without_root(store.schema(), store.file):
+    if problem := recognition.without_root(store.schema(), store.fix_command):
         raise FirstStartError(problem)
     raise FirstStartError(
-        f"the database in {node.directory}/data knows another root password; export {ROOT_PASSWORD}=… in the"
+        f"{store.name} knows another root password; export {ROOT_PASSWORD}=… in the"
         " shell that runs pyinfra, and run again"
     )
 

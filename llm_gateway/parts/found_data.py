@@ -8,6 +8,7 @@ from contextlib import suppress
 from llm_gateway.hosts import other_databases, remote
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
+from llm_gateway.model.dsn import SQLITE
 from llm_gateway.model.layout import PROJECT, UNIT_PATH
 from llm_gateway.parts import database, first_start, recovery
 from llm_gateway.parts.backups import recognition
@@ -27,7 +28,7 @@ def _of_its_database(node: Node) -> Iterator[str]:
     if not first_start.finds_database(node) or node.state.database_size == 0:
         return
     look = recognition.look if first_start.can_be_recognised(node) else recognition.glimpse
-    found = look(node.gateway.store, node.flavour)
+    found = look(node.gateway.file, node.flavour)
     for note in found.notes:
         remote.tell(node.host, note)
     if found.problem:
@@ -53,6 +54,8 @@ def _of_what_was_read(node: Node) -> Iterator[str]:
             f"{node.directory}/{layout.SECRETS} is gone though a gateway was set up there: put it back; or have new"
             f" secrets made: `{recovery.COMMAND}`"
         )
+    if node.settings.gateway_database != SQLITE:
+        return  # there is no file, and who looks at the database tells what is in it
     if first_start.is_done(node) and node.state.database_size == 0:
         yield f"{data}/{layout.DATABASE} is empty (0 bytes): restore it from a backup, or remove it to begin anew"
     if first_start.is_done(node) and not has_database:
@@ -134,7 +137,7 @@ def _of_its_surroundings(node: Node) -> Iterator[str]:
         yield old_settings.unread(node.directory, file)
     if first_start.can_be_recognised(node):
         with suppress(database.DatabaseError):  # as it is told by the first start, which looks again
-            yield from old_channels.problems(node, node.gateway.store)
+            yield from old_channels.problems(node, node.gateway.file)
     if old is not None and old.labels.get("com.docker.compose.project") == PROJECT:
         yield (
             f"the container {old.name} is of a Compose project called {PROJECT}, as ours is, which would take it for"
@@ -149,7 +152,7 @@ def _kept_elsewhere(node: Node) -> Iterator[str]:
     if setting := other_databases.that_holds_all(named):
         yield (
             f"the gateway that is there has its data in another database ({setting} is set), and"
-            f" {node.gateway.store.file} is all that can be taken over: move them there by that database's"
+            f" {node.gateway.file.name} is all that can be taken over: move them there by that database's"
             f" own means, and start it without {setting}. To begin anew instead, remove its container and"
             f" {node.directory}/data/.env; that database stays as it is"
         )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,13 @@ from llm_gateway.hosts.answers import FileState
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout, shell
 from llm_gateway.model.checkout import ROOT
+from llm_gateway.model.dsn import CONNECTIONS, SQLITE
 from llm_gateway.model.layout import FIRST_START_DONE, PROJECT, UNIT, UNIT_PATH, Role
 from llm_gateway.parts import image, tiktoken
 
+_OF_POSTGRESQL = ROOT / "files" / "start-gateway-postgresql"
+_BEGIN = b"\nmounted="
+"""The line of start-gateway behind its functions."""
 _TRIAL_SCRIPT = Path(__file__).with_name("trials.sh")
 _ROOM = Path(__file__).with_name("make_room.sh")
 
@@ -99,7 +103,16 @@ def _values(node: Node) -> dict[str, Any]:
         "cpus": node.settings.gateway_cpus,
         "bridge": layout.BRIDGE,
         "flavour": node.flavour,
+        **_database_values(node),
     }
+
+
+def _database_values(node: Node) -> dict[str, Any]:
+    """Where it keeps what it knows: None, and a text without anything, where that is a file."""
+    dsn = node.gateway.dsn
+    if dsn is None:
+        return {"sql_dsn": "", "connections": None}
+    return {"sql_dsn": dsn.uri(node.settings.gateway_timezone), "connections": CONNECTIONS}
 
 
 def _composed(value: str) -> str:
@@ -148,9 +161,10 @@ def wanted_files(node: Node) -> list[Wanted]:
             "644",
             "the compose file of the first start",
         ),
+        *_database_files(node),
         own_data(node),
         sent(node, layout.TAILSCALE_PROBLEM, "what tells what is wrong with Tailscale", "644"),
-        sent(node, layout.START_GATEWAY, "the script that starts the gateway"),
+        _start_gateway(node),
         Wanted(
             UNIT_PATH,
             render(f"etc/systemd/system/{UNIT}.j2", **values),
@@ -158,6 +172,22 @@ def wanted_files(node: Node) -> list[Wanted]:
             "the systemd unit",
         ),
     ]
+
+
+def _database_files(node: Node) -> list[Wanted]:
+    """What leads psql to the database; none where the store is a file."""
+    dsn = node.gateway.dsn
+    path = f"{node.directory}/{layout.DATABASE_CONF}"
+    return [] if dsn is None else [Wanted(path, dsn.service().encode(), "600", "what leads psql to the database")]
+
+
+def _start_gateway(node: Node) -> Wanted:
+    """The script that starts the gateway, with what it does otherwise where the store is no file."""
+    found = sent(node, layout.START_GATEWAY, "the script that starts the gateway")
+    if node.settings.gateway_database == SQLITE:
+        return found
+    above, begin, below = found.content.partition(_BEGIN)
+    return replace(found, content=b"".join((above, b"\n", _OF_POSTGRESQL.read_bytes(), begin, below)))
 
 
 def sent(node: Node, name: str, what: str, mode: str = "755") -> Wanted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llm_gateway.hosts.topology import Node
-from llm_gateway.parts import apt, firewall
+from llm_gateway.parts import apt, firewall, postgresql
 from llm_gateway.parts.backups import scheduled_backups
 from llm_gateway.parts.canary import destinations
 from llm_gateway.parts.docker import daemon_settings
@@ -27,5 +27,5 @@ def install_beside_docker(node: Node) -> None:
 
 
 def _beside_docker(node: Node) -> list[str]:
-    parts = (firewall, scheduled_backups, destinations)
+    parts = (firewall, scheduled_backups, destinations, postgresql)
     return [package for part in parts for package in part.missing_packages(node)]

@@ -15,6 +15,7 @@ from llm_gateway.parts import (
     log_pruning,
     packages,
     page_server,
+    postgresql,
     service,
     skills,
     tiktoken,
@@ -31,6 +32,7 @@ def deploy_gateway(machine: Machine) -> None:
     """Bring the gateway up, with what it is to hold, and have it answer with a token of its own."""
     if node := machine.node:
         packages.install(node)
+        postgresql.check(node)
         firewall.install(node)
         if upgrade.is_due(node):
             upgrade.carry_out(node)

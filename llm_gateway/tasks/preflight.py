@@ -13,7 +13,8 @@ from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.inputs.consistency import unserved
 from llm_gateway.inputs.secrets import ROOT_PASSWORD, SecretsError
 from llm_gateway.model import dotenv, layout
-from llm_gateway.parts import firewall, first_start, found_data, image, skills, tiktoken
+from llm_gateway.model.dsn import SQLITE, Dsn, DsnError
+from llm_gateway.parts import firewall, first_start, found_data, image, postgresql, skills, tiktoken
 from llm_gateway.parts.docker import engine, packages
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_restart
 from llm_gateway.parts.takeover import old_gateway
@@ -52,6 +53,13 @@ def missing_secrets(machine: Machine) -> Iterator[str]:
 
 def _unusable_secrets(machine: Machine) -> Iterator[str]:
     provided = machine.provided
+    if (secret := machine.settings.gateway_database) != SQLITE:
+        try:
+            Dsn.parse(provided.require(secret))
+        except SecretsError as problem:
+            yield f"gateway_database: {problem}"
+        except DsnError as problem:
+            yield f"gateway_database: {secret}: this secret {problem}"
     for channel in machine.settings.gateway_channels:
         wanted = [partial(provided.require, channel.key)]
         wanted += [partial(provided.credential, field, name) for field, name in channel.credentials.items()]
@@ -78,6 +86,19 @@ def declaration_problems(machine: Machine) -> Iterator[str]:
         yield from budgets.problems(machine.agent)
     if machine.node:
         yield from _taken_token_names(machine.node)
+        yield from _shared_database(machine.node)
+
+
+def _shared_database(node: Node) -> Iterator[str]:
+    """Two gateways on one database would be one with two sets of declarations."""
+    mine = node.gateway.dsn
+    for other in node.machine.run.gateways.values():
+        theirs = other.dsn
+        if mine and theirs and other is not node.gateway and mine.place == theirs.place:
+            yield (
+                f"gateway_database: {mine.place} is the database of {other.name}, too: give each gateway one of its"
+                " own, by secrets of two names"
+            )
 
 
 def _taken_token_names(node: Node) -> Iterator[str]:
@@ -118,6 +139,8 @@ def problems(machine: Machine) -> list[str]:
     if node := machine.node:
         found += [*gateway_problems(node), *_cut_off(node), *found_data.problems(node)]
         found += firewall.problems(node)
+        if not found:
+            found += postgresql.problems(node)
     if machine.agent:
         found += openclaw_problems(machine.agent)
     return found

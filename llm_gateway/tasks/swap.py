@@ -16,9 +16,10 @@ from pathlib import Path
 
 from llm_gateway.flavours import Token
 from llm_gateway.hosts import remote, tables, undo
+from llm_gateway.hosts.postgresql import PostgreSQLStore
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.secrets import Generated
 from llm_gateway.model import layout
@@ -167,6 +168,8 @@ def host_program(node: Node, function: str, swap: Swap | None = None, **found: s
     values = {
         "directory": node.directory,
         "project": PROJECT,
+        "service": store.service if isinstance(store := node.gateway.store, PostgreSQLStore) else "",
+        "claim": layout.CLAIM_TABLE,
         "unit": UNIT,
         "timer": BACKUPS.timer,
         "own_backups": installation.OWN_BACKUPS.read_text(encoding="utf-8"),
@@ -255,8 +258,10 @@ def _is_safe(node: Node, data: Staged | None) -> bool:
 
     One of an older version takes two starts, one of another software is brought to this: nobody is to see that.
     """
-    store = Store(node.host, f"{staging_directory(node)}/{layout.DATABASE}") if data else node.gateway.store
     is_secured = data is None or data.is_secured
+    if isinstance(node.gateway.store, PostgreSQLStore):
+        return is_secured  # there was no version of those without, and no other software
+    store = SQLiteStore(node.host, f"{staging_directory(node)}/{layout.DATABASE}") if data else node.gateway.file
     return is_secured and not old_schema.missing(store) and arrival.due(node, store) is None
 
 

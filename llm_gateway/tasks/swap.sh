@@ -1,5 +1,5 @@
 # Others in the place of a gateway's data, image or both, and the way back. Python appends the name of the function to run.
-# Before this text stand: directory project unit timer own_backups (files/own-backups) purpose source (words) aside (a
+# Before this text stand: service (of a PostgreSQL, the file that leads psql there; else "") claim directory project unit timer own_backups (files/own-backups) purpose source (words) aside (a
 # name below backups/ for the data that the new one has used, where they are given back; "": nowhere) replaces (yes: by
 # the data in incoming/; no: they stay, for another image), paths and names without blanks: files (what the gateway runs
 # by and what belongs to its data) belongings (of those, what data bring along or lose) half_ends (of names of files) half_placed (of earlier versions); of the
@@ -11,6 +11,7 @@ export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 cd "$directory"
 # The database comes last: what belongs to another one may not lie beside it at any moment.
 data='data/one-api.db-journal data/one-api.db-wal data/one-api.db-shm data/one-api.db'
+[ -z "$service" ] || data=data/one-api.sql # what is kept of a PostgreSQL, and put back
 
 is_unfinished() { [ -d "/var/lib/$project/unfinished" ] || [ -d "/var/lib/$project/undoing" ]; }
 
@@ -25,6 +26,41 @@ for row in sqlite3.connect(sys.argv[1], timeout=15).execute(sys.argv[2]):
 }
 SCHEMA="SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name"
 is_same_schema() { now=$(schema "$1") && before=$(schema "$2") && [ "$now" = "$before" ]; }
+
+# Of a PostgreSQL. Each change is one transaction: all of it is there, or nothing.
+psql_here() { PGSERVICEFILE=$service PGSERVICE=gateway PGAPPNAME=$project PGOPTIONS='-c client_min_messages=error' psql -XqAt -v ON_ERROR_STOP=1 -v VERBOSITY=terse; }
+await_postgresql() { # after a boot it may come later than this
+    tries=0
+    until words=$(echo 'SELECT 1;' | psql_here 2>&1); do
+        [ $((tries += 1)) -le 60 ] || { printf '%s\n' "$words" >&2; return 1; }
+        sleep 5
+    done
+}
+has_tables() { [ "$(echo "SELECT to_regclass('users') IS NOT NULL;" | psql_here)" = t ]; }
+dump() { # FILE
+    tables=$(echo 'SELECT current_schema();' | psql_here) || return
+    PGSERVICEFILE=$service PGSERVICE=gateway pg_dump --no-password --no-owner --no-acl --table="\"$tables\".*" \
+        --exclude-table="$claim" --file="$1"
+}
+load() { # [FILE]: in the place of all tables; nothing, where none is named
+    await_postgresql
+    # What breaks off before the last line was not committed.
+    loaded=$({
+        echo 'BEGIN;'
+        # shellcheck disable=SC2016 # quotes of PostgreSQL
+        printf 'DO $do$ DECLARE each record; BEGIN FOR each IN SELECT oid::regclass AS name FROM pg_class WHERE relkind IN (%s)
+            AND relnamespace = current_schema()::regnamespace AND relname <> %s AND pg_get_userbyid(relowner) = current_user
+            LOOP EXECUTE format(%s, each.name); END LOOP; END $do$;\n' "'r', 'p'" "'$claim'" "'DROP TABLE %s CASCADE'"
+        [ -z "${1:-}" ] || cat "$1"
+        echo 'COMMIT;'
+        echo "SELECT 'loaded';"
+    } | psql_here | tail -n 1)
+    [ "$loaded" = loaded ]
+}
+shape() { # FILE: a dump without its rows
+    awk 'inside { if ($0 == "\\.") inside = 0; next } /^COPY / { inside = 1; next }
+        /^--|^\\|^SELECT pg_catalog.setval/ { next } { print }' "$1"
+}
 
 # FROM TO: a file, in one step where both lie on one disk; else whole, and on its disk, before FROM goes. Where that has no room, the
 # copy takes the one of what was there.
@@ -99,10 +135,18 @@ stop_all() { # whatever has the database open, or would open it
 stop() { # and keep the data: a copy of those that stay, else themselves; `held` says what there was, once that is safe
     stop_all
     mkdir -p data switching/data
-    [ "$replaces" = yes ] || cp -dp --reflink=auto data/one-api.db* switching/data/
-    for name in $data; do
-        [ ! -e "$name" ] || echo "$name"
-    done > switching/held.new
+    : > switching/held.new
+    if [ -n "$service" ]; then
+        if has_tables; then
+            dump "switching/$data"
+            echo "$data" > switching/held.new
+        fi
+    else
+        [ "$replaces" = yes ] || cp -dp --reflink=auto data/one-api.db* switching/data/
+        for name in $data; do
+            [ ! -e "$name" ] || echo "$name"
+        done > switching/held.new
+    fi
     [ "$replaces" = no ] || [ -z "$aside" ] || printf '%s\n' "$aside" > switching/newer
     sync
     mv -T switching/held.new switching/held
@@ -121,10 +165,14 @@ place() { # what was staged, and the image's name
         sync .
     fi
     if [ "$replaces" = yes ]; then
-        for name in one-api.db-journal one-api.db-wal; do
-            [ ! -e "incoming/$name" ] || move "incoming/$name" "data/$name"
-        done
-        move incoming/one-api.db data/one-api.db
+        if [ -n "$service" ]; then
+            load incoming/one-api.sql
+        else
+            for name in one-api.db-journal one-api.db-wal; do
+                [ ! -e "incoming/$name" ] || move "incoming/$name" "data/$name"
+            done
+            move incoming/one-api.db data/one-api.db
+        fi
         for name in $belongings; do
             if [ -e "incoming/$name" ]; then
                 mv -fT "incoming/$name" "$name"
@@ -150,8 +198,28 @@ start() {
     start_timer
 }
 
+give_postgresql_back() {
+    await_postgresql
+    if [ "$replaces" = no ]; then
+        dump switching/now.sql
+        [ "$(shape switching/now.sql)" != "$(shape "switching/$data")" ] || return 0
+    fi
+    if [ -n "$aside" ] && [ ! -d "backups/$aside" ] && has_tables; then
+        rm -rf "backups/$aside.new"
+        mkdir -p "backups/$aside.new"
+        dump "backups/$aside.new/one-api.sql"
+        sync
+        mv -T "backups/$aside.new" "backups/$aside"
+    fi
+    if grep -qxF "$data" switching/held; then load "switching/$data"; else load; fi
+}
+
 give_data_back() { # moved, not copied: the disk may be full
     [ -e switching/held ] || return 0
+    if [ -n "$service" ]; then
+        give_postgresql_back
+        return
+    fi
     if [ "$replaces" = no ] && [ ! -e switching/back ]; then
         # As long as the schema is the old one's, the data stay as they are, with all that was written meanwhile.
         ! is_same_schema data/one-api.db switching/data/one-api.db || return 0
@@ -253,7 +321,7 @@ settle() { # for what a swap that stays has kept, also where its run did not com
 
 put_aside() { # data that were replaced go to the backups, for root alone like those
     sh -c "$own_backups" own-backups "$directory"
-    if [ -e replaced/data/one-api.db ]; then
+    if [ -e replaced/data/one-api.db ] || [ -e replaced/data/one-api.sql ]; then
         # An upgrade of what is replaced is no longer one that could be taken back here.
         [ ! -d previous ] || mv -T previous replaced/previous
         if [ ! -s replaced/name ]; then # the same one where this is cut off

@@ -20,7 +20,7 @@ from lab.standin.schema import Table
 from llm_gateway.flavours.flavour import Flavour
 from llm_gateway.flavours.known import NEW_API, ONE_API
 from llm_gateway.hosts import remote, tables
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs import host_data
 from llm_gateway.parts import arrival, service
@@ -50,7 +50,7 @@ def make(tmp_path: Path, flavour: Flavour, sql: str | None, *variables: str, **s
     if sql is not None:
         with closing(sqlite3.connect(file)) as database:
             database.executescript(sql)
-    store = Store(None, str(file))
+    store = SQLiteStore(None, str(file))
     state, known = SimpleNamespace(data_environment=list(variables)), host_data.check(settings)[0]
     gateway = SimpleNamespace(store=store)
     return cast(Node, SimpleNamespace(flavour=flavour, gateway=gateway, state=state, settings=known))

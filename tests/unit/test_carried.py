@@ -18,7 +18,7 @@ from lab.standin.database import migrate_table
 from lab.standin.newapi import schema as newapi_schema
 from llm_gateway.flavours.known import NEW_API
 from llm_gateway.hosts import progress, remote
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.hosts.topology import Node
 from llm_gateway.tasks.swap import SwapError
 from llm_gateway.tasks.upgrades import carried
@@ -78,8 +78,8 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
     _execute(file, *BEFORE)
     monkeypatch.setattr(progress, "step", lambda *_: None)
     monkeypatch.setattr(carried, "step", lambda *_: None)
-    monkeypatch.setattr(remote, "run", lambda host, script, stdin=None: Store(None, "").run(script, stdin))
-    gateway = SimpleNamespace(store=Store(None, str(file)))
+    monkeypatch.setattr(remote, "run", lambda host, script, stdin=None: SQLiteStore(None, "").run(script, stdin))
+    gateway = SimpleNamespace(store=SQLiteStore(None, str(file)))
     return cast(Node, SimpleNamespace(host=None, flavour=NEW_API, gateway=gateway, directory=str(tmp_path)))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.model import layout
 from llm_gateway.parts.backups import archive
 from llm_gateway.tasks.restore import local_sources
@@ -129,7 +129,7 @@ def test_an_odd_database_is_kept_and_told_with_the_command_that_fixes_it(
     assert manifest(made).tables == counts
     found = local_sources.find(str(made))
     (taken := tmp_path / "taken.db").write_bytes(members(made)[layout.DATABASE])
-    assert found.tables == Store(None, str(taken)).counts() == counts, "whoever restores it counts the same"
+    assert found.tables == SQLiteStore(None, str(taken)).counts() == counts, "whoever restores it counts the same"
     last = archive.Outcome.parse((either.directory / "last.json").read_text())
     assert last is not None
     if kind == odd_databases.NEWLINE:

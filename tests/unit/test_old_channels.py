@@ -16,7 +16,7 @@ import pytest
 from llm_gateway.flavours import Channel, Token, known
 from llm_gateway.flavours.values import ENABLED
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.hosts.topology import Node
 from llm_gateway.parts.first_start import FirstStartError
 from llm_gateway.parts.takeover import old_channels
@@ -54,7 +54,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         connection.executemany("INSERT INTO channels VALUES (?, ?, ?, ?)", rows)
         connection.commit()
         connection.close()
-        return old_channels.problems(make_node(**chosen), Store(HOST, str(file)))
+        return old_channels.problems(make_node(**chosen), SQLiteStore(HOST, str(file)))
 
     return problems
 

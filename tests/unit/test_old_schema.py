@@ -16,7 +16,7 @@ import pytest
 from lab import legacy_database
 from lab.standin.schema import MISSING
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.parts import first_start, service
@@ -103,14 +103,14 @@ def test_the_stand_in_serves_as_an_older_version(tmp_path: Path, version: str) -
 def test_each_version_is_known_started_as_often_as_it_takes_and_proven(docker: Docker, version: str) -> None:
     docker.file.write_bytes(legacy_database.build(version))
     lacking = MISSING[version]["channels"] if version else ()
-    assert old_schema.missing(Store(HOST, str(docker.file))) == lacking
-    before = Store(HOST, str(docker.file)).counts()
+    assert old_schema.missing(SQLiteStore(HOST, str(docker.file))) == lacking
+    before = SQLiteStore(HOST, str(docker.file)).counts()
     docker.start()
     assert bool(docker.running) == (not version), "the stand-in ends as the real one does"
     old_schema.start_twice(HOST, CONTAINER, 5)
     assert docker.running
     assert docker.starts == (2 if version else 1)
-    old_schema.require_migrated(Store(HOST, str(docker.file)), before)
+    old_schema.require_migrated(SQLiteStore(HOST, str(docker.file)), before)
 
 
 def test_one_that_ends_otherwise_is_not_started_again(docker: Docker) -> None:
@@ -123,12 +123,12 @@ def test_one_that_ends_otherwise_is_not_started_again(docker: Docker) -> None:
 def test_an_empty_directory_and_a_host_without_sqlite_are_no_old_database(
     docker: Docker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert old_schema.missing(Store(HOST, str(docker.file))) == ()
+    assert old_schema.missing(SQLiteStore(HOST, str(docker.file))) == ()
     docker.file.write_bytes(b"")
-    assert old_schema.missing(Store(HOST, str(docker.file))) == ()
+    assert old_schema.missing(SQLiteStore(HOST, str(docker.file))) == ()
     docker.file.write_bytes(legacy_database.build("v0.6.8"))
     monkeypatch.setattr(remote, "run", lambda *_: (_ for _ in ()).throw(remote.RemoteError("python3: not found")))
-    assert old_schema.missing(Store(HOST, str(docker.file))) == ()
+    assert old_schema.missing(SQLiteStore(HOST, str(docker.file))) == ()
 
 
 @pytest.mark.parametrize(
@@ -140,11 +140,11 @@ def test_an_empty_directory_and_a_host_without_sqlite_are_no_old_database(
 )
 def test_what_does_not_hold_after_two_starts_is_told(docker: Docker, statement: str, words: str) -> None:
     docker.file.write_bytes(legacy_database.build())
-    before = Store(HOST, str(docker.file)).counts()
+    before = SQLiteStore(HOST, str(docker.file)).counts()
     with closing(sqlite3.connect(docker.file, isolation_level=None)) as made:
         made.execute(statement)
     with pytest.raises(old_schema.OldSchemaError, match=words):
-        old_schema.require_migrated(Store(HOST, str(docker.file)), before)
+        old_schema.require_migrated(SQLiteStore(HOST, str(docker.file)), before)
 
 
 def _prepared(monkeypatch: pytest.MonkeyPatch, lost: bool) -> tuple[Node, list[str]]:
@@ -153,7 +153,7 @@ def _prepared(monkeypatch: pytest.MonkeyPatch, lost: bool) -> tuple[Node, list[s
     seen = [("system_prompt",), ()]
     told: list[str] = []
     monkeypatch.setattr(old_schema, "missing", lambda *_: seen.pop(0))
-    monkeypatch.setattr(Store, "counts", lambda *_: counted.pop(0))
+    monkeypatch.setattr(SQLiteStore, "counts", lambda *_: counted.pop(0))
     monkeypatch.setattr(old_schema, "start_twice", lambda *_: told.append("started twice"))
     monkeypatch.setattr(first_start, "step", lambda host, text: told.append(text))
     monkeypatch.setattr(first_start, "_make_safe", lambda *_: None)

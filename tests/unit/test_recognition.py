@@ -15,14 +15,14 @@ from pyinfra.api import DeployError
 from llm_gateway.flavours import known
 from llm_gateway.flavours.flavour import Flavour
 from llm_gateway.hosts import remote, tables
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.parts.backups import recognition
 from llm_gateway.parts.backups.archive_members import SourceError
 from llm_gateway.tasks.migration import migration
 from llm_gateway.tasks.restore import local_sources, restore
 from tests.unit.test_preflight import found
 from tests.unit.test_preflight_data import SET_UP
-from tests.unit.topology import DIRECTORY
+from tests.unit.topology import DIRECTORY, make_node
 
 HOST: Any = "a host"
 """The commands run on this machine, so no host is asked."""
@@ -54,7 +54,7 @@ def test_a_run_refuses_it_before_it_goes_to_the_host(tmp_path: Path, view: bool)
     with closing(sqlite3.connect(tmp_path / "other.db", isolation_level=None)) as made:
         for name in recognition.NEEDED_TABLES:
             made.execute(f"CREATE {'VIEW tokens AS' if view and name == 'tokens' else f'TABLE {name} AS'} SELECT 1")
-    target: Any = SimpleNamespace(name="gw1", host=None, directory="/opt/x", flavour=known.ONE_API)
+    target = make_node()
     if not view:
         assert restore._find(target, str(tmp_path / "other.db")).tables["tokens"] == 1
         return
@@ -117,7 +117,7 @@ def test_what_is_to_be_taken_over_is_looked_at_on_its_host(
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "one-api.db", isolation_level=None)) as made:
         made.executescript(_ONE_API + sql)
-    found = recognition.look(Store(HOST, str(tmp_path / "one-api.db")), known.ONE_API)
+    found = recognition.look(SQLiteStore(HOST, str(tmp_path / "one-api.db")), known.ONE_API)
     assert (found.problem is None) == (problem is None), found
     assert re.search(problem or "", found.problem or "", re.DOTALL), found.problem
     assert re.search(note, " ".join(found.notes), re.DOTALL) and bool(note) == bool(found.notes), found.notes
@@ -139,7 +139,7 @@ def test_a_root_whom_new_api_would_not_let_ask_is_told(
     with closing(sqlite3.connect(tmp_path / "one-api.db", isolation_level=None)) as made:
         made.executescript(f"{_ONE_API} CREATE TABLE setups (id INTEGER);")
         made.execute("INSERT INTO users VALUES (?, 'root', 'x', 100, 1)", (number,))
-    store = Store(HOST, str(tmp_path / "one-api.db"))
+    store = SQLiteStore(HOST, str(tmp_path / "one-api.db"))
     assert ("root has the number 2" in str(recognition.look(store, known.NEW_API).problem)) == is_told
     recognition.require_number(store.schema(), known.ONE_API)
 
@@ -155,11 +155,11 @@ def test_one_in_utf_16_is_refused_with_what_makes_it_utf_8(tmp_path: Path) -> No
 
 def test_what_is_no_database_is_not_taken_over(told: list[str], tmp_path: Path) -> None:
     (tmp_path / "one-api.db").write_bytes(b"Dear diary, " * 400)
-    found = recognition.look(Store(HOST, str(tmp_path / "one-api.db")), known.ONE_API)
+    found = recognition.look(SQLiteStore(HOST, str(tmp_path / "one-api.db")), known.ONE_API)
     assert "one-api.db cannot be read: " in str(found.problem)
     assert "not a database" in str(found.problem)
     (tmp_path / "one-api.db").write_bytes(b"")
-    assert recognition.look(Store(HOST, str(tmp_path / "one-api.db")), known.ONE_API) == recognition.Found(None)
+    assert recognition.look(SQLiteStore(HOST, str(tmp_path / "one-api.db")), known.ONE_API) == recognition.Found(None)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_what_is_no_database_is_not_taken_over(told: list[str], tmp_path: Path) 
 def test_whom_no_password_lets_in_is_told(tmp_path: Path, sql: str, words: str | None) -> None:
     with closing(sqlite3.connect(tmp_path / "one-api.db", isolation_level=None)) as made:
         made.executescript(_ONE_API + sql)
-    problem = recognition.without_root(Store(None, str(tmp_path / "one-api.db")).schema())
+    problem = recognition.without_root(SQLiteStore(None, str(tmp_path / "one-api.db")).schema())
     assert (problem is None) == (words is None)
     assert re.search(words or "", problem or "")
 
@@ -199,10 +199,10 @@ def test_new_api_s_is_seen_on_a_host_that_has_no_sqlite_yet(
     with closing(sqlite3.connect(tmp_path / "one-api.db", isolation_level=None)) as made:
         made.executescript(_ONE_API + sql)
         made.execute("INSERT INTO abilities VALUES (randomblob(20000))")
-    found = recognition.glimpse(Store(HOST, str(tmp_path / "one-api.db")), known.ONE_API)
+    found = recognition.glimpse(SQLiteStore(HOST, str(tmp_path / "one-api.db")), known.ONE_API)
     assert ("seems to be new-api's" in str(found.problem)) == is_told
     assert ("once sqlite3 is installed" in " ".join(found.notes)) != is_told
-    found = recognition.glimpse(Store(HOST, str(tmp_path / "one-api.db")), known.NEW_API)
+    found = recognition.glimpse(SQLiteStore(HOST, str(tmp_path / "one-api.db")), known.NEW_API)
     assert ("seems to be no database of new-api" in str(found.problem)) != is_told
 
 
@@ -213,7 +213,7 @@ def test_a_deployment_and_a_migration_refuse_it_before_anything_is_touched(
     asked = []
     name = "glimpse" if tools == "age\n" else "look"
 
-    def look(store: Store, flavour: Flavour, *, is_carried: bool = False) -> recognition.Found:
+    def look(store: SQLiteStore, flavour: Flavour, *, is_carried: bool = False) -> recognition.Found:
         asked.append(store.file)
         return recognition.Found("it is new-api's", ("it has triggers",))
 
@@ -223,7 +223,7 @@ def test_a_deployment_and_a_migration_refuse_it_before_anything_is_touched(
     assert (told, asked) == (["it has triggers"], [f"{DIRECTORY}/data/one-api.db"])
     assert found({**SET_UP, "tools": tools}) == []
     assert len(asked) == 1, "one of ours is not looked at again and again"
-    old_store = Store(HOST, "/x/data/one-api.db")
+    old_store = SQLiteStore(HOST, "/x/data/one-api.db")
     target = SimpleNamespace(flavour=known.ONE_API)
     move: Any = SimpleNamespace(old_store=old_store, source=SimpleNamespace(host=HOST), target=target, is_over=False)
     assert migration._recognise(move, name == "look") == "it is new-api's"

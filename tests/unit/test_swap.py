@@ -48,7 +48,7 @@ class Recorder:
         monkeypatch.setattr(service, "await_published", lambda node, most: self.published)
         monkeypatch.setattr(service, "await_answer", lambda *rest: None)
         monkeypatch.setattr(proof, "prove", lambda *rest: self._do("proof") or "it answers")
-        monkeypatch.setattr(swap.tables.Store, "counts", lambda store: self.rows)
+        monkeypatch.setattr(swap.tables.SQLiteStore, "counts", lambda store: self.rows)
 
     def _do(self, what: str) -> None:
         self.done.append(what)

@@ -100,6 +100,8 @@ class Host:
         images = self.purpose in {"upgrade", "rollback"}
         names = [*FILES, *(name for name in BELONGINGS if name not in FILES)]
         values = {
+            "service": "",
+            "claim": "",
             "directory": str(self.place),
             "project": "gateway",
             "unit": "gateway.service",

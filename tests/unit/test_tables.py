@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from llm_gateway.hosts import remote, tables
-from llm_gateway.hosts.tables import Account, Schema, Store, Table, Verdict
+from llm_gateway.hosts.tables import Account, Schema, SQLiteStore, Table, Verdict
 from tests.unit import odd_databases
 
 HOST: Any = "a host"
@@ -90,8 +90,8 @@ _CHECKSUMS = {
 
 
 def test_every_tool_says_the_same(tool: str, database: Path) -> None:
-    assert Store(HOST, str(database)).read() == _CHECKSUMS
-    assert Store(HOST, str(database)).counts() == {name: table.count for name, table in _CHECKSUMS.items()}
+    assert SQLiteStore(HOST, str(database)).read() == _CHECKSUMS
+    assert SQLiteStore(HOST, str(database)).counts() == {name: table.count for name, table in _CHECKSUMS.items()}
 
 
 def test_every_tool_says_whose_it_is(tool: str, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_every_tool_says_whose_it_is(tool: str, tmp_path: Path) -> None:
             CREATE TRIGGER "de'l" AFTER INSERT ON users BEGIN DELETE FROM tokens; END;
             CREATE VIEW logs AS SELECT * FROM tokens;
         """)
-    assert Store(HOST, str(tmp_path / "a.db")).schema() == Schema(
+    assert SQLiteStore(HOST, str(tmp_path / "a.db")).schema() == Schema(
         {
             "a\n            b": (),
             "tokens": ("k|ey", "models"),
@@ -118,27 +118,27 @@ def test_every_tool_says_whose_it_is(tool: str, tmp_path: Path) -> None:
     )
     with closing(sqlite3.connect(tmp_path / "b.db")) as made:
         made.execute("CREATE TABLE users (id INTEGER, role INTEGER, status_of INTEGER)")
-    assert Store(HOST, str(tmp_path / "b.db")).schema().users is None
+    assert SQLiteStore(HOST, str(tmp_path / "b.db")).schema().users is None
 
 
 def test_a_database_in_utf_16_is_counted(tool: str, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "wide.db")) as made:
         made.executescript("PRAGMA encoding = 'UTF-16le'; CREATE TABLE users (a); INSERT INTO users VALUES (1);")
-    assert Store(HOST, str(tmp_path / "wide.db")).counts() == {"users": 1}
-    assert Store(HOST, str(tmp_path / "wide.db")).schema().columns == {"users": ("a",)}
+    assert SQLiteStore(HOST, str(tmp_path / "wide.db")).counts() == {"users": 1}
+    assert SQLiteStore(HOST, str(tmp_path / "wide.db")).schema().columns == {"users": ("a",)}
 
 
 def test_pages_do_not_count_but_values_do(tool: str, database: Path) -> None:
-    before = Store(HOST, str(database)).read()
+    before = SQLiteStore(HOST, str(database)).read()
     _change(database, "VACUUM")
-    assert Store(HOST, str(database)).read() == before
+    assert SQLiteStore(HOST, str(database)).read() == before
     _change(database, "UPDATE users SET quota = 0.2 WHERE id = 1")
-    assert tables.differences(before, Store(HOST, str(database)).read()) == [
+    assert tables.differences(before, SQLiteStore(HOST, str(database)).read()) == [
         "users: as many rows (3), but not the same"
     ]
     _change(database, "DELETE FROM users WHERE id = 1")
     _change(database, "DROP TABLE empty")
-    assert tables.differences(before, Store(HOST, str(database)).read()) == [
+    assert tables.differences(before, SQLiteStore(HOST, str(database)).read()) == [
         "empty: this table is missing, and should not be",
         "users: 2 rows, not 3",
     ]
@@ -150,26 +150,26 @@ def test_what_is_no_database_is_told(tool: str, tmp_path: Path, content: bytes |
     if content is not None:
         path.write_bytes(content)
     if content == b"":
-        assert Store(HOST, str(path)).read() == {}
+        assert SQLiteStore(HOST, str(path)).read() == {}
         return
     with pytest.raises(tables.TablesError, match="not there" if content is None else "not a database"):
-        Store(HOST, str(path)).read()
+        SQLiteStore(HOST, str(path)).read()
     assert path.exists() == (content is not None), "nothing is made where nothing was"
 
 
 def test_a_damaged_file_is_found_damaged(tool: str, database: Path) -> None:
-    assert Store(HOST, str(database)).examine() == Store(None, str(database)).examine() == Verdict(None, ())
+    assert SQLiteStore(HOST, str(database)).examine() == SQLiteStore(None, str(database)).examine() == Verdict(None, ())
     content = database.read_bytes()
     database.write_bytes(content[:4096] + b"\x99" * 500 + content[4596:])
     for host in (HOST, None):
-        assert Store(host, str(database)).examine().damage
+        assert SQLiteStore(host, str(database)).examine().damage
 
 
 def test_an_odd_database_is_counted_whole_and_told_with_what_fixes_it(tool: str, tmp_path: Path) -> None:
     path = odd_databases.make(tmp_path / "odd.db", *odd_databases.KINDS)
     for host in (HOST, None):
-        assert Store(host, str(path)).counts() == odd_databases.ROWS
-        found = Store(host, str(path)).examine()
+        assert SQLiteStore(host, str(path)).counts() == odd_databases.ROWS
+        found = SQLiteStore(host, str(path)).examine()
         assert found.damage is None
         assert dict(found.odd) == {
             "NULL in users.password, which may not hold it": (
@@ -181,12 +181,12 @@ def test_an_odd_database_is_counted_whole_and_told_with_what_fixes_it(tool: str,
     for _, fix in found.odd:
         connection.execute(fix)
     connection.close()
-    assert Store(HOST, str(path)).examine() == Verdict(None, ())
+    assert SQLiteStore(HOST, str(path)).examine() == Verdict(None, ())
 
 
 def test_no_statement_is_told_that_holds_a_name_of_somebody_else_s_making(tool: str, tmp_path: Path) -> None:
     path = odd_databases.make(tmp_path / "odd.db", odd_databases.NULL, table='x" SET y = writefile(1, 2); --')
-    ((what, fix),) = Store(HOST, str(path)).examine().odd
+    ((what, fix),) = SQLiteStore(HOST, str(path)).examine().odd
     assert "writefile" in what
     assert fix == "-- give each of its rows a value there"
 

@@ -31,6 +31,7 @@ TEMPLATES = ROOT / "templates"
 DIGEST = "sha256:" + "d" * 64
 SECRETS = {
     **KEYS,
+    "GATEWAY_DSN": "postgres://one%40api:p%24%40ss@100.64.0.9/gateway?sslmode=require",
     "PHONE": "https://tk_of-tests@ntfy.example:8443/gateways",
     "MAIL": "smtps://ops%40example.org:it's%20%22$HOME@mail.example?to=a@example.org,b@example.org",
 }
@@ -76,6 +77,7 @@ def rendered(**chosen: Any) -> dict[str, bytes]:
 
 CASES: dict[str, dict[str, Any]] = {
     "defaults": {},
+    "postgresql": {"gateway_database": "GATEWAY_DSN"},
     "other": {
         "gateway_directory": "/srv/llm-gateway",
         "gateway_port": 3001,
@@ -172,6 +174,7 @@ def test_every_variable_counts() -> None:
     values |= {"user_id": 1, "memory_mb": 256, "cpus": 1.0, "bridge": "b"}
     values |= {"environment": {"A": '"b"'}, "extra_hosts": {"c": "10.0.0.1"}}
     values |= {"days": 90, "keep": 1, "keep_days": 1, "recipient": "''", "command": "''", "schedule": "daily"}
+    values |= {"sql_dsn": "postgres://a", "connections": 20}
     values |= {"assignments": "a=1", "flavour": known.NEW_API, "live": "1"}
     environment = installation._environment()
     for path in TEMPLATES.rglob("*.j2"):

@@ -14,7 +14,7 @@ import pytest
 from llm_gateway.flavours.flavour import Flavour
 from llm_gateway.flavours.known import NEW_API, ONE_API
 from llm_gateway.flavours.shapes import Status
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.inputs import host_data
 from llm_gateway.parts import arrival
 from llm_gateway.parts.backups import recognition
@@ -94,7 +94,7 @@ def test_a_database_of_another(tmp_path: Path, flavour: Flavour, is_carried: boo
     file = tmp_path / "one-api.db"
     with closing(sqlite3.connect(file)) as made:
         made.executescript(sql)
-    store = Store(None, str(file))
+    store = SQLiteStore(None, str(file))
     found = recognition.look(store, flavour, is_carried=is_carried)
     assert (found.problem is None) == (words is None), found
     assert found.problem is None or found.problem.startswith(f"{file}: {words}")

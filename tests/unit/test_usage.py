@@ -19,7 +19,7 @@ import pytest
 
 from llm_gateway.flavours.oneapi.usage import LOG
 from llm_gateway.hosts import remote, sums
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.inputs.prices import prices as checked_prices
 from llm_gateway.model.checks import InvalidError
 from llm_gateway.model.columns import width
@@ -91,7 +91,7 @@ class Gateway:
         changes, priced = stretches(prices, begin, SHANGHAI)
         zone = Zone.over("Asia/Shanghai", SHANGHAI, begin, NOW)
         query = Query(parse_by(by), int(begin.timestamp()), zone, changes, priced)
-        store = Store(HOST, str(self.file))
+        store = SQLiteStore(HOST, str(self.file))
         lines = store.run(store.usage_script(str(self.place), LOG, query, SHANGHAI))
         return sums.read(lines, query.by, SHANGHAI)
 

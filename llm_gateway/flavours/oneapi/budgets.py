@@ -15,5 +15,5 @@ TABLE = TokenTable(
     status="status",
     enabled=values.ENABLED,
     used_up=values.EXHAUSTED,
-    has_no_quota="unlimited_quota = 1",
+    has_no_quota="unlimited_quota",
 )

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from llm_gateway.model import layout
-from llm_gateway.model.layout import DATABASE, Role
+from llm_gateway.model.layout import DATABASE, DUMP, Role
 
 FORMAT = 1
 NAME = re.compile(r"gateway-[0-9]{8}T[0-9]{6}Z\.tar\.gz")
@@ -53,6 +53,11 @@ class Manifest:
     """The SHA-256 of each file of the tiktoken cache, which is not in the archive."""
     versions: Mapping[str, str]
 
+    @property
+    def is_dump(self) -> bool:
+        """Whether it is a backup of a PostgreSQL."""
+        return DUMP in self.members
+
     @classmethod
     def parse(cls, text: str) -> Manifest:
         """Read manifest.json. Raises ManifestError."""
@@ -74,8 +79,8 @@ class Manifest:
     @classmethod
     def _of(cls, found: Mapping[str, Any]) -> Manifest:
         members = {_known(name): _part(entry) for name, entry in found["members"].items()}
-        if DATABASE not in members:
-            raise ValueError(f"it names no {DATABASE}")
+        if len({DATABASE, DUMP} & members.keys()) != 1:
+            raise ValueError(f"it names no {DATABASE} and no {DUMP}, or both")
         return cls(
             made_at=_moment(found["made_at"]),
             host=str(found["host"]),
@@ -152,7 +157,7 @@ def _count(number: Any) -> int:
 
 
 def _known(name: str) -> str:
-    if name != DATABASE and name not in _MEMBERS:
+    if name not in (DATABASE, DUMP, *_MEMBERS):
         raise ValueError(f"it names an unknown member {name!r}")
     return name
 

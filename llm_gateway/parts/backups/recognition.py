@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from llm_gateway.flavours import known
 from llm_gateway.flavours.flavour import Flavour
 from llm_gateway.hosts import tables
-from llm_gateway.hosts.tables import Account, Schema, Store
+from llm_gateway.hosts.tables import Account, Schema, SQLiteStore
 from llm_gateway.model.layout import DATABASE
 from llm_gateway.parts.backups.archive_members import SourceError
 
@@ -23,6 +24,8 @@ _TEXT_OF_NEW_API = f"CREATE TABLE .?{_SET_UPS}\\>|CREATE TABLE .?tokens\\>.? ?[(
 """As it stands in the file, for grep -E."""
 _OF_FORKS = ("telegram_menus", "user_groups")
 """Tables of one-hub and of done-hub (model/main.go, InitDB), which keep limits of tokens in a column of their own."""
+Fix = Callable[[str], str]
+"""Makes the command that runs a statement."""
 _FIRST = 1
 _ROOT, _ENABLED = 100, 1
 """One API's numbers for the role and the status; it makes such an account only in a database without any."""
@@ -70,9 +73,10 @@ def require_usable(schema: Schema, file: str | None = None) -> None:
         )
     if schema.users and not any(map(_is_root, schema.administrators)):
         there = "; ".join(map(_told, schema.administrators)) or "none of its users is an administrator"
+        fix = partial(tables.command, file) if file else None
         raise SourceError(
             f"nobody can administer its database: it has no enabled account with role {_ROOT} ({there}), and a gateway"
-            f" makes one only if there is no user; {_make_root(schema, file)}"
+            f" makes one only if there is no user; {_make_root(schema, fix)}"
         )
 
 
@@ -86,12 +90,15 @@ def require_number(schema: Schema, flavour: Flavour) -> None:
         )
 
 
-def without_root(schema: Schema, file: str | None = None) -> str | None:
-    """Why nobody can log in as root, by whatever password; None where somebody may. `file`: as above."""
+def without_root(schema: Schema, fix: Fix | None = None) -> str | None:
+    """Why nobody can log in as root, by whatever password; None where somebody may.
+
+    Parameters: `fix`, what makes the command of a statement, where that is run in place; else a copy is to be fixed.
+    """
     if not schema.users or any(each.name == "root" and _is_root(each) for each in schema.administrators):
         return None
     there = "; ".join(map(_told, schema.administrators))
-    return f"its database has no enabled account root ({there}); {_make_root(schema, file)}"
+    return f"its database has no enabled account root ({there}); {_make_root(schema, fix)}"
 
 
 def notes(schema: Schema) -> Iterator[str]:
@@ -132,7 +139,7 @@ def of_a_fork(tables_: Iterable[str]) -> str | None:
     )
 
 
-def look(store: Store, flavour: Flavour, *, is_carried: bool = False) -> Found:
+def look(store: SQLiteStore, flavour: Flavour, *, is_carried: bool = False) -> Found:
     """Look at a database that is to be taken over; one that is empty, or that nobody has begun to use, is
     left to the gateway. Nothing is changed.
 
@@ -151,7 +158,7 @@ def look(store: Store, flavour: Flavour, *, is_carried: bool = False) -> Found:
     return Found(None, tuple(f"{store.file}: {note}" for note in notes(schema)))
 
 
-def glimpse(store: Store, flavour: Flavour, *, is_carried: bool = False) -> Found:
+def glimpse(store: SQLiteStore, flavour: Flavour, *, is_carried: bool = False) -> Found:
     """The same where a host has no program yet that reads a database: by the texts of its tables alone, which may also
     be left over from others. Raises RemoteError.
     """
@@ -180,13 +187,13 @@ def _told(account: Account) -> str:
     return f"{_plain(account.name)} has role {account.role}{state}"
 
 
-def _make_root(schema: Schema, file: str | None) -> str:
+def _make_root(schema: Schema, fix: Fix | None) -> str:
     """The command that makes root of its first administrator."""
     chosen = next(iter(sorted(schema.administrators, key=lambda each: each.name != "root")), None)
     where = f"id = {chosen.identity}" if chosen else "id = (SELECT min(id) FROM users)"
     statement = f"UPDATE users SET username = 'root', role = {_ROOT}, status = {_ENABLED} WHERE {where}"  # noqa: S608
-    command = f"`{tables.command(file or 'COPY', statement)}`"
-    return f"{command} gives it one" if file else f"on a copy of it, {command} gives it one: name that"
+    command = f"`{fix(statement) if fix else tables.command('COPY', statement)}`"
+    return f"{command} gives it one" if fix else f"on a copy of it, {command} gives it one: name that"
 
 
 def _plain(name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from llm_gateway.hosts import remote, tables
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
+from llm_gateway.model.dsn import SQLITE
 from llm_gateway.parts import installation, timers
 from llm_gateway.parts.installation import Wanted, render
 from llm_gateway.parts.timers import Timer
@@ -52,7 +53,8 @@ def unit_files(node: Node) -> list[Wanted]:
 def missing_packages(node: Node) -> list[str]:
     """Debian's packages without which no backup can be made on this host."""
     tools = node.state.tools
-    missing = [] if "sqlite3" in tools or "python3" in tools else ["sqlite3"]
+    is_file = node.settings.gateway_database == SQLITE
+    missing = [] if not is_file or {"sqlite3", "python3"} & {*tools} else ["sqlite3"]
     return [*missing, *(["age"] if node.settings.gateway_backup_recipient and "age" not in tools else [])]
 
 

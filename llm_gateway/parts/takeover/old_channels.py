@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import shell
 from llm_gateway.parts import database
@@ -48,7 +48,7 @@ class Way:
         return cls(channel, url, parts.hostname, port) if parts.hostname else None
 
 
-def problems(node: Node, store: Store) -> list[str]:
+def problems(node: Node, store: SQLiteStore) -> list[str]:
     """What the new gateway could not reach of an old one's channels, each with the fix.
 
     Parameters: `store`, the old database; the new gateway is `node`'s.

@@ -18,7 +18,7 @@ from llm_gateway.hosts import remote, tables, undo
 from llm_gateway.hosts.answers import UnreadableError
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
-from llm_gateway.hosts.tables import Store, Table
+from llm_gateway.hosts.tables import SQLiteStore, Table
 from llm_gateway.hosts.topology import Agent, Node
 from llm_gateway.model import layout
 from llm_gateway.model.layout import APPLIED_KEYS, FIRST_START_DONE, MOVING_IN, UNIT
@@ -149,7 +149,7 @@ def _cut_over(state: State, move: Move, here: Place, there: Place) -> None:
                 step(target.host, "migration: the last copy")
                 delta.send(here, there, move.found.size, lambda sent: None)
                 delta.require_same(there)
-                theirs = pool.submit(Store(target.host, there.copies[0]).read)
+                theirs = pool.submit(SQLiteStore(target.host, there.copies[0]).read)
                 _put_in_place(move, there)
                 staged, proofs = _staged(move, counts.result()), _proofs(move, ours, theirs, agents)
                 data_swap.carry_out(state, target, "migration", f"the database of {move.source_name}", staged, *proofs)

@@ -31,6 +31,7 @@ from llm_gateway.parts import (
     image,
     installation,
     migration_marker,
+    postgresql,
     scheduling,
     serving,
 )
@@ -112,6 +113,11 @@ def _fleet_problems(machine: Machine) -> Iterator[str]:
 
 def _host_problems(machine: Machine) -> Iterator[str]:
     wanted = move.of(machine.host.state)
+    if machine.node and machine.name in (wanted.target_name, wanted.source_name):
+        way = "change the host in the inventory, and deploy there with root's password, as docs/postgresql.md says"
+        if refused := [*postgresql.not_yet(machine.node, "a move", way)]:
+            yield from refused
+            return
     if machine.name == wanted.target_name or (
         _uses(machine, wanted.target_name) and machine.name != wanted.source_name
     ):

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import DeployError
 from pyinfra.api.state import State
 
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.inputs import run_options
 from llm_gateway.model.suggestion import suggest
@@ -50,9 +50,9 @@ class Move:
     """When the new one had completed its first request."""
 
     @property
-    def old_store(self) -> Store:
+    def old_store(self) -> SQLiteStore:
         """Where the old gateway has what it holds."""
-        return Store(self.source.host, self.found.database)
+        return SQLiteStore(self.source.host, self.found.database)
 
     @property
     def agents(self) -> list[Agent]:

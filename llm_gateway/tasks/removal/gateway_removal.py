@@ -46,7 +46,7 @@ rm -f images/served images/served.new
 def take_off(node: Node) -> None:
     """Take the gateway off a host."""
     found = scope.found_on(node.host)
-    if node.state.has_secrets and node.state.database_size:
+    if node.state.has_secrets and (node.state.database_size or node.state.database_conf):
         _back_up(name="Stop the gateway and keep a last backup of it", node=node)
     if found.state.units:
         _remove_units(name="Remove the gateway's units", node=node)
@@ -223,7 +223,7 @@ def is_taken_over(node: Node, found: Found) -> bool:
 
 def _owner_back(node: Node, found: Found) -> str:
     """The data belong to whom the database belonged to, and no longer to the user of One API."""
-    places = (node.gateway.store.file, f"{node.directory}/{DATA}")
+    places = (node.gateway.file.name, f"{node.directory}/{DATA}")
     owner = next((noted.owner for place in places if (noted := found.before.get(place)) and noted.owner), "root:root")
     ours = node.settings.gateway_user_id
     return f"[ ! -d {DATA} ] || find -P {DATA} -xdev -uid {ours} -execdir chown -h {owner} {{}} +"

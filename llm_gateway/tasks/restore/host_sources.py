@@ -14,8 +14,9 @@ from typing import ClassVar
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote, tables
-from llm_gateway.hosts.tables import Store
-from llm_gateway.model.layout import DATABASE
+from llm_gateway.hosts.postgresql import counts_of_dump
+from llm_gateway.hosts.tables import SQLiteStore
+from llm_gateway.model.layout import DATABASE, DUMP
 from llm_gateway.model.shell import program
 from llm_gateway.parts.backups import archive
 from llm_gateway.parts.backups.archive import MANIFEST, Manifest, ManifestError
@@ -46,6 +47,11 @@ class OfManifest:
         """The rows of each table."""
         return self.manifest.tables
 
+    @property
+    def is_dump(self) -> bool:
+        """Whether it is of a PostgreSQL."""
+        return self.manifest.is_dump
+
 
 @dataclass(frozen=True)
 class HostArchive(OfManifest):
@@ -75,6 +81,7 @@ class HostDirectory:
     made_at: datetime
     size: int
     tables: Mapping[str, int]
+    is_dump: bool
     notes: tuple[str, ...] = ()
     manifest: Manifest | None = None
 
@@ -165,10 +172,12 @@ def _directory(host: Host, path: str, note: str) -> HostDirectory:
     at = path[path.rindex("/") :].removeprefix("/replaced-").removeprefix("/other-image-")[:16]
     moment = datetime.strptime(at, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     try:
-        counts = Store(host, f"{database}/{DATABASE}").counts()
+        is_dump = bool(remote.run(host, f"[ ! -e {shlex.quote(f'{database}/{DUMP}')} ] || echo yes"))
+        file = SQLiteStore(host, f"{database}/{DATABASE}")
+        counts = counts_of_dump(host, f"{database}/{DUMP}") if is_dump else file.counts()
     except tables.TablesError as problem:
         raise SourceError(f"{path.rpartition('/')[2]}: {problem}") from None
-    return HostDirectory(path, moment, int(size), counts, (note,) if note else ())
+    return HostDirectory(path, moment, int(size), counts, is_dump, (note,) if note else ())
 
 
 def _script(function: str, **values: str) -> str:

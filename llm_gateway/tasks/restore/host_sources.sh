@@ -24,9 +24,11 @@ sums() { # the SHA-256 of each member, read and not unpacked
 }
 
 database() { # the directory that it is in: what a switch to another image has kept is a database alone
-    [ ! -f "$source/one-api.db" ] || { echo "$source"; return; }
-    [ -f "$source/data/one-api.db" ] || { echo "there is no data/one-api.db in $source" >&2; exit 1; }
-    echo "$source/data"
+    for place in "$source" "$source/data"; do
+        if [ -f "$place/one-api.db" ] || [ -f "$place/one-api.sql" ]; then echo "$place" && return; fi
+    done
+    echo "there is no data/one-api.db in $source" >&2
+    exit 1
 }
 
 size() { # where the database is, and of what `copy` copies, in bytes
@@ -37,7 +39,7 @@ size() { # where the database is, and of what `copy` copies, in bytes
 
 copy() {
     place=$(database)
-    for name in one-api.db one-api.db-journal one-api.db-wal; do
+    for name in one-api.db one-api.db-journal one-api.db-wal one-api.sql; do
         [ ! -f "$place/$name" ] || [ -L "$place/$name" ] || cp "$place/$name" "$target/"
     done
     [ -f "$source/secrets.env" ] || return 0

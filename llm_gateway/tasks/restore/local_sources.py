@@ -31,7 +31,7 @@ from typing import IO, ClassVar
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import progress, streams, tables
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.model.layout import COMPANIONS, DATABASE
 from llm_gateway.parts.backups import recognition
 from llm_gateway.parts.backups.archive import MANIFEST, Manifest, ManifestError
@@ -114,6 +114,7 @@ class LocalData:
     tables: Mapping[str, int]
     notes: tuple[str, ...]
     manifest: Manifest | None = None
+    is_dump: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
@@ -405,7 +406,7 @@ class _Workshop:
             _require_journal(journal)
         newest = self._settle(notes)
         try:
-            store = Store(None, str(self.database))
+            store = SQLiteStore(None, str(self.database))
             verdict, counts, schema = store.examine(), store.counts(), store.schema()
         except tables.TablesError as problem:
             raise SourceError(

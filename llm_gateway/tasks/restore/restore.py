@@ -11,6 +11,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from llm_gateway.hosts import remote, tables
+from llm_gateway.hosts.postgresql import PostgreSQLStore
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.topology import Agent, Machine, Node, Run
 from llm_gateway.inputs import run_options
@@ -142,6 +143,7 @@ def _find(target: Node, backup: str) -> staging.Source:
         else:
             found = local_sources.find(backup)
         _require_tables(found, target)
+        _require_same_store(found, target)
     except SourceError as problem:
         raise DeployError(f"{target.name}: {problem}; nothing was changed") from None
     return found
@@ -152,6 +154,18 @@ def _require_tables(source: staging.Source, target: Node) -> None:
         recognition.require_tables(source.tables, target.flavour)
     except SourceError as problem:
         raise SourceError(f"{source.title}: {problem}") from None
+
+
+def _require_same_store(source: staging.Source, target: Node) -> None:
+    is_postgresql = isinstance(target.gateway.store, PostgreSQLStore)
+    if source.is_dump != is_postgresql:
+        kinds = ("a PostgreSQL", "a SQLite file") if source.is_dump else ("a SQLite file", "a PostgreSQL")
+        raise SourceError(
+            f"{source.title} is of {kinds[0]}, and the gateway keeps its data in {kinds[1]} (gateway_database): a move"
+            " from one to the other is not there yet"
+        )
+    if is_postgresql and target.state.database_conf is None:
+        raise SourceError("the gateway was not deployed on its database yet: run deploy.py first")
 
 
 def _tell_plan(target: Node, source: staging.Source) -> None:
@@ -167,7 +181,7 @@ def _tell_plan(target: Node, source: staging.Source) -> None:
         told = f"to be restored: {source.title} {source.place}, made {made}, with {manifest.image_reference}"
     remote.tell(target.host, "\n".join([told, *(f"  {note}" for note in source.notes)]))
     now: Mapping[str, int] = {}
-    if not target.state.database_size:
+    if not target.state.database_size and not target.state.database_conf:
         remote.tell(target.host, "there is no database that it would replace")
     else:
         try:

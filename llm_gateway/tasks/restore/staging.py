@@ -12,10 +12,11 @@ from typing import Protocol
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote, tables
+from llm_gateway.hosts.postgresql import counts_of_dump
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.streams import StreamError
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.hosts.topology import Node
 from llm_gateway.inputs.secrets import ROOT_PASSWORD, Generated, SecretsError
 from llm_gateway.model import layout
@@ -60,6 +61,10 @@ class Source(Protocol):
         """The rows of each table, as they were shown."""
 
     @property
+    def is_dump(self) -> bool:
+        """Whether it is of a PostgreSQL."""
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What there is to say of it."""
 
@@ -78,6 +83,8 @@ def stage(host: Host, node: Node, source: Source, what: str) -> Staged:
         remote.run(host, _script(node, "begin", bytes=str(source.size + source.size // 10 + _ROOM)))
         source.bring(host, f"{node.directory}/incoming.partial")
         step(host, f"{what}: checking what was brought")
+        if source.is_dump:
+            return _check_dump(host, node, source)
         found = check(host, node, source)
         _require_access(node, found)
         return found
@@ -92,12 +99,8 @@ def check(host: Host, node: Node, source: Source) -> Staged:
 
     Raises SourceError, RemoteError or TablesError.
     """
-    manifest = source.manifest
-    store = Store(host, f"{node.directory}/incoming.partial/{DATABASE}")
-    if manifest is not None:
-        lines = (line.split(maxsplit=1) for line in remote.run(host, _script(node, "sums")))
-        require_sums({name: digest for digest, name in lines}, manifest)
-    belongings = dict(line.split(" ", 1) for line in remote.run(host, _script(node, "belongings")))
+    belongings = _belongings(host, node, source)
+    store = SQLiteStore(host, f"{node.directory}/incoming.partial/{DATABASE}")
     verdict = store.examine()
     if verdict.damage:
         raise SourceError(f"its database is damaged ({verdict.damage}): take another backup")
@@ -115,15 +118,48 @@ def check(host: Host, node: Node, source: Source) -> Staged:
     for note in recognition.notes(schema):
         if note not in source.notes:  # which were told already
             remote.tell(host, note)
-    secrets = _decoded(belongings, layout.SECRETS)
+    return _staged(host, node, counts, belongings)
+
+
+def _belongings(host: Host, node: Node, source: Source) -> dict[str, str]:
+    """What was brought beside the database, once all has the sums that it should have."""
+    if source.manifest is not None:
+        lines = (line.split(maxsplit=1) for line in remote.run(host, _script(node, "sums")))
+        require_sums({name: digest for digest, name in lines}, source.manifest)
+    return dict(line.split(" ", 1) for line in remote.run(host, _script(node, "belongings")))
+
+
+def _staged(host: Host, node: Node, counts: Mapping[str, int], belongings: Mapping[str, str]) -> Staged:
     found = Staged(
         counts=counts,
-        generated=_generated(secrets),
+        generated=_generated(_decoded(belongings, layout.SECRETS)),
         record=Record.parse(_decoded(belongings, APPLIED_KEYS) or ""),
         is_secured=layout.FIRST_START_DONE in belongings,
     )
     remote.run(host, _script(node, "finish"))
     return found
+
+
+def _check_dump(host: Host, node: Node, source: Source) -> Staged:
+    """As `check` and `_require_access`, of a dump: it is read to its end, and loaded once the gateway stands still."""
+    belongings = _belongings(host, node, source)
+    dump = f"{node.directory}/incoming.partial/{layout.DUMP}"
+    counts = counts_of_dump(host, dump)
+    recognition.require_tables(counts, node.flavour)
+    _require_told(counts, source.tables)
+    generated = _generated(_decoded(belongings, layout.SECRETS)) or node.gateway.generated
+    if not remote.run(host, _script(node, "tell_whether_dumped"), f"{generated.access_token}\n"):
+        raise SourceError(
+            "its database knows another access token than its secrets.env: take another backup, or load it by hand, as"
+            " docs/postgresql.md says"
+        )
+    (schema,) = node.gateway.store.ask("SELECT current_schema();\n")
+    if strangers := [name for name in remote.run(host, _script(node, "schemas")) if name != schema]:
+        raise SourceError(
+            f"its tables are in the schema {strangers[0]}, and those of {node.gateway.store.name} in {schema}: name a"
+            " database whose role makes its tables there"
+        )
+    return _staged(host, node, counts, belongings)
 
 
 def _require_told(counts: Mapping[str, int], told: Mapping[str, int]) -> None:
@@ -139,7 +175,7 @@ def _require_access(node: Node, found: Staged) -> None:
     """Before a gateway is stopped for it: one that nobody could administer would be put back out again."""
     generated = found.generated or node.gateway.generated
     passwords = [] if found.is_secured else first_start.root_passwords(node, generated)
-    store = Store(node.host, f"{node.directory}/incoming/{DATABASE}")
+    store = SQLiteStore(node.host, f"{node.directory}/incoming/{DATABASE}")
     if database.root_access(node.gateway, store.file, generated.access_token, passwords) != "neither":
         return
     if found.is_secured:

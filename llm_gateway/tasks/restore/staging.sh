@@ -33,6 +33,10 @@ sums() {
     sha256sum -- *  .[!.]* 2> /dev/null || :
 }
 
+# Of a dump: whether it has the access token that comes on standard input; and the schemas that its tables are in.
+tell_whether_dumped() { if grep -qF -f - incoming.partial/one-api.sql; then echo yes; fi; }
+schemas() { sed -nE 's/^CREATE TABLE ([^. ]+)\..*/\1/p' incoming.partial/one-api.sql | tr -d '"' | sort -u; }
+
 finish() { # what SQLite has taken into the database is not left beside it
     rm -f incoming.partial/one-api.db-*
     sync incoming.partial/*

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from llm_gateway.flavours.carrying import Arrival
 from llm_gateway.hosts import remote, tables
 from llm_gateway.hosts.progress import step
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.model.layout import TRIAL
@@ -102,7 +102,9 @@ def _catch_up(node: Node, carried: Carried) -> None:
         f"{arrival.transaction(node, carried.arrival)}COMMIT;",
         "",
     )
-    database.ask_file(Store(node.host, f"{swap.staging_directory(node)}/{layout.DATABASE}"), "\n".join(statements))
+    database.ask_file(
+        SQLiteStore(node.host, f"{swap.staging_directory(node)}/{layout.DATABASE}"), "\n".join(statements)
+    )
 
 
 def _before(node: Node) -> str:
@@ -136,6 +138,6 @@ def _new_logs(insert: str, newest: int) -> Iterator[str]:
 
 def require_rows(node: Node) -> None:
     """Be sure that no row of the old software is missing under the new one. Raises SwapError, TablesError."""
-    before, after = Store(node.host, _before(node)).counts(), node.gateway.store.counts()
+    before, after = SQLiteStore(node.host, _before(node)).counts(), node.gateway.store.counts()
     if lost := tables.lost({name: before[name] for name in _COUNTED if name in before}, after):
         raise SwapError(f"rows were lost when the database was carried over: {'; '.join(lost)}")

@@ -19,13 +19,13 @@ from pyinfra.api.state import State
 
 from llm_gateway.hosts import remote, tables
 from llm_gateway.hosts.progress import step
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.hosts.topology import Agent, Machine, Node
 from llm_gateway.hosts.undo import UndoError
 from llm_gateway.inputs import run_options
 from llm_gateway.inputs.secrets import Generated, SecretsError
 from llm_gateway.model import layout
-from llm_gateway.parts import database, migration_marker, serving
+from llm_gateway.parts import database, migration_marker, postgresql, serving
 from llm_gateway.parts.serving import Serving
 from llm_gateway.proof import agent_path
 from llm_gateway.tasks import backup, preflight, survey, swap
@@ -72,6 +72,9 @@ def _problems(machine: Machine) -> Iterator[str]:
     if user := user_on(machine):
         yield from preflight.openclaw_problems(user)
     if (node := machine.node) is None:
+        return
+    if refused := [*postgresql.not_yet(node, "going back", "restore by hand, as docs/postgresql.md says")]:
+        yield from refused
         return
     try:
         kept = look(node)
@@ -138,7 +141,7 @@ def _may_lose(state: State) -> list[str]:
 
 def _loss(node: Node, kept: Kept) -> str:
     now = node.gateway.store.read()
-    then = Store(node.host, layout.database(kept.place)).read()
+    then = SQLiteStore(node.host, layout.database(kept.place)).read()
     left = rollback_tokens.unreached(node.gateway)
     stranded = f". Not in this run: {', '.join(left)}, which may be left without a token that works" if left else ""
     return (
@@ -236,7 +239,7 @@ def _stage(node: Node, before: Node) -> Staged:
     step(node.host, "rollback: laying the older data out beside those that serve")
     try:
         remote.run(node.host, swap.host_program(node, "stage_previous"))
-        counts = Store(node.host, f"{swap.staging_directory(node)}/{layout.DATABASE}").counts()
+        counts = SQLiteStore(node.host, f"{swap.staging_directory(node)}/{layout.DATABASE}").counts()
     except (remote.RemoteError, tables.TablesError):
         with suppress(remote.RemoteError):  # the disk may be full of it
             remote.run(node.host, swap.host_program(node, "discard_staged"))

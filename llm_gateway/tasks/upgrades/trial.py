@@ -18,7 +18,7 @@ from llm_gateway.flavours.admin_api import AdminAPI
 from llm_gateway.hosts import remote, undo
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.route import RouteError, route
-from llm_gateway.hosts.tables import Store
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.model.layout import PORT, PROJECT, TRIAL
@@ -114,7 +114,7 @@ def run(node: Node, new: Serving, source: str, arriving: Carried | None = None) 
     _require_software(node, address)
     if arriving:
         carried.keep_copy(node)
-        copied = Store(host, f"{node.directory}/trial/{layout.DATA}/{layout.DATABASE}")
+        copied = SQLiteStore(host, f"{node.directory}/trial/{layout.DATA}/{layout.DATABASE}")
         arrival.carry(host, node, copied, arriving.arrival, TRIAL)
         address = _await(node)
     step(host, "trial: asking it for a completion and an embedding")
