@@ -11,6 +11,7 @@ from tests.lab.asking_agent import AskingAgent, ask, is_completion
 from tests.lab.conftest import INVENTORY, Lab, Run
 from tests.lab.faults import await_that, kill_where
 from tests.lab.rows import DIRECTORY, rows, secrets
+from tests.lab.watching import Arguments
 
 SCRIPT = "deploys/rotate_keys.py"
 BOTH = ("--limit", "gw1", "--limit", "agent1")
@@ -22,13 +23,6 @@ umask 077; cat > /root/needles
 runuser -u nobody -- find / -xdev -newer /root/stamp -type f -readable 2>/dev/null | tr '\\n' '\\0' |
 xargs -0 -r grep -lFf /root/needles || true
 rm /root/needles
-"""
-# Every process's arguments, again and again.
-_WATCH = """
-umask 077; : > /root/seen; cat > /root/watch <<'END'
-while [ -e /root/seen ]; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' >> /root/seen; sleep 0.05; done
-END
-setsid sh /root/watch >/dev/null 2>&1 &
 """
 _POST = 'curl -s -o /dev/null -w "%{http_code}" -m 20 -K - "$0"'
 
@@ -121,9 +115,8 @@ def test_all_keys_end_and_nobody_sees_one(deployed: Lab) -> None:
     )
     session = _made(deployed, "SESSION_SECRET")
     deployed.ssh("gw1", "touch /root/stamp")
-    deployed.ssh("gw1", _WATCH)
-    run = _rotate(deployed, "all", "-vvv", "--diff", *BOTH)
-    arguments = deployed.ssh("gw1", "cat /root/seen; rm /root/seen")
+    with Arguments(deployed, "gw1") as arguments:
+        run = _rotate(deployed, "all", "-vvv", "--diff", *BOTH)
     assert run.code == 0, run.output[-5000:]
 
     assert (_is_root(deployed, token), _is_root(deployed, _made(deployed, "ONEAPI_ACCESS_TOKEN"))) == (False, True)
