@@ -5,10 +5,13 @@ Nothing here or in the checks changes a host. A lab host and a production host a
 
 from __future__ import annotations
 
+import atexit
 import json
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,7 +84,16 @@ def _connect(name: str, data: dict[str, Any]) -> Host:
         sudo=sudo,
         ssh_identity_file=data.get("ssh_key"),
         ssh_extra_args=" ".join(options) or None,
+        controlpath=f"{_sockets()}/%%C",  # testinfra puts what it quotes in the place of a lone %
     )
+
+
+@cache
+def _sockets() -> str:
+    """Where connections are kept: without it each command makes one of its own. Paths of sockets have 107 bytes."""
+    place = tempfile.mkdtemp(prefix="check-ssh-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place
 
 
 @cache
