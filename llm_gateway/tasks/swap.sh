@@ -28,7 +28,14 @@ SCHEMA="SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 
 is_same_schema() { now=$(schema "$1") && before=$(schema "$2") && [ "$now" = "$before" ]; }
 
 # Of a PostgreSQL. Each change is one transaction: all of it is there, or nothing.
-psql_here() { PGSERVICEFILE=$service PGSERVICE=gateway PGAPPNAME=$project PGOPTIONS='-c client_min_messages=error' psql -XqAt -v ON_ERROR_STOP=1 -v VERBOSITY=terse; }
+# The guard's unit, which undoes, has no network: systemd starts what needs it. What the run has left at work is known by the last
+# variable, and ended (see undo-unfinished).
+in_network() {
+    systemd-run --quiet --collect --wait --pipe --service-type=exec --property=UMask=0077 --setenv=PGSERVICEFILE="$service" \
+        --setenv=PGSERVICE=gateway --setenv=PGAPPNAME="$project" --setenv=PGOPTIONS='-c client_min_messages=error' \
+        --setenv=OPENCLAW_LLM_GATEWAY_UNFINISHED="${OPENCLAW_LLM_GATEWAY_UNFINISHED:-}" -- "$@"
+}
+psql_here() { in_network psql -XqAt -v ON_ERROR_STOP=1 -v VERBOSITY=terse; }
 await_postgresql() { # after a boot it may come later than this
     tries=0
     until words=$(echo 'SELECT 1;' | psql_here 2>&1); do
@@ -39,8 +46,7 @@ await_postgresql() { # after a boot it may come later than this
 has_tables() { [ "$(echo "SELECT to_regclass('users') IS NOT NULL;" | psql_here)" = t ]; }
 dump() { # FILE
     tables=$(echo 'SELECT current_schema();' | psql_here) || return
-    PGSERVICEFILE=$service PGSERVICE=gateway pg_dump --no-password --no-owner --no-acl --table="\"$tables\".*" \
-        --exclude-table="$claim" --file="$1"
+    in_network pg_dump --no-password --no-owner --no-acl --table="\"$tables\".*" --exclude-table="$claim" > "$1" < /dev/null
 }
 load() { # [FILE]: in the place of all tables; nothing, where none is named
     await_postgresql
