@@ -125,6 +125,12 @@ def test_a_second_run_finds_it_done(hosts: Lab, moved: Moved, tmp_path: Path) ->
     assert "stopping" not in " ".join(steps_told(again.output, "migration"))
 
 
+def test_a_deployment_finds_nothing_to_do_after_it(hosts: Lab, moved: Moved, tmp_path: Path) -> None:
+    run = hosts.pyinfra("-y", moving.inventory(tmp_path, ONE, ONE, [AGENT]), "deploy.py")
+    assert run.code == 0, run.output[-3000:]
+    assert run.output.count("; nothing was changed") == 2, run.output[-3000:]
+
+
 def test_what_does_not_fit_is_refused_before_anything_is_touched(hosts: Lab, moved: Moved, tmp_path: Path) -> None:
     fits = moving.inventory(tmp_path, ONE, OTHER, [AGENT])
     for arguments, words in (
