@@ -84,7 +84,7 @@ def test_a_failed_run_says_what_was_done_what_was_not_and_what_to_type(bare: Pat
     assert "✗ Replace the default password out of everybody's reach (@fake/gw1)" in told
     assert "@fake/gw1 17 changes, FAILED" in told
     assert "failed at Replace the default password out of everybody's reach done Install Docker" in told
-    assert "not done Publish the gateway on its Tailscale address; Write 8 files;" in told
+    assert "not done Publish the gateway on its Tailscale address; Write 9 files;" in told
     assert "No hosts remaining" not in told and "executed 0 commands" not in told
     assert done.stderr.splitlines()[-1].endswith("python -m llm_gateway deploy -y")
     assert len(done.stderr.splitlines()) < 45

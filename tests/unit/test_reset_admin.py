@@ -235,7 +235,7 @@ def test_a_token_that_the_database_has_and_the_gateway_refuses(
 def test_too_many_log_ins_are_told(host: LocalHost, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     while httpx.post(f"{gateway.url}/api/user/login", json={}).status_code != 429:
         pass
-    with pytest.raises(DeployError, match="20 log-ins in 20 minutes, and no more now: run this again"):
+    with pytest.raises(DeployError, match="takes no more log-ins for now: run this again in 20 minutes"):
         fix(host.gateway().node, monkeypatch)
 
 
