@@ -22,7 +22,7 @@ LAB_HOSTS ?= gw1:fresh,agent1:openclaw
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-client bench-load bench-pruning bench-canary bench-tokens bench-usage bench-page sbom audit docs pictures release lint lint-python lint-imports lint-generated lint-shell lint-words lint-pages format generated types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-new-api bench-client bench-load bench-pruning bench-canary bench-tokens bench-usage bench-page sbom audit docs pictures release lint lint-python lint-imports lint-generated lint-shell lint-words lint-pages format generated types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -96,7 +96,7 @@ check-server: ## check a deployed server, INVENTORY=inventory.py, and change not
 	@python=.venv/locked/check-server/bin/python; [ ! -e .venv/.stamp ] || python=$(PYTHON_BIN); \
 	    $$python -m pytest -p scripts.no_skips -p scripts.shown tests/server --inventory='$(INVENTORY)' $(ARGS)
 
-bench: setup bench-client bench-backup bench-migration ## how long a run takes, beside bash over ssh and Ansible that check the same (needs make lab)
+bench: setup bench-client bench-backup bench-migration bench-new-api ## how long a run takes, beside bash over ssh and Ansible that check the same (needs make lab)
 	@scripts/environments.sh bench-ansible
 	@$(PYTHON_BIN) -m bench
 
@@ -105,6 +105,9 @@ bench-backup: setup ## a backup of 500 MB under load, beside SQLite's own (needs
 
 bench-migration: setup ## how long nobody serves while a gateway with 500 MB moves to another host (in a lab of its own)
 	@$(PYTHON_BIN) -m bench.migration
+
+bench-new-api: setup ## how long nobody serves while One API with 500 MB becomes new-api, beside an upgrade of One API (in a lab of its own; BENCH_ROUNDS=2)
+	@$(PYTHON_BIN) -m bench.flavour_move
 
 bench-load: setup ## what the deployment costs 200 clients at once, beside a bare container (needs make lab; BENCH_SECONDS=120)
 	@$(PYTHON_BIN) -m bench.host_cost

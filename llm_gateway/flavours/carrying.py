@@ -35,12 +35,15 @@ class Arrival:
         reasons: what cannot be carried.
         statements: what a transaction has to do once the software has added its columns; by the texts of options that
             it needs.
+        tokens: SQL for the tokens of the other's schema, those first that are limited or deleted: hex of the name, of
+            the key, and of the networks with blanks between.
         told: what that does, for a person.
         loses: what a person has to know of this way besides; "" for nothing.
     """
 
     reasons: tuple[Reason, ...]
     statements: Callable[[Mapping[str, str]], str]
+    tokens: str
     told: str
     loses: str = ""
 

@@ -55,7 +55,7 @@ ONE_API = Flavour(
     needs_tiktoken=True,
     own_tables=frozenset(),
     drops_fields="",
-    arrival=Arrival(departure.REASONS, departure.statements, departure.TOLD, departure.LOSES),
+    arrival=Arrival(departure.REASONS, departure.statements, departure.TOKENS, departure.TOLD, departure.LOSES),
     living="1",
     knows_unknown=True,
 )
@@ -97,7 +97,7 @@ NEW_API = Flavour(
     needs_tiktoken=False,
     own_tables=frozenset({"setups"}),
     drops_fields="thinking_budget, repetition_penalty and a tool's strict",
-    arrival=Arrival(arrival.REASONS, arrival.statements, arrival.TOLD),
+    arrival=Arrival(arrival.REASONS, arrival.statements, arrival.TOKENS, arrival.TOLD),
     living="deleted_at IS NULL",
     knows_unknown=False,
 )

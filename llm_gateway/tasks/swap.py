@@ -232,11 +232,11 @@ def _replace(node: Node, swap: Swap) -> float:
         remote.run(host, host_program(node, function, swap, **values))
 
     on_host("keeping what is replaced", "keep")
+    is_safe = _is_safe(node, data)
     stopped = time.monotonic()
     on_host("stopping the gateway", "stop")
     if data and data.catch_up:
         data.catch_up()
-    is_safe = _is_safe(node, data)
     on_host(f"putting {swap.source} in its place", "place", is_safe="yes" if is_safe else "no")
     step(host, f"{swap.purpose}: writing the gateway's files")
     if data:
@@ -258,6 +258,8 @@ def _is_safe(node: Node, data: Staged | None) -> bool:
 
     One of an older version takes two starts, one of another software is brought to this: nobody is to see that.
     """
+    if data and data.catch_up:
+        return data.is_secured  # by what that does
     is_secured = data is None or data.is_secured
     if isinstance(node.gateway.store, PostgreSQLStore):
         return is_secured  # there was no version of those without, and no other software

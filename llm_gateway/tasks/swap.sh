@@ -220,6 +220,15 @@ give_postgresql_back() {
     if grep -qxF "$data" switching/held; then load "switching/$data"; else load; fi
 }
 
+note_kept() { # to look at the data that are kept, SQLite may have taken in what lay beside them
+    for name in $data; do
+        [ ! -e "switching/$name" ] || echo "$name"
+    done > switching/held.new
+    sync switching/held.new
+    mv -T switching/held.new switching/held
+    sync switching
+}
+
 give_data_back() { # moved, not copied: the disk may be full
     [ -e switching/held ] || return 0
     if [ -n "$service" ]; then
@@ -229,12 +238,7 @@ give_data_back() { # moved, not copied: the disk may be full
     if [ "$replaces" = no ] && [ ! -e switching/back ]; then
         # As long as the schema is the old one's, the data stay as they are, with all that was written meanwhile.
         ! is_same_schema data/one-api.db switching/data/one-api.db || return 0
-        # To look, SQLite may have taken in what lay beside the one that was kept.
-        for name in $data; do
-            [ ! -e "switching/$name" ] || echo "$name"
-        done > switching/held.new
-        sync switching/held.new
-        mv -T switching/held.new switching/held
+        note_kept
         : > switching/back
         sync switching
     fi

@@ -112,6 +112,27 @@ def test_what_was_written_since_the_copy_is_there(node: Node, tmp_path: Path, me
     assert after["users"][0][1:] == ("p" if meanwhile == "options and users" else "", 500_000_000_000_000)
 
 
+def test_what_lay_beside_the_database_is_taken_in_and_noted(node: Node, tmp_path: Path) -> None:
+    """What SQLite has taken in is not there to be given back; the mode in which it lay beside it stays."""
+    old = tmp_path / "data/one-api.db"
+    _execute(old, "PRAGMA journal_mode = WAL;")
+    found = carried.look(node)
+    assert found is not None
+    with closing(sqlite3.connect(old)) as writing:
+        writing.executescript(f"PRAGMA wal_autocheckpoint = 0; BEGIN; {LOG.format(4, 'in the WAL')} COMMIT;")
+        for name in ("one-api.db", "one-api.db-wal"):
+            shutil.copy(old.with_name(name), tmp_path / "switching/data")
+        with closing(sqlite3.connect(tmp_path / "incoming/one-api.db")) as copy:
+            writing.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+    _tables(tmp_path / "incoming/one-api.db", newapi_schema.TABLES)
+    carried._catch_up(node, found)
+    assert (tmp_path / "switching/held").read_text().split() == ["data/one-api.db"]
+    with closing(sqlite3.connect(tmp_path / "incoming/one-api.db")) as new:
+        assert new.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert new.execute("SELECT content FROM logs WHERE id = 4").fetchone() == ("in the WAL",)
+
+
 def test_lost_rows_are_told(node: Node, tmp_path: Path) -> None:
     shutil.copy(tmp_path / "data/one-api.db", tmp_path / "switching/data")
     carried.require_rows(node)

@@ -45,6 +45,7 @@ NOT_RUN = {
     "bench-client": "a measurement, by hand",
     "bench-load": "a measurement, by hand",
     "bench-migration": "a measurement, by hand",
+    "bench-new-api": "a measurement, by hand",
     "bench-page": "a measurement, by hand",
     "bench-pruning": "a measurement, by hand",
     "bench-tokens": "a measurement, by hand",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,10 +91,27 @@ def test_an_upgrade_keeps_stops_places_starts_proves_and_commits(host: Recorder)
     done = swap.carry_out(node, UPGRADE)
     placed = [f"{DIRECTORY}/docker-compose.yml", f"{DIRECTORY}/first-start.yml", UNIT_FILE]
     ends = ("start", "proof", "commit", "settle", "discard_images")
-    assert host.done == ["look", "begin", "keep", "stop", "place", *placed, *ends]
+    assert host.done == ["look", "begin", "keep", "other", "stop", "place", *placed, *ends]
     assert (done.proof, done.kept) == ("it answers", None)
     assert done.outage is not None
     assert node.is_restarted
+
+
+def test_data_are_caught_up_once_nobody_writes_them_and_before_anybody_reads_them(host: Recorder) -> None:
+    data = Staged({}, None, is_secured=True, catch_up=lambda: host._do("catch up"))
+    swap.carry_out(_node(), dataclasses.replace(UPGRADE, data=data))
+    assert [each for each in host.done if each in ("keep", "stop", "catch up", "place", "start", "first start")] == [
+        "keep",
+        "stop",
+        "catch up",
+        "place",
+        "start",
+    ]
+    host.failing["catch up"] = remote.RemoteError("no room")
+    with pytest.raises(SwapError, match="no room"):
+        swap.carry_out(_node(), dataclasses.replace(UPGRADE, data=data))
+    assert host.done[-2:] != ["commit", "settle"]
+    assert "undone" in host.done
 
 
 def test_whatever_a_swap_writes_is_kept(host: Recorder) -> None:

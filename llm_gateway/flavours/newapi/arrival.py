@@ -129,5 +129,9 @@ def _channels() -> Iterator[str]:
     yield f"UPDATE channels SET type = CASE type {cases} ELSE type END;"
 
 
+TOKENS = (
+    "SELECT hex(name), hex(\"key\"), hex(replace(coalesce(subnet, ''), ',', ' ')) FROM tokens"
+    " ORDER BY coalesce(models, '') || coalesce(subnet, '') = '', id"
+)
 TOLD = "limits of tokens, kinds of channels, their configs and system prompts, and options that it needs"
 """What is carried over."""

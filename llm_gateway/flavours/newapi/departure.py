@@ -168,6 +168,10 @@ def _forgotten() -> Iterator[str]:
     yield "DROP TABLE setups;"
 
 
+TOKENS = (
+    "SELECT hex(name), hex(\"key\"), hex(replace(replace(coalesce(allow_ips, ''), ' ', ''), char(10), ' ')) FROM tokens"
+    " ORDER BY deleted_at IS NULL AND NOT coalesce(model_limits_enabled, 0) AND coalesce(allow_ips, '') = '', id"
+)
 TOLD = "deleted and limited tokens, kinds of channels, their configs and system prompts"
 """What is carried over."""
 LOSES = (

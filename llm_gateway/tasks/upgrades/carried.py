@@ -41,11 +41,13 @@ class Carried:
         arrival: how it is brought to that.
         columns: of each of its tables, the names as SQL has them.
         newest: the number of the newest row of its logs, from before the copy was made; 0 where there is none.
+        journal: its journal mode, "delete" as both software leave it, which a backup is in as well, or "wal".
     """
 
     arrival: Arrival
     columns: dict[str, str]
     newest: int
+    journal: str
 
 
 def look(node: Node) -> Carried | None:
@@ -56,7 +58,8 @@ def look(node: Node) -> Carried | None:
     rows = (line.split("|") for line in database.ask_file(store, _TABLES))
     columns = {_text(name): _text(names) for name, names in rows}
     newest = database.ask_file(store, f"SELECT coalesce(max(id), 0) FROM {_LOGS};\n") if _LOGS in columns else ["0"]  # noqa: S608
-    return Carried(wanted, columns, int(newest[-1]))
+    (journal,) = database.ask_file(store, "PRAGMA journal_mode;\n")
+    return Carried(wanted, columns, int(newest[-1]), journal)
 
 
 def _text(digits: str) -> str:
@@ -100,11 +103,13 @@ def _catch_up(node: Node, carried: Carried) -> None:
         "BEGIN IMMEDIATE;",
         *_taken_over(carried),
         f"{arrival.transaction(node, carried.arrival)}COMMIT;",
+        *([f"PRAGMA main.journal_mode = {carried.journal};"] if carried.journal == "wal" else []),
         "",
     )
     database.ask_file(
         SQLiteStore(node.host, f"{swap.staging_directory(node)}/{layout.DATABASE}"), "\n".join(statements)
     )
+    remote.run(node.host, swap.host_program(node, "note_kept"))
 
 
 def _before(node: Node) -> str:

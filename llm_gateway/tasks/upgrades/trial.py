@@ -27,7 +27,7 @@ from llm_gateway.parts import arrival, image, installation, service, serving
 from llm_gateway.parts.serving import Serving
 from llm_gateway.parts.takeover import old_schema
 from llm_gateway.proof import proof
-from llm_gateway.tasks.upgrades import carried
+from llm_gateway.tasks.upgrades import carried, same_tokens
 from llm_gateway.tasks.upgrades.carried import Carried
 
 LONGEST_LOAD_SECONDS = 900
@@ -36,6 +36,8 @@ _COPIES = 2
 """What the switch keeps, once the trial's is gone; and what the new image makes of it, where it is taken back."""
 _COPIES_CARRIED = 3
 """Of another software's, which are larger, the trial's and the staged one, and half a one to write its transaction."""
+_TOLD = 5
+"""Tokens that are named of those that may something else."""
 _HERE = Path(__file__).parent
 _ENDED = "it ended"
 
@@ -117,6 +119,7 @@ def run(node: Node, new: Serving, source: str, arriving: Carried | None = None) 
         copied = SQLiteStore(host, f"{node.directory}/trial/{layout.DATA}/{layout.DATABASE}")
         arrival.carry(host, node, copied, arriving.arrival, TRIAL)
         address = _await(node)
+        _require_same_tokens(node, address, arriving)
     step(host, "trial: asking it for a completion and an embedding")
     try:
         told = proof.prove(node, address, PORT)
@@ -136,6 +139,17 @@ def _require_software(node: Node, address: str) -> None:
         problem = f"it does not say what it is: {failure}"
     if problem:
         raise TrialError(f"{problem}. {service.last_words(node.host, TRIAL)}")
+
+
+def _require_same_tokens(node: Node, address: str, arriving: Carried) -> None:
+    """Raises TrialError where a token may on the copy what it may not now, or the other way round."""
+    try:
+        found = same_tokens.problems(node, address, arriving.arrival)
+    except RouteError as problem:
+        found = [f"whether each token may there what it may now cannot be asked: {problem}"]
+    if found:
+        more = f", and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+        raise TrialError(f"{'; '.join(found[:_TOLD])}{more}. {service.last_words(node.host, TRIAL)}")
 
 
 def _await(node: Node) -> str:
