@@ -27,6 +27,7 @@ ALL, SOME, NONE = Answer(200, frozenset("abc")), Answer(200, frozenset("a")), An
         (TOKEN, ALL, SOME, None),
         (TOKEN, SOME, ALL, 'token "one\'s" gets 200 with a now, and 200 with a, b, c on the copy'),
         (TOKEN, NONE, NONE, None),
+        (TOKEN, Answer(500), Answer(403), None),
         (TOKEN, NONE, ALL, 'token "one\'s" gets 401 now, and 200 with a, b, c on the copy'),
         (TOKEN, ALL, NONE, 'token "one\'s" gets 200 with a, b, c now, and 401 on the copy'),
         (HERE, NONE, ALL, None),

@@ -17,6 +17,7 @@ from pyinfra.api import DeployError, FunctionCommand, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
+from llm_gateway.flavours import known
 from llm_gateway.hosts import remote, tables
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.tables import SQLiteStore
@@ -144,10 +145,16 @@ def _loss(node: Node, kept: Kept) -> str:
     then = SQLiteStore(node.host, layout.database(kept.place)).read()
     left = rollback_tokens.unreached(node.gateway)
     stranded = f". Not in this run: {', '.join(left)}, which may be left without a token that works" if left else ""
+    newer = serving.serving(node)
+    in_place = ""
+    if newer and known.of_image(newer.reference) is not known.of_image(kept.image.reference):
+        in_place = (
+            f" To keep that, set gateway_image to {kept.image.reference} and run deploy.py: it goes back in place."
+        )
     return (
         f"the newer image has changed the database's schema, so the data of {kept.since} would come back, with the keys"
         f" of that day, and what was written since would be lost to the gateway: {lost(now, then)}. A backup keeps"
-        f" it{stranded}. If that is meant, run again with --data yes={node.name}"
+        f" it{stranded}.{in_place} If that is meant, run again with --data yes={node.name}"
     )
 
 

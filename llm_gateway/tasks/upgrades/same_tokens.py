@@ -40,10 +40,17 @@ class Answer:
     status: int
     models: frozenset[str] = frozenset()
 
+    @property
+    def is_allowed(self) -> bool:
+        """Not so is any refusal: of a deleted account's token, one software says 403 and the other 500."""
+        return self.status == httpx.codes.OK
+
     def __str__(self) -> str:
         """For people."""
-        return f"{self.status}" + (
-            f" with {', '.join(sorted(self.models)) or 'no model'}" if self.status == 200 else ""
+        return (
+            f"{self.status} with {', '.join(sorted(self.models)) or 'no model'}"
+            if self.is_allowed
+            else f"{self.status}"
         )
 
 
@@ -85,11 +92,11 @@ def differences(tokens: list[Asker], before: Ask, after: Ask, source: str) -> It
     for token in tokens:
         found = after(token)
         if token.networks:
-            if found.status == 200 and not _is_among(source, token.networks):
+            if found.is_allowed and not _is_among(source, token.networks):
                 yield f"token {token.name!r} is limited to {', '.join(token.networks)}, and {source} got {found}"
             continue
         wanted = before(token)  # fewer models there may be, of channels that may be lost
-        if wanted.status != found.status or not found.models <= wanted.models:
+        if wanted.is_allowed != found.is_allowed or not found.models <= wanted.models:
             yield f"token {token.name!r} gets {wanted} now, and {found} on the copy"
 
 
@@ -108,7 +115,7 @@ def _asking(base_url: str, transport: httpx.BaseTransport) -> Ask:
     def ask(token: Asker) -> Answer:
         try:
             answer = client.get("/v1/models", headers={"Authorization": f"Bearer sk-{token.key}"})
-            rows = answer.json()["data"] if answer.status_code == 200 else ()
+            rows = answer.json()["data"] if answer.status_code == httpx.codes.OK else ()
             return Answer(answer.status_code, frozenset(str(row["id"]) for row in rows or ()))
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as problem:
             raise RouteError(f"{base_url} does not list its models: {problem}") from None
