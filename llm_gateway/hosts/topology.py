@@ -15,7 +15,7 @@ from llm_gateway.hosts.host_state import HostState
 from llm_gateway.hosts.postgresql import PostgreSQLStore
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.tables import SQLiteStore, Store
-from llm_gateway.inputs.secrets import Generated, Provided
+from llm_gateway.inputs.secrets import Generated, Provided, SecretsError
 from llm_gateway.inputs.settings import Settings
 from llm_gateway.model import layout
 from llm_gateway.model.asking import Answer
@@ -235,15 +235,12 @@ class Gateway:
 
     @property
     def dsn(self) -> Dsn | None:
-        """Where its PostgreSQL is: as handed in for this run, else as its host was told before; None where it has none.
-
-        Raises SecretsError.
-        """
+        """Where its PostgreSQL is: as handed in for this run, else as its host was told before; None for a file."""
         secret = self.settings.gateway_database
         if secret == SQLITE:
             return None
-        if handed_in := self.provided.get(secret):
-            with suppress(DsnError):  # whoever deploys has refused it
+        with suppress(DsnError, SecretsError):  # whoever deploys has refused it
+            if handed_in := self.provided.get(secret):
                 return Dsn.parse(handed_in)
         kept = self.node.state.database_conf if self.node.machine.is_read else None
         return Dsn.of_service(kept) if kept else None

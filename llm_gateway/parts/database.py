@@ -260,8 +260,9 @@ def _ask_postgresql(store: PostgreSQLStore, sql: str, seconds: int) -> list[str]
 
 
 def _of_psql(problem: Exception) -> str:
-    """The words of psql without what it says of itself."""
-    return re.sub(r"psql:(<stdin>:\d+:)?\s*", "", str(problem)).strip()
+    """The first line of psql's words, without what it says of itself; what follows are guesses of its."""
+    lines = str(problem).strip().splitlines() or [""]
+    return re.sub(r"^(psql:(<stdin>:\d+:)?\s*)?(error:\s*)?", "", lines[0])
 
 
 def _ask(gateway: Gateway, sql: str) -> list[str]:

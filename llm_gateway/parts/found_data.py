@@ -54,7 +54,7 @@ def _of_what_was_read(node: Node) -> Iterator[str]:
             f"{node.directory}/{layout.SECRETS} is gone though a gateway was set up there: put it back; or have new"
             f" secrets made: `{recovery.COMMAND}`"
         )
-    if node.settings.gateway_database != SQLITE:
+    if node.settings.gateway_database != SQLITE or node.state.database_conf is not None:
         return  # there is no file, and who looks at the database tells what is in it
     if first_start.is_done(node) and node.state.database_size == 0:
         yield f"{data}/{layout.DATABASE} is empty (0 bytes): restore it from a backup, or remove it to begin anew"

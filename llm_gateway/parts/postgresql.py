@@ -26,6 +26,7 @@ _OWN_CONNECTIONS = 3
 """For what the host asks besides the gateway: backups, the canary, a run."""
 _CHECK = Path(__file__).with_name("postgresql_check.sh")
 _WAY = "the page docs/postgresql.md says how to make one"
+_MOVE = "A backup of it is restored on a host that is deployed with the other store (docs/postgresql.md)"
 
 
 def is_store_of(node: Node) -> bool:
@@ -53,13 +54,13 @@ def problems(node: Node) -> Iterator[str]:
         if node.state.database_conf is not None:
             yield (
                 f'gateway_database: this gateway keeps its data in a PostgreSQL, and "{SQLITE}" would begin an empty'
-                " file: set it back to the name of the secret. A move from one to the other is not there yet"
+                f" file: set it back to the name of the secret. {_MOVE}"
             )
         return
     if node.state.database_size is not None:
         yield (
-            f"gateway_database: {node.gateway.file.name} is a gateway's database, and a move from it to a PostgreSQL"
-            f' is not there yet: leave it at "{SQLITE}", or begin anew on a host without a gateway'
+            f"gateway_database: {node.gateway.file.name} is a gateway's database, and would be left behind: leave it at"
+            f' "{SQLITE}". {_MOVE}'
         )
         return
     if serving.is_upgrade(node):

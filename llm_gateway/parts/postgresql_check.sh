@@ -47,7 +47,7 @@ SELECT 'users|' || count(*) FROM users;
 \endif
 SQL
 ) || {
-    printf 'refused|%s\n' "$(printf '%s\n' "$found" | grep -v '^[a-z_]*|' | sed 's/^psql:\(<stdin>:[0-9]*:\)\{0,1\} *//' | head -n 3 | tr '\n' ' ')"
+    printf 'refused|%s\n' "$(printf '%s\n' "$found" | grep -v '^[a-z_]*|' | sed 's/^psql:\(<stdin>:[0-9]*:\)\{0,1\} *\(error: *\)\{0,1\}//' | head -n 1)"
     exit 0
 }
 printf '%s\n' "$found"

@@ -66,8 +66,8 @@ def secrets(lab: Lab) -> list[str]:
     return [encoded, unquote(encoded)]
 
 
-def restore(lab: Lab, name: str) -> Run:
-    settings = ("--data", f"host={GATEWAY}", "--data", f"backup={name}")
+def restore(lab: Lab, name: str, *chosen: str) -> Run:
+    settings = ("--data", f"host={GATEWAY}", "--data", f"backup={name}", *chosen)
     return lab.pyinfra("-y", "--limit", GATEWAY, *settings, INVENTORY, "deploys/restore.py")
 
 
@@ -198,6 +198,7 @@ def test_what_is_not_there_yet_is_refused_with_the_way(gateway: Lab) -> None:
     other.must_fail_with("this gateway keeps its data in a PostgreSQL")
 
 
+@pytest.mark.full
 def test_it_is_removed_and_its_rows_stay_for_a_host_that_takes_its_place(gateway: Lab) -> None:
     secrets_file = gateway.ssh(GATEWAY, f"cat {DIRECTORY}/secrets.env")
     password = dotenv.read(secrets_file)["ONEAPI_ROOT_PASSWORD"]
@@ -214,3 +215,32 @@ def test_it_is_removed_and_its_rows_stay_for_a_host_that_takes_its_place(gateway
     again = gateway.deploy("--limit", GATEWAY, environment={"ONEAPI_ROOT_PASSWORD": password})
     assert again.code == 0, again.output[-4000:]
     assert rows(gateway)["tokens"] == tokens
+
+
+_NASTY = "INSERT INTO tokens (user_id, key, status, name, unlimited_quota, models) VALUES (1, '{}', 1, '{}', {}, NULL);"
+
+
+def test_a_backup_goes_into_a_file_and_back_into_a_database_with_all_its_rows(gateway: Lab) -> None:
+    ask(gateway, _NASTY.format("k" * 48, "it''s \\N\t中文\n.quit", "true"))
+    dump = make_backup(gateway)
+    before = rows(gateway)
+    remove = ("--data", f"yes={GATEWAY}", INVENTORY, "deploys/remove.py")
+    assert gateway.pyinfra("-y", "--limit", GATEWAY, *remove).code == 0
+    file = ("--data", "gateway_database=sqlite")
+    deployed = gateway.deploy("--limit", GATEWAY, *file)
+    assert deployed.code == 0, deployed.output[-4000:]
+    restored = restore(gateway, dump, *file)
+    assert restored.code == 0, restored.output[-4000:]
+    in_file = "sqlite3 -init /dev/null -readonly {}/data/one-api.db"
+    said = gateway.ssh(
+        GATEWAY, in_file.format(DIRECTORY), "SELECT id, name, key, status, models FROM tokens ORDER BY id;"
+    )
+    assert said == before["tokens"]
+    back = make_backup(gateway)
+    assert gateway.pyinfra("-y", "--limit", GATEWAY, *file, *remove).code == 0
+    ask(gateway, "DROP OWNED BY gateway;")
+    assert gateway.deploy("--limit", GATEWAY).code == 0
+    again = restore(gateway, back)
+    assert again.code == 0, again.output[-4000:]
+    assert rows(gateway) == before
+    ask(gateway, _NASTY.format("j" * 48, "the next number", "false"))

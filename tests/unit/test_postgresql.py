@@ -9,6 +9,7 @@ import pytest
 from llm_gateway.hosts.postgresql import PostgreSQLStore
 from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.hosts.topology import Node
+from llm_gateway.inputs.secrets import Provided
 from llm_gateway.model.dsn import Dsn
 from llm_gateway.parts import firewall_rules, installation, postgresql
 from llm_gateway.parts.firewall_rules import Upstream
@@ -89,9 +90,9 @@ def test_a_database_that_has_lost_its_gateway_is_not_begun_anew(found: dict[str,
             [
                 "address|10.0.0.9",
                 "client|17",
-                'refused|error: FATAL:  password authentication failed for user "oneapi"',
+                'refused|FATAL:  password authentication failed for user "oneapi"',
             ],
-            "gateway on 10.0.0.9:5432 does not let oneapi in: error: FATAL:  password authentication failed",
+            "gateway on 10.0.0.9:5432 does not let oneapi in: FATAL:  password authentication failed",
         ),
     ],
 )
@@ -156,7 +157,7 @@ def test_a_gateway_with_a_file_gets_the_script_that_it_had() -> None:
 def test_a_change_of_the_store_is_refused() -> None:
     size = {"database_size": "4096"}
     (problem,) = postgresql.problems(with_database(size))
-    assert "a move from it to a PostgreSQL is not there yet" in problem
+    assert "is a gateway's database, and would be left behind" in problem
     (problem,) = postgresql.problems(make_node({**FRESH, "database_conf": DSN.service()}))
     assert 'this gateway keeps its data in a PostgreSQL, and "sqlite" would begin an empty file' in problem
     assert list(postgresql.problems(make_node())) == []
@@ -193,3 +194,11 @@ def test_only_the_host_of_a_database_gets_its_client() -> None:
     assert postgresql.missing_packages(with_database()) == ["postgresql-client"]
     assert postgresql.missing_packages(with_database({"tools": "psql\n"})) == []
     assert postgresql.missing_packages(make_node()) == []
+
+
+def test_a_secrets_file_that_cannot_be_read_is_told_once() -> None:
+    machine = make_machine(gateway_database="GATEWAY_DSN")
+    machine.provided = Provided("/no/such/file", {})
+    (problem,) = preflight.missing_secrets(machine)
+    assert "cannot be read" in problem
+    assert list(preflight.declaration_problems(machine)) == []

@@ -67,7 +67,8 @@ def user_on(machine: Machine) -> Agent | None:
 
 def prepare(node: Node) -> None:
     """Put in place what a gateway needs, on a host that has none; one that is set up is left as it is."""
-    if not database.can_be_written(node.gateway):
+    lacks = isinstance(node.gateway.store, PostgreSQLStore) and "sqlite3" not in node.state.tools
+    if lacks or not database.can_be_written(node.gateway):
         remote.shell(name="Install sqlite3, by which the database is checked", command=database.INSTALL)
     if not first_start.is_done(node):
         installation.install_files(node)
@@ -143,7 +144,7 @@ def _find(target: Node, backup: str) -> staging.Source:
         else:
             found = local_sources.find(backup)
         _require_tables(found, target)
-        _require_same_store(found, target)
+        _require_store(found, target)
     except SourceError as problem:
         raise DeployError(f"{target.name}: {problem}; nothing was changed") from None
     return found
@@ -156,16 +157,11 @@ def _require_tables(source: staging.Source, target: Node) -> None:
         raise SourceError(f"{source.title}: {problem}") from None
 
 
-def _require_same_store(source: staging.Source, target: Node) -> None:
+def _require_store(source: staging.Source, target: Node) -> None:
+    """The gateway makes its tables itself: those of a PostgreSQL must be there, and those of a file for a dump."""
     is_postgresql = isinstance(target.gateway.store, PostgreSQLStore)
-    if source.is_dump != is_postgresql:
-        kinds = ("a PostgreSQL", "a SQLite file") if source.is_dump else ("a SQLite file", "a PostgreSQL")
-        raise SourceError(
-            f"{source.title} is of {kinds[0]}, and the gateway keeps its data in {kinds[1]} (gateway_database): a move"
-            " from one to the other is not there yet"
-        )
-    if is_postgresql and target.state.database_conf is None:
-        raise SourceError("the gateway was not deployed on its database yet: run deploy.py first")
+    if (is_postgresql or source.is_dump) and not first_start.is_done(target):
+        raise SourceError(f"{source.title} takes a gateway that has made its tables: run deploy.py first")
 
 
 def _tell_plan(target: Node, source: staging.Source) -> None:

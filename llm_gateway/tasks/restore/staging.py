@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,7 @@ from typing import Protocol
 from pyinfra.api.host import Host
 
 from llm_gateway.hosts import remote, tables
-from llm_gateway.hosts.postgresql import counts_of_dump
+from llm_gateway.hosts.postgresql import PostgreSQLStore, counts_of_dump
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.record import Record
 from llm_gateway.hosts.streams import StreamError
@@ -31,6 +32,7 @@ from llm_gateway.tasks.swap import Staged
 _FAILURES = (SourceError, database.DatabaseError, remote.RemoteError, tables.TablesError, StreamError, OSError)
 _ROOM = 64 << 20
 _SCRIPT = Path(__file__).with_name("staging.sh")
+_CONVERT = Path(__file__).with_name("convert.sh")
 
 
 class Source(Protocol):
@@ -83,23 +85,25 @@ def stage(host: Host, node: Node, source: Source, what: str) -> Staged:
         remote.run(host, _script(node, "begin", bytes=str(source.size + source.size // 10 + _ROOM)))
         source.bring(host, f"{node.directory}/incoming.partial")
         step(host, f"{what}: checking what was brought")
-        if source.is_dump:
-            return _check_dump(host, node, source)
-        found = check(host, node, source)
-        _require_access(node, found)
-        return found
+        belongings = _belongings(host, node, source)
+        is_dump, is_postgresql = source.is_dump, isinstance(node.gateway.store, PostgreSQLStore)
+        if is_dump and is_postgresql:
+            return _check_dump(host, node, source, belongings)
+        if is_dump:
+            step(host, f"{what}: making a SQLite file of it")
+            remote.run(host, _conversion(node, "to_file"))
+        return check(host, node, source, belongings, what)
     except _FAILURES as problem:
         with suppress(remote.RemoteError):  # the next run clears it, too
             remote.run(host, _script(node, "clear"))
         raise SourceError(f"{source.title}: {problem}") from None
 
 
-def check(host: Host, node: Node, source: Source) -> Staged:
-    """Look at all that lies in `incoming.partial`, and call it `incoming` where it is whole.
+def check(host: Host, node: Node, source: Source, belongings: Mapping[str, str], what: str) -> Staged:
+    """Look at a file that lies in `incoming.partial`, and call that `incoming` where it is whole and can be served.
 
-    Raises SourceError, RemoteError or TablesError.
+    For a gateway on a PostgreSQL it is made a dump. Raises SourceError, DatabaseError, RemoteError or TablesError.
     """
-    belongings = _belongings(host, node, source)
     store = SQLiteStore(host, f"{node.directory}/incoming.partial/{DATABASE}")
     verdict = store.examine()
     if verdict.damage:
@@ -118,7 +122,25 @@ def check(host: Host, node: Node, source: Source) -> Staged:
     for note in recognition.notes(schema):
         if note not in source.notes:  # which were told already
             remote.tell(host, note)
-    return _staged(host, node, counts, belongings)
+    found = _staged(counts, belongings)
+    _require_access(node, found)
+    if isinstance(node.gateway.store, PostgreSQLStore):
+        step(host, f"{what}: making a dump for {node.gateway.store.name} of it")
+        remote.run(host, _conversion(node, "to_dump"))
+        made = counts_of_dump(host, f"{node.directory}/incoming.partial/{layout.DUMP}")
+        if lost := tables.lost({name: count for name, count in counts.items() if count}, made):
+            raise SourceError(f"not all of its rows are in the dump that was made of it: {'; '.join(lost)}")
+        found = replace(found, counts=made)
+    remote.run(host, _script(node, "finish"))
+    return found
+
+
+def _conversion(node: Node, function: str) -> str:
+    store = node.gateway.store
+    service = store.service if isinstance(store, PostgreSQLStore) else ""
+    return program(
+        {"directory": node.directory, "service": service, "claim": layout.CLAIM_TABLE}, _CONVERT, call=function
+    )
 
 
 def _belongings(host: Host, node: Node, source: Source) -> dict[str, str]:
@@ -129,20 +151,17 @@ def _belongings(host: Host, node: Node, source: Source) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in remote.run(host, _script(node, "belongings")))
 
 
-def _staged(host: Host, node: Node, counts: Mapping[str, int], belongings: Mapping[str, str]) -> Staged:
-    found = Staged(
+def _staged(counts: Mapping[str, int], belongings: Mapping[str, str]) -> Staged:
+    return Staged(
         counts=counts,
         generated=_generated(_decoded(belongings, layout.SECRETS)),
         record=Record.parse(_decoded(belongings, APPLIED_KEYS) or ""),
         is_secured=layout.FIRST_START_DONE in belongings,
     )
-    remote.run(host, _script(node, "finish"))
-    return found
 
 
-def _check_dump(host: Host, node: Node, source: Source) -> Staged:
-    """As `check` and `_require_access`, of a dump: it is read to its end, and loaded once the gateway stands still."""
-    belongings = _belongings(host, node, source)
+def _check_dump(host: Host, node: Node, source: Source, belongings: Mapping[str, str]) -> Staged:
+    """As `check`, of a dump: it is read to its end, and loaded once the gateway stands still."""
     dump = f"{node.directory}/incoming.partial/{layout.DUMP}"
     counts = counts_of_dump(host, dump)
     recognition.require_tables(counts, node.flavour)
@@ -159,7 +178,8 @@ def _check_dump(host: Host, node: Node, source: Source) -> Staged:
             f"its tables are in the schema {strangers[0]}, and those of {node.gateway.store.name} in {schema}: name a"
             " database whose role makes its tables there"
         )
-    return _staged(host, node, counts, belongings)
+    remote.run(host, _script(node, "finish"))
+    return _staged(counts, belongings)
 
 
 def _require_told(counts: Mapping[str, int], told: Mapping[str, int]) -> None:
@@ -175,7 +195,7 @@ def _require_access(node: Node, found: Staged) -> None:
     """Before a gateway is stopped for it: one that nobody could administer would be put back out again."""
     generated = found.generated or node.gateway.generated
     passwords = [] if found.is_secured else first_start.root_passwords(node, generated)
-    store = SQLiteStore(node.host, f"{node.directory}/incoming/{DATABASE}")
+    store = SQLiteStore(node.host, f"{node.directory}/incoming.partial/{DATABASE}")
     if database.root_access(node.gateway, store.file, generated.access_token, passwords) != "neither":
         return
     if found.is_secured:
