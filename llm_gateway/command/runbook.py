@@ -101,6 +101,10 @@ TOPICS = (
     Topic("docs/alarms.md#say-where-alarms-go", ["gateway_alerts: ", "no alarm could be sent"]),
     Topic("docs/page.md#serve-it-on-the-tailnet", ["gateway_page_port", "gateway_page_peers"]),
     Topic("docs/usage.md#budgets", ["openclaw_budget", "the budget of "]),
+    Topic(
+        "docs/two-gateways.md#what-a-run-does-while-one-is-gone",
+        ["would ask a gateway that is gone", "this host is to ask", "is not what LLM_2_"],
+    ),
     # What answers are like.
     Topic(
         _VERIFICATION,

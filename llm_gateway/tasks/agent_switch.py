@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pyinfra.api import FunctionCommand, operation
@@ -17,13 +18,15 @@ from pyinfra.api.state import State
 
 from llm_gateway.hosts import before, remote, undo
 from llm_gateway.hosts.progress import step
-from llm_gateway.hosts.topology import Agent, Gateway
+from llm_gateway.hosts.route import RouteError
+from llm_gateway.hosts.topology import Agent, Gateway, Node
 from llm_gateway.model import layout, shell
 from llm_gateway.model.asking import ROUNDS, Answer, VerificationError
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_ready, openclaw_restart
 from llm_gateway.parts.openclaw.openclaw import Access
 from llm_gateway.proof import agent_environment, agent_path, openclaw_turn
 from llm_gateway.proof.agent_environment import AgentEnvironment
+from llm_gateway.proof.verification_keys import learn
 
 _SCRIPT = Path(__file__).with_name("agent_switch.sh")
 _SLACK_SECONDS = 60.0
@@ -112,14 +115,34 @@ def _named(agent: Agent) -> str:
 
 def _settle(agent: Agent) -> None:
     """Settle which of several gateways this run leaves as they are in the host's files, and say so."""
+    if len(agent.nodes) == 1:
+        return
     failed = {node.name for node in agent.nodes if node.host in agent.host.state.failed_hosts}
+    failed |= {node.name for node in agent.nodes if node.name not in failed and not _has_token(agent, node)}
     if len(failed) < len(agent.nodes):
         agent.without = frozenset(failed)
     there = [place.node for place in openclaw.places(agent)]
     for node in openclaw.missing(agent):
-        kept = "keeps its place in the files of this host" if node in there else "is left out of the files of this host"
-        how = "failed" if node.name in failed else "was not reached"
-        remote.tell(agent.host, f"{node.name} {how} in this run, so it {kept}; run again once it is back")
+        is_failed = node.name in failed
+        how = (
+            "failed, or has no token for this host, in this run, so it"
+            if is_failed
+            else "was not reached in this run, so it"
+        )
+        becomes = (
+            "keeps its place in the files of this host; run again once it is back"
+            if node in there
+            else "is left out of the files of this host; run again once it is back"
+        )
+        remote.tell(agent.host, f"{node.name} {how} {becomes}")
+
+
+def _has_token(agent: Agent, node: Node) -> bool:
+    """Whether the host's token on a gateway is known, or can be learnt: a restore, say, is of one gateway alone."""
+    if openclaw.is_usable(agent, node) and agent_environment.key_for(agent, node) is None:
+        with suppress(RouteError, VerificationError):  # then it is told to have failed
+            learn(node.gateway)
+    return not openclaw.is_usable(agent, node) or agent_environment.key_for(agent, node) is not None
 
 
 def _no_token(state: State, host: Host, agent: Agent) -> bool:

@@ -101,6 +101,9 @@ def test_all_of_it_is_told_at_once_through_pyinfra(tmp_path: Path) -> None:
         openclaw=[
             fake_hosts.host("agent1", {**FRESH, **OPENCLAW}, openclaw_gateway="@fake/gw2", embedding_model="vectors"),
             fake_hosts.host("agent2", {**FRESH, **OPENCLAW}),
+            fake_hosts.host(
+                "agent3", {**FRESH, **OPENCLAW}, openclaw_gateway=["@fake/gw1", "@fake/gw2"], llm_model="z"
+            ),
         ],
     )
     for problem in (
@@ -113,6 +116,7 @@ def test_all_of_it_is_told_at_once_through_pyinfra(tmp_path: Path) -> None:
         "@fake/gw2: llm_model: other is served by no channel",
         "@fake/agent1: embedding_model: at its gateway @fake/gw2, vectors is served by no channel",
         "@fake/agent2: openclaw_gateway: name one of the gateways",
+        "@fake/agent3: llm_model: at its fallback @fake/gw2, z is served by no channel",
     ):
         assert told.count(f"  - {problem}") == 1, told
     assert "hush" not in told

@@ -43,7 +43,13 @@ def test_all_problems_of_all_settings_are_told_at_once(tmp_path: Path) -> None:
             fake_hosts.host("gw2", gateway_image="justsong/one-api:latest", MY_API_KEY="hush"),
             fake_hosts.host("gw3", docker_http_proxy="http://me:hush@proxy.example", secrets_file="/nowhere"),
         ],
-        openclaw=[fake_hosts.host("agent1"), fake_hosts.host("agent2", openclaw_gateway="gw9")],
+        openclaw=[
+            fake_hosts.host("agent1"),
+            fake_hosts.host("agent2", openclaw_gateway="gw9"),
+            fake_hosts.host("agent3", openclaw_gateway=["@fake/gw1", "gw8", "gw9"]),
+            fake_hosts.host("agent4", openclaw_gateway=["@fake/gw1", "@fake/gw1"]),
+            fake_hosts.host("agent5", openclaw_gateway=[]),
+        ],
         somebody=[fake_hosts.host("stranger")],
     )
     for problem in (
@@ -58,6 +64,9 @@ def test_all_problems_of_all_settings_are_told_at_once(tmp_path: Path) -> None:
         "@fake/gw3: secrets_file: /nowhere cannot be read",
         "@fake/agent1: openclaw_gateway: name one of the gateways: @fake/gw1, @fake/gw2",
         "@fake/agent2: openclaw_gateway: gw9 is not a host of the group `gateways`",
+        "@fake/agent3: openclaw_gateway: gw8, gw9 are not hosts of the group `gateways`",
+        "@fake/agent4: openclaw_gateway: must not contain duplicates: @fake/gw1",
+        "@fake/agent5: openclaw_gateway: must be the name of a host in `gateways`, or a list of such names: the",
         "@fake/stranger: is in neither group, `gateways` nor `openclaw`",
     ):
         assert told.count(f"  - {problem}") == 1, told

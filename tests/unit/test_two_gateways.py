@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from llm_client.settings import read_gateways
 from llm_gateway.contents import budgets
 from llm_gateway.hosts import remote
-from llm_gateway.hosts.topology import Agent, Run
+from llm_gateway.hosts.topology import Agent, Gateway, Run
 from llm_gateway.inputs import host_data
 from llm_gateway.model.asking import Answer, VerificationError
 from llm_gateway.parts.openclaw import openclaw, openclaw_config, openclaw_json
@@ -23,7 +24,8 @@ from llm_gateway.proof import agent_environment, agent_path, openclaw_proof
 from llm_gateway.status import attention, differences, host_status, shapes, status_table
 from llm_gateway.status.differences import Drift
 from llm_gateway.tasks import agent_switch
-from llm_gateway.tasks.removal import dotenv_restore, scope
+from llm_gateway.tasks.migration import migration, move
+from llm_gateway.tasks.removal import dotenv_restore, remove, scope
 from llm_gateway.tasks.rotation import rotation
 from tests.unit.fake_hosts import FRESH, OPENCLAW
 from tests.unit.topology import make_agent, make_node
@@ -157,7 +159,30 @@ def test_one_that_fails_in_the_run_does_not_keep_the_host_from_the_others(monkey
     assert command.function is agent_switch._switch
     assert agent_environment.accesses(made) == [ACCESS["gw2"]]
     (text,) = told
-    assert text == "gw1 failed in this run, so it is left out of the files of this host; run again once it is back"
+    assert text == (
+        "gw1 failed, or has no token for this host, in this run, so it is left out of the files of this host; run again"
+        " once it is back"
+    )
+
+
+@pytest.mark.parametrize("is_learnt", [True, False])
+def test_a_restore_of_one_gateway_learns_the_token_on_the_other(
+    monkeypatch: pytest.MonkeyPatch, is_learnt: bool
+) -> None:
+    def learn(gateway: Gateway) -> None:
+        if not is_learnt:
+            raise VerificationError("the gateway's tokens cannot be read")
+        gateway.token_keys["agent1"] = KEYS[gateway.name]
+
+    monkeypatch.setattr(agent_switch, "learn", learn)
+    monkeypatch.setattr(remote, "tell", lambda *_: None)
+    made = agent(("gw1", "gw2"), TEXT)
+    made.nodes[1].gateway.token_keys.clear()
+    (command,) = agent_switch._point._inner(made)  # type: ignore[attr-defined]
+    assert command.function is agent_switch._switch
+    assert agent_environment.accesses(made) == [ACCESS["gw1"], ACCESS["gw2"]]
+    asked = ["gw1", "gw2"] if is_learnt else ["gw1"]
+    assert [each.node.name for each in agent_environment.known(made)] == asked
 
 
 @pytest.mark.parametrize("is_shared", [False, True], ids=["two gateways", "two nodes of one"])
@@ -363,6 +388,43 @@ def test_a_removal_takes_out_all_that_is_ours() -> None:
     assert scope.points_here(agent(["gw2", "gw1"], TEXT)), "another order"
     assert not scope.points_here(agent(["gw2", "gw3"], ONE))
     assert scope.points_here(agent(NODES, TEXT, ["gw1"]))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        (
+            ["gw2"],
+            "agent1 would ask a gateway that is gone: take gw2 out of their openclaw_gateway, then run deploy.py",
+        ),
+        (["gw1", "gw2"], "agent1 would be without a gateway: remove them too (yes=gw2,agent1)"),
+        (["gw2", "agent1"], None),
+    ],
+)
+def test_a_gateway_is_not_removed_under_a_host_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, chosen: list[str], told: str | None
+) -> None:
+    monkeypatch.setattr(scope, "is_chosen", lambda host: host.name in chosen)
+    problems = [*remove._left_behind(agent().nodes[1].machine)]
+    assert len(problems) == (told is not None)
+    assert told is None or problems[0].startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (["gw1"], '"openclaw_gateway": "gw3"'),
+        (["gw1", "gw2"], '"openclaw_gateway": ["gw3", "gw2"]'),
+        (["gw2", "gw1"], '"openclaw_gateway": ["gw2", "gw3"]'),
+        (["gw3", "gw1"], '"openclaw_gateway": "gw3"'),
+    ],
+)
+def test_a_migration_wants_the_new_one_in_the_place_of_the_old_one(
+    monkeypatch: pytest.MonkeyPatch, wanted: list[str], expected: str
+) -> None:
+    monkeypatch.setattr(move, "of", lambda _: SimpleNamespace(source_name="gw1", target_name="gw3"))
+    (told,) = migration._fleet_problems(agent(wanted).machine)
+    assert told.endswith(expected)
 
 
 def test_what_a_migration_or_a_restore_proves_is_its_own_gateway(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,9 +162,11 @@ def _not_taken_up(agent: Agent, gateway: Gateway, key: str, seen: dict[str, str]
         agent.machine.state = survey.read_state(agent.machine, lock=False)
         if openclaw.runs_with_older_files(agent):
             return f"{unit} on its host runs with what it read before: {openclaw.by_hand(agent, 'restart')}"
-        for environment in agent_environment.on_disk(agent):
-            if environment.gateway is gateway:
-                agent_path.complete_once(agent, environment)
+        asked = [each for each in agent_environment.on_disk(agent) if each.gateway is gateway]
+        if not asked:
+            return f"its host was not given the new one: {gateway.name} failed in this run"
+        for environment in asked:
+            agent_path.complete_once(agent, environment)
         is_asked = openclaw_config.has_command(agent) and not openclaw.is_stopped(agent)
         if is_asked and (state := openclaw_ready.look(agent, _READY_SECONDS)) != "ready":
             return f"{unit} on its host is not ready ({state}): {openclaw_ready.journal(agent)}"
