@@ -22,7 +22,7 @@ LAB_HOSTS ?= gw1:fresh,agent1:openclaw
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup lab lab-down test test-full test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-new-api bench-client bench-load bench-pruning bench-canary bench-tokens bench-usage bench-page sbom audit docs pictures release lint lint-python lint-imports lint-generated lint-shell lint-words lint-pages format generated types lock tiktoken clean
+.PHONY: help setup lab lab-down test test-full test-flavours test-attack test-faults test-unit test-code test-hosts test-quick test-client test-client-httpx2 test-client-versions test-runtimes test-tailnet test-lab check-server bench bench-backup bench-migration bench-new-api bench-client bench-load bench-pruning bench-canary bench-tokens bench-usage bench-page sbom audit docs pictures release lint lint-python lint-imports lint-generated lint-shell lint-words lint-pages format generated types lock tiktoken clean
 
 help: ## list these commands
 	@echo 'make …'
@@ -59,6 +59,10 @@ test-full: lint types audit sbom ## all of it, the long walks too; it renews doc
 	@seed=$$(date +%s); echo "fuzzing anew: FUZZ_ANEW=yes .venv/bin/pytest --hypothesis-seed=$$seed tests/unit repeats it"; \
 	    FUZZ_ANEW=yes $(PYTEST) -q --hypothesis-seed=$$seed tests/unit tests/client
 	@$(PYTEST) $(BESIDE) --keep-shown tests/lab
+	@$(MAKE) test-flavours
+
+test-flavours: setup ## what a gateway of either software has to do, on one of new-api: everything else tries One API
+	@LAB_GATEWAY=new-api,one-api $(PYTEST) $(BESIDE) -m 'flavours and not full' tests/lab $(ARGS)
 
 test-attack: setup ## attack the gateway from all sides; it renews docs/attacks-and-faults.md
 	@$(PYTEST) $(BESIDE) --keep-shown -m attack tests/lab $(ARGS)

@@ -55,7 +55,9 @@ def _deployment_settings(state: _lab_state.LabState, name: str, host: _lab_state
             "docker_apt_key": state.packages.fingerprint,
         }
     if host.profile == "legacy":
-        # The directory of the gateway that was set up by hand: it is taken over.
+        # The directory of the gateway that was set up by hand, which is One API's: it is taken over.
+        image = state.gateway_images.get("one-api", image)
+        settings |= {"gateway_image": image.reference, "gateway_image_archive": image.archive}
         settings["gateway_directory"] = "/root/workspace/infrastructure/oneapi"
     elif first := next((name for name, other in state.hosts.items() if _is_gateway(name, other.profile)), None):
         settings["openclaw_gateway"] = first

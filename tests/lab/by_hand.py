@@ -48,7 +48,7 @@ def start(lab: Lab, place: Path) -> None:
     connection.close()
     lab.ssh(OLD, f"mkdir -p {OLD_DIRECTORY}/data")
     lab.copy(OLD, database, f"{OLD_DIRECTORY}/data/one-api.db")
-    image = lab.state["gateway_image"]
+    image = lab.state["gateway_images"]["one-api"]
     if image["archive"]:
         lab.copy(OLD, Path(image["archive"]), "/root/image.tar")
     else:

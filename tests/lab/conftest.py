@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,8 +21,12 @@ from typing import Any
 import pytest
 
 from lab import tailnet
+from llm_gateway.flavours import known
+from llm_gateway.flavours.contents import Admin
+from llm_gateway.flavours.flavour import Flavour
+from llm_gateway.inputs.secrets import Generated
 from tests.lab import old_gateway, sessions
-from tests.lab.rows import rows
+from tests.lab.rows import directory, rows
 from tests.lab.shown import shown as shown  # the fixture, for all tests of this directory
 from tests.lab.watching import Watchers
 
@@ -119,6 +124,19 @@ class Lab:
     def verify(self, *arguments: str) -> Run:
         """`pyinfra -y lab/inventory.py verify.py`."""
         return self.pyinfra("-y", *arguments, INVENTORY, "verify.py")
+
+    @property
+    def flavour(self) -> Flavour:
+        """The software of its gateways, where nothing else is said."""
+        return known.of_image(self.state["gateway_image"]["reference"])
+
+    @contextmanager
+    def admin(self, host: str, base_url: str | None = None) -> Iterator[Admin]:
+        """The admin API of a gateway of the lab's own software, as root has it, spoken to from the tailnet."""
+        text = self.ssh(host, f"cat {shlex.quote(directory(host))}/secrets.env")
+        base_url = base_url or f"http://{self.address(host)}:3000"
+        with self.flavour.admin(base_url, access_token=Generated.read(text).access_token) as admin:
+            yield admin
 
     def address(self, host: str) -> str:
         """A host's address on the tailnet."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 from llm_gateway.flavours import AdminError
-from llm_gateway.flavours.oneapi import AdminClient
+from llm_gateway.flavours.contents import Admin
 from llm_gateway.flavours.specs import TokenSpec
 from tests.lab.conftest import Lab, Run
 from tests.lab.faults import is_step, kill_where
@@ -81,13 +80,9 @@ class World:
             self.gateway, f"cd {DIRECTORY} && ls -1d {pattern} 2>/dev/null | xargs -rn1 basename"
         ).split()
 
-    @contextmanager
-    def admin(self, gateway: str) -> Iterator[AdminClient]:
+    def admin(self, gateway: str) -> AbstractContextManager[Admin]:
         """A gateway's admin API, spoken to from the tailnet."""
-        lines = self.lab.ssh(gateway, f"cat {DIRECTORY}/secrets.env").splitlines()
-        token = next(line.split("=", 1)[1].strip("'") for line in lines if line.startswith("ONEAPI_ACCESS_TOKEN="))
-        with AdminClient(f"http://{self.lab.address(gateway)}:3000", access_token=token) as admin:
-            yield admin
+        return self.lab.admin(gateway)
 
     def tokens(self) -> set[str]:
         """The names of all tokens that the gateway has."""

@@ -32,7 +32,7 @@ rm /tmp/jar
 
 def load(lab: Lab, host: str) -> None:
     """Bring the lab's image, and what it needs at its start, to a host."""
-    own = lab.state["gateway_image"]
+    own = lab.state["gateway_images"]["one-api"]
     if own["archive"]:
         lab.copy(host, Path(own["archive"]), "/root/old-image.tar")
     else:
@@ -48,7 +48,11 @@ def run(lab: Lab, host: str, arguments: str, image: str | None = None, data: str
 
     Parameters: `arguments`, those of `docker run`; `image`, None for the lab's own; `data`, where its database is.
     """
-    words = {"ARGUMENTS": arguments, "DATA": data, "IMAGE": image or lab.state["gateway_image"]["reference"]}
+    words = {
+        "ARGUMENTS": arguments,
+        "DATA": data,
+        "IMAGE": image or lab.state["gateway_images"]["one-api"]["reference"],
+    }
     command = _RUN
     for word, value in words.items():
         command = command.replace(word, value)

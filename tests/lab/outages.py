@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 from lab import keys, tailnet
 from lab.state import load
-from llm_gateway.flavours.oneapi import AdminClient
+from llm_gateway.flavours.contents import Admin
 from llm_gateway.flavours.specs import TokenSpec
 from tests.lab.conftest import Lab, Run
 from tests.lab.faults import await_that
-from tests.lab.rows import DIRECTORY, rows
+from tests.lab.rows import rows
 
 UNIT = "openclaw-llm-gateway"
 CONSUMER = "asks-in-outages"
@@ -67,12 +67,9 @@ class Gateway:
         return next(str(row["key"]) for row in rows(self.lab, self.name)["tokens"] if row["name"] == token)
 
     @contextmanager
-    def admin(self) -> Iterator[AdminClient]:
+    def admin(self) -> Iterator[Admin]:
         """Its admin API, spoken to from the tailnet; of a real one this machine is no part, so by its host's SSH."""
-        with (
-            self._way() as base_url,
-            AdminClient(base_url, access_token=self._access_token()) as client,
-        ):
+        with self._way() as base_url, self.lab.admin(self.name, base_url) as client:
             yield client
 
     @contextmanager
@@ -89,10 +86,6 @@ class Gateway:
             await_that(lambda: _takes_connections(port), "the way to the gateway's admin API")
             yield f"http://127.0.0.1:{port}"
             way.communicate()
-
-    def _access_token(self) -> str:
-        lines = self.ssh(f"cat {DIRECTORY}/secrets.env").splitlines()
-        return next(line.split("=", 1)[1].strip("'") for line in lines if line.startswith("ONEAPI_ACCESS_TOKEN="))
 
     def ssh(self, command: str) -> str:
         """Run a command on the host, as root."""

@@ -22,7 +22,7 @@ def directory(host: str) -> str:
 
 
 def rows(lab: Lab, host: str, place: str | None = None) -> dict[str, list[Any]]:
-    """Every row of every table as a dict of its columns, in the order of their rowid.
+    """Every row of every table as a dict of its columns, in the order of their rowid; what new-api has deleted is none.
 
     Parameters: `place`, the gateway's directory, None for where it is on a host of the lab.
     """
@@ -33,10 +33,11 @@ def rows(lab: Lab, host: str, place: str | None = None) -> dict[str, list[Any]]:
         database = sqlite3.connect(file)
         database.row_factory = sqlite3.Row
         try:
-            return {
+            found = {
                 table: [dict(row) for row in database.execute(f"SELECT * FROM {table} ORDER BY rowid")]  # noqa: S608
                 for table in TABLES
             }
+            return {table: [row for row in held if not row.get("deleted_at")] for table, held in found.items()}
         finally:
             database.close()
 

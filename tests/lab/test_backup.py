@@ -17,8 +17,6 @@ from typing import Any
 import pytest
 
 from bench import load
-from llm_gateway.flavours.oneapi import AdminClient
-from llm_gateway.inputs.secrets import Generated
 from llm_gateway.model.layout import DATABASE
 from llm_gateway.parts.backups.archive import MANIFEST, NAME, Manifest
 from llm_gateway.tasks.backup import LONG_SECONDS
@@ -85,14 +83,13 @@ def test_a_backup_under_50_requests_a_second_is_whole_and_nobody_notices(
     filled: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base_url = f"http://{filled.address('gw1')}:3000"
-    token = Generated.read(filled.ssh("gw1", f"cat {DIRECTORY}/secrets.env")).access_token
     lan = filled.state["lan_subnet"].rpartition(".")[0] + ".1"
     loaded = "SELECT count(*) FROM logs WHERE token_name = 'load'"
     count = f"sqlite3 -cmd '.timeout 60000' {DATABASE_FILE} {shlex.quote(loaded)}"
     others = int(filled.ssh("gw1", count))
     with (
         load.reachable("gw1", lan),
-        AdminClient(base_url, access_token=token) as admin,
+        filled.admin("gw1") as admin,
         load.running(admin, base_url, lan, 50) as found,
     ):
         before = int(filled.ssh("gw1", count)) - others

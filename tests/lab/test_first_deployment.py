@@ -10,6 +10,8 @@ import pytest
 from tests.lab.conftest import INVENTORY, First, Lab, look_with_canary, python
 from tests.lab.rows import OLD_DIRECTORY, directory, rows, secrets
 
+pytestmark = pytest.mark.flavours
+
 GATEWAYS = ("gw1", "old1")
 AGENTS = ("agent1", "old1")
 

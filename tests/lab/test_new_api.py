@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.conftest import INVENTORY, Lab
+from tests.lab.conftest import INVENTORY, Lab, Run
 from tests.lab.flavours import MODELS, admin, answers, keys_of, on, sql
 from tests.lab.rows import DIRECTORY
 
@@ -55,6 +56,33 @@ def test_an_empty_host_gets_one_and_all_is_done_with_it(hosts: Lab) -> None:
     assert "nothing was changed" in last.output
     hosts.ssh(FRESH, "systemctl start openclaw-llm-gateway-canary")
     assert '"ok": true' in hosts.ssh(FRESH, "tail -n 1 /var/lib/openclaw-llm-gateway/canary.jsonl")
+
+
+def test_what_is_asked_of_it_is_told_and_what_differs_is_healed(hosts: Lab) -> None:
+    """With the test before, every task once; `make test-flavours` has them at length."""
+
+    def run(script: str, *options: str, code: int = 0) -> Run:
+        more = [part for option in options for part in ("--data", option)]
+        done = hosts.pyinfra("-y", *on(FRESH, hosts, "new-api"), *more, INVENTORY, script)
+        assert done.code == code, f"{script}: {done.output[-4000:]}"
+        return done
+
+    (told,) = json.loads(run("deploys/status.py", "status_json=True").stdout)["hosts"]
+    assert told["gateway"]["version"].startswith("new-api v1.0.0-rc.15") and told["attention"] == []
+    (told,) = json.loads(run("deploys/usage.py", "usage_json=True").stdout)["gateways"]
+    asked = {each["agent"]: each["requests"] for each in told["groups"]}
+    assert asked["llm-gateway-verification"] > 0 and asked["llm-gateway-canary"] > 0
+    exported = run("deploys/export.py", "export_output=-").stdout
+    for name in ("lab-upstream", "one-model", "elsewhere", "counted"):
+        assert f'"name": "{name}"' in exported
+    assert not [key for key in keys_of(hosts, FRESH).values() if key in exported]
+    assert "deploy.py" in run("deploys/history.py").stdout
+
+    run("deploys/plan.py", "plan_check=True")
+    hosts.ssh(FRESH, sql("UPDATE tokens SET model_limits = 'all-of-them' WHERE name = 'one-model'"))
+    assert "~ token one-model: models +smollm2 -all-of-them" in run("deploys/plan.py", "plan_check=True", code=3).output
+    assert "~ token one-model: models" in run("deploy.py").output
+    assert answers(hosts, FRESH)["one-model", "no-such-model"] == "403"
 
 
 def test_what_began_with_new_api_goes_back_in_place(hosts: Lab) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from llm_gateway.flavours import ChannelSpec, TokenSpec, only
-from llm_gateway.flavours.oneapi import AdminClient
-from llm_gateway.inputs.secrets import Generated
+from llm_gateway.flavours.contents import Admin
 from tests.lab.conftest import INVENTORY, Lab, Run, python
-from tests.lab.rows import directory
 
 CHANNELS, TOKENS = 20, 50
 
@@ -54,11 +51,9 @@ def _changes(run: Run) -> list[str]:
 
 
 @pytest.fixture
-def admin(deployed: Lab) -> Iterator[AdminClient]:
+def admin(deployed: Lab) -> Iterator[Admin]:
     """gw1's admin API, as a person with its access token has it."""
-    text = deployed.ssh("gw1", f"cat {shlex.quote(directory('gw1'))}/secrets.env")
-    token = Generated.read(text).access_token
-    with AdminClient(f"http://{deployed.address('gw1')}:3000", access_token=token) as client:
+    with deployed.admin("gw1") as client:
         yield client
 
 
@@ -77,9 +72,7 @@ def reconciled(deployed: Lab) -> Iterator[Run]:
     assert "- channel channel-19" in cleaned.output
 
 
-def test_what_is_declared_is_there_and_a_plan_says_no_change(
-    deployed: Lab, reconciled: Run, admin: AdminClient
-) -> None:
+def test_what_is_declared_is_there_and_a_plan_says_no_change(deployed: Lab, reconciled: Run, admin: Admin) -> None:
     assert {"lab-upstream", *(f"channel-{n}" for n in range(1, CHANNELS))} <= {each.name for each in admin.channels()}
     tokens = {token.name: token for token in admin.tokens()}
     assert {f"token-{n}" for n in range(TOKENS)} <= set(tokens)
@@ -95,7 +88,7 @@ def test_what_is_declared_is_there_and_a_plan_says_no_change(
     assert json.loads(again.stdout)["results"]["totals"]["success"] == 0, again.output[-3000:]
 
 
-def test_five_changes_by_hand_are_named_exactly_and_healed(deployed: Lab, reconciled: Run, admin: AdminClient) -> None:
+def test_five_changes_by_hand_are_named_exactly_and_healed(deployed: Lab, reconciled: Run, admin: Admin) -> None:
     channels, tokens = admin.channels(), admin.tokens()
     narrowed = only(channels, "channel-3")
     assert narrowed is not None
@@ -129,9 +122,7 @@ def test_five_changes_by_hand_are_named_exactly_and_healed(deployed: Lab, reconc
     assert healed.code == 0, healed.output[-3000:]
 
 
-def test_what_a_person_made_is_never_removed_unless_it_is_named(
-    deployed: Lab, reconciled: Run, admin: AdminClient
-) -> None:
+def test_what_a_person_made_is_never_removed_unless_it_is_named(deployed: Lab, reconciled: Run, admin: Admin) -> None:
     admin.create_channel(ChannelSpec("by-hand", 1, "http://127.0.0.1:9", "a-key", ("x",)))
     assert deployed.deploy(*_declared(deployed), "--data", "gateway_prune=True").code == 0
     assert only(admin.channels(), "by-hand") is not None
@@ -140,7 +131,7 @@ def test_what_a_person_made_is_never_removed_unless_it_is_named(
     assert only(admin.channels(), "by-hand") is None
 
 
-def test_two_of_one_name_stop_before_anything_is_written(deployed: Lab, reconciled: Run, admin: AdminClient) -> None:
+def test_two_of_one_name_stop_before_anything_is_written(deployed: Lab, reconciled: Run, admin: Admin) -> None:
     admin.create_channel(ChannelSpec("channel-5", 1, "http://127.0.0.1:9", "a-key", ("x",)))
     try:
         admin.set_option("RetryTimes", "9")
@@ -154,7 +145,7 @@ def test_two_of_one_name_stop_before_anything_is_written(deployed: Lab, reconcil
     assert deployed.deploy(*_declared(deployed)).code == 0
 
 
-def test_a_hosts_token_that_was_deleted_reaches_the_host_anew_in_one_run(deployed: Lab, admin: AdminClient) -> None:
+def test_a_hosts_token_that_was_deleted_reaches_the_host_anew_in_one_run(deployed: Lab, admin: Admin) -> None:
     old = only(admin.tokens(), "agent1")
     assert old is not None
     admin.delete_token(old.id)

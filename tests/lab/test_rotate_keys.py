@@ -51,7 +51,7 @@ def _status_of(lab: Lab, key: str) -> str:
 
 
 def _is_root(lab: Lab, token: str) -> bool:
-    script = 'curl -s -m 20 -K - "http://$0:3000/api/user/self"'
+    script = 'curl -s -m 20 -H "New-Api-User: 1" -K - "http://$0:3000/api/user/self"'
     answer = lab.command(
         "peer", "--", "sh", "-c", script, lab.address("gw1"), stdin=f'header = "Authorization: {token}"'
     )

@@ -15,6 +15,8 @@ from tests.lab.faults import await_boot, switch_on
 from tests.lab.rows import DIRECTORY, secrets
 from tests.lab.seen_status import hosts, status
 
+pytestmark = pytest.mark.flavours
+
 BACKUP_UNIT = "openclaw-llm-gateway-backup.service"
 ONE = ("--limit", "gw1", "--limit", "agent1")
 

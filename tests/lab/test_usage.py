@@ -13,11 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
-from llm_gateway.flavours.oneapi import AdminClient
-from llm_gateway.inputs.secrets import Generated
+from llm_gateway.flavours.known import NEW_API
 from tests.lab.conftest import INVENTORY, Lab, Run, python
 from tests.lab.faults import await_boot, await_that, switch_off, switch_on
 from tests.lab.rows import DIRECTORY
+
+pytestmark = pytest.mark.flavours
 
 HOST = "gwu"
 AGENT = "=load"  # a name that a spreadsheet would take for a formula
@@ -129,8 +130,7 @@ def loaded(lab: Lab) -> Iterator[Loaded]:
     with lab.more_hosts(f"{HOST}:ready"):
         run = lab.deploy(*ONE, *data)
         assert run.code == 0, run.output[-4000:]
-        secret = Generated.read(lab.ssh(HOST, f"cat {DIRECTORY}/secrets.env")).access_token
-        with AdminClient(f"http://{lab.address(HOST)}:3000", access_token=secret) as admin:
+        with lab.admin(HOST) as admin:
             (token,) = [each for each in admin.tokens() if each.name == AGENT]
         made = Loaded(lab, data, token.key, plain)
         _load(made)
@@ -149,10 +149,11 @@ def test_the_report_equals_what_the_upstream_has_counted(loaded: Loaded) -> None
     embedded = groups[AGENT, EMBEDDING]
     assert (embedded["requests"], embedded["prompt_tokens"], embedded["completion_tokens"]) == (3, asked[EMBEDDING], 0)
     assert embedded["cost"] == {"USD": round(6 * 500 / 1e6, 6)}
-    # Without usage the gateway estimates: it knows the requests, and not the tokens.
+    # Where nobody asks for its usage, One API estimates the tokens of a stream; new-api asks.
     stream = groups[AGENT, STREAM]
     assert stream["requests"] == asked[STREAM]
-    assert 0 < stream["prompt_tokens"] != 4 * USAGE[0]
+    assert stream["prompt_tokens"] > 0
+    assert (stream["prompt_tokens"] == 4 * USAGE[0]) == (loaded.lab.flavour is NEW_API)
     assert (stream["cost"], stream["requests_without_price"]) == ({}, 4)
     assert (AGENT, "refused") not in groups
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from llm_gateway.flavours import known
 from llm_gateway.model.layout import PROJECT
 from llm_gateway.parts.log_pruning import PRUNING
 from tests.server.conftest import Server
@@ -78,10 +79,11 @@ def test_the_container_has_its_data_and_one_published_port(gateway: Server) -> N
     container = _container(gateway)
     mounts = {mount["Destination"]: (mount["Source"], mount["RW"]) for mount in container["Mounts"]}
     directory = gateway.settings.gateway_directory
+    of_one_api = {"/tiktoken": (f"{directory}/tiktoken", False)}
     assert mounts == {
         "/data": (f"{directory}/data", True),
         "/data/.env": (f"/run/{PROJECT}/one-api.env", False),
-        "/tiktoken": (f"{directory}/tiktoken", False),
+        **(of_one_api if known.of_image(gateway.settings.gateway_image).needs_tiktoken else {}),
     }
     wanted = [{"HostIp": gateway.address, "HostPort": str(gateway.settings.gateway_port)}]
     assert container["HostConfig"]["PortBindings"] == {"3000/tcp": wanted}

@@ -33,6 +33,7 @@ NOT_RUN = {
     "test": "it is what runs the tests",
     "test-full": "it is what runs the tests",
     "test-attack": "a part of `make test-full`",
+    "test-flavours": "a part of `make test-full`",
     "test-faults": "a part of `make test-full`",
     "test-hosts": "a part of `make test`",
     "test-unit": "a part of `make test`",
