@@ -140,6 +140,7 @@ _WRITTEN: dict[str, tuple[Any, ...]] = {
     "openclaw_unset_environment": (["OPENAI_BASE_URL", "_a1"],),
     "openclaw_provider": ("gateway-2",),
     "openclaw_models": (["m1", "Qwen/Qwen3.5-2B"],),
+    "gateway_database": ("GATEWAY_DATABASE_URL",),
 }
 EXAMPLES: dict[str, tuple[Any, ...]] = {
     name: (*_WRITTEN.get(name, ()), setting.default, *setting.check.edges) for name, setting in SETTINGS.items()
