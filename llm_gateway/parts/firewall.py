@@ -26,7 +26,7 @@ from llm_gateway.model.layout import (
     RESOLVERS_WATCH,
 )
 from llm_gateway.parts.firewall_rules import Reach, Upstream, digest, upstream_of, version
-from llm_gateway.parts.installation import Wanted, is_as_wanted
+from llm_gateway.parts.installation import Wanted, is_as_wanted, start_anew
 
 _UNITS = (
     (RESOLVERS_UNIT, "the unit that leads the container to the resolvers of its host"),
@@ -84,10 +84,7 @@ def install(node: Node) -> None:
         node.is_restarted = True  # the gateway's unit goes down and up with it
         remote.shell(
             name="Start the firewall",
-            command=_or_say(
-                f"systemctl daemon-reload && systemctl reenable --quiet {FIREWALL_UNIT} &&"
-                f" systemctl restart {FIREWALL_UNIT}"
-            ),
+            command=_or_say(start_anew(FIREWALL_UNIT)),
         )
 
 

@@ -195,6 +195,14 @@ def sent(node: Node, name: str, what: str, mode: str = "755") -> Wanted:
     return Wanted(f"{node.directory}/{name}", (ROOT / "files" / name).read_bytes(), mode, what)
 
 
+def start_anew(unit: str) -> str:
+    """The shell command that starts a unit whose file was written, now and at each boot.
+
+    Without --no-reload, `systemctl reenable` has all units read once more, which takes a busy host a second.
+    """
+    return f"systemctl reenable --quiet --no-reload {unit} && systemctl daemon-reload && systemctl restart {unit}"
+
+
 def own_data(node: Node) -> Wanted:
     """The script that gives data to the container's user, which every start of a container on data needs."""
     return sent(node, layout.OWN_DATA, "the script that gives the data to the gateway's user")

@@ -36,7 +36,7 @@ check() { # says what is wrong
     esac
 }
 start() {
-    systemctl daemon-reload && systemctl reenable --quiet "$unit" && systemctl restart "$unit" || return
+    systemctl reenable --quiet --no-reload "$unit" && systemctl daemon-reload && systemctl restart "$unit" || return
     patience=50
     until check 2> /dev/null; do
         [ $((patience -= 1)) -gt 0 ] || break

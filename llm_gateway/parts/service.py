@@ -19,7 +19,7 @@ from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout
 from llm_gateway.model.layout import PROJECT, UNIT
 from llm_gateway.parts import image
-from llm_gateway.parts.installation import differing_files, wanted_files
+from llm_gateway.parts.installation import differing_files, start_anew, wanted_files
 
 
 def container_is_as_wanted(node: Node) -> bool:
@@ -68,7 +68,7 @@ def _restart(node: Node) -> Generator[StringCommand | FunctionCommand, None, Non
 
 def _start_script(node: Node) -> str:
     present = remote.present_script(*(file.path for file in wanted_files(node)))
-    return f"{present} && systemctl daemon-reload && systemctl reenable --quiet {UNIT} && systemctl restart {UNIT}"
+    return f"{present} && {start_anew(UNIT)}"
 
 
 def publish_now(host: Host, node: Node) -> str | None:

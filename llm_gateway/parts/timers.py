@@ -81,10 +81,7 @@ def install(node: Node, timer: Timer, files: Sequence[Wanted]) -> None:
     elif write(node, files) or not runs(node, timer):
         remote.shell(
             name=f"Start the timer of {timer.what}",
-            command=(
-                f"systemctl daemon-reload && systemctl reenable --quiet {timer.timer} &&"
-                f" systemctl restart {timer.timer}"
-            ),
+            command=installation.start_anew(timer.timer),
         )
 
 
