@@ -41,6 +41,12 @@ def _has_booted(gateway: Gateway) -> bool:
     return gateway.ssh("systemctl is-system-running || true") in ("running", "degraded")
 
 
+def _await_that_it_says_so(gateway: Gateway) -> None:
+    """The boot ends once the unit is started, which says a moment later what it waits for."""
+    said = f"waiting: {gateway.address} is on no interface of this host"
+    await_that(lambda: said in gateway.state(), f"the unit says: {said}", 30)
+
+
 def test_tailscale_is_restarted(gateway: Gateway, shown: Shown) -> None:
     started, rules = gateway.started(), gateway.firewall()
     with shown("fault", "tailscaled is restarted") as it:
@@ -59,7 +65,7 @@ def test_the_address_comes_a_minute_late(gateway: Gateway, shown: Shown) -> None
         _boot_with_delay(gateway, 60)
         await_that(lambda: _has_booted(gateway), "the boot ends while Tailscale is not there", 45)
         assert gateway.ssh("tailscale status 2>&1 || true") == "Tailscale is starting."
-        assert f"waiting: {gateway.address} is on no interface of this host" in gateway.state()
+        _await_that_it_says_so(gateway)
         answered = gateway.await_completion(120)
         came = float(gateway.ssh("stat -c %.3Y /run/tailscale/running"))
         it.took(answered - came)
@@ -76,7 +82,7 @@ def test_tailscale_never_comes(gateway: Gateway, shown: Shown) -> None:
         assert gateway.ssh("systemctl list-jobs --no-legend --plain") in ("", "No jobs running.")
         assert gateway.ssh("systemctl --failed --no-legend --plain") == ""
         assert gateway.ssh("systemctl is-active docker ssh") == "active\nactive"
-        assert f"waiting: {gateway.address} is on no interface of this host" in gateway.state()
+        _await_that_it_says_so(gateway)
         assert gateway.address in attention(str(gateway.inventory), gateway.name)
         gateway.verify().must_fail_with(gateway.name, "Tailscale")
         gateway.ssh(f"echo 1 > {DELAY} && systemctl restart tailscaled")
