@@ -16,7 +16,6 @@ from llm_gateway.hosts.topology import Node
 from llm_gateway.model import layout, shell
 from llm_gateway.model.dsn import CONNECTIONS, SQLITE, Dsn
 from llm_gateway.model.layout import CLAIM_TABLE
-from llm_gateway.parts import serving
 from llm_gateway.parts.backups.recognition import NEEDED_TABLES
 from llm_gateway.parts.firewall_rules import REFUSED, Upstream
 
@@ -63,8 +62,6 @@ def problems(node: Node) -> Iterator[str]:
             f' "{SQLITE}". {_MOVE}'
         )
         return
-    if serving.is_upgrade(node):
-        yield from not_yet(node, "an upgrade", "set gateway_image back to the image that serves")
     yield from look(node)
 
 

@@ -74,7 +74,8 @@ def _problems(machine: Machine) -> Iterator[str]:
         yield from preflight.openclaw_problems(user)
     if (node := machine.node) is None:
         return
-    if refused := [*postgresql.not_yet(node, "going back", "restore by hand, as docs/postgresql.md says")]:
+    way = "set gateway_image back, deploy, and restore the backup from before the upgrade"
+    if refused := [*postgresql.not_yet(node, "going back", way)]:
         yield from refused
         return
     try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from llm_gateway.flavours import AdminError
 from llm_gateway.flavours.admin_api import AdminAPI
 from llm_gateway.hosts import remote, undo
+from llm_gateway.hosts.postgresql import PostgreSQLStore
 from llm_gateway.hosts.progress import step
 from llm_gateway.hosts.route import RouteError, route
 from llm_gateway.hosts.tables import SQLiteStore
@@ -36,6 +37,8 @@ _COPIES = 2
 """What the switch keeps, once the trial's is gone; and what the new image makes of it, where it is taken back."""
 _COPIES_CARRIED = 3
 """Of another software's, which are larger, the trial's and the staged one, and half a one to write its transaction."""
+_SCHEMA = "llmgw_trial"
+"""Where a PostgreSQL's copy is."""
 _TOLD = 5
 """Tokens that are named of those that may something else."""
 _HERE = Path(__file__).parent
@@ -67,7 +70,12 @@ def unpublished(node: Node, old: Serving, what: str) -> Iterator[None]:
 
 def _end_script(node: Node, old: Serving) -> str:
     values = {"PROJECT": PROJECT, "DIRECTORY": node.directory, "OLD": old.identifier, "REFERENCE": old.reference}
-    return program(values, _HERE / "trial_end.sh")
+    return program({**values, **_of_store(node)}, _HERE / "trial_end.sh")
+
+
+def _of_store(node: Node) -> dict[str, str]:
+    store = node.gateway.store
+    return {"SERVICE": store.service if isinstance(store, PostgreSQLStore) else "", "SCHEMA": _SCHEMA}
 
 
 def load(node: Node, old: Serving) -> str:
@@ -106,7 +114,8 @@ def run(node: Node, new: Serving, source: str, arriving: Carried | None = None) 
     }
     copies = _COPIES_CARRIED if arriving else _COPIES
     script = program(
-        {"COPIES": str(copies), "DIRECTORY": node.directory, "SOURCE": source, **commands}, _HERE / "trial.sh"
+        {"COPIES": str(copies), "DIRECTORY": node.directory, "SOURCE": source, **commands, **_of_store(node)},
+        _HERE / "trial.sh",
     )
     compose_file = installation.unpublished_compose_file(node, project=TRIAL, image=tag)
     step(host, f"trial: starting {new} on a copy of the database")

@@ -16,6 +16,7 @@ from pyinfra.api.state import State
 
 from llm_gateway.hosts import remote
 from llm_gateway.hosts.progress import step
+from llm_gateway.hosts.tables import SQLiteStore
 from llm_gateway.hosts.topology import Node
 from llm_gateway.hosts.undo import UndoError
 from llm_gateway.model import layout
@@ -87,7 +88,9 @@ def _run(state: State, host: Host, node: Node, old: Serving) -> bool:
         return False
     remote.tell(host, f"{new} serves: {done.proof}")
     told = f"from {old} to {new}{outage_words(done)}"
-    remote.tell(host, f"upgraded {told}. The way back: `{ROLLBACK}`" if purpose == "upgrade" else f"changed {told}")
+    is_file = isinstance(node.gateway.store, SQLiteStore)
+    back = f"`{ROLLBACK}`" if is_file else "gateway_image as it was, and the backup from before restored"
+    remote.tell(host, f"upgraded {told}. The way back: {back}" if purpose == "upgrade" else f"changed {told}")
     return True
 
 
