@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import sqlite3
 import time
@@ -102,9 +101,7 @@ class App:
         self.log.system("using PostgreSQL as database")
         from .postgresql import PostgreSQL  # its driver is in the image, and not on every machine that runs this
 
-        # libpq knows no TimeZone in a URL; pgx hands it on to the server.
-        dsn = re.sub(r"([?&])TimeZone=", r"\1options=-c%20TimeZone%3D", self.config.sql_dsn)
-        found = PostgreSQL(dsn, self.config.most_connections)
+        found = PostgreSQL(self.config.sql_dsn, self.config.most_connections)
         found.query("SELECT 1")
         return found
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import psycopg2  # type: ignore[import-untyped]
 import psycopg2.extras  # type: ignore[import-untyped]
@@ -28,7 +29,7 @@ class PostgreSQL(Database):
     """
 
     def __init__(self, dsn: str, most: int) -> None:
-        self._dsn = dsn
+        self._dsn = _of_libpq(dsn)
         self._turns = threading.BoundedSemaphore(most)
         self._idle: list[Any] = []
 
@@ -104,6 +105,15 @@ class PostgreSQL(Database):
                 self.execute(
                     f"CREATE {unique}INDEX IF NOT EXISTS `idx_{table.name}_{name}` ON `{table.name}`(`{name}`)"
                 )
+
+
+def _of_libpq(dsn: str) -> str:
+    """The same for libpq, which takes less in a URL than pgx: that hands what it does not know on to the server."""
+    parts = urlsplit(dsn)
+    given = parse_qsl(parts.query)
+    query = [(name, value) for name, value in given if name == "sslmode"]
+    query.append(("options", " ".join(f"-c {name}={value}" for name, value in given if name != "sslmode")))
+    return parts._replace(query=urlencode(query, quote_via=quote)).geturl()
 
 
 def _ddl(column: Column) -> str:

@@ -244,3 +244,24 @@ def test_a_backup_goes_into_a_file_and_back_into_a_database_with_all_its_rows(ga
     assert again.code == 0, again.output[-4000:]
     assert rows(gateway) == before
     ask(gateway, _NASTY.format("j" * 48, "the next number", "false"))
+
+
+def _pinned(name: str) -> tuple[str, ...]:
+    settings = {"gateway_image": f"tried:{name}", "gateway_image_archive": "null"}
+    return tuple(part for key, value in settings.items() for part in ("--data", f"{key}={value}"))
+
+
+def test_an_upgrade_is_tried_on_a_copy_and_one_that_fails_there_changes_nothing(gateway: Lab) -> None:
+    base = gateway.state["gateway_image"]["reference"]
+    made = [f"docker create --name model {base}"]
+    for name, faults in (("crashing", "migrates,crashes"), ("good", "migrates")):
+        made.append(f"docker commit --change 'ENV STANDIN_FAULTS={faults}' model tried:{name}")
+    gateway.ssh(GATEWAY, " && ".join([*made, "docker rm model"]))
+    before, novelties = rows(gateway), "SELECT to_regclass('novelties');"
+    failed = gateway.deploy("--limit", GATEWAY, *_pinned("crashing"))
+    failed.must_fail_with("and no file of it was changed; the upgrade to tried:crashing was not made")
+    assert (rows(gateway), ask(gateway, novelties)) == (before, ""), "what it made of the copy is lost with it"
+    done = gateway.deploy("--limit", GATEWAY, *_pinned("good"))
+    assert done.code == 0, done.output[-4000:]
+    assert (rows(gateway), ask(gateway, novelties)) == (before, "novelties")
+    assert ask(gateway, "SELECT nspname FROM pg_namespace WHERE nspname = 'llmgw_trial';") == ""
