@@ -24,6 +24,8 @@ from tests.lab.conftest import INVENTORY, ROOT, Lab, Run, run_here
 from tests.lab.faults import await_that
 from tests.lab.rows import DIRECTORY
 
+pytestmark = pytest.mark.flavours
+
 BACKUPS = f"{DIRECTORY}/backups"
 DATABASE_FILE = f"{DIRECTORY}/data/one-api.db"
 MEGABYTES = 60

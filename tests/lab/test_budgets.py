@@ -15,6 +15,8 @@ from tests.lab.faults import await_that
 from tests.lab.rows import DIRECTORY
 from tests.lab.seen_status import hosts, status
 
+pytestmark = pytest.mark.flavours
+
 HOST, AGENT = "gwbu", "agentbu"
 LIMIT = 1_000_000
 BOTH = ("--limit", HOST, "--limit", AGENT)

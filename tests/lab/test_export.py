@@ -17,6 +17,8 @@ from llm_gateway.inputs.secrets import Generated
 from tests.lab.conftest import INVENTORY, ROOT, Lab, Run, python
 from tests.lab.rows import DIRECTORY, rows, secrets
 
+pytestmark = pytest.mark.flavours
+
 SCRIPT = "deploys/export.py"
 RECORD = f"{DIRECTORY}/applied-keys.json"
 ONE = ("--limit", "gw1")
@@ -36,8 +38,6 @@ openclaw = _lab["openclaw"]
 """
 _ELSEWHERE = """
 from runpy import run_path
-
-pytestmark = pytest.mark.flavours
 
 _lab = run_path({lab!r})
 gateways = [(name, {{**data, "gateway_directory": "/opt/elsewhere"}}) for name, data in _lab["gateways"]]

@@ -12,6 +12,8 @@ from llm_gateway.flavours import ChannelSpec, TokenSpec, only
 from llm_gateway.flavours.contents import Admin
 from tests.lab.conftest import INVENTORY, Lab, Run, python
 
+pytestmark = pytest.mark.flavours
+
 CHANNELS, TOKENS = 20, 50
 
 

@@ -13,6 +13,8 @@ from tests.lab.faults import kill_where, running
 from tests.lab.rows import DIRECTORY, OLD_DIRECTORY, rows
 from tests.lab.snapshot import snapshot, without
 
+pytestmark = pytest.mark.flavours
+
 SCRIPT = "deploys/remove.py"
 GATEWAY, AGENT, OLD = "gwr", "agentr", "oldr"
 HOSTS = (GATEWAY, AGENT, OLD)

@@ -13,6 +13,8 @@ from tests.lab.faults import await_that, kill_where
 from tests.lab.rows import DIRECTORY, rows, secrets
 from tests.lab.watching import Arguments
 
+pytestmark = pytest.mark.flavours
+
 SCRIPT = "deploys/rotate_keys.py"
 BOTH = ("--limit", "gw1", "--limit", "agent1")
 SECRETS = f"{DIRECTORY}/secrets.env"
