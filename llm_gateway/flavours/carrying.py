@@ -15,7 +15,7 @@ class Reason:
         where: the condition in SQL.
         why: as it is told of one, after its name.
         instead: what becomes of one where that is confirmed; "" where it cannot be.
-        mend: what does that, the columns of an UPDATE; "" where nothing has to be done.
+        update: what does that, the columns of an UPDATE; "" where nothing has to be done.
         name: the column that a person knows it by.
     """
 
@@ -23,7 +23,7 @@ class Reason:
     where: str
     why: str
     instead: str
-    mend: str = ""
+    update: str = ""
     name: str = "name"
 
 
@@ -84,15 +84,15 @@ class Arrival:
 
     def transaction(self, options: Mapping[str, str]) -> str:
         """All that a transaction has to do. What is newer than a confirmation is dealt with alike."""
-        mends = (
-            f"UPDATE {each.table} SET {each.mend} WHERE {each.where};"  # noqa: S608
+        updates = (
+            f"UPDATE {each.table} SET {each.update} WHERE {each.where};"  # noqa: S608
             for each in self.reasons
-            if each.mend
+            if each.update
         )
         switched_off = (
             "UPDATE abilities SET enabled = 0 WHERE channel_id IN (SELECT id FROM channels WHERE status <> 1);"
         )
-        return "\n".join((*mends, switched_off, self.statements(options), ""))
+        return "\n".join((*updates, switched_off, self.statements(options), ""))
 
     def _found(self, lines: Iterable[str]) -> Iterator[tuple[Reason, str]]:
         for line in lines:

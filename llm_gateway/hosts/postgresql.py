@@ -6,6 +6,7 @@ the statements, which may hold secrets, come on standard input.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
@@ -59,7 +60,7 @@ class PostgreSQLStore(Store):
 
     def fix_command(self, statement: str) -> str:
         """See Store."""
-        return f"PGSERVICEFILE={self.service} psql service=gateway -c {statement!r}"
+        return f"PGSERVICEFILE={shlex.quote(self.service)} psql service=gateway -c {shlex.quote(statement)}"
 
     def _run(self, wanted: str) -> list[str]:
         try:

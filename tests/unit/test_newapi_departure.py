@@ -159,6 +159,7 @@ USER = "INSERT INTO users (id, username, password) VALUES (1, 'ann', '')"
     [
         (CHANNEL.format(1, "setting", "k", '{"system_prompt":"s","pass_through_body_enabled":true}'), None),
         (CHANNEL.format(37, "other", "k", ""), "channel 'x': One API has no channels of its type"),
+        (CHANNEL.format(46, "other", "k", ""), "channel 'x': One API v0.6.10 has no channels of its type"),
         (CHANNEL.format(1, "channel_info", "k", '{"is_multi_key":true}'), "channel 'x': it has several keys"),
         (CHANNEL.format(1, "channel_info", "k", newapi_schema.CHANNEL_INFO), None),
         (CHANNEL.format(33, "other", "AKEY|region", ""), "channel 'x': its key is not ak|sk|region"),

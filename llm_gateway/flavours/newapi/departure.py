@@ -19,7 +19,7 @@ from llm_gateway.flavours.newapi import wire
 from llm_gateway.flavours.options import OF_NEW_API
 
 _KNOWN = ", ".join(map(str, sorted(wire.ONE_API)))
-_VERTEX = wire.NUMBERS[wire.VERTEX]
+_BAIDU_V2, _VERTEX = wire.NUMBERS[wire.BAIDU_V2], wire.NUMBERS[wire.VERTEX]
 _REGION = (
     "CASE WHEN json_valid(other) THEN coalesce(json_extract(other, '$.default'), 'global') ELSE coalesce(other, '') END"
 )
@@ -43,6 +43,7 @@ def _off(table: str, where: str, why: str) -> Reason:
 
 REASONS = (
     _off("channels", f"type NOT IN ({_KNOWN})", "One API has no channels of its type"),
+    _off("channels", f"type = {_BAIDU_V2}", "One API v0.6.10 has no channels of its type, v0.6.11-preview has"),
     _off(
         "channels",
         "CASE WHEN json_valid(channel_info) THEN json_extract(channel_info, '$.is_multi_key') END",

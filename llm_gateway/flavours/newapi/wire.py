@@ -54,7 +54,7 @@ ONE_API = {number: known for known, number in NUMBERS.items()}
 """The other way round."""
 IN_OTHER = {3: "api_version", 17: "plugin", 18: "api_version", 24: "api_version", 37: "user_id"}
 """By One API's number, the field of a config that stands in new-api's column `other`."""
-ALI, AWS, VERTEX = 17, 33, 42
+ALI, AWS, VERTEX, BAIDU_V2 = 17, 33, 42, 47
 AWS_KEY = ("ak", "sk", "region")
 """The fields of One API's config that are the key of such a channel here, with | between them."""
 SETTING = "CASE WHEN coalesce(setting, '') <> '' AND json_valid(setting) THEN setting ELSE '{}' END"
