@@ -60,7 +60,8 @@ def _of_what_was_read(node: Node) -> Iterator[str]:
         yield f"{data}/{layout.DATABASE} is empty (0 bytes): restore it from a backup, or remove it to begin anew"
     if first_start.is_done(node) and not has_database:
         yield (
-            f"{data}/{layout.DATABASE} is gone though a gateway was set up there: mount or restore it; to begin anew"
+            f"{data}/{layout.DATABASE} is gone though a gateway was set up there: mount or restore it, or move it back"
+            f" from {node.directory}/{layout.SWITCHING}/data if a run that was cut off has left it there; to begin anew"
             f" with an empty database, remove {node.directory}/{layout.FIRST_START_DONE}"
         )
     if not first_start.is_done(node) and not has_database and (elsewhere := list(_beside(node))):

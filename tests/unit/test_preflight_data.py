@@ -78,6 +78,7 @@ def test_an_empty_database_is_refused_where_there_was_more() -> None:
 def test_a_database_that_is_gone() -> None:
     (told,) = found({**SET_UP, "database_size": "", "data": "logs\n"})
     assert f"{DIRECTORY}/data/one-api.db is gone though a gateway was set up there" in told
+    assert f"move it back from {DIRECTORY}/switching/data if a run that was cut off" in told
     assert f"remove {DIRECTORY}/first-start-done" in told
 
 
